@@ -1,0 +1,2 @@
+//! The `pangaea` binary.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The client edge core: sessions, routing of inputs and replication to clients.

@@ -1,0 +1,1 @@
+//! The shell: tokio, sockets, threads, clock, configuration, telemetry and one driver per role.

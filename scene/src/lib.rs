@@ -1,0 +1,1 @@
+//! The data plane core: shards, tick phases, change feed, ghosts, hand-over and the designers' API.

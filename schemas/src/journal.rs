@@ -1,0 +1,119 @@
+//! A shard's journal: what its owners did, in order. The state of a shard is the fold of its journal.
+
+use crate::geometry::ShardId;
+use crate::record::Record;
+use crate::{AgentEpoch, EffectSeq, EntityId, NodeId, Nonce, ShardEpoch, Tick};
+
+/// Most operations in one entry.
+pub const ENTRY_OPS_MAX: usize = 8_192;
+/// Largest encoded entry in bytes.
+pub const ENTRY_BYTES_MAX: usize = 8 * 1_024 * 1_024;
+
+/// Names one hand-over for ever: the leading entity, its epoch at the target, and the source that let it go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Xid {
+    /// The agent, or the leader of a group.
+    pub entity: EntityId,
+    /// Its epoch once the target runs it.
+    pub epoch: AgentEpoch,
+    /// Where it comes from.
+    pub source: ShardId,
+    /// The source's epoch when it was let go.
+    pub source_epoch: ShardEpoch,
+}
+
+/// One thing that happened to a shard.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ShardOp {
+    /// A new owner; the only operation of its entry, whose epoch is the new one.
+    Owner {
+        /// Who.
+        node: NodeId,
+        /// Which incarnation.
+        nonce: Nonce,
+    },
+    /// The entity is live here with this state.
+    Put(Record),
+    /// The entity ceased to exist.
+    Remove {
+        /// Who.
+        entity: EntityId,
+    },
+    /// An agent was created here; never again, even after it left.
+    Born {
+        /// Who.
+        entity: EntityId,
+    },
+    /// Commit point of a hand-over: the members are no longer live here.
+    Out {
+        /// Which hand-over.
+        xid: Xid,
+        /// Where to.
+        target: ShardId,
+        /// Full states, the leader first.
+        members: Vec<Record>,
+    },
+    /// The members of a hand-over are live here.
+    In {
+        /// Which hand-over.
+        xid: Xid,
+        /// Their states, the leader first.
+        members: Vec<Record>,
+    },
+    /// A committed hand-over was turned down for ever; the source takes the members back.
+    Refused {
+        /// Which hand-over.
+        xid: Xid,
+        /// Who was refused: each one's highest epoch seen rises.
+        members: Vec<EntityId>,
+    },
+    /// The target's IN is durable: Out becomes a forwarder.
+    Settled {
+        /// Which hand-over.
+        xid: Xid,
+    },
+    /// Effects from another shard were applied up to here.
+    Applied {
+        /// Who sent them.
+        source: ShardId,
+        /// The sending incarnation; each numbers its effects from 1.
+        source_epoch: ShardEpoch,
+        /// The last one.
+        upto: EffectSeq,
+    },
+}
+
+/// What one owner did in one tick (or between two).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// The writer's epoch.
+    pub epoch: ShardEpoch,
+    /// The tick after which it was written.
+    pub tick: Tick,
+    /// In order; at most [`ENTRY_OPS_MAX`].
+    pub ops: Vec<ShardOp>,
+}
+
+/// What a shard knows of an entity for ever: fences that outlive the entity's stay.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fence {
+    /// Highest epoch seen in any commit, refused ones included.
+    pub seen: AgentEpoch,
+    /// Highest epoch accepted.
+    pub accepted: AgentEpoch,
+    /// Created here once.
+    pub born: bool,
+    /// Where it went when it is no longer here.
+    pub forward: Option<ShardId>,
+}
+
+/// A hand-over past its commit point whose target has not yet confirmed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Departure {
+    /// Which hand-over.
+    pub xid: Xid,
+    /// Where to.
+    pub target: ShardId,
+    /// Full states, the leader first.
+    pub members: Vec<Record>,
+}

@@ -1,0 +1,105 @@
+//! Orders of the world server, and the reports it decides by.
+
+use crate::geometry::ShardId;
+use crate::{EntityId, ShardEpoch, Tick};
+
+/// A shard's life at its scene, see `scene::incarnation`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum ShardPhase {
+    /// Appending its OWNER entry.
+    Claiming = 0,
+    /// Reading its journal.
+    Recovering = 1,
+    /// Raising its fence at the ledger and at peers.
+    Fencing = 2,
+    /// Ticking.
+    Running = 3,
+    /// Ticking, but its lease or journal is away: nothing is acknowledged.
+    Unconfirmed = 4,
+    /// Stopped: somebody else owns it.
+    Fenced = 5,
+}
+
+/// A shard's numbers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ShardReport {
+    /// Which shard.
+    pub shard: ShardId,
+    /// Its epoch.
+    pub epoch: ShardEpoch,
+    /// Where it is in its life.
+    pub phase: ShardPhase,
+    /// Entities in its world, asleep ones and ghosts excluded.
+    pub entities: u32,
+    /// Of them, agents with a session.
+    pub players: u32,
+    /// Ghosts of neighbours' entities.
+    pub ghosts: u32,
+    /// Tick time in microseconds over the last reports' span.
+    pub tick_p50_us: u32,
+    /// Tick time in microseconds over the last reports' span.
+    pub tick_p99_us: u32,
+    /// Smoothed share of the tick interval it uses, in 1/1000.
+    pub load_permille: u32,
+    /// Hand-overs begun since it runs.
+    pub handovers_out: u64,
+    /// Hand-overs taken since it runs.
+    pub handovers_in: u64,
+    /// Last hand-overs since the previous report: who, where to.
+    pub recent: Vec<(EntityId, ShardId)>,
+}
+
+/// A scene's numbers, every half second.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SceneReport {
+    /// The last tick.
+    pub tick: Tick,
+    /// Ticks that started late by more than half an interval since start.
+    pub late_ticks: u64,
+    /// Its shards.
+    pub shards: Vec<ShardReport>,
+}
+
+/// A gateway's numbers, every half second.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct GatewayReport {
+    /// Connections of clients.
+    pub connections: u32,
+    /// Sessions, lost connections included.
+    pub sessions: u32,
+    /// Bytes sent to clients since start.
+    pub bytes_out: u64,
+    /// Inputs received since start.
+    pub inputs: u64,
+    /// Takes no new sessions.
+    pub draining: bool,
+}
+
+/// Between the world and scenes or gateways.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Control {
+    /// World to scene: claim this shard. Idempotent; repeated until reported.
+    Assign {
+        /// Which shard.
+        shard: ShardId,
+        /// Do not claim if the journal's epoch is already above this.
+        above: ShardEpoch,
+    },
+    /// Scene to world.
+    Scene(SceneReport),
+    /// Gateway to world.
+    Gateway(GatewayReport),
+    /// World to gateway: take no new sessions, tell clients to go to `to`.
+    DrainGateway {
+        /// Clients are sent here; empty: they ask again at the same place.
+        to: String,
+    },
+    /// Supervisor through world to all: this process is known to be dead, its lease need not be waited for.
+    Reaped {
+        /// The dead node.
+        node: crate::NodeId,
+        /// The dead incarnation.
+        nonce: crate::Nonce,
+    },
+}

@@ -1,0 +1,108 @@
+//! What nodes say to each other: one closed enum, one file per conversation.
+//!
+//! Delivery is at most once and in order per link; links break. Whatever must arrive is asked again by its sender, and every
+//! handler is idempotent.
+
+mod auth;
+mod beacon;
+mod blobs;
+mod bus;
+mod control;
+mod directory;
+mod effects;
+mod feed;
+mod handover;
+mod journal;
+mod ledger;
+mod session;
+mod tables;
+
+pub use auth::{AuthReply, AuthRequest, Credentials, LoginRefusal};
+pub use beacon::{BeaconEntry, BeaconReply, BeaconRequest, KEY_BYTES_MAX, NodeInfo, ShardRoute, VALUE_BYTES_MAX};
+pub use blobs::{BLOB_BYTES_MAX, BlobReply, BlobRequest};
+pub use bus::{BUS_BYTES_MAX, BusEvent, BusRequest};
+pub use control::{Control, GatewayReport, SceneReport, ShardPhase, ShardReport};
+pub use directory::{Directory, Location};
+pub use effects::{EFFECT_BATCH_MAX, Effect, EffectMessage};
+pub use feed::{AgentFeed, CellFeed, Changed, Enter, Feed, FeedFilter, FeedFrame, Leave, Motion};
+pub use handover::{Handover, HandoverMessage, Lane, Refusal};
+pub use journal::{AppendId, JournalReply, JournalRequest, ShardImage};
+pub use ledger::{
+    Balance, Currency, Holdings, Item, ItemKind, LedgerRefusal, LedgerReply, LedgerRequest, LedgerResult, OpId, Owner, TradeSide,
+    Transaction,
+};
+pub use session::{AttachRefusal, Birth, ClientInput, Session};
+pub use tables::{Table, TableOp, TableReply, TableRequest};
+
+use crate::NodeId;
+
+/// Where a message goes. Services are found by the shell: an embedded backend on a node, or the cluster engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Address {
+    /// One process.
+    Node(NodeId),
+    /// Discovery, leases, watches.
+    Beacon,
+    /// World-wide messages.
+    Bus,
+    /// Journals, records, ledger, tables, blobs.
+    Data,
+    /// The elected world server.
+    World,
+    /// Any authentication server.
+    Auth,
+}
+
+/// A message and where it goes: what cores return.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Envelope {
+    /// Where to.
+    pub to: Address,
+    /// What.
+    pub message: Message,
+}
+
+/// Everything one node may say to another.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Message {
+    /// To the beacon.
+    BeaconRequest(BeaconRequest),
+    /// From the beacon.
+    BeaconReply(BeaconReply),
+    /// To the bus.
+    BusRequest(BusRequest),
+    /// From the bus.
+    BusEvent(BusEvent),
+    /// To a journal.
+    JournalRequest(JournalRequest),
+    /// From a journal.
+    JournalReply(JournalReply),
+    /// To the blob store.
+    BlobRequest(BlobRequest),
+    /// From the blob store.
+    BlobReply(BlobReply),
+    /// To the ledger.
+    LedgerRequest(LedgerRequest),
+    /// From the ledger.
+    LedgerReply(LedgerReply),
+    /// To the tables.
+    TableRequest(TableRequest),
+    /// From the tables.
+    TableReply(TableReply),
+    /// To an authentication server.
+    AuthRequest(AuthRequest),
+    /// From an authentication server.
+    AuthReply(AuthReply),
+    /// Between the world and scenes or gateways.
+    Control(Control),
+    /// Between the directory and its users.
+    Directory(Directory),
+    /// Between a shard and those who follow its cells.
+    Feed(Feed),
+    /// Between gateways and shards, about one client.
+    Session(Session),
+    /// Between two shards, about agents that cross.
+    Handover(HandoverMessage),
+    /// Between two shards, about effects that cross.
+    Effect(EffectMessage),
+}

@@ -1,0 +1,75 @@
+//! An entity at rest or on its way: its components and its sequences.
+
+use bytes::Bytes;
+
+use crate::geometry::{CellId, Position};
+use crate::{AgentEpoch, EntityId, InSeq, OutSeq, SessionEpoch, TypeId};
+
+/// Most components of one record.
+pub const RECORD_COMPONENTS_MAX: usize = 128;
+/// Largest encoded component in bytes.
+pub const COMPONENT_BYTES_MAX: usize = 16 * 1_024;
+/// Most unacknowledged reliable outputs of one agent; beyond it the client is resynchronised.
+pub const OUTBOX_MAX: usize = 256;
+
+/// One component's bytes, as its codec wrote them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ComponentBytes {
+    /// Which component.
+    pub id: TypeId,
+    /// Its encoding: the memory of a plain type, or a codec's output.
+    pub bytes: Bytes,
+}
+
+/// A reliable output waiting for the client's acknowledgement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReliableEvent {
+    /// Rises by one per agent.
+    pub seq: OutSeq,
+    /// Registered event type.
+    pub id: TypeId,
+    /// The event's plain bytes.
+    pub bytes: Bytes,
+}
+
+/// The session side of an agent: travels with it, so nothing is applied or told twice.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SessionState {
+    /// Who may speak for the agent.
+    pub epoch: SessionEpoch,
+    /// Last input applied.
+    pub in_seq: InSeq,
+    /// Last reliable output made.
+    pub out_seq: OutSeq,
+    /// Made but not acknowledged, oldest first; at most [`OUTBOX_MAX`].
+    pub outbox: Vec<ReliableEvent>,
+}
+
+/// Whether an entity takes part in the world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Presence {
+    /// In the ECS, ticking.
+    Awake,
+    /// At rest until its player comes back.
+    Asleep,
+}
+
+/// An entity's state: persistent components when at rest, all registered ones when handed over.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// Who.
+    pub entity: EntityId,
+    /// Fence of its owner.
+    pub epoch: AgentEpoch,
+    /// Awake or asleep.
+    pub presence: Presence,
+    /// Where it is filed: a cell of the owning shard.
+    pub cell: CellId,
+    /// Where it stands; may hang over the cell during a hand-over.
+    pub position: Position,
+    /// Inputs and outputs; default for entities without a player.
+    pub session: SessionState,
+    /// In order of id; at most [`RECORD_COMPONENTS_MAX`].
+    pub components: Vec<ComponentBytes>,
+}

@@ -1,0 +1,1 @@
+//! The deterministic simulator and the tests that need several roles.

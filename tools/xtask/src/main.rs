@@ -1,0 +1,2 @@
+//! Chores: generated code, tidy rules and continuous integration.
+fn main() {}

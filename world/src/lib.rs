@@ -1,0 +1,1 @@
+//! The control plane core: beacon, authentication, agent directory, managers and world systems.
