@@ -14,6 +14,7 @@ pub mod journal;
 pub mod message;
 pub mod record;
 pub mod registry;
+pub mod ticket;
 pub mod time;
 
 pub use fence::{AgentEpoch, EffectSeq, InSeq, JournalIndex, OutSeq, Revision, SessionEpoch, ShardEpoch};
