@@ -8,6 +8,7 @@
 pub mod client;
 pub mod cluster;
 pub mod fence;
+mod generated;
 pub mod geometry;
 pub mod id;
 pub mod journal;
