@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::geometry::{CellId, Position};
-use crate::{AgentEpoch, EntityId, InSeq, OutSeq, SessionEpoch, TypeId};
+use crate::{AgentEpoch, EntityId, InSeq, NodeId, OutSeq, SessionEpoch, TypeId};
 
 /// Most components of one record.
 pub const RECORD_COMPONENTS_MAX: usize = 128;
@@ -37,6 +37,8 @@ pub struct ReliableEvent {
 pub struct SessionState {
     /// Who may speak for the agent.
     pub epoch: SessionEpoch,
+    /// The gateway that holds the session, so that a new owner can tell it; `None` after a detach.
+    pub gateway: Option<NodeId>,
     /// Last input applied.
     pub in_seq: InSeq,
     /// Last reliable output made.

@@ -62,6 +62,9 @@ pub enum Session {
         session: SessionEpoch,
         /// The client holds all events up to here.
         out_ack: OutSeq,
+        /// The gateway was told that inputs up to here are applied and let them go; zero when it never was. An owner that
+        /// recovered from a slightly older record goes on after them.
+        in_ack: InSeq,
         /// Create the agent if it has never been in the world.
         birth: Option<Birth>,
     },
