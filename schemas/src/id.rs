@@ -3,8 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
+use bytemuck::{Pod, Zeroable};
+
 /// An entity's name, unique for ever in the cluster. Zero is no entity. Allocated in blocks by the data service.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Pod, Zeroable)]
+#[repr(transparent)]
 pub struct EntityId(pub u64);
 
 impl EntityId {

@@ -1,0 +1,1 @@
+//! Lanes of effects between shards.

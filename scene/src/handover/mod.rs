@@ -1,0 +1,1 @@
+//! Hand-over of agents between shards.

@@ -1,0 +1,1 @@
+//! A little world to try a feature in.

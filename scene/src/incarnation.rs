@@ -1,0 +1,1 @@
+//! Who may run a shard: the incarnation state machine.

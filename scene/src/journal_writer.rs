@@ -1,0 +1,1 @@
+//! What a shard appends to its journal, and what may happen once it is durable.

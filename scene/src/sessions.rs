@@ -1,0 +1,1 @@
+//! The shard side of client sessions.

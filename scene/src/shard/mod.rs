@@ -1,0 +1,1 @@
+//! One shard: its incarnation, its world and its conversations.
