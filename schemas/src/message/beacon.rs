@@ -128,6 +128,13 @@ pub enum BeaconReply {
         /// The one found; 0 when there is none.
         current: Revision,
     },
+    /// Not done, and nothing changed: over a bound, or not the sender's to ask.
+    Refused {
+        /// Of the request.
+        request: RequestId,
+        /// In words.
+        reason: String,
+    },
     /// First answer to `Watch`: everything under the prefix; what is not here does not exist.
     WatchStart {
         /// Of the watch.

@@ -20,7 +20,9 @@ mod tables;
 pub use auth::{AuthReply, AuthRequest, Credentials, LoginRefusal};
 pub use beacon::{BeaconEntry, BeaconReply, BeaconRequest, KEY_BYTES_MAX, NodeInfo, ShardRoute, VALUE_BYTES_MAX};
 pub use blobs::{BLOB_BYTES_MAX, BlobReply, BlobRequest};
-pub use bus::{BUS_BYTES_MAX, BusEvent, BusRequest};
+pub use bus::{
+    BUS_BYTES_MAX, BusEvent, BusRequest, ChatLine, SUBJECT_CHAT_SAY, SUBJECT_CHAT_WORLD, SUBJECT_WORLD_CLOCK, Weather, WorldTime,
+};
 pub use control::{Control, GatewayReport, SceneReport, ShardPhase, ShardReport};
 pub use directory::{Directory, Location};
 pub use effects::{EFFECT_BATCH_MAX, Effect, EffectMessage};
