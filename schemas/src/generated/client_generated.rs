@@ -707,10 +707,10 @@ pub mod pangaea {
         // struct Component, aligned to 4
         #[repr(transparent)]
         #[derive(Clone, Copy, PartialEq)]
-        pub struct Component(pub [u8; 12]);
+        pub struct Component(pub [u8; 16]);
         impl Default for Component {
             fn default() -> Self {
-                Self([0; 12])
+                Self([0; 16])
             }
         }
         impl ::core::fmt::Debug for Component {
@@ -763,8 +763,8 @@ pub mod pangaea {
 
         impl<'a> Component {
             #[allow(clippy::too_many_arguments)]
-            pub fn new(alias: u32, id: u32, offset: u16, size: u16) -> Self {
-                let mut s = Self([0; 12]);
+            pub fn new(alias: u32, id: u32, offset: u32, size: u16) -> Self {
+                let mut s = Self([0; 16]);
                 s.set_alias(alias);
                 s.set_id(id);
                 s.set_offset(offset);
@@ -830,8 +830,8 @@ pub mod pangaea {
                 }
             }
 
-            pub fn offset(&self) -> u16 {
-                let mut mem = ::core::mem::MaybeUninit::<<u16 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+            pub fn offset(&self) -> u32 {
+                let mut mem = ::core::mem::MaybeUninit::<<u32 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
                 // Safety:
                 // Created from a valid Table for this object
                 // Which contains a valid value in this slot
@@ -839,13 +839,13 @@ pub mod pangaea {
                     ::core::ptr::copy_nonoverlapping(
                         self.0[8..].as_ptr(),
                         mem.as_mut_ptr() as *mut u8,
-                        ::core::mem::size_of::<<u16 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        ::core::mem::size_of::<<u32 as ::flatbuffers::EndianScalar>::Scalar>(),
                     );
                     mem.assume_init()
                 })
             }
 
-            pub fn set_offset(&mut self, x: u16) {
+            pub fn set_offset(&mut self, x: u32) {
                 let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
                 // Safety:
                 // Created from a valid Table for this object
@@ -854,7 +854,7 @@ pub mod pangaea {
                     ::core::ptr::copy_nonoverlapping(
                         &x_le as *const _ as *const u8,
                         self.0[8..].as_mut_ptr(),
-                        ::core::mem::size_of::<<u16 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        ::core::mem::size_of::<<u32 as ::flatbuffers::EndianScalar>::Scalar>(),
                     );
                 }
             }
@@ -866,7 +866,7 @@ pub mod pangaea {
                 // Which contains a valid value in this slot
                 ::flatbuffers::EndianScalar::from_little_endian(unsafe {
                     ::core::ptr::copy_nonoverlapping(
-                        self.0[10..].as_ptr(),
+                        self.0[12..].as_ptr(),
                         mem.as_mut_ptr() as *mut u8,
                         ::core::mem::size_of::<<u16 as ::flatbuffers::EndianScalar>::Scalar>(),
                     );
@@ -882,7 +882,7 @@ pub mod pangaea {
                 unsafe {
                     ::core::ptr::copy_nonoverlapping(
                         &x_le as *const _ as *const u8,
-                        self.0[10..].as_mut_ptr(),
+                        self.0[12..].as_mut_ptr(),
                         ::core::mem::size_of::<<u16 as ::flatbuffers::EndianScalar>::Scalar>(),
                     );
                 }

@@ -13,5 +13,7 @@
 )]
 
 mod client_generated;
+mod node_generated;
 
 pub(crate) use client_generated::pangaea::client;
+pub(crate) use node_generated::pangaea::{node, record};

@@ -64,7 +64,7 @@ movedLength():number {
 
 components(index: number, obj?:Component):Component|null {
   const offset = this.bb!.__offset(this.bb_pos, 14);
-  return offset ? (obj || new Component()).__init(this.bb!.__vector(this.bb_pos + offset) + index * 12, this.bb!) : null;
+  return offset ? (obj || new Component()).__init(this.bb!.__vector(this.bb_pos + offset) + index * 16, this.bb!) : null;
 }
 
 componentsLength():number {
@@ -139,7 +139,7 @@ static addComponents(builder:flatbuffers.Builder, componentsOffset:flatbuffers.O
 }
 
 static startComponentsVector(builder:flatbuffers.Builder, numElems:number) {
-  builder.startVector(12, numElems, 4);
+  builder.startVector(16, numElems, 4);
 }
 
 static addBytes(builder:flatbuffers.Builder, bytesOffset:flatbuffers.Offset) {

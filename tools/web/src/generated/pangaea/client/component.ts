@@ -22,21 +22,22 @@ id():number {
 }
 
 offset():number {
-  return this.bb!.readUint16(this.bb_pos + 8);
+  return this.bb!.readUint32(this.bb_pos + 8);
 }
 
 size():number {
-  return this.bb!.readUint16(this.bb_pos + 10);
+  return this.bb!.readUint16(this.bb_pos + 12);
 }
 
 static sizeOf():number {
-  return 12;
+  return 16;
 }
 
 static createComponent(builder:flatbuffers.Builder, alias: number, id: number, offset: number, size: number):flatbuffers.Offset {
-  builder.prep(4, 12);
+  builder.prep(4, 16);
+  builder.pad(2);
   builder.writeInt16(size);
-  builder.writeInt16(offset);
+  builder.writeInt32(offset);
   builder.writeInt32(id);
   builder.writeInt32(alias);
   return builder.offset();
