@@ -1,0 +1,285 @@
+// A pretended gateway: speaks the client protocol over WebSocket, one object per connection.
+import * as flatbuffers from "flatbuffers";
+import type { WebSocket } from "ws";
+import {
+  CellBytes, CellUpdate, ClientBody, ClientMessage, Component, Entered, Event, Events, Gone, Guest, Hello, Inputs, Joined, Motion, Ping, Pong,
+  Refused, Resume, Routed, ServerBody, ServerMessage, Spectate, Ticket, Update, Watching, Welcome,
+} from "../src/generated/pangaea/client.js";
+import { NO_ITEM } from "../src/world/entities.js";
+import { cellKey } from "../src/world/geometry.js";
+import type { PlainType, Scalar } from "../src/world/registry.js";
+import type { Being, Land } from "./land.js";
+import { cellAt, CELL_EDGE_M, EDGE_CELLS, ownerOf, shardAt, TICK_HZ } from "./land.js";
+import * as types from "./types.js";
+
+const HASH = 0x5eedn;
+const VIEW_CELLS = 3;
+const REACH_M = 4;
+
+/** What outlives a connection. */
+interface Player {
+  readonly being: Being;
+  inSeq: number;
+  outSeq: number;
+  items: Map<bigint, number>;
+  queue: { seq: number; id: number; bytes: Uint8Array }[];
+}
+
+const players = new Map<string, Player>();
+
+export class Client {
+  static readonly all = new Set<Client>();
+  #player: Player | undefined;
+  #cells = new Set<number>();
+  /** Alias → cell, as the client knows it. */
+  readonly #known = new Map<number, number>();
+  readonly #sentAt = new Map<number, number>();
+  #watching = false;
+  #shard = "";
+
+  constructor(readonly socket: WebSocket, readonly land: Land) {
+    Client.all.add(this);
+    socket.on("message", (data: Buffer) => this.#receive(new Uint8Array(data)));
+    socket.on("close", () => {
+      Client.all.delete(this);
+      if (this.#player) land.steer(this.#player.being, 0, 0);
+    });
+  }
+
+  /** One tick's update. */
+  update(byCell: Map<number, Being[]>): void {
+    const player = this.#player;
+    if (!player && !this.#watching) return;
+    if (player) this.#tickPlayer(player);
+    const gone = player ? this.#follow(player.being) : [];
+    const builder = new flatbuffers.Builder(16_384);
+    const cells: number[] = [];
+    for (const key of this.#cells) {
+      const [x, z] = [key >>> 16, key & 0xffff];
+      const every = this.#watching ? 4 : 1;
+      if (this.#sentAt.has(key) && (this.land.tick + x + z) % every !== 0) continue;
+      const bytes = this.#cell(key, byCell.get(key) ?? []);
+      if (bytes) cells.push(CellBytes.createCellBytes(builder, CellBytes.createCellVector(builder, bytes)));
+      this.#sentAt.set(key, this.land.tick);
+    }
+    const list = Update.createCellsVector(builder, cells);
+    Update.startGoneVector(builder, gone.length);
+    for (const key of gone) Gone.createGone(builder, key >>> 16, key & 0xffff);
+    const goneList = builder.endVector();
+    const at = player?.being;
+    const body = Update.createUpdate(builder, BigInt(this.land.tick), 1n, player?.inSeq ?? 0, at?.x ?? 0, at?.z ?? 0, 100, list, goneList);
+    this.#finish(builder, ServerBody.Update, body);
+  }
+
+  #tickPlayer(player: Player): void {
+    const next = player.queue.shift();
+    if (next) this.#input(player, next.id, next.bytes), (player.inSeq = next.seq);
+    if (player.queue.length > 2) this.#tickPlayer(player);
+    const shard = shardAt(player.being.x, player.being.z);
+    if (shard !== this.#shard) {
+      this.#shard = shard;
+      this.#send(ServerBody.Routed, (b) => Routed.createRouted(b, b.createString(shard), b.createString(ownerOf(shard)), 1n));
+    }
+  }
+
+  #input(player: Player, id: number, bytes: Uint8Array): void {
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const { being } = player;
+    if (id === types.MOVE.id) this.land.steer(being, types.MOVE.number(view, 0, "dx"), types.MOVE.number(view, 0, "dz"));
+    if (id === types.ATTACK.id) {
+      const target = this.land.beings.get(types.ATTACK.entity(view, 0, "target"));
+      if (target) Object.assign(target, { health: target.health > 10 ? target.health - 10 : 100, lookedAt: this.land.tick });
+    }
+    if (id === types.PICK_UP.id) {
+      const item = this.land.beings.get(types.PICK_UP.entity(view, 0, "item"));
+      if (item && item.item !== NO_ITEM && Math.hypot(item.x - being.x, item.z - being.z) < REACH_M) {
+        this.land.beings.delete(item.id);
+        player.items.set(item.id, item.item);
+        this.#event(types.ITEM_HELD, { item: item.id, kind: item.item });
+        this.#event(types.HOLDINGS, { gold: 120n + BigInt(player.items.size) });
+      }
+    }
+    if (id === types.DROP.id) {
+      const item = types.DROP.entity(view, 0, "item");
+      const kind = player.items.get(item);
+      if (kind !== undefined) {
+        player.items.delete(item);
+        Object.assign(this.land.add(being.x + 1, being.z), { item: kind, kind: 3 });
+        this.#event(types.ITEM_LOST, { item });
+      }
+    }
+    if (id === types.CHAT.id) {
+      const said = { from: being.id, channel: types.CHAT.number(view, 0, "channel"), name: being.name, text: types.CHAT.text(view, 0, "text") };
+      for (const client of Client.all) if (client.#player) client.#event(types.SAID, said);
+    }
+  }
+
+  #follow(being: Being): number[] {
+    const [cx, cz] = [Math.floor(being.x / CELL_EDGE_M), Math.floor(being.z / CELL_EDGE_M)];
+    const wanted = new Set<number>();
+    for (let x = Math.max(0, cx - VIEW_CELLS); x <= Math.min(EDGE_CELLS - 1, cx + VIEW_CELLS); x++) {
+      for (let z = Math.max(0, cz - VIEW_CELLS); z <= Math.min(EDGE_CELLS - 1, cz + VIEW_CELLS); z++) wanted.add(cellKey(x, z));
+    }
+    const gone = [...this.#cells].filter((key) => !wanted.has(key));
+    for (const key of gone) {
+      this.#sentAt.delete(key);
+      for (const [alias, cell] of this.#known) if (cell === key) this.#known.delete(alias);
+    }
+    this.#cells = wanted;
+    return gone;
+  }
+
+  #cell(key: number, here: Being[]): Uint8Array | undefined {
+    const snapshot = !this.#sentAt.has(key);
+    const since = this.#sentAt.get(key) ?? 0;
+    const entered = here.filter((being) => snapshot || this.#known.get(being.alias) !== key);
+    const moved = here.filter((being) => being.movedAt > since || entered.includes(being));
+    const looked = here.filter((being) => being.lookedAt > since || entered.includes(being));
+    const left: number[] = [];
+    for (const [alias, cell] of this.#known) {
+      if (cell !== key) continue;
+      const being = this.land.beings.get(BigInt(alias));
+      if (!being || !this.#cells.has(cellAt(being.x, being.z))) left.push(alias), this.#known.delete(alias);
+    }
+    for (const being of entered) this.#known.set(being.alias, key);
+    if (!snapshot && moved.length + looked.length + left.length === 0) return undefined;
+    return encodeCell(key, snapshot, entered, moved, looked, left);
+  }
+
+  #receive(bytes: Uint8Array): void {
+    const wire = ClientMessage.getRootAsClientMessage(new flatbuffers.ByteBuffer(bytes));
+    switch (wire.bodyType()) {
+      case ClientBody.Hello: return this.#welcome(wire.body(new Hello()));
+      case ClientBody.Guest: return this.#ticket((wire.body(new Guest()) as Guest).name() || "Guest");
+      case ClientBody.Join: return this.#join("0", false);
+      case ClientBody.Resume: return this.#join((wire.body(new Resume()) as Resume).token() ?? "", true);
+      case ClientBody.Spectate: return this.#spectate(wire.body(new Spectate()));
+      case ClientBody.Inputs: return this.#inputs(wire.body(new Inputs()));
+      case ClientBody.Ping: {
+        const time = (wire.body(new Ping()) as Ping).clientTimeUs();
+        return this.#send(ServerBody.Pong, (b) => Pong.createPong(b, time, BigInt(Date.now()) * 1000n));
+      }
+      case ClientBody.Leave: {
+        if (this.#player) this.land.beings.delete(this.#player.being.id);
+        return;
+      }
+      default: return;
+    }
+  }
+
+  #welcome(hello: Hello): void {
+    this.#send(ServerBody.Welcome, (b) => {
+      const description = hello.registry() === 0n ? types.describe(b) : 0;
+      const [cluster, gateway] = [b.createString("mock"), b.createString("gateway-1")];
+      Welcome.startWelcome(b);
+      Welcome.addProtocol(b, 1);
+      Welcome.addRegistry(b, HASH);
+      Welcome.addCluster(b, cluster);
+      Welcome.addGateway(b, gateway);
+      Welcome.addTickHz(b, TICK_HZ);
+      Welcome.addCellEdgeM(b, CELL_EDGE_M);
+      if (description) Welcome.addDescription(b, description);
+      return Welcome.endWelcome(b);
+    });
+  }
+
+  #name = "Guest";
+
+  #ticket(name: string): void {
+    this.#name = name;
+    this.#send(ServerBody.Ticket, (b) => Ticket.createTicket(b, b.createString("ticket"), 0n, b.createString(name)));
+  }
+
+  #join(token: string, resumed: boolean): void {
+    let player = players.get(token);
+    if (resumed && !player) {
+      return this.#send(ServerBody.Refused, (b) => Refused.createRefused(b, 4, b.createString("This session is over."), 0));
+    }
+    if (!player) {
+      const being = this.land.add(EDGE_CELLS * CELL_EDGE_M / 2 - 6, EDGE_CELLS * CELL_EDGE_M / 2 - 6);
+      Object.assign(being, { player: true, name: this.#name, hue: 110 });
+      player = { being, inSeq: 0, outSeq: 0, items: new Map(), queue: [] };
+      players.set(String(being.id), player);
+    }
+    this.#player = player;
+    player.queue = [];
+    const joined = player;
+    this.#send(ServerBody.Joined, (b) => Joined.createJoined(
+      b, joined.being.id, b.createString(String(joined.being.id)), resumed, 0, EDGE_CELLS, VIEW_CELLS, BigInt(this.land.tick), joined.inSeq, joined.outSeq,
+    ));
+    if (!resumed) this.#event(types.HOLDINGS, { gold: 120n });
+  }
+
+  #spectate(watch: Spectate): void {
+    this.#watching = true;
+    for (let x = watch.x0(); x <= watch.x1(); x++) for (let z = watch.z0(); z <= watch.z1(); z++) this.#cells.add(cellKey(x, z));
+    this.#send(ServerBody.Watching, (b) => Watching.createWatching(b, 0, EDGE_CELLS));
+  }
+
+  #inputs(message: Inputs): void {
+    const player = this.#player;
+    if (!player) return;
+    for (let i = 0; i < message.inputsLength(); i++) {
+      const input = message.inputs(i)!;
+      const last = player.queue.at(-1)?.seq ?? player.inSeq;
+      if (input.seq() === last + 1) player.queue.push({ seq: input.seq(), id: input.id(), bytes: input.bytesArray()!.slice() });
+    }
+  }
+
+  #event(type: PlainType, values: Record<string, Scalar>): void {
+    const player = this.#player;
+    if (!player) return;
+    player.outSeq++;
+    this.#send(ServerBody.Events, (b) => {
+      const event = Event.createEvent(b, player.outSeq, type.id, Event.createBytesVector(b, type.write(values)));
+      return Events.createEvents(b, Events.createEventsVector(b, [event]), false);
+    });
+  }
+
+  #send(type: ServerBody, build: (builder: flatbuffers.Builder) => number): void {
+    const builder = new flatbuffers.Builder(1_024);
+    this.#finish(builder, type, build(builder));
+  }
+
+  #finish(builder: flatbuffers.Builder, type: ServerBody, body: number): void {
+    builder.finish(ServerMessage.createServerMessage(builder, type, body));
+    this.socket.send(builder.asUint8Array());
+  }
+}
+
+/** One cell's change as bytes. */
+export function encodeCell(
+  key: number, snapshot: boolean, entered: readonly Being[], moved: readonly Being[], looked: readonly Being[], left: readonly number[],
+): Uint8Array {
+  const [x, z] = [key >>> 16, key & 0xffff];
+  const b = new flatbuffers.Builder(1_024);
+  const parts: { alias: number; type: PlainType; bytes: Uint8Array }[] = [];
+  for (const being of looked) {
+    const add = (type: PlainType, values: Record<string, Scalar>) => parts.push({ alias: being.alias, type, bytes: type.write(values) });
+    add(types.LOOK, { kind: being.kind, hue: being.hue });
+    if (being.name) add(types.NAME, { text: being.name });
+    if (being.item !== NO_ITEM) add(types.ITEM, { kind: being.item });
+    else add(types.HEALTH, { now: being.health, max: 100 });
+  }
+  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.bytes.length, 0));
+  CellUpdate.startEnteredVector(b, entered.length);
+  for (const being of entered) Entered.createEntered(b, being.id, being.alias);
+  const enteredList = b.endVector();
+  CellUpdate.startMovedVector(b, moved.length);
+  for (const { alias, x: mx, z: mz, vx, vz } of moved) {
+    Motion.createMotion(b, alias, Math.round((mx - x * CELL_EDGE_M) * 256), Math.round((mz - z * CELL_EDGE_M) * 256), Math.round(vx * 4), Math.round(vz * 4));
+  }
+  const movedList = b.endVector();
+  let offset = 0;
+  CellUpdate.startComponentsVector(b, parts.length);
+  for (const part of parts) {
+    bytes.set(part.bytes, offset);
+    Component.createComponent(b, part.alias, part.type.id, offset, part.bytes.length);
+    offset += part.bytes.length;
+  }
+  const components = b.endVector();
+  const bytesList = CellUpdate.createBytesVector(b, bytes);
+  const leftList = CellUpdate.createLeftVector(b, [...left]);
+  b.finish(CellUpdate.createCellUpdate(b, x, z, snapshot, enteredList, movedList, components, bytesList, leftList));
+  return b.asUint8Array();
+}

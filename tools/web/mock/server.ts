@@ -1,0 +1,98 @@
+// A pretended cluster for developing the page without one: the page itself, the admin API, and a gateway, on loopback.
+//
+//     npm run mock -- [port] [entities]
+import { readFile } from "node:fs/promises";
+import type { ServerResponse } from "node:http";
+import { createServer } from "node:http";
+import { WebSocketServer } from "ws";
+import { Client } from "./gateway.js";
+import type { Being } from "./land.js";
+import { allShards, cellAt, CELL_EDGE_M, EDGE_CELLS, Land, ownerOf, shardAt, SHARD_LEVEL, TICK_HZ } from "./land.js";
+
+const port = Number(process.argv[2] ?? 7000);
+const land = new Land(Number(process.argv[3] ?? 5_000));
+const listeners = new Set<ServerResponse>();
+const handovers = new Map<string, { in: number; out: number }>();
+let seq = 0;
+
+const kinds: Record<string, string> = { html: "text/html", js: "text/javascript", css: "text/css", svg: "image/svg+xml", woff2: "font/woff2" };
+
+const server = createServer((request, response) => {
+  const path = new URL(request.url ?? "/", "http://localhost").pathname;
+  if (path === "/api/status") return json(response, status());
+  if (path === "/api/config") return json(response, config());
+  if (path === "/api/events") return listen(response);
+  const file = path === "/" ? "index.html" : path.slice(1);
+  readFile(`dist/${file.replaceAll("..", "")}`).then(
+    (bytes) => response.writeHead(200, { "content-type": kinds[file.split(".").pop()!] ?? "application/octet-stream" }).end(bytes),
+    () => response.writeHead(404).end(),
+  );
+});
+
+function json(response: ServerResponse, value: unknown): void {
+  response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(value));
+}
+
+function listen(response: ServerResponse): void {
+  response.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-store" });
+  response.write(":\n\n");
+  listeners.add(response);
+  response.on("close", () => listeners.delete(response));
+}
+
+function tell(event: Record<string, unknown>): void {
+  const text = `id: ${++seq}\ndata: ${JSON.stringify({ seq, ...event })}\n\n`;
+  for (const listener of listeners) listener.write(text);
+}
+
+function config(): unknown {
+  return {
+    gateway_ws: [`127.0.0.1:${port + 1}`], cluster: "mock", cell_edge_m: CELL_EDGE_M, tick_hz: TICK_HZ,
+    spaces: [{ id: 0, name: "pangaea", level: 5, shard_level: SHARD_LEVEL, edge_cells: EDGE_CELLS }],
+  };
+}
+
+function status(): unknown {
+  const counts = new Map<string, number>();
+  for (const being of land.beings.values()) {
+    const shard = shardAt(being.x, being.z);
+    counts.set(shard, (counts.get(shard) ?? 0) + 1);
+  }
+  const roles = ["world-1", "data-1", "auth-1", "scene-1", "scene-2", "gateway-1"];
+  return {
+    nodes: roles.map((id, i) => ({ id, role: id.split("-")[0], pid: 4120 + i, address: `127.0.0.1:${port + 10 + i}`, state: "up" })),
+    shards: allShards().map((id) => {
+      const entities = counts.get(id) ?? 0;
+      const p50 = 0.12 + entities * 0.0021;
+      return {
+        id, owner: ownerOf(id), epoch: 3, phase: "running", entities, players: 0, ghosts: Math.round(entities / 9),
+        tick_ms: { p50, p99: p50 * 2.3 }, load: p50 / 4, handovers_in: handovers.get(id)?.in ?? 0, handovers_out: handovers.get(id)?.out ?? 0,
+      };
+    }),
+    sessions: Client.all.size,
+  };
+}
+
+function tick(): void {
+  land.step();
+  const byCell = new Map<number, Being[]>();
+  for (const being of land.beings.values()) {
+    const key = cellAt(being.x, being.z);
+    const list = byCell.get(key);
+    if (list) list.push(being);
+    else byCell.set(key, [being]);
+  }
+  for (const client of Client.all) client.update(byCell);
+  for (const crossing of land.crossings.splice(0)) {
+    const count = (shard: string) => handovers.get(shard) ?? handovers.set(shard, { in: 0, out: 0 }).get(shard)!;
+    count(crossing.from).out++;
+    count(crossing.to).in++;
+    const entity = `e${crossing.entity}`;
+    tell({ kind: "handover", text: `${entity} ${crossing.from} → ${crossing.to}`, ...crossing, entity });
+  }
+}
+
+const gateway = new WebSocketServer({ host: "127.0.0.1", port: port + 1 });
+gateway.on("connection", (socket) => new Client(socket, land));
+server.listen(port, "127.0.0.1", () => console.log(`mock cluster on http://127.0.0.1:${port}`));
+setInterval(tick, 1_000 / TICK_HZ);
