@@ -8,6 +8,7 @@
 pub mod client;
 pub mod cluster;
 pub mod fence;
+pub mod frame;
 mod generated;
 pub mod geometry;
 pub mod id;
@@ -17,6 +18,7 @@ pub mod record;
 pub mod registry;
 pub mod ticket;
 pub mod time;
+pub mod wire;
 
 pub use fence::{AgentEpoch, EffectSeq, InSeq, JournalIndex, OutSeq, Revision, SessionEpoch, ShardEpoch};
 pub use id::{AccountId, EntityId, NodeId, Nonce, ParseNodeIdError, RequestId, Role};

@@ -2587,7 +2587,7 @@ pub mod pangaea {
 
         impl<'a> Field<'a> {
             pub const VT_NAME: ::flatbuffers::VOffsetT = 4;
-            pub const VT_TYPE_: ::flatbuffers::VOffsetT = 6;
+            pub const VT_TY: ::flatbuffers::VOffsetT = 6;
             pub const VT_OFFSET: ::flatbuffers::VOffsetT = 8;
             pub const VT_LENGTH: ::flatbuffers::VOffsetT = 10;
 
@@ -2606,7 +2606,7 @@ pub mod pangaea {
                 }
                 builder.add_length(args.length);
                 builder.add_offset(args.offset);
-                builder.add_type_(args.type_);
+                builder.add_ty(args.ty);
                 builder.finish()
             }
 
@@ -2618,11 +2618,11 @@ pub mod pangaea {
                 unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Field::VT_NAME, None).unwrap() }
             }
             #[inline]
-            pub fn type_(&self) -> FieldType {
+            pub fn ty(&self) -> FieldType {
                 // Safety:
                 // Created from valid Table for this object
                 // which contains a valid value in this slot
-                unsafe { self._tab.get::<FieldType>(Field::VT_TYPE_, Some(FieldType::U8)).unwrap() }
+                unsafe { self._tab.get::<FieldType>(Field::VT_TY, Some(FieldType::U8)).unwrap() }
             }
             #[inline]
             pub fn offset(&self) -> u16 {
@@ -2645,7 +2645,7 @@ pub mod pangaea {
             fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
                 v.visit_table(pos)?
                     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("name", Self::VT_NAME, true)?
-                    .visit_field::<FieldType>("type_", Self::VT_TYPE_, false)?
+                    .visit_field::<FieldType>("ty", Self::VT_TY, false)?
                     .visit_field::<u16>("offset", Self::VT_OFFSET, false)?
                     .visit_field::<u16>("length", Self::VT_LENGTH, false)?
                     .finish();
@@ -2654,7 +2654,7 @@ pub mod pangaea {
         }
         pub struct FieldArgs<'a> {
             pub name: Option<::flatbuffers::WIPOffset<&'a str>>,
-            pub type_: FieldType,
+            pub ty: FieldType,
             pub offset: u16,
             pub length: u16,
         }
@@ -2663,7 +2663,7 @@ pub mod pangaea {
             fn default() -> Self {
                 FieldArgs {
                     name: None, // required field
-                    type_: FieldType::U8,
+                    ty: FieldType::U8,
                     offset: 0,
                     length: 0,
                 }
@@ -2680,8 +2680,8 @@ pub mod pangaea {
                 self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Field::VT_NAME, name);
             }
             #[inline]
-            pub fn add_type_(&mut self, type_: FieldType) {
-                self.fbb_.push_slot::<FieldType>(Field::VT_TYPE_, type_, FieldType::U8);
+            pub fn add_ty(&mut self, ty: FieldType) {
+                self.fbb_.push_slot::<FieldType>(Field::VT_TY, ty, FieldType::U8);
             }
             #[inline]
             pub fn add_offset(&mut self, offset: u16) {
@@ -2708,7 +2708,7 @@ pub mod pangaea {
             fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
                 let mut ds = f.debug_struct("Field");
                 ds.field("name", &self.name());
-                ds.field("type_", &self.type_());
+                ds.field("ty", &self.ty());
                 ds.field("offset", &self.offset());
                 ds.field("length", &self.length());
                 ds.finish()

@@ -1090,9 +1090,10 @@ pub mod pangaea {
 
         impl<'a> SessionState<'a> {
             pub const VT_EPOCH: ::flatbuffers::VOffsetT = 4;
-            pub const VT_IN_SEQ: ::flatbuffers::VOffsetT = 6;
-            pub const VT_OUT_SEQ: ::flatbuffers::VOffsetT = 8;
-            pub const VT_OUTBOX: ::flatbuffers::VOffsetT = 10;
+            pub const VT_GATEWAY: ::flatbuffers::VOffsetT = 6;
+            pub const VT_IN_SEQ: ::flatbuffers::VOffsetT = 8;
+            pub const VT_OUT_SEQ: ::flatbuffers::VOffsetT = 10;
+            pub const VT_OUTBOX: ::flatbuffers::VOffsetT = 12;
 
             #[inline]
             pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -1110,6 +1111,7 @@ pub mod pangaea {
                 }
                 builder.add_out_seq(args.out_seq);
                 builder.add_in_seq(args.in_seq);
+                builder.add_gateway(args.gateway);
                 builder.finish()
             }
 
@@ -1119,6 +1121,13 @@ pub mod pangaea {
                 // Created from valid Table for this object
                 // which contains a valid value in this slot
                 unsafe { self._tab.get::<u64>(SessionState::VT_EPOCH, Some(0)).unwrap() }
+            }
+            #[inline]
+            pub fn gateway(&self) -> u32 {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<u32>(SessionState::VT_GATEWAY, Some(0)).unwrap() }
             }
             #[inline]
             pub fn in_seq(&self) -> u32 {
@@ -1152,6 +1161,7 @@ pub mod pangaea {
             fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
                 v.visit_table(pos)?
      .visit_field::<u64>("epoch", Self::VT_EPOCH, false)?
+     .visit_field::<u32>("gateway", Self::VT_GATEWAY, false)?
      .visit_field::<u32>("in_seq", Self::VT_IN_SEQ, false)?
      .visit_field::<u32>("out_seq", Self::VT_OUT_SEQ, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<ReliableEvent>>>>("outbox", Self::VT_OUTBOX, false)?
@@ -1161,6 +1171,7 @@ pub mod pangaea {
         }
         pub struct SessionStateArgs<'a> {
             pub epoch: u64,
+            pub gateway: u32,
             pub in_seq: u32,
             pub out_seq: u32,
             pub outbox:
@@ -1169,7 +1180,7 @@ pub mod pangaea {
         impl<'a> Default for SessionStateArgs<'a> {
             #[inline]
             fn default() -> Self {
-                SessionStateArgs { epoch: 0, in_seq: 0, out_seq: 0, outbox: None }
+                SessionStateArgs { epoch: 0, gateway: 0, in_seq: 0, out_seq: 0, outbox: None }
             }
         }
 
@@ -1181,6 +1192,10 @@ pub mod pangaea {
             #[inline]
             pub fn add_epoch(&mut self, epoch: u64) {
                 self.fbb_.push_slot::<u64>(SessionState::VT_EPOCH, epoch, 0);
+            }
+            #[inline]
+            pub fn add_gateway(&mut self, gateway: u32) {
+                self.fbb_.push_slot::<u32>(SessionState::VT_GATEWAY, gateway, 0);
             }
             #[inline]
             pub fn add_in_seq(&mut self, in_seq: u32) {
@@ -1213,6 +1228,7 @@ pub mod pangaea {
             fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
                 let mut ds = f.debug_struct("SessionState");
                 ds.field("epoch", &self.epoch());
+                ds.field("gateway", &self.gateway());
                 ds.field("in_seq", &self.in_seq());
                 ds.field("out_seq", &self.out_seq());
                 ds.field("outbox", &self.outbox());
@@ -2968,22 +2984,22 @@ pub mod pangaea {
             impl ::flatbuffers::SimpleToVerifyInSlice for LinkBody {}
             pub struct LinkBodyUnionTableOffset {}
 
-            pub enum LinkHelloOffset {}
+            pub enum HelloOffset {}
             #[derive(Copy, Clone, PartialEq)]
 
-            pub struct LinkHello<'a> {
+            pub struct Hello<'a> {
                 pub _tab: ::flatbuffers::Table<'a>,
             }
 
-            impl<'a> ::flatbuffers::Follow<'a> for LinkHello<'a> {
-                type Inner = LinkHello<'a>;
+            impl<'a> ::flatbuffers::Follow<'a> for Hello<'a> {
+                type Inner = Hello<'a>;
                 #[inline]
                 unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
                     Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
                 }
             }
 
-            impl<'a> LinkHello<'a> {
+            impl<'a> Hello<'a> {
                 pub const VT_PROTOCOL: ::flatbuffers::VOffsetT = 4;
                 pub const VT_CLUSTER: ::flatbuffers::VOffsetT = 6;
                 pub const VT_NODE: ::flatbuffers::VOffsetT = 8;
@@ -2992,14 +3008,14 @@ pub mod pangaea {
 
                 #[inline]
                 pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-                    LinkHello { _tab: table }
+                    Hello { _tab: table }
                 }
                 #[allow(unused_mut)]
                 pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
                     _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-                    args: &'args LinkHelloArgs<'args>,
-                ) -> ::flatbuffers::WIPOffset<LinkHello<'bldr>> {
-                    let mut builder = LinkHelloBuilder::new(_fbb);
+                    args: &'args HelloArgs<'args>,
+                ) -> ::flatbuffers::WIPOffset<Hello<'bldr>> {
+                    let mut builder = HelloBuilder::new(_fbb);
                     builder.add_registry(args.registry);
                     if let Some(x) = args.nonce {
                         builder.add_nonce(x);
@@ -3017,39 +3033,39 @@ pub mod pangaea {
                     // Safety:
                     // Created from valid Table for this object
                     // which contains a valid value in this slot
-                    unsafe { self._tab.get::<u32>(LinkHello::VT_PROTOCOL, Some(0)).unwrap() }
+                    unsafe { self._tab.get::<u32>(Hello::VT_PROTOCOL, Some(0)).unwrap() }
                 }
                 #[inline]
                 pub fn cluster(&self) -> Option<&'a str> {
                     // Safety:
                     // Created from valid Table for this object
                     // which contains a valid value in this slot
-                    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(LinkHello::VT_CLUSTER, None) }
+                    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Hello::VT_CLUSTER, None) }
                 }
                 #[inline]
                 pub fn node(&self) -> u32 {
                     // Safety:
                     // Created from valid Table for this object
                     // which contains a valid value in this slot
-                    unsafe { self._tab.get::<u32>(LinkHello::VT_NODE, Some(0)).unwrap() }
+                    unsafe { self._tab.get::<u32>(Hello::VT_NODE, Some(0)).unwrap() }
                 }
                 #[inline]
                 pub fn nonce(&self) -> Option<&'a super::super::record::Wide> {
                     // Safety:
                     // Created from valid Table for this object
                     // which contains a valid value in this slot
-                    unsafe { self._tab.get::<super::super::record::Wide>(LinkHello::VT_NONCE, None) }
+                    unsafe { self._tab.get::<super::super::record::Wide>(Hello::VT_NONCE, None) }
                 }
                 #[inline]
                 pub fn registry(&self) -> u64 {
                     // Safety:
                     // Created from valid Table for this object
                     // which contains a valid value in this slot
-                    unsafe { self._tab.get::<u64>(LinkHello::VT_REGISTRY, Some(0)).unwrap() }
+                    unsafe { self._tab.get::<u64>(Hello::VT_REGISTRY, Some(0)).unwrap() }
                 }
             }
 
-            impl ::flatbuffers::Verifiable for LinkHello<'_> {
+            impl ::flatbuffers::Verifiable for Hello<'_> {
                 #[inline]
                 fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
                     v.visit_table(pos)?
@@ -3062,60 +3078,60 @@ pub mod pangaea {
                     Ok(())
                 }
             }
-            pub struct LinkHelloArgs<'a> {
+            pub struct HelloArgs<'a> {
                 pub protocol: u32,
                 pub cluster: Option<::flatbuffers::WIPOffset<&'a str>>,
                 pub node: u32,
                 pub nonce: Option<&'a super::super::record::Wide>,
                 pub registry: u64,
             }
-            impl<'a> Default for LinkHelloArgs<'a> {
+            impl<'a> Default for HelloArgs<'a> {
                 #[inline]
                 fn default() -> Self {
-                    LinkHelloArgs { protocol: 0, cluster: None, node: 0, nonce: None, registry: 0 }
+                    HelloArgs { protocol: 0, cluster: None, node: 0, nonce: None, registry: 0 }
                 }
             }
 
-            pub struct LinkHelloBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+            pub struct HelloBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
                 fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
                 start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
             }
-            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> LinkHelloBuilder<'a, 'b, A> {
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> HelloBuilder<'a, 'b, A> {
                 #[inline]
                 pub fn add_protocol(&mut self, protocol: u32) {
-                    self.fbb_.push_slot::<u32>(LinkHello::VT_PROTOCOL, protocol, 0);
+                    self.fbb_.push_slot::<u32>(Hello::VT_PROTOCOL, protocol, 0);
                 }
                 #[inline]
                 pub fn add_cluster(&mut self, cluster: ::flatbuffers::WIPOffset<&'b str>) {
-                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(LinkHello::VT_CLUSTER, cluster);
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Hello::VT_CLUSTER, cluster);
                 }
                 #[inline]
                 pub fn add_node(&mut self, node: u32) {
-                    self.fbb_.push_slot::<u32>(LinkHello::VT_NODE, node, 0);
+                    self.fbb_.push_slot::<u32>(Hello::VT_NODE, node, 0);
                 }
                 #[inline]
                 pub fn add_nonce(&mut self, nonce: &super::super::record::Wide) {
-                    self.fbb_.push_slot_always::<&super::super::record::Wide>(LinkHello::VT_NONCE, nonce);
+                    self.fbb_.push_slot_always::<&super::super::record::Wide>(Hello::VT_NONCE, nonce);
                 }
                 #[inline]
                 pub fn add_registry(&mut self, registry: u64) {
-                    self.fbb_.push_slot::<u64>(LinkHello::VT_REGISTRY, registry, 0);
+                    self.fbb_.push_slot::<u64>(Hello::VT_REGISTRY, registry, 0);
                 }
                 #[inline]
-                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> LinkHelloBuilder<'a, 'b, A> {
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> HelloBuilder<'a, 'b, A> {
                     let start = _fbb.start_table();
-                    LinkHelloBuilder { fbb_: _fbb, start_: start }
+                    HelloBuilder { fbb_: _fbb, start_: start }
                 }
                 #[inline]
-                pub fn finish(self) -> ::flatbuffers::WIPOffset<LinkHello<'a>> {
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Hello<'a>> {
                     let o = self.fbb_.end_table(self.start_);
                     ::flatbuffers::WIPOffset::new(o.value())
                 }
             }
 
-            impl ::core::fmt::Debug for LinkHello<'_> {
+            impl ::core::fmt::Debug for Hello<'_> {
                 fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-                    let mut ds = f.debug_struct("LinkHello");
+                    let mut ds = f.debug_struct("Hello");
                     ds.field("protocol", &self.protocol());
                     ds.field("cluster", &self.cluster());
                     ds.field("node", &self.node());
@@ -3124,35 +3140,35 @@ pub mod pangaea {
                     ds.finish()
                 }
             }
-            pub enum LinkWelcomeOffset {}
+            pub enum WelcomeOffset {}
             #[derive(Copy, Clone, PartialEq)]
 
-            pub struct LinkWelcome<'a> {
+            pub struct Welcome<'a> {
                 pub _tab: ::flatbuffers::Table<'a>,
             }
 
-            impl<'a> ::flatbuffers::Follow<'a> for LinkWelcome<'a> {
-                type Inner = LinkWelcome<'a>;
+            impl<'a> ::flatbuffers::Follow<'a> for Welcome<'a> {
+                type Inner = Welcome<'a>;
                 #[inline]
                 unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
                     Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
                 }
             }
 
-            impl<'a> LinkWelcome<'a> {
+            impl<'a> Welcome<'a> {
                 pub const VT_NODE: ::flatbuffers::VOffsetT = 4;
                 pub const VT_NONCE: ::flatbuffers::VOffsetT = 6;
 
                 #[inline]
                 pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-                    LinkWelcome { _tab: table }
+                    Welcome { _tab: table }
                 }
                 #[allow(unused_mut)]
                 pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
                     _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-                    args: &'args LinkWelcomeArgs<'args>,
-                ) -> ::flatbuffers::WIPOffset<LinkWelcome<'bldr>> {
-                    let mut builder = LinkWelcomeBuilder::new(_fbb);
+                    args: &'args WelcomeArgs<'args>,
+                ) -> ::flatbuffers::WIPOffset<Welcome<'bldr>> {
+                    let mut builder = WelcomeBuilder::new(_fbb);
                     if let Some(x) = args.nonce {
                         builder.add_nonce(x);
                     }
@@ -3165,18 +3181,18 @@ pub mod pangaea {
                     // Safety:
                     // Created from valid Table for this object
                     // which contains a valid value in this slot
-                    unsafe { self._tab.get::<u32>(LinkWelcome::VT_NODE, Some(0)).unwrap() }
+                    unsafe { self._tab.get::<u32>(Welcome::VT_NODE, Some(0)).unwrap() }
                 }
                 #[inline]
                 pub fn nonce(&self) -> Option<&'a super::super::record::Wide> {
                     // Safety:
                     // Created from valid Table for this object
                     // which contains a valid value in this slot
-                    unsafe { self._tab.get::<super::super::record::Wide>(LinkWelcome::VT_NONCE, None) }
+                    unsafe { self._tab.get::<super::super::record::Wide>(Welcome::VT_NONCE, None) }
                 }
             }
 
-            impl ::flatbuffers::Verifiable for LinkWelcome<'_> {
+            impl ::flatbuffers::Verifiable for Welcome<'_> {
                 #[inline]
                 fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
                     v.visit_table(pos)?
@@ -3186,78 +3202,78 @@ pub mod pangaea {
                     Ok(())
                 }
             }
-            pub struct LinkWelcomeArgs<'a> {
+            pub struct WelcomeArgs<'a> {
                 pub node: u32,
                 pub nonce: Option<&'a super::super::record::Wide>,
             }
-            impl<'a> Default for LinkWelcomeArgs<'a> {
+            impl<'a> Default for WelcomeArgs<'a> {
                 #[inline]
                 fn default() -> Self {
-                    LinkWelcomeArgs { node: 0, nonce: None }
+                    WelcomeArgs { node: 0, nonce: None }
                 }
             }
 
-            pub struct LinkWelcomeBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+            pub struct WelcomeBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
                 fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
                 start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
             }
-            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> LinkWelcomeBuilder<'a, 'b, A> {
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> WelcomeBuilder<'a, 'b, A> {
                 #[inline]
                 pub fn add_node(&mut self, node: u32) {
-                    self.fbb_.push_slot::<u32>(LinkWelcome::VT_NODE, node, 0);
+                    self.fbb_.push_slot::<u32>(Welcome::VT_NODE, node, 0);
                 }
                 #[inline]
                 pub fn add_nonce(&mut self, nonce: &super::super::record::Wide) {
-                    self.fbb_.push_slot_always::<&super::super::record::Wide>(LinkWelcome::VT_NONCE, nonce);
+                    self.fbb_.push_slot_always::<&super::super::record::Wide>(Welcome::VT_NONCE, nonce);
                 }
                 #[inline]
-                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> LinkWelcomeBuilder<'a, 'b, A> {
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> WelcomeBuilder<'a, 'b, A> {
                     let start = _fbb.start_table();
-                    LinkWelcomeBuilder { fbb_: _fbb, start_: start }
+                    WelcomeBuilder { fbb_: _fbb, start_: start }
                 }
                 #[inline]
-                pub fn finish(self) -> ::flatbuffers::WIPOffset<LinkWelcome<'a>> {
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Welcome<'a>> {
                     let o = self.fbb_.end_table(self.start_);
                     ::flatbuffers::WIPOffset::new(o.value())
                 }
             }
 
-            impl ::core::fmt::Debug for LinkWelcome<'_> {
+            impl ::core::fmt::Debug for Welcome<'_> {
                 fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-                    let mut ds = f.debug_struct("LinkWelcome");
+                    let mut ds = f.debug_struct("Welcome");
                     ds.field("node", &self.node());
                     ds.field("nonce", &self.nonce());
                     ds.finish()
                 }
             }
-            pub enum LinkRefusedOffset {}
+            pub enum RefusedOffset {}
             #[derive(Copy, Clone, PartialEq)]
 
-            pub struct LinkRefused<'a> {
+            pub struct Refused<'a> {
                 pub _tab: ::flatbuffers::Table<'a>,
             }
 
-            impl<'a> ::flatbuffers::Follow<'a> for LinkRefused<'a> {
-                type Inner = LinkRefused<'a>;
+            impl<'a> ::flatbuffers::Follow<'a> for Refused<'a> {
+                type Inner = Refused<'a>;
                 #[inline]
                 unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
                     Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
                 }
             }
 
-            impl<'a> LinkRefused<'a> {
+            impl<'a> Refused<'a> {
                 pub const VT_TEXT: ::flatbuffers::VOffsetT = 4;
 
                 #[inline]
                 pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-                    LinkRefused { _tab: table }
+                    Refused { _tab: table }
                 }
                 #[allow(unused_mut)]
                 pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
                     _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-                    args: &'args LinkRefusedArgs<'args>,
-                ) -> ::flatbuffers::WIPOffset<LinkRefused<'bldr>> {
-                    let mut builder = LinkRefusedBuilder::new(_fbb);
+                    args: &'args RefusedArgs<'args>,
+                ) -> ::flatbuffers::WIPOffset<Refused<'bldr>> {
+                    let mut builder = RefusedBuilder::new(_fbb);
                     if let Some(x) = args.text {
                         builder.add_text(x);
                     }
@@ -3269,11 +3285,11 @@ pub mod pangaea {
                     // Safety:
                     // Created from valid Table for this object
                     // which contains a valid value in this slot
-                    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(LinkRefused::VT_TEXT, None) }
+                    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Refused::VT_TEXT, None) }
                 }
             }
 
-            impl ::flatbuffers::Verifiable for LinkRefused<'_> {
+            impl ::flatbuffers::Verifiable for Refused<'_> {
                 #[inline]
                 fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
                     v.visit_table(pos)?
@@ -3282,40 +3298,40 @@ pub mod pangaea {
                     Ok(())
                 }
             }
-            pub struct LinkRefusedArgs<'a> {
+            pub struct RefusedArgs<'a> {
                 pub text: Option<::flatbuffers::WIPOffset<&'a str>>,
             }
-            impl<'a> Default for LinkRefusedArgs<'a> {
+            impl<'a> Default for RefusedArgs<'a> {
                 #[inline]
                 fn default() -> Self {
-                    LinkRefusedArgs { text: None }
+                    RefusedArgs { text: None }
                 }
             }
 
-            pub struct LinkRefusedBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+            pub struct RefusedBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
                 fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
                 start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
             }
-            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> LinkRefusedBuilder<'a, 'b, A> {
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> RefusedBuilder<'a, 'b, A> {
                 #[inline]
                 pub fn add_text(&mut self, text: ::flatbuffers::WIPOffset<&'b str>) {
-                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(LinkRefused::VT_TEXT, text);
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Refused::VT_TEXT, text);
                 }
                 #[inline]
-                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> LinkRefusedBuilder<'a, 'b, A> {
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> RefusedBuilder<'a, 'b, A> {
                     let start = _fbb.start_table();
-                    LinkRefusedBuilder { fbb_: _fbb, start_: start }
+                    RefusedBuilder { fbb_: _fbb, start_: start }
                 }
                 #[inline]
-                pub fn finish(self) -> ::flatbuffers::WIPOffset<LinkRefused<'a>> {
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Refused<'a>> {
                     let o = self.fbb_.end_table(self.start_);
                     ::flatbuffers::WIPOffset::new(o.value())
                 }
             }
 
-            impl ::core::fmt::Debug for LinkRefused<'_> {
+            impl ::core::fmt::Debug for Refused<'_> {
                 fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-                    let mut ds = f.debug_struct("LinkRefused");
+                    let mut ds = f.debug_struct("Refused");
                     ds.field("text", &self.text());
                     ds.finish()
                 }
@@ -3376,13 +3392,13 @@ pub mod pangaea {
                 }
                 #[inline]
                 #[allow(non_snake_case)]
-                pub fn body_as_hello(&self) -> Option<LinkHello<'a>> {
+                pub fn body_as_hello(&self) -> Option<Hello<'a>> {
                     if self.body_type() == LinkBody::Hello {
                         let u = self.body();
                         // Safety:
                         // Created from a valid Table for this object
                         // Which contains a valid union in this slot
-                        Some(unsafe { LinkHello::init_from_table(u) })
+                        Some(unsafe { Hello::init_from_table(u) })
                     } else {
                         None
                     }
@@ -3390,13 +3406,13 @@ pub mod pangaea {
 
                 #[inline]
                 #[allow(non_snake_case)]
-                pub fn body_as_welcome(&self) -> Option<LinkWelcome<'a>> {
+                pub fn body_as_welcome(&self) -> Option<Welcome<'a>> {
                     if self.body_type() == LinkBody::Welcome {
                         let u = self.body();
                         // Safety:
                         // Created from a valid Table for this object
                         // Which contains a valid union in this slot
-                        Some(unsafe { LinkWelcome::init_from_table(u) })
+                        Some(unsafe { Welcome::init_from_table(u) })
                     } else {
                         None
                     }
@@ -3404,13 +3420,13 @@ pub mod pangaea {
 
                 #[inline]
                 #[allow(non_snake_case)]
-                pub fn body_as_refused(&self) -> Option<LinkRefused<'a>> {
+                pub fn body_as_refused(&self) -> Option<Refused<'a>> {
                     if self.body_type() == LinkBody::Refused {
                         let u = self.body();
                         // Safety:
                         // Created from a valid Table for this object
                         // Which contains a valid union in this slot
-                        Some(unsafe { LinkRefused::init_from_table(u) })
+                        Some(unsafe { Refused::init_from_table(u) })
                     } else {
                         None
                     }
@@ -3429,16 +3445,14 @@ pub mod pangaea {
                             true,
                             |key, v, pos| match key {
                                 LinkBody::Hello => {
-                                    v.verify_union_variant::<::flatbuffers::ForwardsUOffset<LinkHello>>("LinkBody::Hello", pos)
+                                    v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Hello>>("LinkBody::Hello", pos)
                                 }
-                                LinkBody::Welcome => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<LinkWelcome>>(
-                                    "LinkBody::Welcome",
-                                    pos,
-                                ),
-                                LinkBody::Refused => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<LinkRefused>>(
-                                    "LinkBody::Refused",
-                                    pos,
-                                ),
+                                LinkBody::Welcome => {
+                                    v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Welcome>>("LinkBody::Welcome", pos)
+                                }
+                                LinkBody::Refused => {
+                                    v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Refused>>("LinkBody::Refused", pos)
+                                }
                                 _ => Ok(()),
                             },
                         )?
@@ -3636,10 +3650,10 @@ pub mod pangaea {
             #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
             pub const ENUM_MIN_BEACON_REPLY_BODY: u8 = 0;
             #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-            pub const ENUM_MAX_BEACON_REPLY_BODY: u8 = 8;
+            pub const ENUM_MAX_BEACON_REPLY_BODY: u8 = 9;
             #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
             #[allow(non_camel_case_types)]
-            pub const ENUM_VALUES_BEACON_REPLY_BODY: [BeaconReplyBody; 9] = [
+            pub const ENUM_VALUES_BEACON_REPLY_BODY: [BeaconReplyBody; 10] = [
                 BeaconReplyBody::NONE,
                 BeaconReplyBody::Registered,
                 BeaconReplyBody::NameTaken,
@@ -3647,6 +3661,7 @@ pub mod pangaea {
                 BeaconReplyBody::Entries,
                 BeaconReplyBody::Done,
                 BeaconReplyBody::Conflict,
+                BeaconReplyBody::Refused,
                 BeaconReplyBody::WatchStart,
                 BeaconReplyBody::WatchChange,
             ];
@@ -3663,11 +3678,12 @@ pub mod pangaea {
                 pub const Entries: Self = Self(4);
                 pub const Done: Self = Self(5);
                 pub const Conflict: Self = Self(6);
-                pub const WatchStart: Self = Self(7);
-                pub const WatchChange: Self = Self(8);
+                pub const Refused: Self = Self(7);
+                pub const WatchStart: Self = Self(8);
+                pub const WatchChange: Self = Self(9);
 
                 pub const ENUM_MIN: u8 = 0;
-                pub const ENUM_MAX: u8 = 8;
+                pub const ENUM_MAX: u8 = 9;
                 pub const ENUM_VALUES: &'static [Self] = &[
                     Self::NONE,
                     Self::Registered,
@@ -3676,6 +3692,7 @@ pub mod pangaea {
                     Self::Entries,
                     Self::Done,
                     Self::Conflict,
+                    Self::Refused,
                     Self::WatchStart,
                     Self::WatchChange,
                 ];
@@ -3689,6 +3706,7 @@ pub mod pangaea {
                         Self::Entries => Some("Entries"),
                         Self::Done => Some("Done"),
                         Self::Conflict => Some("Conflict"),
+                        Self::Refused => Some("Refused"),
                         Self::WatchStart => Some("WatchStart"),
                         Self::WatchChange => Some("WatchChange"),
                         _ => None,
@@ -6006,6 +6024,112 @@ pub mod pangaea {
                     ds.finish()
                 }
             }
+            pub enum RefusedOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct Refused<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Refused<'a> {
+                type Inner = Refused<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> Refused<'a> {
+                pub const VT_REQUEST: ::flatbuffers::VOffsetT = 4;
+                pub const VT_REASON: ::flatbuffers::VOffsetT = 6;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Refused { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args RefusedArgs<'args>,
+                ) -> ::flatbuffers::WIPOffset<Refused<'bldr>> {
+                    let mut builder = RefusedBuilder::new(_fbb);
+                    builder.add_request(args.request);
+                    if let Some(x) = args.reason {
+                        builder.add_reason(x);
+                    }
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn request(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Refused::VT_REQUEST, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn reason(&self) -> Option<&'a str> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Refused::VT_REASON, None) }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Refused<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<u64>("request", Self::VT_REQUEST, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("reason", Self::VT_REASON, false)?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct RefusedArgs<'a> {
+                pub request: u64,
+                pub reason: Option<::flatbuffers::WIPOffset<&'a str>>,
+            }
+            impl<'a> Default for RefusedArgs<'a> {
+                #[inline]
+                fn default() -> Self {
+                    RefusedArgs { request: 0, reason: None }
+                }
+            }
+
+            pub struct RefusedBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> RefusedBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_request(&mut self, request: u64) {
+                    self.fbb_.push_slot::<u64>(Refused::VT_REQUEST, request, 0);
+                }
+                #[inline]
+                pub fn add_reason(&mut self, reason: ::flatbuffers::WIPOffset<&'b str>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Refused::VT_REASON, reason);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> RefusedBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    RefusedBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Refused<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Refused<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Refused");
+                    ds.field("request", &self.request());
+                    ds.field("reason", &self.reason());
+                    ds.finish()
+                }
+            }
             pub enum WatchStartOffset {}
             #[derive(Copy, Clone, PartialEq)]
 
@@ -6370,6 +6494,20 @@ pub mod pangaea {
 
                 #[inline]
                 #[allow(non_snake_case)]
+                pub fn body_as_refused(&self) -> Option<Refused<'a>> {
+                    if self.body_type() == BeaconReplyBody::Refused {
+                        let u = self.body();
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        Some(unsafe { Refused::init_from_table(u) })
+                    } else {
+                        None
+                    }
+                }
+
+                #[inline]
+                #[allow(non_snake_case)]
                 pub fn body_as_watch_start(&self) -> Option<WatchStart<'a>> {
                     if self.body_type() == BeaconReplyBody::WatchStart {
                         let u = self.body();
@@ -6430,6 +6568,10 @@ pub mod pangaea {
                                 }
                                 BeaconReplyBody::Conflict => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Conflict>>(
                                     "BeaconReplyBody::Conflict",
+                                    pos,
+                                ),
+                                BeaconReplyBody::Refused => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Refused>>(
+                                    "BeaconReplyBody::Refused",
                                     pos,
                                 ),
                                 BeaconReplyBody::WatchStart => v
@@ -6531,6 +6673,13 @@ pub mod pangaea {
                         }
                         BeaconReplyBody::Conflict => {
                             if let Some(x) = self.body_as_conflict() {
+                                ds.field("body", &x)
+                            } else {
+                                ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                            }
+                        }
+                        BeaconReplyBody::Refused => {
+                            if let Some(x) = self.body_as_refused() {
                                 ds.field("body", &x)
                             } else {
                                 ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
@@ -23032,7 +23181,7 @@ pub mod pangaea {
         } // pub mod feed
 
         #[allow(unused_imports, dead_code)]
-        pub mod session {
+        pub mod attach {
 
             #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
             pub const ENUM_MIN_ATTACH_REFUSAL_BODY: u8 = 0;
@@ -23123,6 +23272,547 @@ pub mod pangaea {
 
             impl ::flatbuffers::SimpleToVerifyInSlice for AttachRefusalBody {}
             pub struct AttachRefusalBodyUnionTableOffset {}
+
+            pub enum NotHereOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct NotHere<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for NotHere<'a> {
+                type Inner = NotHere<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> NotHere<'a> {
+                pub const VT_FORWARD: ::flatbuffers::VOffsetT = 4;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    NotHere { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args NotHereArgs,
+                ) -> ::flatbuffers::WIPOffset<NotHere<'bldr>> {
+                    let mut builder = NotHereBuilder::new(_fbb);
+                    builder.add_forward(args.forward);
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn forward(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(NotHere::VT_FORWARD, Some(18446744073709551615)).unwrap() }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for NotHere<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?.visit_field::<u64>("forward", Self::VT_FORWARD, false)?.finish();
+                    Ok(())
+                }
+            }
+            pub struct NotHereArgs {
+                pub forward: u64,
+            }
+            impl<'a> Default for NotHereArgs {
+                #[inline]
+                fn default() -> Self {
+                    NotHereArgs { forward: 18446744073709551615 }
+                }
+            }
+
+            pub struct NotHereBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> NotHereBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_forward(&mut self, forward: u64) {
+                    self.fbb_.push_slot::<u64>(NotHere::VT_FORWARD, forward, 18446744073709551615);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> NotHereBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    NotHereBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<NotHere<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for NotHere<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("NotHere");
+                    ds.field("forward", &self.forward());
+                    ds.finish()
+                }
+            }
+            pub enum ReplacedOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct Replaced<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Replaced<'a> {
+                type Inner = Replaced<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> Replaced<'a> {
+                pub const VT_CURRENT: ::flatbuffers::VOffsetT = 4;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Replaced { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args ReplacedArgs,
+                ) -> ::flatbuffers::WIPOffset<Replaced<'bldr>> {
+                    let mut builder = ReplacedBuilder::new(_fbb);
+                    builder.add_current(args.current);
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn current(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Replaced::VT_CURRENT, Some(0)).unwrap() }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Replaced<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?.visit_field::<u64>("current", Self::VT_CURRENT, false)?.finish();
+                    Ok(())
+                }
+            }
+            pub struct ReplacedArgs {
+                pub current: u64,
+            }
+            impl<'a> Default for ReplacedArgs {
+                #[inline]
+                fn default() -> Self {
+                    ReplacedArgs { current: 0 }
+                }
+            }
+
+            pub struct ReplacedBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ReplacedBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_current(&mut self, current: u64) {
+                    self.fbb_.push_slot::<u64>(Replaced::VT_CURRENT, current, 0);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ReplacedBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    ReplacedBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Replaced<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Replaced<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Replaced");
+                    ds.field("current", &self.current());
+                    ds.finish()
+                }
+            }
+            pub enum NotNowOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct NotNow<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for NotNow<'a> {
+                type Inner = NotNow<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> NotNow<'a> {
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    NotNow { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    _args: &'args NotNowArgs,
+                ) -> ::flatbuffers::WIPOffset<NotNow<'bldr>> {
+                    let mut builder = NotNowBuilder::new(_fbb);
+                    builder.finish()
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for NotNow<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?.finish();
+                    Ok(())
+                }
+            }
+            pub struct NotNowArgs {}
+            impl<'a> Default for NotNowArgs {
+                #[inline]
+                fn default() -> Self {
+                    NotNowArgs {}
+                }
+            }
+
+            pub struct NotNowBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> NotNowBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> NotNowBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    NotNowBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<NotNow<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for NotNow<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("NotNow");
+                    ds.finish()
+                }
+            }
+            pub enum FullOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct Full<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Full<'a> {
+                type Inner = Full<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> Full<'a> {
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Full { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    _args: &'args FullArgs,
+                ) -> ::flatbuffers::WIPOffset<Full<'bldr>> {
+                    let mut builder = FullBuilder::new(_fbb);
+                    builder.finish()
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Full<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?.finish();
+                    Ok(())
+                }
+            }
+            pub struct FullArgs {}
+            impl<'a> Default for FullArgs {
+                #[inline]
+                fn default() -> Self {
+                    FullArgs {}
+                }
+            }
+
+            pub struct FullBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> FullBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> FullBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    FullBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Full<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Full<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Full");
+                    ds.finish()
+                }
+            }
+            pub enum AttachRefusalOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct AttachRefusal<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for AttachRefusal<'a> {
+                type Inner = AttachRefusal<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> AttachRefusal<'a> {
+                pub const VT_BODY_TYPE: ::flatbuffers::VOffsetT = 4;
+                pub const VT_BODY: ::flatbuffers::VOffsetT = 6;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    AttachRefusal { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args AttachRefusalArgs,
+                ) -> ::flatbuffers::WIPOffset<AttachRefusal<'bldr>> {
+                    let mut builder = AttachRefusalBuilder::new(_fbb);
+                    if let Some(x) = args.body {
+                        builder.add_body(x);
+                    }
+                    builder.add_body_type(args.body_type);
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn body_type(&self) -> AttachRefusalBody {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<AttachRefusalBody>(AttachRefusal::VT_BODY_TYPE, Some(AttachRefusalBody::NONE)).unwrap()
+                    }
+                }
+                #[inline]
+                pub fn body(&self) -> ::flatbuffers::Table<'a> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab
+                            .get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Table<'a>>>(AttachRefusal::VT_BODY, None)
+                            .unwrap()
+                    }
+                }
+                #[inline]
+                #[allow(non_snake_case)]
+                pub fn body_as_not_here(&self) -> Option<NotHere<'a>> {
+                    if self.body_type() == AttachRefusalBody::NotHere {
+                        let u = self.body();
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        Some(unsafe { NotHere::init_from_table(u) })
+                    } else {
+                        None
+                    }
+                }
+
+                #[inline]
+                #[allow(non_snake_case)]
+                pub fn body_as_replaced(&self) -> Option<Replaced<'a>> {
+                    if self.body_type() == AttachRefusalBody::Replaced {
+                        let u = self.body();
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        Some(unsafe { Replaced::init_from_table(u) })
+                    } else {
+                        None
+                    }
+                }
+
+                #[inline]
+                #[allow(non_snake_case)]
+                pub fn body_as_not_now(&self) -> Option<NotNow<'a>> {
+                    if self.body_type() == AttachRefusalBody::NotNow {
+                        let u = self.body();
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        Some(unsafe { NotNow::init_from_table(u) })
+                    } else {
+                        None
+                    }
+                }
+
+                #[inline]
+                #[allow(non_snake_case)]
+                pub fn body_as_full(&self) -> Option<Full<'a>> {
+                    if self.body_type() == AttachRefusalBody::Full {
+                        let u = self.body();
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        Some(unsafe { Full::init_from_table(u) })
+                    } else {
+                        None
+                    }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for AttachRefusal<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_union::<AttachRefusalBody, _>(
+                            "body_type",
+                            Self::VT_BODY_TYPE,
+                            "body",
+                            Self::VT_BODY,
+                            true,
+                            |key, v, pos| match key {
+                                AttachRefusalBody::NotHere => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<NotHere>>(
+                                    "AttachRefusalBody::NotHere",
+                                    pos,
+                                ),
+                                AttachRefusalBody::Replaced => v
+                                    .verify_union_variant::<::flatbuffers::ForwardsUOffset<Replaced>>(
+                                        "AttachRefusalBody::Replaced",
+                                        pos,
+                                    ),
+                                AttachRefusalBody::NotNow => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<NotNow>>(
+                                    "AttachRefusalBody::NotNow",
+                                    pos,
+                                ),
+                                AttachRefusalBody::Full => {
+                                    v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Full>>("AttachRefusalBody::Full", pos)
+                                }
+                                _ => Ok(()),
+                            },
+                        )?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct AttachRefusalArgs {
+                pub body_type: AttachRefusalBody,
+                pub body: Option<::flatbuffers::WIPOffset<::flatbuffers::UnionWIPOffset>>,
+            }
+            impl<'a> Default for AttachRefusalArgs {
+                #[inline]
+                fn default() -> Self {
+                    AttachRefusalArgs {
+                        body_type: AttachRefusalBody::NONE,
+                        body: None, // required field
+                    }
+                }
+            }
+
+            pub struct AttachRefusalBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> AttachRefusalBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_body_type(&mut self, body_type: AttachRefusalBody) {
+                    self.fbb_.push_slot::<AttachRefusalBody>(AttachRefusal::VT_BODY_TYPE, body_type, AttachRefusalBody::NONE);
+                }
+                #[inline]
+                pub fn add_body(&mut self, body: ::flatbuffers::WIPOffset<::flatbuffers::UnionWIPOffset>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(AttachRefusal::VT_BODY, body);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> AttachRefusalBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    AttachRefusalBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<AttachRefusal<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    self.fbb_.required(o, AttachRefusal::VT_BODY, "body");
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for AttachRefusal<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("AttachRefusal");
+                    ds.field("body_type", &self.body_type());
+                    match self.body_type() {
+                        AttachRefusalBody::NotHere => {
+                            if let Some(x) = self.body_as_not_here() {
+                                ds.field("body", &x)
+                            } else {
+                                ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                            }
+                        }
+                        AttachRefusalBody::Replaced => {
+                            if let Some(x) = self.body_as_replaced() {
+                                ds.field("body", &x)
+                            } else {
+                                ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                            }
+                        }
+                        AttachRefusalBody::NotNow => {
+                            if let Some(x) = self.body_as_not_now() {
+                                ds.field("body", &x)
+                            } else {
+                                ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                            }
+                        }
+                        AttachRefusalBody::Full => {
+                            if let Some(x) = self.body_as_full() {
+                                ds.field("body", &x)
+                            } else {
+                                ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                            }
+                        }
+                        _ => {
+                            let x: Option<()> = None;
+                            ds.field("body", &x)
+                        }
+                    };
+                    ds.finish()
+                }
+            }
+        } // pub mod attach
+
+        #[allow(unused_imports, dead_code)]
+        pub mod session {
 
             #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
             pub const ENUM_MIN_SESSION_BODY: u8 = 0;
@@ -23665,545 +24355,6 @@ pub mod pangaea {
                     ds.finish()
                 }
             }
-            pub enum RefusedNotHereOffset {}
-            #[derive(Copy, Clone, PartialEq)]
-
-            pub struct RefusedNotHere<'a> {
-                pub _tab: ::flatbuffers::Table<'a>,
-            }
-
-            impl<'a> ::flatbuffers::Follow<'a> for RefusedNotHere<'a> {
-                type Inner = RefusedNotHere<'a>;
-                #[inline]
-                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-                }
-            }
-
-            impl<'a> RefusedNotHere<'a> {
-                pub const VT_FORWARD: ::flatbuffers::VOffsetT = 4;
-
-                #[inline]
-                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-                    RefusedNotHere { _tab: table }
-                }
-                #[allow(unused_mut)]
-                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-                    args: &'args RefusedNotHereArgs,
-                ) -> ::flatbuffers::WIPOffset<RefusedNotHere<'bldr>> {
-                    let mut builder = RefusedNotHereBuilder::new(_fbb);
-                    builder.add_forward(args.forward);
-                    builder.finish()
-                }
-
-                #[inline]
-                pub fn forward(&self) -> u64 {
-                    // Safety:
-                    // Created from valid Table for this object
-                    // which contains a valid value in this slot
-                    unsafe { self._tab.get::<u64>(RefusedNotHere::VT_FORWARD, Some(18446744073709551615)).unwrap() }
-                }
-            }
-
-            impl ::flatbuffers::Verifiable for RefusedNotHere<'_> {
-                #[inline]
-                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-                    v.visit_table(pos)?.visit_field::<u64>("forward", Self::VT_FORWARD, false)?.finish();
-                    Ok(())
-                }
-            }
-            pub struct RefusedNotHereArgs {
-                pub forward: u64,
-            }
-            impl<'a> Default for RefusedNotHereArgs {
-                #[inline]
-                fn default() -> Self {
-                    RefusedNotHereArgs { forward: 18446744073709551615 }
-                }
-            }
-
-            pub struct RefusedNotHereBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-            }
-            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> RefusedNotHereBuilder<'a, 'b, A> {
-                #[inline]
-                pub fn add_forward(&mut self, forward: u64) {
-                    self.fbb_.push_slot::<u64>(RefusedNotHere::VT_FORWARD, forward, 18446744073709551615);
-                }
-                #[inline]
-                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> RefusedNotHereBuilder<'a, 'b, A> {
-                    let start = _fbb.start_table();
-                    RefusedNotHereBuilder { fbb_: _fbb, start_: start }
-                }
-                #[inline]
-                pub fn finish(self) -> ::flatbuffers::WIPOffset<RefusedNotHere<'a>> {
-                    let o = self.fbb_.end_table(self.start_);
-                    ::flatbuffers::WIPOffset::new(o.value())
-                }
-            }
-
-            impl ::core::fmt::Debug for RefusedNotHere<'_> {
-                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-                    let mut ds = f.debug_struct("RefusedNotHere");
-                    ds.field("forward", &self.forward());
-                    ds.finish()
-                }
-            }
-            pub enum RefusedReplacedOffset {}
-            #[derive(Copy, Clone, PartialEq)]
-
-            pub struct RefusedReplaced<'a> {
-                pub _tab: ::flatbuffers::Table<'a>,
-            }
-
-            impl<'a> ::flatbuffers::Follow<'a> for RefusedReplaced<'a> {
-                type Inner = RefusedReplaced<'a>;
-                #[inline]
-                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-                }
-            }
-
-            impl<'a> RefusedReplaced<'a> {
-                pub const VT_CURRENT: ::flatbuffers::VOffsetT = 4;
-
-                #[inline]
-                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-                    RefusedReplaced { _tab: table }
-                }
-                #[allow(unused_mut)]
-                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-                    args: &'args RefusedReplacedArgs,
-                ) -> ::flatbuffers::WIPOffset<RefusedReplaced<'bldr>> {
-                    let mut builder = RefusedReplacedBuilder::new(_fbb);
-                    builder.add_current(args.current);
-                    builder.finish()
-                }
-
-                #[inline]
-                pub fn current(&self) -> u64 {
-                    // Safety:
-                    // Created from valid Table for this object
-                    // which contains a valid value in this slot
-                    unsafe { self._tab.get::<u64>(RefusedReplaced::VT_CURRENT, Some(0)).unwrap() }
-                }
-            }
-
-            impl ::flatbuffers::Verifiable for RefusedReplaced<'_> {
-                #[inline]
-                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-                    v.visit_table(pos)?.visit_field::<u64>("current", Self::VT_CURRENT, false)?.finish();
-                    Ok(())
-                }
-            }
-            pub struct RefusedReplacedArgs {
-                pub current: u64,
-            }
-            impl<'a> Default for RefusedReplacedArgs {
-                #[inline]
-                fn default() -> Self {
-                    RefusedReplacedArgs { current: 0 }
-                }
-            }
-
-            pub struct RefusedReplacedBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-            }
-            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> RefusedReplacedBuilder<'a, 'b, A> {
-                #[inline]
-                pub fn add_current(&mut self, current: u64) {
-                    self.fbb_.push_slot::<u64>(RefusedReplaced::VT_CURRENT, current, 0);
-                }
-                #[inline]
-                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> RefusedReplacedBuilder<'a, 'b, A> {
-                    let start = _fbb.start_table();
-                    RefusedReplacedBuilder { fbb_: _fbb, start_: start }
-                }
-                #[inline]
-                pub fn finish(self) -> ::flatbuffers::WIPOffset<RefusedReplaced<'a>> {
-                    let o = self.fbb_.end_table(self.start_);
-                    ::flatbuffers::WIPOffset::new(o.value())
-                }
-            }
-
-            impl ::core::fmt::Debug for RefusedReplaced<'_> {
-                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-                    let mut ds = f.debug_struct("RefusedReplaced");
-                    ds.field("current", &self.current());
-                    ds.finish()
-                }
-            }
-            pub enum RefusedNotNowOffset {}
-            #[derive(Copy, Clone, PartialEq)]
-
-            pub struct RefusedNotNow<'a> {
-                pub _tab: ::flatbuffers::Table<'a>,
-            }
-
-            impl<'a> ::flatbuffers::Follow<'a> for RefusedNotNow<'a> {
-                type Inner = RefusedNotNow<'a>;
-                #[inline]
-                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-                }
-            }
-
-            impl<'a> RefusedNotNow<'a> {
-                #[inline]
-                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-                    RefusedNotNow { _tab: table }
-                }
-                #[allow(unused_mut)]
-                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-                    _args: &'args RefusedNotNowArgs,
-                ) -> ::flatbuffers::WIPOffset<RefusedNotNow<'bldr>> {
-                    let mut builder = RefusedNotNowBuilder::new(_fbb);
-                    builder.finish()
-                }
-            }
-
-            impl ::flatbuffers::Verifiable for RefusedNotNow<'_> {
-                #[inline]
-                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-                    v.visit_table(pos)?.finish();
-                    Ok(())
-                }
-            }
-            pub struct RefusedNotNowArgs {}
-            impl<'a> Default for RefusedNotNowArgs {
-                #[inline]
-                fn default() -> Self {
-                    RefusedNotNowArgs {}
-                }
-            }
-
-            pub struct RefusedNotNowBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-            }
-            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> RefusedNotNowBuilder<'a, 'b, A> {
-                #[inline]
-                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> RefusedNotNowBuilder<'a, 'b, A> {
-                    let start = _fbb.start_table();
-                    RefusedNotNowBuilder { fbb_: _fbb, start_: start }
-                }
-                #[inline]
-                pub fn finish(self) -> ::flatbuffers::WIPOffset<RefusedNotNow<'a>> {
-                    let o = self.fbb_.end_table(self.start_);
-                    ::flatbuffers::WIPOffset::new(o.value())
-                }
-            }
-
-            impl ::core::fmt::Debug for RefusedNotNow<'_> {
-                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-                    let mut ds = f.debug_struct("RefusedNotNow");
-                    ds.finish()
-                }
-            }
-            pub enum RefusedFullOffset {}
-            #[derive(Copy, Clone, PartialEq)]
-
-            pub struct RefusedFull<'a> {
-                pub _tab: ::flatbuffers::Table<'a>,
-            }
-
-            impl<'a> ::flatbuffers::Follow<'a> for RefusedFull<'a> {
-                type Inner = RefusedFull<'a>;
-                #[inline]
-                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-                }
-            }
-
-            impl<'a> RefusedFull<'a> {
-                #[inline]
-                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-                    RefusedFull { _tab: table }
-                }
-                #[allow(unused_mut)]
-                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-                    _args: &'args RefusedFullArgs,
-                ) -> ::flatbuffers::WIPOffset<RefusedFull<'bldr>> {
-                    let mut builder = RefusedFullBuilder::new(_fbb);
-                    builder.finish()
-                }
-            }
-
-            impl ::flatbuffers::Verifiable for RefusedFull<'_> {
-                #[inline]
-                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-                    v.visit_table(pos)?.finish();
-                    Ok(())
-                }
-            }
-            pub struct RefusedFullArgs {}
-            impl<'a> Default for RefusedFullArgs {
-                #[inline]
-                fn default() -> Self {
-                    RefusedFullArgs {}
-                }
-            }
-
-            pub struct RefusedFullBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-            }
-            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> RefusedFullBuilder<'a, 'b, A> {
-                #[inline]
-                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> RefusedFullBuilder<'a, 'b, A> {
-                    let start = _fbb.start_table();
-                    RefusedFullBuilder { fbb_: _fbb, start_: start }
-                }
-                #[inline]
-                pub fn finish(self) -> ::flatbuffers::WIPOffset<RefusedFull<'a>> {
-                    let o = self.fbb_.end_table(self.start_);
-                    ::flatbuffers::WIPOffset::new(o.value())
-                }
-            }
-
-            impl ::core::fmt::Debug for RefusedFull<'_> {
-                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-                    let mut ds = f.debug_struct("RefusedFull");
-                    ds.finish()
-                }
-            }
-            pub enum AttachRefusalOffset {}
-            #[derive(Copy, Clone, PartialEq)]
-
-            pub struct AttachRefusal<'a> {
-                pub _tab: ::flatbuffers::Table<'a>,
-            }
-
-            impl<'a> ::flatbuffers::Follow<'a> for AttachRefusal<'a> {
-                type Inner = AttachRefusal<'a>;
-                #[inline]
-                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-                }
-            }
-
-            impl<'a> AttachRefusal<'a> {
-                pub const VT_BODY_TYPE: ::flatbuffers::VOffsetT = 4;
-                pub const VT_BODY: ::flatbuffers::VOffsetT = 6;
-
-                #[inline]
-                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-                    AttachRefusal { _tab: table }
-                }
-                #[allow(unused_mut)]
-                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-                    args: &'args AttachRefusalArgs,
-                ) -> ::flatbuffers::WIPOffset<AttachRefusal<'bldr>> {
-                    let mut builder = AttachRefusalBuilder::new(_fbb);
-                    if let Some(x) = args.body {
-                        builder.add_body(x);
-                    }
-                    builder.add_body_type(args.body_type);
-                    builder.finish()
-                }
-
-                #[inline]
-                pub fn body_type(&self) -> AttachRefusalBody {
-                    // Safety:
-                    // Created from valid Table for this object
-                    // which contains a valid value in this slot
-                    unsafe {
-                        self._tab.get::<AttachRefusalBody>(AttachRefusal::VT_BODY_TYPE, Some(AttachRefusalBody::NONE)).unwrap()
-                    }
-                }
-                #[inline]
-                pub fn body(&self) -> ::flatbuffers::Table<'a> {
-                    // Safety:
-                    // Created from valid Table for this object
-                    // which contains a valid value in this slot
-                    unsafe {
-                        self._tab
-                            .get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Table<'a>>>(AttachRefusal::VT_BODY, None)
-                            .unwrap()
-                    }
-                }
-                #[inline]
-                #[allow(non_snake_case)]
-                pub fn body_as_not_here(&self) -> Option<RefusedNotHere<'a>> {
-                    if self.body_type() == AttachRefusalBody::NotHere {
-                        let u = self.body();
-                        // Safety:
-                        // Created from a valid Table for this object
-                        // Which contains a valid union in this slot
-                        Some(unsafe { RefusedNotHere::init_from_table(u) })
-                    } else {
-                        None
-                    }
-                }
-
-                #[inline]
-                #[allow(non_snake_case)]
-                pub fn body_as_replaced(&self) -> Option<RefusedReplaced<'a>> {
-                    if self.body_type() == AttachRefusalBody::Replaced {
-                        let u = self.body();
-                        // Safety:
-                        // Created from a valid Table for this object
-                        // Which contains a valid union in this slot
-                        Some(unsafe { RefusedReplaced::init_from_table(u) })
-                    } else {
-                        None
-                    }
-                }
-
-                #[inline]
-                #[allow(non_snake_case)]
-                pub fn body_as_not_now(&self) -> Option<RefusedNotNow<'a>> {
-                    if self.body_type() == AttachRefusalBody::NotNow {
-                        let u = self.body();
-                        // Safety:
-                        // Created from a valid Table for this object
-                        // Which contains a valid union in this slot
-                        Some(unsafe { RefusedNotNow::init_from_table(u) })
-                    } else {
-                        None
-                    }
-                }
-
-                #[inline]
-                #[allow(non_snake_case)]
-                pub fn body_as_full(&self) -> Option<RefusedFull<'a>> {
-                    if self.body_type() == AttachRefusalBody::Full {
-                        let u = self.body();
-                        // Safety:
-                        // Created from a valid Table for this object
-                        // Which contains a valid union in this slot
-                        Some(unsafe { RefusedFull::init_from_table(u) })
-                    } else {
-                        None
-                    }
-                }
-            }
-
-            impl ::flatbuffers::Verifiable for AttachRefusal<'_> {
-                #[inline]
-                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-                    v.visit_table(pos)?
-                        .visit_union::<AttachRefusalBody, _>(
-                            "body_type",
-                            Self::VT_BODY_TYPE,
-                            "body",
-                            Self::VT_BODY,
-                            true,
-                            |key, v, pos| match key {
-                                AttachRefusalBody::NotHere => v
-                                    .verify_union_variant::<::flatbuffers::ForwardsUOffset<RefusedNotHere>>(
-                                        "AttachRefusalBody::NotHere",
-                                        pos,
-                                    ),
-                                AttachRefusalBody::Replaced => v
-                                    .verify_union_variant::<::flatbuffers::ForwardsUOffset<RefusedReplaced>>(
-                                        "AttachRefusalBody::Replaced",
-                                        pos,
-                                    ),
-                                AttachRefusalBody::NotNow => v
-                                    .verify_union_variant::<::flatbuffers::ForwardsUOffset<RefusedNotNow>>(
-                                        "AttachRefusalBody::NotNow",
-                                        pos,
-                                    ),
-                                AttachRefusalBody::Full => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<RefusedFull>>(
-                                    "AttachRefusalBody::Full",
-                                    pos,
-                                ),
-                                _ => Ok(()),
-                            },
-                        )?
-                        .finish();
-                    Ok(())
-                }
-            }
-            pub struct AttachRefusalArgs {
-                pub body_type: AttachRefusalBody,
-                pub body: Option<::flatbuffers::WIPOffset<::flatbuffers::UnionWIPOffset>>,
-            }
-            impl<'a> Default for AttachRefusalArgs {
-                #[inline]
-                fn default() -> Self {
-                    AttachRefusalArgs {
-                        body_type: AttachRefusalBody::NONE,
-                        body: None, // required field
-                    }
-                }
-            }
-
-            pub struct AttachRefusalBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-            }
-            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> AttachRefusalBuilder<'a, 'b, A> {
-                #[inline]
-                pub fn add_body_type(&mut self, body_type: AttachRefusalBody) {
-                    self.fbb_.push_slot::<AttachRefusalBody>(AttachRefusal::VT_BODY_TYPE, body_type, AttachRefusalBody::NONE);
-                }
-                #[inline]
-                pub fn add_body(&mut self, body: ::flatbuffers::WIPOffset<::flatbuffers::UnionWIPOffset>) {
-                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(AttachRefusal::VT_BODY, body);
-                }
-                #[inline]
-                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> AttachRefusalBuilder<'a, 'b, A> {
-                    let start = _fbb.start_table();
-                    AttachRefusalBuilder { fbb_: _fbb, start_: start }
-                }
-                #[inline]
-                pub fn finish(self) -> ::flatbuffers::WIPOffset<AttachRefusal<'a>> {
-                    let o = self.fbb_.end_table(self.start_);
-                    self.fbb_.required(o, AttachRefusal::VT_BODY, "body");
-                    ::flatbuffers::WIPOffset::new(o.value())
-                }
-            }
-
-            impl ::core::fmt::Debug for AttachRefusal<'_> {
-                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-                    let mut ds = f.debug_struct("AttachRefusal");
-                    ds.field("body_type", &self.body_type());
-                    match self.body_type() {
-                        AttachRefusalBody::NotHere => {
-                            if let Some(x) = self.body_as_not_here() {
-                                ds.field("body", &x)
-                            } else {
-                                ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
-                            }
-                        }
-                        AttachRefusalBody::Replaced => {
-                            if let Some(x) = self.body_as_replaced() {
-                                ds.field("body", &x)
-                            } else {
-                                ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
-                            }
-                        }
-                        AttachRefusalBody::NotNow => {
-                            if let Some(x) = self.body_as_not_now() {
-                                ds.field("body", &x)
-                            } else {
-                                ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
-                            }
-                        }
-                        AttachRefusalBody::Full => {
-                            if let Some(x) = self.body_as_full() {
-                                ds.field("body", &x)
-                            } else {
-                                ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
-                            }
-                        }
-                        _ => {
-                            let x: Option<()> = None;
-                            ds.field("body", &x)
-                        }
-                    };
-                    ds.finish()
-                }
-            }
             pub enum AttachOffset {}
             #[derive(Copy, Clone, PartialEq)]
 
@@ -24224,7 +24375,8 @@ pub mod pangaea {
                 pub const VT_AGENT: ::flatbuffers::VOffsetT = 6;
                 pub const VT_SESSION: ::flatbuffers::VOffsetT = 8;
                 pub const VT_OUT_ACK: ::flatbuffers::VOffsetT = 10;
-                pub const VT_BIRTH: ::flatbuffers::VOffsetT = 12;
+                pub const VT_IN_ACK: ::flatbuffers::VOffsetT = 12;
+                pub const VT_BIRTH: ::flatbuffers::VOffsetT = 14;
 
                 #[inline]
                 pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -24242,6 +24394,7 @@ pub mod pangaea {
                     if let Some(x) = args.birth {
                         builder.add_birth(x);
                     }
+                    builder.add_in_ack(args.in_ack);
                     builder.add_out_ack(args.out_ack);
                     builder.finish()
                 }
@@ -24275,6 +24428,13 @@ pub mod pangaea {
                     unsafe { self._tab.get::<u32>(Attach::VT_OUT_ACK, Some(0)).unwrap() }
                 }
                 #[inline]
+                pub fn in_ack(&self) -> u32 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u32>(Attach::VT_IN_ACK, Some(0)).unwrap() }
+                }
+                #[inline]
                 pub fn birth(&self) -> Option<Birth<'a>> {
                     // Safety:
                     // Created from valid Table for this object
@@ -24291,6 +24451,7 @@ pub mod pangaea {
                         .visit_field::<u64>("agent", Self::VT_AGENT, false)?
                         .visit_field::<u64>("session", Self::VT_SESSION, false)?
                         .visit_field::<u32>("out_ack", Self::VT_OUT_ACK, false)?
+                        .visit_field::<u32>("in_ack", Self::VT_IN_ACK, false)?
                         .visit_field::<::flatbuffers::ForwardsUOffset<Birth>>("birth", Self::VT_BIRTH, false)?
                         .finish();
                     Ok(())
@@ -24301,12 +24462,13 @@ pub mod pangaea {
                 pub agent: u64,
                 pub session: u64,
                 pub out_ack: u32,
+                pub in_ack: u32,
                 pub birth: Option<::flatbuffers::WIPOffset<Birth<'a>>>,
             }
             impl<'a> Default for AttachArgs<'a> {
                 #[inline]
                 fn default() -> Self {
-                    AttachArgs { shard: 0, agent: 0, session: 0, out_ack: 0, birth: None }
+                    AttachArgs { shard: 0, agent: 0, session: 0, out_ack: 0, in_ack: 0, birth: None }
                 }
             }
 
@@ -24332,6 +24494,10 @@ pub mod pangaea {
                     self.fbb_.push_slot::<u32>(Attach::VT_OUT_ACK, out_ack, 0);
                 }
                 #[inline]
+                pub fn add_in_ack(&mut self, in_ack: u32) {
+                    self.fbb_.push_slot::<u32>(Attach::VT_IN_ACK, in_ack, 0);
+                }
+                #[inline]
                 pub fn add_birth(&mut self, birth: ::flatbuffers::WIPOffset<Birth<'b>>) {
                     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<Birth>>(Attach::VT_BIRTH, birth);
                 }
@@ -24354,6 +24520,7 @@ pub mod pangaea {
                     ds.field("agent", &self.agent());
                     ds.field("session", &self.session());
                     ds.field("out_ack", &self.out_ack());
+                    ds.field("in_ack", &self.in_ack());
                     ds.field("birth", &self.birth());
                     ds.finish()
                 }
@@ -24595,11 +24762,14 @@ pub mod pangaea {
                     unsafe { self._tab.get::<u64>(AttachRefused::VT_SESSION, Some(0)).unwrap() }
                 }
                 #[inline]
-                pub fn reason(&self) -> Option<AttachRefusal<'a>> {
+                pub fn reason(&self) -> Option<super::attach::AttachRefusal<'a>> {
                     // Safety:
                     // Created from valid Table for this object
                     // which contains a valid value in this slot
-                    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<AttachRefusal>>(AttachRefused::VT_REASON, None) }
+                    unsafe {
+                        self._tab
+                            .get::<::flatbuffers::ForwardsUOffset<super::attach::AttachRefusal>>(AttachRefused::VT_REASON, None)
+                    }
                 }
             }
 
@@ -24609,7 +24779,11 @@ pub mod pangaea {
                     v.visit_table(pos)?
                         .visit_field::<u64>("agent", Self::VT_AGENT, false)?
                         .visit_field::<u64>("session", Self::VT_SESSION, false)?
-                        .visit_field::<::flatbuffers::ForwardsUOffset<AttachRefusal>>("reason", Self::VT_REASON, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<super::attach::AttachRefusal>>(
+                            "reason",
+                            Self::VT_REASON,
+                            false,
+                        )?
                         .finish();
                     Ok(())
                 }
@@ -24617,7 +24791,7 @@ pub mod pangaea {
             pub struct AttachRefusedArgs<'a> {
                 pub agent: u64,
                 pub session: u64,
-                pub reason: Option<::flatbuffers::WIPOffset<AttachRefusal<'a>>>,
+                pub reason: Option<::flatbuffers::WIPOffset<super::attach::AttachRefusal<'a>>>,
             }
             impl<'a> Default for AttachRefusedArgs<'a> {
                 #[inline]
@@ -24640,8 +24814,11 @@ pub mod pangaea {
                     self.fbb_.push_slot::<u64>(AttachRefused::VT_SESSION, session, 0);
                 }
                 #[inline]
-                pub fn add_reason(&mut self, reason: ::flatbuffers::WIPOffset<AttachRefusal<'b>>) {
-                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<AttachRefusal>>(AttachRefused::VT_REASON, reason);
+                pub fn add_reason(&mut self, reason: ::flatbuffers::WIPOffset<super::attach::AttachRefusal<'b>>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<super::attach::AttachRefusal>>(
+                        AttachRefused::VT_REASON,
+                        reason,
+                    );
                 }
                 #[inline]
                 pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> AttachRefusedBuilder<'a, 'b, A> {

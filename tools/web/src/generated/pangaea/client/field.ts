@@ -32,7 +32,7 @@ name(optionalEncoding?:any):string|Uint8Array|null {
   return offset ? this.bb!.__string(this.bb_pos + offset, optionalEncoding) : null;
 }
 
-type():FieldType {
+ty():FieldType {
   const offset = this.bb!.__offset(this.bb_pos, 6);
   return offset ? this.bb!.readUint8(this.bb_pos + offset) : FieldType.U8;
 }
@@ -55,8 +55,8 @@ static addName(builder:flatbuffers.Builder, nameOffset:flatbuffers.Offset) {
   builder.addFieldOffset(0, nameOffset, 0);
 }
 
-static addType(builder:flatbuffers.Builder, type:FieldType) {
-  builder.addFieldInt8(1, type, FieldType.U8);
+static addTy(builder:flatbuffers.Builder, ty:FieldType) {
+  builder.addFieldInt8(1, ty, FieldType.U8);
 }
 
 static addOffset(builder:flatbuffers.Builder, offset:number) {
@@ -73,10 +73,10 @@ static endField(builder:flatbuffers.Builder):flatbuffers.Offset {
   return offset;
 }
 
-static createField(builder:flatbuffers.Builder, nameOffset:flatbuffers.Offset, type:FieldType, offset:number, length:number):flatbuffers.Offset {
+static createField(builder:flatbuffers.Builder, nameOffset:flatbuffers.Offset, ty:FieldType, offset:number, length:number):flatbuffers.Offset {
   Field.startField(builder);
   Field.addName(builder, nameOffset);
-  Field.addType(builder, type);
+  Field.addTy(builder, ty);
   Field.addOffset(builder, offset);
   Field.addLength(builder, length);
   return Field.endField(builder);

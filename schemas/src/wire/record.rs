@@ -1,0 +1,86 @@
+//! Records and journal entries, and the leaves they share with messages.
+
+use flatbuffers::FlatBufferBuilder;
+
+use super::WireError;
+use super::codec::{At, Pack, Unpack, wire_code, wire_enum, wire_required, wire_slot, wire_struct, wire_table};
+use crate::generated::record;
+use crate::geometry::Position;
+use crate::journal::{Departure, ENTRY_OPS_MAX, Entry, Fence, ShardOp, Xid};
+use crate::message::OpId;
+use crate::record::{
+    COMPONENT_BYTES_MAX, ComponentBytes, OUTBOX_MAX, Presence, RECORD_COMPONENTS_MAX, Record, ReliableEvent, SessionState,
+};
+use crate::registry::TYPE_BYTES_MAX;
+use crate::{EntityId, Nonce};
+
+macro_rules! wide {
+    ($($name:ident),*) => { $(
+        impl<'b> Pack<'b> for $name {
+            type Wire = record::Wide;
+            fn pack(&self, _: &mut FlatBufferBuilder<'b>) -> record::Wide {
+                record::Wide::new((self.0 >> 64) as u64, self.0 as u64)
+            }
+        }
+        impl<'a> Unpack<&'a record::Wide> for $name {
+            fn unpack(wire: &'a record::Wide, _: At<'_>) -> Result<Self, WireError> {
+                Ok(Self(u128::from(wire.high()) << 64 | u128::from(wire.low())))
+            }
+        }
+        wire_required! { $name = &'a record::Wide }
+    )* };
+}
+wide! { Nonce, OpId }
+wire_slot! { record::Wide }
+
+wire_struct! { Position = record::Position { x, z } }
+wire_struct! { Xid = record::Xid { entity, epoch, source, source_epoch } }
+
+wire_code! { Presence = record::Presence { Awake, Asleep } }
+wire_table! { ComponentBytes = record::{ComponentBytes, ComponentBytesArgs} { id, bytes <= COMPONENT_BYTES_MAX } }
+wire_table! { ReliableEvent = record::{ReliableEvent, ReliableEventArgs} { seq, id, bytes <= TYPE_BYTES_MAX } }
+wire_table! {
+    SessionState = record::{SessionState, SessionStateArgs} { epoch, gateway, in_seq, out_seq, outbox <= OUTBOX_MAX }
+}
+wire_table! {
+    Record = record::{Record, RecordArgs} {
+        entity, epoch, presence, cell, position, session, components <= RECORD_COMPONENTS_MAX,
+    }
+}
+
+wire_enum! {
+    ShardOp = record::{ShardOp, ShardOpArgs, ShardOpBody}
+    variants {
+        Owner(OwnerArgs, body_as_owner) { node, nonce },
+        Remove(RemoveArgs, body_as_remove) { entity },
+        Born(BornArgs, body_as_born) { entity },
+        Out(OutArgs, body_as_out) { xid, target, members },
+        In(InArgs, body_as_in) { xid, members },
+        Refused(RefusedArgs, body_as_refused) { xid, members },
+        Settled(SettledArgs, body_as_settled) { xid },
+        Applied(AppliedArgs, body_as_applied) { source, source_epoch, upto },
+    }
+    carriers { Put(body_as_put) }
+}
+wire_table! { Entry = record::{Entry, EntryArgs} { epoch, tick, ops <= ENTRY_OPS_MAX } }
+wire_table! { Departure = record::{Departure, DepartureArgs} { xid, target, members } }
+
+impl<'b> Pack<'b> for (EntityId, Fence) {
+    type Wire = record::FenceOf;
+    fn pack(&self, b: &mut FlatBufferBuilder<'b>) -> record::FenceOf {
+        let (entity, Fence { seen, accepted, born, forward }) = self;
+        record::FenceOf::new(entity.pack(b), seen.pack(b), accepted.pack(b), forward.pack(b), *born)
+    }
+}
+
+impl<'a> Unpack<&'a record::FenceOf> for (EntityId, Fence) {
+    fn unpack(wire: &'a record::FenceOf, at: At<'_>) -> Result<Self, WireError> {
+        let fence = Fence {
+            seen: Unpack::unpack(wire.seen(), at)?,
+            accepted: Unpack::unpack(wire.accepted(), at)?,
+            born: wire.born(),
+            forward: Unpack::unpack(wire.forward(), at.field("forward"))?,
+        };
+        Ok((EntityId(wire.entity()), fence))
+    }
+}

@@ -1,0 +1,74 @@
+//! What lies in journals, database rows and beacon values: four bytes of kind and version, then one FlatBuffer.
+
+use bytes::Bytes;
+use flatbuffers::{FlatBufferBuilder, Follow, Verifiable, WIPOffset};
+
+use super::codec::{Pack, Unpack};
+use super::{NODE_LIMITS, WireError, decode_part};
+use crate::generated::node::{beacon, journal};
+use crate::generated::record as fb;
+use crate::journal::{Departure, Entry};
+use crate::message::{NodeInfo, ShardImage, ShardRoute};
+use crate::record::Record;
+
+/// A type that is stored on its own.
+pub trait Stored: Sized {
+    /// Kind (three letters) and version of the stored form. A version is raised when old bytes need conversion; added fields are
+    /// not such a change.
+    const FORM: [u8; 4];
+
+    /// The stored form.
+    fn to_stored(&self) -> Bytes;
+
+    /// The inverse of [`Self::to_stored`].
+    fn from_stored(bytes: &Bytes) -> Result<Self, WireError>;
+}
+
+macro_rules! stored {
+    ($($ty:ident = $wire:ty, $kind:literal, $version:literal;)*) => { $(
+        impl Stored for $ty {
+            const FORM: [u8; 4] = [$kind[0], $kind[1], $kind[2], $version];
+
+            fn to_stored(&self) -> Bytes {
+                write(self, Self::FORM)
+            }
+
+            fn from_stored(bytes: &Bytes) -> Result<Self, WireError> {
+                read::<Self, $wire>(bytes, Self::FORM)
+            }
+        }
+    )* };
+}
+stored! {
+    Entry = fb::Entry<'_>, b"ENT", 1;
+    Record = fb::Record<'_>, b"REC", 1;
+    Departure = fb::Departure<'_>, b"DEP", 1;
+    ShardImage = journal::ShardImage<'_>, b"IMG", 1;
+    NodeInfo = beacon::NodeInfo<'_>, b"NOD", 1;
+    ShardRoute = beacon::ShardRoute<'_>, b"ROU", 1;
+}
+
+fn write<'b, T, R: 'b>(value: &T, form: [u8; 4]) -> Bytes
+where
+    T: Pack<'b, Wire = WIPOffset<R>>,
+{
+    let mut builder = FlatBufferBuilder::with_capacity(512);
+    let root = value.pack(&mut builder);
+    builder.finish_minimal(root);
+    [form.as_slice(), builder.finished_data()].concat().into()
+}
+
+fn read<'a, T, R>(bytes: &'a Bytes, form: [u8; 4]) -> Result<T, WireError>
+where
+    R: Follow<'a> + Verifiable + 'a,
+    T: Unpack<R::Inner>,
+{
+    match bytes.split_first_chunk() {
+        Some((found, buffer)) if *found == form => decode_part::<T, R>(buffer, bytes, &NODE_LIMITS),
+        _ => {
+            let mut found = [0; 4];
+            found.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+            Err(WireError::Form { found, expected: form })
+        }
+    }
+}
