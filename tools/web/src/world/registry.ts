@@ -128,7 +128,7 @@ function plainTypes(count: number, at: (index: number) => TypeInfo | null): Plai
     const fields: Field[] = [];
     for (let f = 0; f < info.fieldsLength(); f++) {
       const field = info.fields(f);
-      if (field) fields.push({ name: field.name() ?? "", type: field.type(), offset: field.offset(), length: field.length() });
+      if (field) fields.push({ name: field.name() ?? "", type: field.ty(), offset: field.offset(), length: field.length() });
     }
     types.push(new PlainType(info.id(), info.name() ?? "", info.size(), fields));
   }

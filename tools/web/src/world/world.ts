@@ -30,9 +30,9 @@ export class World {
   /** Of the last update, relative to the first. */
   tick = 0;
   dilationPercent = 100;
+  cellEdgeM = 32;
   #base: bigint | undefined;
   #looks: Looks | undefined;
-  #cellEdgeM = 32;
   #tickHz = 20;
   /** Local milliseconds at which slots of the connection before are dropped. */
   #dropStaleAt = 0;
@@ -48,7 +48,7 @@ export class World {
   describe(registry: Registry, tickHz: number, cellEdgeM: number): void {
     this.#looks = new Looks(registry);
     this.#tickHz = tickHz || 20;
-    this.#cellEdgeM = cellEdgeM || 32;
+    this.cellEdgeM = cellEdgeM || 32;
     this.clock.setRate(this.#tickHz);
   }
 
@@ -133,9 +133,9 @@ export class World {
   #change(cell: CellUpdate, tick: number): void {
     const key = cellKey(cell.x(), cell.z());
     const { entities } = this;
-    const metres = this.#cellEdgeM / OFFSET_UNITS_PER_CELL;
+    const metres = this.cellEdgeM / OFFSET_UNITS_PER_CELL;
     const speed = VELOCITY_UNIT_M_S / this.#tickHz;
-    const [x0, z0] = [cell.x() * this.#cellEdgeM, cell.z() * this.#cellEdgeM];
+    const [x0, z0] = [cell.x() * this.cellEdgeM, cell.z() * this.cellEdgeM];
     for (let i = 0; i < cell.movedLength(); i++) {
       const motion = cell.moved(i, this.#motion)!;
       const slot = this.#slotIn(key, motion.alias());

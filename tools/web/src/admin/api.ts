@@ -1,0 +1,134 @@
+// The cluster's admin API as this page reads it: missing numbers are zero, unknown fields are ignored.
+
+export interface SpaceConfig {
+  readonly id: number;
+  readonly name: string;
+  readonly edgeCells: number;
+}
+
+export interface ClusterConfig {
+  readonly cluster: string;
+  /** Addresses of gateways' WebSockets. */
+  readonly gateways: readonly string[];
+  readonly spaces: readonly SpaceConfig[];
+  readonly cellEdgeM: number;
+  readonly tickHz: number;
+}
+
+export interface NodeStatus {
+  readonly id: string;
+  readonly role: string;
+  readonly pid: number;
+  readonly address: string;
+  readonly state: string;
+}
+
+export interface ShardStatus {
+  readonly id: string;
+  readonly owner: string;
+  readonly epoch: number;
+  readonly phase: string;
+  readonly entities: number;
+  readonly players: number;
+  readonly ghosts: number;
+  /** Milliseconds. */
+  readonly p50: number;
+  readonly p99: number;
+  /** Share of the tick, 0 to 1. */
+  readonly load: number;
+  readonly handoversIn: number;
+  readonly handoversOut: number;
+}
+
+export interface ClusterStatus {
+  readonly nodes: readonly NodeStatus[];
+  readonly shards: readonly ShardStatus[];
+  readonly sessions: number;
+}
+
+export interface ClusterEvent {
+  readonly seq: number;
+  readonly kind: string;
+  readonly text: string;
+  readonly entity: bigint | undefined;
+  readonly from: string | undefined;
+  readonly to: string | undefined;
+}
+
+type Json = Record<string, unknown>;
+
+const object = (value: unknown): Json => (typeof value === "object" && value !== null ? (value as Json) : {});
+const list = (value: unknown): Json[] => (Array.isArray(value) ? value.map(object) : []);
+const text = (value: unknown): string => (typeof value === "string" ? value : value === undefined || value === null ? "" : String(value));
+const number = (value: unknown): number => (typeof value === "number" && Number.isFinite(value) ? value : Number(value) || 0);
+
+async function get(path: string): Promise<Json> {
+  const response = await fetch(path, { headers: { accept: "application/json" }, cache: "no-store" });
+  if (!response.ok) throw new Error(`${path} answered ${response.status}`);
+  return object(await response.json());
+}
+
+export async function fetchConfig(): Promise<ClusterConfig> {
+  const json = await get("/api/config");
+  const gateways = Array.isArray(json["gateway_ws"]) ? json["gateway_ws"].map(text) : [text(json["gateway_ws"])];
+  return {
+    cluster: text(json["cluster"]),
+    gateways: gateways.filter((address) => address !== ""),
+    cellEdgeM: number(json["cell_edge_m"]) || 32,
+    tickHz: number(json["tick_hz"]) || 20,
+    spaces: list(json["spaces"]).map((space) => ({
+      id: number(space["id"]),
+      name: text(space["name"]),
+      edgeCells: number(space["edge_cells"]) || 2 ** number(space["level"]),
+    })),
+  };
+}
+
+export async function fetchStatus(): Promise<ClusterStatus> {
+  return parseStatus(await get("/api/status"));
+}
+
+/** `sessions` may be a number, a list, or an object with a count. */
+export function parseStatus(json: Json): ClusterStatus {
+  const sessions = json["sessions"];
+  return {
+    nodes: list(json["nodes"]).map((node) => ({
+      id: text(node["id"]), role: text(node["role"]), pid: number(node["pid"]), address: text(node["address"]), state: text(node["state"]),
+    })),
+    shards: list(json["shards"]).map((shard) => ({
+      id: text(shard["id"]), owner: text(shard["owner"]), epoch: number(shard["epoch"]), phase: text(shard["phase"]),
+      entities: number(shard["entities"]), players: number(shard["players"]), ghosts: number(shard["ghosts"]),
+      p50: number(object(shard["tick_ms"])["p50"]), p99: number(object(shard["tick_ms"])["p99"]), load: number(shard["load"]),
+      handoversIn: number(shard["handovers_in"]), handoversOut: number(shard["handovers_out"]),
+    })),
+    sessions: Array.isArray(sessions) ? sessions.length : number(typeof sessions === "object" ? object(sessions)["count"] : sessions),
+  };
+}
+
+/** Events as they happen; the browser comes back by itself after a lost connection. */
+export function listen(told: (event: ClusterEvent) => void): EventSource {
+  const source = new EventSource("/api/events");
+  source.onmessage = (message: MessageEvent<string>) => {
+    const event = parseEvent(message.data);
+    if (event) told(event);
+  };
+  for (const kind of ["handover", "node", "shard", "session"]) {
+    source.addEventListener(kind, (message) => source.onmessage?.call(source, message as MessageEvent<string>));
+  }
+  return source;
+}
+
+export function parseEvent(data: string): ClusterEvent | undefined {
+  let json: Json;
+  try {
+    json = object(JSON.parse(data));
+  } catch {
+    return undefined; // one bad line never ends the timeline
+  }
+  const entity = /\d+/.exec(text(json["entity"]));
+  return {
+    seq: number(json["seq"]), kind: text(json["kind"]), text: text(json["text"]),
+    entity: entity ? BigInt(entity[0]) : undefined,
+    from: text(json["from"]) || undefined, to: text(json["to"]) || undefined,
+  };
+}

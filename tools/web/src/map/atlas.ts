@@ -1,0 +1,58 @@
+// The shards of the space on show: tiles and labels made from the cluster's status, glow where hand-overs happen.
+import type { ClusterEvent, ShardStatus } from "../admin/api.js";
+import { ownerRgb } from "../render/palette.js";
+import type { ShardTile } from "../render/shards.js";
+import type { ShardLabel } from "../render/words.js";
+import { shardLabel } from "../render/words.js";
+import { parseShard, shardSquare, squareContains } from "../world/geometry.js";
+
+/** A glow fades by this factor per second. */
+const FADE_PER_S = 2.2;
+
+export class Atlas {
+  readonly tiles: ShardTile[] = [];
+  readonly labels: ShardLabel[] = [];
+  #ids: string[] = [];
+  #byId = new Map<string, number>();
+  #chosen: string | undefined;
+
+  show(shards: readonly ShardStatus[], space: number, cellEdgeM: number): void {
+    const glows = new Map(this.#ids.map((id, i) => [id, this.tiles[i]!.glow]));
+    this.#ids = [];
+    this.#byId = new Map();
+    this.tiles.length = 0;
+    this.labels.length = 0;
+    for (const shard of shards) {
+      const geometry = parseShard(shard.id);
+      if (!geometry || geometry.space !== space) continue;
+      const square = shardSquare(geometry, cellEdgeM);
+      this.#byId.set(shard.id, this.#ids.length);
+      this.#ids.push(shard.id);
+      this.tiles.push({ square, colour: ownerRgb(shard.owner), glow: glows.get(shard.id) ?? 0, chosen: shard.id === this.#chosen });
+      this.labels.push(shardLabel(shard, square));
+    }
+  }
+
+  choose(shard: string | undefined): void {
+    this.#chosen = shard;
+    this.tiles.forEach((tile, i) => { tile.chosen = this.#ids[i] === shard; });
+  }
+
+  at(x: number, z: number): string | undefined {
+    return this.#ids[this.tiles.findIndex((tile) => squareContains(tile.square, x, z))];
+  }
+
+  /** Lets both shards of a hand-over glow; returns the middle of their border, for when the entity is not in view. */
+  flash(event: ClusterEvent): { x: number; z: number } | undefined {
+    const ends = [event.from, event.to].flatMap((id) => this.tiles[this.#byId.get(id ?? "") ?? -1] ?? []);
+    for (const tile of ends) tile.glow = Math.min(1, tile.glow + 0.25);
+    if (ends.length < 2) return undefined;
+    const middle = (axis: "x" | "z") => ends.reduce((sum, { square }) => sum + square[axis] + square.edge / 2, 0) / 2;
+    return { x: middle("x"), z: middle("z") };
+  }
+
+  step(seconds: number): void {
+    const keep = Math.exp(-FADE_PER_S * seconds);
+    for (const tile of this.tiles) tile.glow *= keep;
+  }
+}

@@ -1,0 +1,37 @@
+// What the player owns, as reliable events tell it. Event names are found by what they carry, so that a game may add more.
+
+/** A number or a name out of an event's values. */
+type Values = Record<string, unknown>;
+
+export class Belongings {
+  gold: bigint | undefined;
+  /** Item → kind, in the order they came. */
+  readonly items = new Map<bigint, number>();
+  /** Rises with every change. */
+  version = 0;
+
+  /** Everything inferred from events is void. */
+  clear(): void {
+    this.gold = undefined;
+    this.items.clear();
+    this.version++;
+  }
+
+  /** Takes what concerns belongings out of an event. */
+  told(name: string, values: Values): void {
+    if (typeof values["gold"] === "bigint" || typeof values["gold"] === "number") {
+      this.gold = BigInt(values["gold"]);
+      this.version++;
+    }
+    const item = values["item"];
+    if (typeof item !== "bigint" || item === 0n) return;
+    if (/held|gained|got|received/.test(name)) this.items.set(item, Number(values["kind"] ?? 0));
+    else if (/lost|gone|dropped|given|removed/.test(name)) this.items.delete(item);
+    this.version++;
+  }
+
+  /** The item that came last. */
+  get last(): bigint | undefined {
+    return [...this.items.keys()].at(-1);
+  }
+}

@@ -1,0 +1,188 @@
+// The player: a session, the prediction of the own agent, and what keys and clicks do in the game.
+import type { Joined } from "../generated/pangaea/client.js";
+import type { Route, SessionState } from "../net/session.js";
+import { Session } from "../net/session.js";
+import type { World } from "../world/world.js";
+import { Belongings } from "./belongings.js";
+import { Steering } from "./keys.js";
+import { Prediction } from "./prediction.js";
+import { ATTACK_LOOK_M, nearestBeing, nearestItem, TAKE_LOOK_M } from "./targets.js";
+
+export type Channel = "near" | "world";
+const CHANNELS: readonly Channel[] = ["near", "world"];
+
+/** Ticks caught up with at most, after a pause of the page. */
+const CATCH_UP_TICKS = 4;
+/** A confirmed step longer than this many walks is a jump. */
+const JUMP_FACTOR = 1.6;
+const JUMP_MARGIN_M = 1.5;
+/** Own agent missing from its own view for so long is an anomaly. */
+const VANISHED_MS = 1_000;
+/** After an event that may move the agent at once (a death, a portal), jumps are no anomaly for so long. */
+const FORGIVEN_MS = 3_000;
+
+/** What the page is told. */
+export interface PlayerEvents {
+  changed(state: SessionState): void;
+  said(name: string, channel: Channel, text: string, from: bigint): void;
+  note(text: string): void;
+  routed(route: Route): void;
+}
+
+export class Player {
+  readonly session: Session;
+  readonly prediction = new Prediction();
+  readonly steering = new Steering();
+  readonly belongings = new Belongings();
+  route: Route | undefined;
+  edgeCells = 0;
+  /** Where the own agent is drawn. */
+  readonly drawn = { x: 0, z: 0 };
+  /** Where the server last saw it. */
+  readonly confirmed = { x: 0, z: 0 };
+  #tickPart = 0;
+  #wasWalking = false;
+  #confirmedTick: number | undefined;
+  #seenAt = 0;
+  #forgivenUntil = 0;
+  #ackedAt = 0;
+
+  constructor(readonly world: World, url: string, readonly events: PlayerEvents) {
+    this.session = new Session(world, url, {
+      changed: (state) => events.changed(state),
+      joined: (joined) => this.#joined(joined),
+      confirmed: (inSeq, tick, x, z) => this.#confirm(inSeq, tick, x, z),
+      event: (name, values) => this.#event(name, values),
+      resync: () => this.belongings.clear(),
+      routed: (route) => {
+        this.route = route;
+        events.routed(route);
+      },
+    });
+  }
+
+  get playing(): boolean {
+    return this.session.state === "playing";
+  }
+
+  /** The own agent's slot, when it is in view. */
+  get slot(): number | undefined {
+    return this.session.agent === 0n ? undefined : this.world.entities.find(this.session.agent);
+  }
+
+  /** Sends what is due and moves the prediction; once per frame. */
+  frame(now: number, seconds: number): void {
+    if (!this.prediction.ready) return;
+    const dilation = this.world.dilationPercent / 100;
+    this.#tickPart += seconds * this.session.tickHz * dilation;
+    if (this.#tickPart > CATCH_UP_TICKS) this.#tickPart = CATCH_UP_TICKS;
+    while (this.#tickPart >= 1) {
+      this.#tickPart -= 1;
+      this.#tick();
+    }
+    this.prediction.drawnAt(this.#tickPart, seconds, this.drawn);
+    this.#witness(now);
+    if (now - this.#ackedAt > 500) {
+      this.#ackedAt = now;
+      this.session.acknowledge();
+    }
+  }
+
+  /** Hits whoever is nearest to (x, z), or to the agent. */
+  attack(at?: { x: number; z: number }): void {
+    const { x, z } = at ?? this.drawn;
+    const slot = nearestBeing(this.world.entities, x, z, at ? 4 : ATTACK_LOOK_M, this.slot);
+    if (slot === undefined) return this.events.note("Nobody is near.");
+    this.#act("attack", { target: this.world.entities.id[slot]! });
+  }
+
+  pickUp(): void {
+    const slot = nearestItem(this.world.entities, this.drawn.x, this.drawn.z, TAKE_LOOK_M);
+    if (slot === undefined) return this.events.note("Nothing to take here.");
+    this.#act("pick_up", { item: this.world.entities.id[slot]! });
+  }
+
+  drop(item = this.belongings.last): void {
+    if (item === undefined) return this.events.note("You carry nothing.");
+    this.#act("drop", { item });
+  }
+
+  say(channel: Channel, text: string): void {
+    this.#act("chat", { channel: CHANNELS.indexOf(channel), text });
+  }
+
+  #act(name: string, values: Record<string, number | bigint | string>): void {
+    if (!this.session.registry.inputs.has(name)) return this.events.note(`This game has no “${name}”.`);
+    this.session.send(name, values);
+  }
+
+  #tick(): void {
+    const [x, z] = this.steering.direction();
+    const [dx, dz] = [Math.round(x * 127), Math.round(z * 127)];
+    const walking = dx !== 0 || dz !== 0;
+    if (!walking && !this.#wasWalking) return this.prediction.rest();
+    const seq = this.session.send("move", { dx, dz });
+    if (seq === undefined) return this.prediction.rest();
+    this.prediction.step(seq, dx / 127, dz / 127);
+    this.#wasWalking = walking;
+  }
+
+  #joined(joined: Joined): void {
+    this.edgeCells = joined.spaceEdgeCells();
+    this.#confirmedTick = undefined;
+    this.#seenAt = performance.now();
+    if (joined.resumed()) return;
+    this.prediction.start(this.edgeCells * this.world.cellEdgeM, this.session.tickHz);
+    this.belongings.clear();
+  }
+
+  #confirm(inSeq: number, tick: number, x: number, z: number): void {
+    if (x === 0 && z === 0) return; // not placed yet
+    const ticks = this.#confirmedTick === undefined ? 0 : tick - this.#confirmedTick;
+    if (ticks > 0 && performance.now() > this.#forgivenUntil) {
+      const way = Math.hypot(x - this.confirmed.x, z - this.confirmed.z);
+      const most = (this.prediction.speed * ticks * JUMP_FACTOR) / this.session.tickHz + JUMP_MARGIN_M;
+      if (way > most) this.world.anomalies.jumped++;
+    }
+    this.#confirmedTick = tick;
+    this.confirmed.x = x;
+    this.confirmed.z = z;
+    this.prediction.reconcile(inSeq, tick, x, z);
+  }
+
+  #event(name: string, values: Record<string, unknown>): void {
+    this.belongings.told(name, values);
+    if (typeof values["speed"] === "number") this.prediction.tellSpeed(values["speed"]);
+    if (name === "said") {
+      const channel = CHANNELS[Number(values["channel"] ?? 0)] ?? "near";
+      const from = typeof values["from"] === "bigint" ? values["from"] : 0n;
+      this.events.said(String(values["name"] ?? "") || `e${from}`, channel, String(values["text"] ?? ""), from);
+    } else if (/died|killed|respawn|teleport|portal|fell/.test(name)) {
+      this.#forgivenUntil = performance.now() + FORGIVEN_MS;
+      this.events.note(words(name, values));
+    } else if (name === "hurt") {
+      const slot = this.slot;
+      if (slot !== undefined) this.world.entities.hurtAt[slot] = performance.now();
+    } else if (values["gold"] === undefined && values["item"] === undefined) {
+      this.events.note(words(name, values));
+    }
+  }
+
+  /** The own agent must be in its own view. */
+  #witness(now: number): void {
+    if (!this.playing || this.slot !== undefined) {
+      this.#seenAt = now;
+    } else if (now - this.#seenAt > VANISHED_MS) {
+      this.world.anomalies.vanished++;
+      this.#seenAt = now;
+    }
+  }
+}
+
+/** An event in words, when nothing better is known: `trade_offered: with 12, gold 5`. */
+function words(name: string, values: Record<string, unknown>): string {
+  const told = Object.entries(values).filter(([, value]) => value !== "" && value !== 0 && value !== 0n);
+  const title = name.replaceAll("_", " ");
+  if (typeof values["text"] === "string" && values["text"] !== "") return values["text"];
+  return told.length === 0 ? title : `${title}: ${told.map(([key, value]) => `${key} ${String(value)}`).join(", ")}`;
+}

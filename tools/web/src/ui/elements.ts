@@ -1,0 +1,35 @@
+// Elements of the page: found by id once, made without markup strings, so that no name or message can become markup.
+
+/** The element `id`, which the page is known to have. */
+export function byId<T extends HTMLElement>(id: string): T {
+  const element = document.getElementById(id);
+  if (!element) throw new Error(`the page has no #${id}`);
+  return element as T;
+}
+
+type Child = Node | string;
+
+export function make<K extends keyof HTMLElementTagNameMap>(
+  tag: K, className = "", ...children: Child[]
+): HTMLElementTagNameMap[K] {
+  const element = document.createElement(tag);
+  if (className) element.className = className;
+  element.append(...children);
+  return element;
+}
+
+/** A dot in an owner's colour. */
+export function dot(colour: string): HTMLElement {
+  const element = make("span", "dot");
+  element.style.setProperty("--owner", colour);
+  return element;
+}
+
+/** A thin bar, `part` of it filled. */
+export function bar(part: number, colour?: string): HTMLElement {
+  const fill = make("i");
+  fill.style.width = `${Math.round(Math.min(Math.max(part, 0), 1) * 100)}%`;
+  const element = make("div", "bar", fill);
+  if (colour) element.style.setProperty("--owner", colour);
+  return element;
+}

@@ -1,0 +1,129 @@
+// The side panel: who owns what, the chosen shard, nodes, and what happened lately.
+import type { ClusterEvent, ClusterStatus, ShardStatus } from "../admin/api.js";
+import { ownerCss } from "../render/palette.js";
+import { bar, byId, dot, make } from "./elements.js";
+
+/** Lines of the timeline kept. */
+const TIMELINE_MAX = 60;
+/** Shards as buttons; more than this are chosen on the map. */
+const BUTTONS_MAX = 64;
+
+export const ms = (value: number): string => (value < 10 ? value.toFixed(2) : value.toFixed(1));
+const count = (value: number): string => value.toLocaleString("en");
+
+export class Panel {
+  chosen: string | undefined;
+  readonly #owners = make("section");
+  readonly #shard = make("section");
+  readonly #nodes = make("section");
+  readonly #list = make("ol");
+  #status: ClusterStatus = { nodes: [], shards: [], sessions: 0 };
+
+  constructor(readonly choose: (shard: string | undefined) => void) {
+    const panel = byId("panel");
+    const toggle = byId("panel-toggle");
+    toggle.onclick = () => toggle.setAttribute("aria-expanded", String(panel.classList.toggle("open")));
+    const timeline = make("section", "", make("h2", "", "Timeline"), this.#list);
+    timeline.id = "timeline";
+    byId("panel-body").append(this.#owners, this.#shard, this.#nodes, timeline);
+  }
+
+  show(status: ClusterStatus): void {
+    this.#status = status;
+    this.#showOwners();
+    this.#showShard();
+    this.#showNodes();
+    const entities = status.shards.reduce((sum, shard) => sum + shard.entities, 0);
+    byId("panel-brief").textContent = `${status.shards.length} shards · ${count(entities)} entities · ${status.sessions} sessions`;
+  }
+
+  select(shard: string | undefined): void {
+    this.chosen = shard;
+    this.#showShard();
+  }
+
+  tell(event: ClusterEvent): void {
+    const time = make("time", "", new Date().toLocaleTimeString("en-GB"));
+    const words = make("span", "", event.text || event.kind);
+    words.title = event.text;
+    const line = make("li", "new", time, words);
+    this.#list.prepend(line);
+    while (this.#list.childElementCount > TIMELINE_MAX) this.#list.lastElementChild?.remove();
+  }
+
+  #showOwners(): void {
+    const owners = new Map<string, ShardStatus[]>();
+    for (const shard of this.#status.shards) {
+      const owned = owners.get(shard.owner);
+      if (owned) owned.push(shard);
+      else owners.set(shard.owner, [shard]);
+    }
+    const rows = [...owners].sort(([a], [b]) => a.localeCompare(b)).map(([owner, shards]) => {
+      const sum = (of: (shard: ShardStatus) => number) => shards.reduce((total, shard) => total + of(shard), 0);
+      const load = sum((shard) => shard.load);
+      const row = make("div", "owner",
+        dot(ownerCss(owner)), make("strong", "", owner || "no owner"),
+        make("span", "num", `${shards.length} shards · ${count(sum((shard) => shard.entities))}`),
+        bar(load, ownerCss(owner)));
+      row.title = `load ${Math.round(load * 100)} %, slowest shard p99 ${ms(Math.max(...shards.map((shard) => shard.p99)))} ms`;
+      return row;
+    });
+    this.#owners.replaceChildren(heading("Scenes", `${this.#status.sessions} sessions`), ...rows);
+  }
+
+  #showShard(): void {
+    const shard = this.#status.shards.find((one) => one.id === this.chosen);
+    if (!shard) {
+      this.#showButtons();
+      return;
+    }
+    const close = make("button", "", "×");
+    close.ariaLabel = "Show all shards";
+    close.onclick = () => this.choose(undefined);
+    const facts: [string, string][] = [
+      ["Owner", `${shard.owner || "none"} · epoch ${shard.epoch}`],
+      ["State", shard.phase || "–"],
+      ["Entities", count(shard.entities)],
+      ["Players", count(shard.players)],
+      ["Ghosts", count(shard.ghosts)],
+      ["Tick p50 / p99", `${ms(shard.p50)} / ${ms(shard.p99)} ms`],
+      ["Load", `${(shard.load * 100).toFixed(1)} %`],
+      ["Hand-overs in / out", `${count(shard.handoversIn)} / ${count(shard.handoversOut)}`],
+    ];
+    const table = make("dl", "facts");
+    for (const [name, value] of facts) table.append(make("dt", "", name), make("dd", "", value));
+    this.#shard.replaceChildren(make("div", "title", dot(ownerCss(shard.owner)), `Shard ${shard.id}`, close), table);
+  }
+
+  #showButtons(): void {
+    const focused = (document.activeElement as HTMLElement | null)?.dataset["shard"];
+    const shards = this.#status.shards.slice(0, BUTTONS_MAX);
+    const list = make("ul", "shards");
+    for (const shard of shards) {
+      const button = make("button", "", shard.id.split("/").pop() ?? shard.id);
+      button.type = "button";
+      button.dataset["shard"] = shard.id;
+      button.title = `${shard.id} · ${shard.owner} · ${shard.entities} entities · p99 ${ms(shard.p99)} ms`;
+      button.style.setProperty("--owner", ownerCss(shard.owner));
+      button.onclick = () => this.choose(shard.id);
+      list.append(make("li", "", button));
+    }
+    this.#shard.replaceChildren(heading("Shards", count(this.#status.shards.length)), list);
+    if (focused) list.querySelector<HTMLElement>(`[data-shard="${focused}"]`)?.focus();
+  }
+
+  #showNodes(): void {
+    const list = make("ul", "nodes");
+    for (const node of this.#status.nodes) {
+      const fine = /^(up|ready|running|alive|live|ok)$/i.test(node.state);
+      const line = make("li", "", dot(fine ? "#6fbf8f" : "#e5806f"), node.id, make("span", "quiet", String(node.pid || "")));
+      line.title = `${node.role} · pid ${node.pid} · ${node.address} · ${node.state}`;
+      list.append(line);
+    }
+    this.#nodes.replaceChildren(heading("Nodes", String(this.#status.nodes.length)), list);
+  }
+}
+
+function heading(title: string, aside: string): HTMLElement {
+  return make("h2", "", title, make("span", "", aside));
+}
