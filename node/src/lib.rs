@@ -1,1 +1,15 @@
 //! The shell: tokio, sockets, threads, clock, configuration, telemetry and one driver per role.
+//!
+//! Read in this order: [`clock`], [`telemetry`], [`keys`]; [`mesh`] (links between nodes), [`membership`] (lease and peers) and
+//! [`port`], which joins the two for a driver; [`role`] and [`driver`] (one process of a role); [`admin`] (HTTP); [`up`] (a whole
+//! cluster on this machine).
+
+pub mod admin;
+pub mod clock;
+pub mod keys;
+pub mod membership;
+pub mod mesh;
+pub mod port;
+pub mod role;
+pub mod telemetry;
+pub mod up;

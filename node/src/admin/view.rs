@@ -1,0 +1,140 @@
+//! What the admin API answers, as JSON. Field names are a promise to scripts: they are added to, never renamed.
+
+use serde::{Deserialize, Serialize};
+
+/// `/api/status`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct StatusView {
+    /// The cluster's name.
+    pub cluster: String,
+    /// The world's last tick.
+    pub tick: u64,
+    /// Registered nodes, in order of role and number.
+    pub nodes: Vec<NodeView>,
+    /// All shards of the map, in order.
+    pub shards: Vec<ShardView>,
+    /// Sessions of all gateways, those without a connection included.
+    pub sessions: u32,
+}
+
+/// One node.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct NodeView {
+    /// Such as `scene-1`.
+    pub id: String,
+    /// Such as `scene`.
+    pub role: String,
+    /// Operating system process.
+    pub pid: u32,
+    /// Host and port of its node listener.
+    pub address: String,
+    /// Host and port of metrics and health.
+    pub http: String,
+    /// `up` or `draining`.
+    pub state: String,
+    /// Where clients connect over TCP; empty but for gateways.
+    pub client_tcp: String,
+    /// Where clients connect over WebSocket; empty but for gateways.
+    pub client_ws: String,
+}
+
+/// One shard.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ShardView {
+    /// Such as `0/3/1,0`.
+    pub id: String,
+    /// The owning scene; `null` while there is none.
+    pub owner: Option<String>,
+    /// The owner's epoch.
+    pub epoch: u64,
+    /// Such as `running`.
+    pub phase: String,
+    /// Entities in its world.
+    pub entities: u32,
+    /// Of them, agents with a session.
+    pub players: u32,
+    /// Ghosts of neighbours' entities.
+    pub ghosts: u32,
+    /// Tick time in milliseconds.
+    pub tick_ms: Quantiles,
+    /// Share of the tick interval it uses, 1 is all of it.
+    pub load: f64,
+    /// Hand-overs taken since it runs.
+    pub handovers_in: u64,
+    /// Hand-overs begun since it runs.
+    pub handovers_out: u64,
+}
+
+/// A distribution in milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Quantiles {
+    /// Median.
+    pub p50: f64,
+    /// 99th percentile.
+    pub p99: f64,
+}
+
+/// One thing that happened, on `/api/events`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct EventView {
+    /// Rises by one.
+    pub seq: u64,
+    /// Microseconds since the Unix epoch.
+    pub at_us: u64,
+    /// `handover`, `node` or `shard`.
+    pub kind: String,
+    /// In words.
+    pub text: String,
+    /// The entity concerned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entity: Option<u64>,
+    /// The shard it comes from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// The shard it goes to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+}
+
+/// `/api/config`: what a page needs before it connects.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ConfigView {
+    /// The cluster's name.
+    pub cluster: String,
+    /// Hosts and ports of the gateways' WebSocket listeners, those that drain excepted.
+    pub gateway_ws: Vec<String>,
+    /// Hosts and ports of the gateways' TCP listeners, those that drain excepted.
+    pub gateway_tcp: Vec<String>,
+    /// The maps.
+    pub spaces: Vec<SpaceView>,
+    /// Edge of a cell in metres.
+    pub cell_edge_m: f32,
+    /// Ticks per second.
+    pub tick_hz: u16,
+}
+
+/// One map.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SpaceView {
+    /// Its number.
+    pub id: u16,
+    /// Its name.
+    pub name: String,
+    /// Its edge is 2 to the power of this, in cells.
+    pub level: u8,
+    /// The level of its first shards.
+    pub shard_level: u8,
+    /// Its edge in cells.
+    pub edge_cells: u16,
+}
+
+/// Everything the world shows at one moment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Snapshot {
+    /// For `/api/status`.
+    pub status: StatusView,
+    /// For `/api/config`.
+    pub config: ConfigView,
+    /// The last events, oldest first.
+    pub events: Vec<EventView>,
+}

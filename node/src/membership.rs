@@ -1,0 +1,352 @@
+//! This node's place in the cluster: its registration under a lease, who else is here, and what must be asked again when the
+//! world comes back.
+//!
+//! | event | what happens |
+//! |---|---|
+//! | every [`RENEW_EVERY`] | `Register` is sent; the lease counts from that moment |
+//! | `Registered` to one of ours | [`Heard::Renewed`] with the moment the request was sent |
+//! | `NameTaken` | [`Heard::NameTaken`]: another incarnation holds the name, the process ends when it stays so |
+//! | a watch of `node/` tells somebody | the mesh learns or forgets its address |
+//! | a core asks for a watch or a subscription | kept as a *standing request* |
+//! | the link to the world comes up | all standing requests are sent again: watches end with the link |
+//!
+//! Request ids of this module have the highest bit set; those of cores don't, so replies find whom they are for.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use pangaea_schemas::message::{Address, BeaconEntry, BeaconReply, BeaconRequest, BusRequest, Envelope, Message, NodeInfo};
+use pangaea_schemas::wire::stored::Stored;
+use pangaea_schemas::{NodeId, Nonce, RequestId, Role, Timestamp};
+
+use crate::mesh::MeshEvent;
+
+/// Time between two renewals of the lease.
+pub const RENEW_EVERY: Duration = Duration::from_millis(100);
+/// Most renewals that wait for an answer; older ones are forgotten.
+const RENEWALS_WAITING_MAX: usize = 64;
+/// Most standing requests: watches and subscriptions of this node.
+const STANDING_MAX: usize = 64;
+/// Marks a request of this module.
+const OWN_REQUEST: u64 = 1 << 63;
+/// The world's only embedded node.
+pub const WORLD: NodeId = NodeId::new(Role::World, 1);
+/// The data service's only embedded node.
+pub const DATA: NodeId = NodeId::new(Role::Data, 1);
+
+/// What a mesh event was, for the driver.
+#[derive(Debug)]
+pub enum Heard {
+    /// For the core.
+    Core {
+        /// From whom.
+        from: NodeId,
+        /// What.
+        message: Message,
+    },
+    /// The lease runs, counted from `sent`.
+    Renewed {
+        /// When the renewal was sent.
+        sent: Timestamp,
+    },
+    /// Another incarnation holds this node's name.
+    NameTaken {
+        /// Which.
+        holder: Nonce,
+    },
+    /// A peer's link is up.
+    Up {
+        /// Whose.
+        node: NodeId,
+    },
+    /// A peer's link is gone.
+    Down {
+        /// Whose.
+        node: NodeId,
+    },
+    /// Nothing the driver must know.
+    Nothing,
+}
+
+/// What the mesh must do next.
+#[derive(Debug, PartialEq)]
+pub enum Step {
+    /// Send this.
+    Send(Envelope),
+    /// A peer listens there.
+    Learn {
+        /// Who.
+        node: NodeId,
+        /// Host and port.
+        address: String,
+    },
+    /// A peer is no longer registered.
+    Forget {
+        /// Who.
+        node: NodeId,
+    },
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Membership {
+    info: NodeInfo,
+    lease: Duration,
+    next_renewal: Timestamp,
+    requests: u64,
+    renewals: BTreeMap<RequestId, Timestamp>,
+    peers: BTreeMap<NodeId, NodeInfo>,
+    standing: Vec<Envelope>,
+    steps: Vec<Step>,
+}
+
+impl Membership {
+    /// A node that is not registered yet. It watches `node/` from the start.
+    pub fn new(info: NodeInfo, lease: Duration) -> Self {
+        let watch = Envelope {
+            to: Address::Beacon,
+            message: Message::BeaconRequest(BeaconRequest::Watch { prefix: "node/".to_owned() }),
+        };
+        Self {
+            info,
+            lease,
+            next_renewal: Timestamp::default(),
+            requests: 0,
+            renewals: BTreeMap::new(),
+            peers: BTreeMap::new(),
+            standing: vec![watch.clone()],
+            steps: vec![Step::Send(watch)],
+        }
+    }
+
+    /// What this node tells about itself.
+    pub fn info(&self) -> &NodeInfo {
+        &self.info
+    }
+
+    /// Ask for no new work; told with the next renewal.
+    pub fn set_draining(&mut self) {
+        self.info.draining = true;
+    }
+
+    /// Who else is registered, this node included.
+    pub fn peers(&self) -> &BTreeMap<NodeId, NodeInfo> {
+        &self.peers
+    }
+
+    /// The node behind an address; `None` when no such node is known.
+    pub fn resolve(&self, address: Address) -> Option<NodeId> {
+        match address {
+            Address::Node(node) => Some(node),
+            Address::Beacon | Address::Bus | Address::World => Some(WORLD),
+            Address::Data => Some(DATA),
+            Address::Auth => {
+                let servers: Vec<_> = self.peers.values().filter(|peer| peer.node.role == Role::Auth && !peer.draining).collect();
+                let turn = usize::from(self.info.node.ordinal) % servers.len().max(1);
+                servers.get(turn).map(|peer| peer.node)
+            }
+        }
+    }
+
+    /// Look at what the core sends: watches and subscriptions become standing.
+    pub fn note_sent(&mut self, envelope: &Envelope) {
+        let standing = matches!(
+            envelope.message,
+            Message::BeaconRequest(BeaconRequest::Watch { .. }) | Message::BusRequest(BusRequest::Subscribe { .. })
+        );
+        if !standing || self.standing.contains(envelope) {
+            return;
+        }
+        if self.standing.len() >= STANDING_MAX {
+            tracing::error!("more than {STANDING_MAX} watches and subscriptions");
+            return;
+        }
+        self.standing.push(envelope.clone());
+    }
+
+    /// Sort out what came.
+    pub fn hear(&mut self, event: MeshEvent) -> Heard {
+        match event {
+            MeshEvent::Up { node, .. } => {
+                if node == WORLD {
+                    self.steps.extend(self.standing.iter().cloned().map(Step::Send));
+                    self.next_renewal = Timestamp::default();
+                }
+                Heard::Up { node }
+            }
+            MeshEvent::Down { node } => Heard::Down { node },
+            MeshEvent::Message { from, message } => self.hear_message(from, message),
+        }
+    }
+
+    fn hear_message(&mut self, from: NodeId, message: Message) -> Heard {
+        match &message {
+            Message::BeaconReply(BeaconReply::Registered { request, .. }) if request.0 & OWN_REQUEST != 0 => {
+                return self.renewals.remove(request).map_or(Heard::Nothing, |sent| Heard::Renewed { sent });
+            }
+            Message::BeaconReply(BeaconReply::NameTaken { request, holder }) if request.0 & OWN_REQUEST != 0 => {
+                return Heard::NameTaken { holder: *holder };
+            }
+            Message::BeaconReply(BeaconReply::WatchStart { prefix, entries }) if prefix == "node/" => self.start_over(entries),
+            Message::BeaconReply(BeaconReply::WatchChange { prefix, entry }) if prefix == "node/" => self.change(entry),
+            _ => {}
+        }
+        Heard::Core { from, message }
+    }
+
+    fn start_over(&mut self, entries: &[BeaconEntry]) {
+        let gone: Vec<_> = self.peers.keys().copied().collect();
+        self.peers.clear();
+        for entry in entries {
+            self.change(entry);
+        }
+        let gone = gone.into_iter().filter(|node| !self.peers.contains_key(node));
+        self.steps.extend(gone.map(|node| Step::Forget { node }));
+    }
+
+    fn change(&mut self, entry: &BeaconEntry) {
+        let Some(node) = entry.key.strip_prefix("node/").and_then(|name| name.parse::<NodeId>().ok()) else { return };
+        let Some(value) = &entry.value else {
+            self.peers.remove(&node);
+            self.steps.push(Step::Forget { node });
+            return;
+        };
+        match NodeInfo::from_stored(value) {
+            Ok(info) => {
+                self.steps.push(Step::Learn { node, address: info.address.clone() });
+                self.peers.insert(node, info);
+            }
+            Err(error) => tracing::warn!(%node, %error, "a registration does not decode"),
+        }
+    }
+
+    /// Give the registration back: the last message of an orderly end.
+    pub fn leave(&self) -> Envelope {
+        let request = BeaconRequest::Deregister { node: self.info.node, nonce: self.info.nonce };
+        Envelope { to: Address::Beacon, message: Message::BeaconRequest(request) }
+    }
+
+    /// When [`Self::poll_step`] has a renewal to send.
+    pub fn poll_timeout(&self) -> Timestamp {
+        self.next_renewal
+    }
+
+    /// What to do next; drain until `None`.
+    pub fn poll_step(&mut self, now: Timestamp) -> Option<Step> {
+        if self.next_renewal <= now {
+            self.next_renewal = now + RENEW_EVERY;
+            self.requests += 1;
+            let request = RequestId(OWN_REQUEST | self.requests);
+            if self.renewals.len() >= RENEWALS_WAITING_MAX {
+                self.renewals.pop_first();
+            }
+            self.renewals.insert(request, now);
+            let ttl_ms = self.lease.as_millis() as u32;
+            let message = Message::BeaconRequest(BeaconRequest::Register { request, node: self.info.clone(), ttl_ms });
+            self.steps.push(Step::Send(Envelope { to: Address::Beacon, message }));
+        }
+        (!self.steps.is_empty()).then(|| self.steps.remove(0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pangaea_schemas::{RegistryHash, Revision};
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(5_000_000);
+
+    fn info(node: NodeId) -> NodeInfo {
+        NodeInfo {
+            node,
+            nonce: Nonce(7),
+            pid: 1,
+            address: format!("127.0.0.1:{}", 7_000 + node.to_bits() % 1_000),
+            client_tcp: String::new(),
+            client_ws: String::new(),
+            http: String::new(),
+            registry: RegistryHash(1),
+            draining: false,
+        }
+    }
+
+    fn scene() -> Membership {
+        Membership::new(info(NodeId::new(Role::Scene, 1)), Duration::from_secs(1))
+    }
+
+    fn sent(membership: &mut Membership, now: Timestamp) -> Vec<Message> {
+        let mut sent = Vec::new();
+        while let Some(step) = membership.poll_step(now) {
+            if let Step::Send(envelope) = step {
+                sent.push(envelope.message);
+            }
+        }
+        sent
+    }
+
+    fn from_world(membership: &mut Membership, reply: BeaconReply) -> Heard {
+        membership.hear(MeshEvent::Message { from: WORLD, message: Message::BeaconReply(reply) })
+    }
+
+    fn registered(nodes: &[NodeId]) -> BeaconReply {
+        let entry = |node: &NodeId| BeaconEntry {
+            key: NodeInfo::key(*node),
+            revision: Revision(1),
+            value: Some(info(*node).to_stored()),
+        };
+        BeaconReply::WatchStart { prefix: "node/".to_owned(), entries: nodes.iter().map(entry).collect() }
+    }
+
+    #[test]
+    fn the_lease_counts_from_the_moment_of_sending() {
+        let mut membership = scene();
+        let request = sent(&mut membership, NOW).into_iter().find_map(|message| match message {
+            Message::BeaconRequest(BeaconRequest::Register { request, .. }) => Some(request),
+            _ => None,
+        });
+        let reply = BeaconReply::Registered { request: request.expect("a renewal"), ttl_ms: 1_000 };
+        assert!(matches!(from_world(&mut membership, reply.clone()), Heard::Renewed { sent: NOW }));
+        assert!(matches!(from_world(&mut membership, reply), Heard::Nothing), "an answer counts once");
+        assert_eq!(membership.poll_timeout(), NOW + RENEW_EVERY);
+    }
+
+    #[test]
+    fn replies_to_the_core_pass_through() {
+        let mut membership = scene();
+        let reply = BeaconReply::Registered { request: RequestId(3), ttl_ms: 1_000 };
+        assert!(matches!(from_world(&mut membership, reply), Heard::Core { from: WORLD, .. }));
+    }
+
+    #[test]
+    fn watches_are_asked_again_when_the_world_comes_back() {
+        let mut membership = scene();
+        let watch = Message::BeaconRequest(BeaconRequest::Watch { prefix: "shard/".to_owned() });
+        let envelope = Envelope { to: Address::Beacon, message: watch.clone() };
+        membership.note_sent(&envelope);
+        membership.note_sent(&envelope);
+        sent(&mut membership, NOW);
+        membership.hear(MeshEvent::Up { node: WORLD, nonce: Nonce(1) });
+        let again = sent(&mut membership, NOW);
+        assert_eq!(again.iter().filter(|message| **message == watch).count(), 1);
+        assert!(again.iter().any(|message| matches!(message, Message::BeaconRequest(BeaconRequest::Register { .. }))));
+    }
+
+    #[test]
+    fn peers_come_and_go_with_the_beacon() {
+        let mut membership = scene();
+        let (data, auth) = (NodeId::new(Role::Data, 1), NodeId::new(Role::Auth, 1));
+        from_world(&mut membership, registered(&[data, auth]));
+        assert_eq!(membership.resolve(Address::Auth), Some(auth));
+        while membership.poll_step(NOW).is_some() {}
+        from_world(&mut membership, registered(&[data]));
+        let mut steps = Vec::new();
+        while let Some(step) = membership.poll_step(NOW) {
+            steps.push(step);
+        }
+        assert!(steps.contains(&Step::Forget { node: auth }));
+        assert!(steps.contains(&Step::Learn { node: data, address: info(data).address }));
+        assert_eq!(membership.resolve(Address::Auth), None);
+        assert_eq!(membership.resolve(Address::Data), Some(data));
+    }
+}

@@ -1,0 +1,56 @@
+//! The bounded way from tokio's tasks into a driver's thread.
+
+use std::time::Duration;
+
+use crossbeam::channel::{Receiver, Sender, TrySendError};
+
+/// Most events that wait for a driver.
+pub const INBOX_EVENTS_MAX: usize = 16_384;
+/// How long a task waits before it tries a full inbox again.
+const FULL_PAUSE: Duration = Duration::from_millis(1);
+
+/// The driver has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the driver takes no more events")]
+pub struct InboxClosed;
+
+/// The sending end of a driver's events.
+#[derive(Debug)]
+pub struct Inbox<E> {
+    sender: Sender<E>,
+}
+
+impl<E> Clone for Inbox<E> {
+    fn clone(&self) -> Self {
+        Self { sender: self.sender.clone() }
+    }
+}
+
+impl<E> Inbox<E> {
+    /// An inbox and the driver's end of it.
+    pub fn new() -> (Self, Receiver<E>) {
+        let (sender, receiver) = crossbeam::channel::bounded(INBOX_EVENTS_MAX);
+        (Self { sender }, receiver)
+    }
+
+    /// Hand over an event, waiting while the inbox is full: this is what slows a flooding peer down.
+    ///
+    /// # Errors
+    /// The driver has ended.
+    pub async fn deliver(&self, event: E) -> Result<(), InboxClosed> {
+        let mut event = event;
+        loop {
+            match self.sender.try_send(event) {
+                Ok(()) => return Ok(()),
+                Err(TrySendError::Disconnected(_)) => return Err(InboxClosed),
+                Err(TrySendError::Full(back)) => event = back,
+            }
+            tokio::time::sleep(FULL_PAUSE).await;
+        }
+    }
+
+    /// Events that wait now.
+    pub fn waiting(&self) -> usize {
+        self.sender.len()
+    }
+}

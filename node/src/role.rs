@@ -1,0 +1,77 @@
+//! What a role process is started with: one value, made by the command line, by `pangaea up`, or by a test.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use pangaea_schemas::NodeId;
+use pangaea_schemas::cluster::ClusterSpec;
+
+use crate::telemetry::LogFormat;
+
+/// Where clients of an embedded cluster are counted to; beyond it new connections are turned away.
+pub const CONNECTIONS_MAX_DEFAULT: usize = 10_000;
+
+/// One process of a cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoleOptions {
+    /// Which node it is; its role decides what runs.
+    pub node: NodeId,
+    /// The cluster's shape.
+    pub cluster: ClusterSpec,
+    /// Where peers connect.
+    pub listen: SocketAddr,
+    /// Where the world's peers connect: everybody finds everybody from there.
+    pub world: SocketAddr,
+    /// Metrics and health; the admin API and the page, for the world.
+    pub http: SocketAddr,
+    /// The cluster's data folder: keys, and the data node's files.
+    pub data_dir: PathBuf,
+    /// End in good order when stdin ends: the supervisor holds its other end.
+    pub supervised: bool,
+    /// How log lines look.
+    pub log: LogFormat,
+    /// Threads that tick shards, for scenes; zero: one per core.
+    pub tick_threads: usize,
+    /// Whether guests are let in without a password, for auth.
+    pub guests: bool,
+    /// Where clients connect, for gateways.
+    pub clients: Option<ClientListeners>,
+}
+
+/// Where a gateway's clients connect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientListeners {
+    /// Length-prefixed frames.
+    pub tcp: SocketAddr,
+    /// One binary message per frame.
+    pub ws: SocketAddr,
+    /// Most connections over both.
+    pub connections_max: usize,
+}
+
+impl RoleOptions {
+    /// The command line that starts this process: the role's name, then flags.
+    pub fn to_args(&self) -> Vec<String> {
+        let mut args = vec![self.node.role.name().to_owned()];
+        let mut flag = |name: &str, value: String| args.extend([format!("--{name}"), value]);
+        flag("id", self.node.to_string());
+        flag("listen", self.listen.to_string());
+        flag("world", self.world.to_string());
+        flag("http", self.http.to_string());
+        flag("data-dir", self.data_dir.display().to_string());
+        if let Some(clients) = self.clients {
+            flag("client-tcp", clients.tcp.to_string());
+            flag("client-ws", clients.ws.to_string());
+            flag("connections", clients.connections_max.to_string());
+        }
+        if self.tick_threads > 0 {
+            flag("tick-threads", self.tick_threads.to_string());
+        }
+        if self.log == LogFormat::Json {
+            flag("log", "json".to_owned());
+        }
+        let switches = [("--supervised", self.supervised), ("--guests", self.guests)];
+        args.extend(switches.iter().filter(|(_, on)| *on).map(|(name, _)| (*name).to_owned()));
+        args
+    }
+}

@@ -1,0 +1,171 @@
+//! Which port is whose: one table for a cluster on one machine, from `--port-base` N.
+//!
+//! | port | what |
+//! |---|---|
+//! | N | web page and admin API (world) |
+//! | N+1, +2, +3 | node listeners of world, data, auth |
+//! | N+10 … | node listeners of scenes |
+//! | N+20 … | node listeners of gateways |
+//! | N+30, N+31 … | TCP and WebSocket listeners of gateways, in pairs |
+//! | N+50 … | metrics and health: data, auth, then scenes, then gateways |
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+
+use pangaea_schemas::{NodeId, Role};
+
+/// Most scenes of a cluster on one machine.
+pub const SCENES_MAX: u16 = 10;
+/// Most gateways of a cluster on one machine.
+pub const GATEWAYS_MAX: u16 = 10;
+/// Ports from the base on that a cluster may use.
+pub const PORTS: u16 = 80;
+
+/// One port of the table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedPort {
+    /// Which.
+    pub port: u16,
+    /// Of whom, for what: for people.
+    pub purpose: String,
+}
+
+/// A port that is not free.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "port {} ({}) is in use. Another cluster may be running here; stop it, or choose other ports with --port-base {}",
+    .port.port, .port.purpose, suggested_base
+)]
+pub struct PortInUse {
+    /// Which.
+    pub port: PlannedPort,
+    /// A base whose ports are free right now.
+    pub suggested_base: u16,
+}
+
+/// The table of one cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortTable {
+    base: u16,
+}
+
+impl PortTable {
+    /// The table from `base` on; `None` when it does not fit below 65536 or would need root.
+    pub fn new(base: u16) -> Option<Self> {
+        (base >= 1_024 && base.checked_add(PORTS).is_some()).then_some(Self { base })
+    }
+
+    /// The web page and the admin API.
+    pub fn web(self) -> SocketAddr {
+        self.at(0)
+    }
+
+    /// Where peers connect.
+    pub fn node(self, node: NodeId) -> SocketAddr {
+        match node.role {
+            Role::World => self.at(1),
+            Role::Data => self.at(2),
+            Role::Auth => self.at(3),
+            Role::Scene => self.at(9 + node.ordinal),
+            Role::Gateway => self.at(19 + node.ordinal),
+        }
+    }
+
+    /// Metrics and health; the world's are with the admin API.
+    pub fn http(self, node: NodeId) -> SocketAddr {
+        match node.role {
+            Role::World => self.web(),
+            Role::Data => self.at(50),
+            Role::Auth => self.at(51),
+            Role::Scene => self.at(51 + node.ordinal),
+            Role::Gateway => self.at(61 + node.ordinal),
+        }
+    }
+
+    /// Where a gateway's clients connect over TCP.
+    pub fn client_tcp(self, gateway: u16) -> SocketAddr {
+        self.at(28 + gateway * 2)
+    }
+
+    /// Where a gateway's clients connect over WebSocket.
+    pub fn client_ws(self, gateway: u16) -> SocketAddr {
+        self.at(29 + gateway * 2)
+    }
+
+    /// Every port that these nodes use.
+    pub fn planned(self, nodes: &[NodeId]) -> Vec<PlannedPort> {
+        let mut planned = Vec::new();
+        let mut plan = |address: SocketAddr, purpose: String| planned.push(PlannedPort { port: address.port(), purpose });
+        for &node in nodes {
+            plan(self.node(node), format!("{node}, for other nodes"));
+            match node.role {
+                Role::World => plan(self.web(), "world-1, web page and admin API".to_owned()),
+                Role::Data | Role::Auth | Role::Scene => plan(self.http(node), format!("{node}, metrics")),
+                Role::Gateway => {
+                    plan(self.http(node), format!("{node}, metrics"));
+                    plan(self.client_tcp(node.ordinal), format!("{node}, clients over TCP"));
+                    plan(self.client_ws(node.ordinal), format!("{node}, clients over WebSocket"));
+                }
+            }
+        }
+        planned.sort_by_key(|planned| planned.port);
+        planned
+    }
+
+    /// Whether all ports of these nodes are free now.
+    ///
+    /// # Errors
+    /// The first that is not, and a base where all are.
+    pub fn check(self, nodes: &[NodeId]) -> Result<(), PortInUse> {
+        let Some(port) = self.first_in_use(nodes) else { return Ok(()) };
+        let others = (1..50).filter_map(|step| Self::new(self.base.checked_add(step * 100)?));
+        let free = others.into_iter().find(|table| table.first_in_use(nodes).is_none());
+        Err(PortInUse { port, suggested_base: free.map_or(self.base.saturating_add(1_000), |table| table.base) })
+    }
+
+    fn first_in_use(self, nodes: &[NodeId]) -> Option<PlannedPort> {
+        self.planned(nodes).into_iter().find(|planned| TcpListener::bind((Ipv4Addr::LOCALHOST, planned.port)).is_err())
+    }
+
+    fn at(self, offset: u16) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.base + offset))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn everybody() -> Vec<NodeId> {
+        let one = [Role::World, Role::Data, Role::Auth].map(|role| NodeId::new(role, 1));
+        let scenes = (1..=SCENES_MAX).map(|n| NodeId::new(Role::Scene, n));
+        let gateways = (1..=GATEWAYS_MAX).map(|n| NodeId::new(Role::Gateway, n));
+        one.into_iter().chain(scenes).chain(gateways).collect()
+    }
+
+    #[test]
+    fn no_two_purposes_share_a_port_and_all_fit_the_range() {
+        let planned = PortTable::new(7_000).expect("fits").planned(&everybody());
+        let ports: BTreeSet<_> = planned.iter().map(|planned| planned.port).collect();
+        assert_eq!(ports.len(), planned.len());
+        assert!(ports.iter().all(|port| (7_000..7_000 + PORTS).contains(port)), "{ports:?}");
+    }
+
+    #[test]
+    fn a_taken_port_is_named_with_its_role_and_a_way_out() {
+        let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = taken.local_addr().expect("bound").port();
+        let Some(table) = port.checked_sub(2).and_then(PortTable::new) else { return };
+        let nodes = [NodeId::new(Role::World, 1), NodeId::new(Role::Data, 1)];
+        let text = table.check(&nodes).expect_err("taken").to_string();
+        assert!(text.contains(&format!("port {port} (data-1, for other nodes) is in use")), "{text}");
+        assert!(text.contains("--port-base "), "{text}");
+    }
+
+    #[test]
+    fn bases_out_of_range_are_refused() {
+        assert_eq!(PortTable::new(80), None);
+        assert_eq!(PortTable::new(65_500), None);
+    }
+}
