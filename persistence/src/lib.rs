@@ -1,1 +1,44 @@
 //! Journal, records, ledger, tables and blobs over LMDB or a deterministic in-memory twin.
+//!
+//! [`Data`] is the core of a data node. Messages are queued by `handle`; `commit` runs all that is queued against one snapshot,
+//! writes every change in one transaction, and only then lets the replies out: what is acknowledged is durable.
+//!
+//! Read in this order: [`store`] (what a store promises), `batch` (the changes of one commit), `journal` and `fold` (a shard's log
+//! and the rows it folds into), `load`, [`ledger`], `tables`, `blobs`, `ids`, `service` (the copy in memory), [`verify`],
+//! [`contact`] (which data node serves which keys), [`data`] (all of it together).
+
+mod key;
+
+mod codec;
+
+pub mod store;
+
+mod batch;
+
+mod service;
+
+mod journal;
+
+mod fold;
+
+mod load;
+
+pub mod ledger;
+
+mod tables;
+
+mod blobs;
+
+mod ids;
+
+pub mod verify;
+
+pub mod contact;
+
+pub mod data;
+
+pub use data::Data;
+pub use ids::ID_BLOCK;
+pub use journal::ENTRIES_KEPT;
+pub use load::IMAGE_PART_BYTES;
+pub use store::{LmdbOptions, LmdbStore, MemoryFaults, MemoryStore, Store, StoreError};

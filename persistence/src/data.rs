@@ -1,0 +1,262 @@
+//! The core of a data node: queue, one transaction for all that is queued, then the replies.
+//!
+//! `handle` only queues. `commit` runs the requests in order against one snapshot plus their own changes, writes all changes at once,
+//! and hands out the replies when they are durable. If the write fails, every request of that batch is answered in words and nothing has
+//! changed. A request that cannot be done takes back only its own changes.
+
+use std::collections::VecDeque;
+
+use pangaea_schemas::message::{
+    BlobReply, BlobRequest, JournalReply, JournalRequest, LedgerReply, LedgerRequest, LedgerResult, Message, TableReply,
+    TableRequest,
+};
+use pangaea_schemas::{NodeId, Timestamp};
+
+use crate::batch::Batch;
+use crate::journal::AppendError;
+use crate::ledger::Audit;
+use crate::service::Hot;
+use crate::store::{Changes, Store, StoreError};
+use crate::verify::Verification;
+use crate::{blobs, ids, journal, ledger, load, tables, verify};
+
+/// Requests that may wait for the next commit; more are answered `Unavailable` at once.
+pub const QUEUE_MAX: usize = 65_536;
+/// A transaction is ended when its changes have so many bytes; the rest of the queue goes into the next one.
+pub const BATCH_BYTES: usize = 64 << 20;
+
+/// A data node: journals, records, ledger, tables, blobs and ids over one store.
+#[derive(Debug)]
+pub struct Data<S> {
+    store: S,
+    hot: Hot,
+    queue: VecDeque<(NodeId, Request)>,
+    outputs: VecDeque<(NodeId, Message)>,
+    counts: Counts,
+}
+
+/// What a data node did since it started, for its metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Transactions written.
+    pub commits: u64,
+    /// Transactions that failed.
+    pub failed_commits: u64,
+    /// Requests answered, refusals included.
+    pub requests: u64,
+    /// Bytes of keys and values written.
+    pub bytes: u64,
+    /// Messages that are not for a data node.
+    pub ignored: u64,
+    /// Requests turned away because the queue was full.
+    pub turned_away: u64,
+}
+
+impl<S: Store> Data<S> {
+    /// A data node over an open store.
+    pub fn new(store: S) -> Self {
+        Self { store, hot: Hot::default(), queue: VecDeque::new(), outputs: VecDeque::new(), counts: Counts::default() }
+    }
+
+    /// Queues a request for the next [`Self::commit`].
+    pub fn handle(&mut self, _now: Timestamp, from: NodeId, message: Message) {
+        let Some(request) = Request::of(message) else {
+            self.counts.ignored += 1;
+            tracing::debug!(%from, "a message that is not for a data node");
+            return;
+        };
+        if self.queue.len() >= QUEUE_MAX {
+            self.counts.turned_away += 1;
+            self.outputs.push_back((from, request.refusal("the data node has too much to do, ask again later")));
+            return;
+        }
+        self.queue.push_back((from, request));
+    }
+
+    /// Does everything that is queued, durably, and releases the replies.
+    pub fn commit(&mut self, _now: Timestamp) {
+        while !self.queue.is_empty() {
+            let (asked, outcome) = self.run();
+            self.counts.requests += asked.len() as u64;
+            match outcome.and_then(|(replies, changes)| self.write(&changes).map(|()| replies)) {
+                Ok(replies) => self.outputs.extend(replies),
+                Err(error) => {
+                    self.counts.failed_commits += 1;
+                    tracing::error!(%error, requests = asked.len(), "nothing of this batch is done");
+                    let reason = error.to_string();
+                    self.outputs.extend(asked.into_iter().map(|(from, request)| (from, request.refusal(&reason))));
+                }
+            }
+        }
+    }
+
+    /// The next reply and for whom it is.
+    pub fn poll_output(&mut self) -> Option<(NodeId, Message)> {
+        self.outputs.pop_front()
+    }
+
+    /// A data node waits for nobody.
+    pub fn poll_timeout(&self) -> Option<(Timestamp, &'static str)> {
+        None
+    }
+
+    /// Whether `commit` has something to do.
+    pub fn has_work(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    /// What was done since the start.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Proves the ledger's totals and each item's one owner, as of the last commit.
+    ///
+    /// # Errors
+    /// The store cannot be read, or a row of the ledger is damaged.
+    pub fn audit(&self) -> Result<Audit, StoreError> {
+        let mut audit = Audit::default();
+        self.store.read(&mut |rows| {
+            audit = ledger::audit(&mut Batch::new(rows, &mut Hot::default()))?;
+            Ok(())
+        })?;
+        Ok(audit)
+    }
+
+    /// Reads everything and says what is wrong with it.
+    ///
+    /// # Errors
+    /// The store cannot be read at all.
+    pub fn verify(&self) -> Result<Verification, StoreError> {
+        verify::verify(&self.store)
+    }
+
+    /// The store, as of the last commit; what was queued is lost, as in a crash.
+    pub fn into_store(self) -> S {
+        self.store
+    }
+
+    /// The store, so that a simulator can hurt it.
+    pub fn store_mut(&mut self) -> &mut S {
+        &mut self.store
+    }
+
+    /// Runs requests until the queue is empty or the batch is full. Nothing is written yet.
+    fn run(&mut self) -> (Vec<(NodeId, Request)>, Result<(Replies, Changes), StoreError>) {
+        let Self { store, hot, queue, .. } = self;
+        let (mut asked, mut replies, mut changes) = (Vec::new(), Vec::new(), Changes::default());
+        let outcome = store.read(&mut |rows| {
+            let mut batch = Batch::new(rows, hot);
+            while batch.bytes() < BATCH_BYTES
+                && let Some((from, request)) = queue.pop_front()
+            {
+                let start = batch.mark();
+                match request.perform(&mut batch) {
+                    Ok(answers) => replies.extend(answers.into_iter().map(|answer| (from, answer))),
+                    Err(error) => {
+                        batch.back_to(start);
+                        tracing::warn!(%from, %error, "a request cannot be done");
+                        replies.push((from, request.refusal(&error.to_string())));
+                    }
+                }
+                batch.keep();
+                asked.push((from, request));
+            }
+            changes = batch.into_changes();
+            Ok(())
+        });
+        if outcome.is_err() {
+            // No snapshot, no work: all that waits is refused, so that the loop ends.
+            asked.extend(queue.drain(..));
+        }
+        (asked, outcome.map(|()| (replies, changes)))
+    }
+
+    fn write(&mut self, changes: &Changes) -> Result<(), StoreError> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        self.store.commit(changes)?;
+        self.hot.follow(changes);
+        self.counts.commits += 1;
+        self.counts.bytes += changes.bytes() as u64;
+        Ok(())
+    }
+}
+
+type Replies = Vec<(NodeId, Message)>;
+
+/// What a data node is asked for.
+#[derive(Debug)]
+enum Request {
+    Journal(JournalRequest),
+    Ledger(LedgerRequest),
+    Table(TableRequest),
+    Blob(BlobRequest),
+}
+
+impl Request {
+    fn of(message: Message) -> Option<Self> {
+        match message {
+            Message::JournalRequest(request) => Some(Self::Journal(request)),
+            Message::LedgerRequest(request) => Some(Self::Ledger(request)),
+            Message::TableRequest(request) => Some(Self::Table(request)),
+            Message::BlobRequest(request) => Some(Self::Blob(request)),
+            _ => None,
+        }
+    }
+
+    /// Does it in the batch.
+    fn perform(&self, batch: &mut Batch<'_>) -> Result<Vec<Message>, AppendError> {
+        Ok(match self {
+            Self::Journal(request) => perform_journal(batch, request)?.into_iter().map(Message::JournalReply).collect(),
+            Self::Ledger(request) => vec![Message::LedgerReply(ledger::handle(batch, request)?)],
+            Self::Table(request) => vec![Message::TableReply(tables::handle(batch, request)?)],
+            Self::Blob(request) => vec![Message::BlobReply(blobs::handle(batch, request)?)],
+        })
+    }
+
+    /// The answer when it is not done.
+    fn refusal(&self, reason: &str) -> Message {
+        let reason = reason.to_owned();
+        match self {
+            Self::Journal(request) => Message::JournalReply(refuse_journal(request, reason)),
+            Self::Ledger(asked) => {
+                let result = LedgerResult::Unavailable(reason);
+                Message::LedgerReply(LedgerReply { op: asked.op, shard: asked.shard, result })
+            }
+            Self::Table(asked) => Message::TableReply(TableReply::Failed { request: asked.request, reason }),
+            Self::Blob(
+                BlobRequest::Put { request, .. }
+                | BlobRequest::Get { request, .. }
+                | BlobRequest::List { request, .. }
+                | BlobRequest::Delete { request, .. },
+            ) => Message::BlobReply(BlobReply::Failed { request: *request, reason }),
+        }
+    }
+}
+
+fn perform_journal(batch: &mut Batch<'_>, request: &JournalRequest) -> Result<Vec<JournalReply>, AppendError> {
+    let reply = match request {
+        JournalRequest::Append { shard, id, expected, entry } => journal::append(batch, *shard, *id, *expected, entry)?,
+        JournalRequest::Read { request, shard, from, bytes_max } => journal::read(batch, *request, *shard, *from, *bytes_max)?,
+        JournalRequest::Trim { request, shard, below } => journal::trim(batch, *request, *shard, *below)?,
+        JournalRequest::Load { request, shard } => return Ok(load::load(batch, *request, *shard)?),
+        JournalRequest::Owners { request } => journal::owners(batch, *request)?,
+        JournalRequest::Find { request, entity } => journal::find(batch, *request, *entity)?,
+        JournalRequest::Ids { request } => ids::block(batch, *request)?,
+    };
+    Ok(vec![reply])
+}
+
+fn refuse_journal(asked: &JournalRequest, reason: String) -> JournalReply {
+    match asked {
+        JournalRequest::Append { shard, id, .. } => JournalReply::Unavailable { shard: *shard, id: *id, reason },
+        JournalRequest::Read { request, .. }
+        | JournalRequest::Trim { request, .. }
+        | JournalRequest::Load { request, .. }
+        | JournalRequest::Owners { request }
+        | JournalRequest::Find { request, .. }
+        | JournalRequest::Ids { request } => JournalReply::Failed { request: *request, reason },
+    }
+}

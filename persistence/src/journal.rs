@@ -1,0 +1,282 @@
+//! A shard's journal: compare-and-append, idempotent on (incarnation, sequence), in the same transaction as the fold.
+//!
+//! An append is taken only if the tail is the expected one and the entry is the writer's to make: an OWNER entry stands alone and raises
+//! the epoch by exactly one; every other entry carries the epoch in force and comes from the incarnation that OWNER named.
+
+use bytes::Bytes;
+use pangaea_schemas::geometry::ShardId;
+use pangaea_schemas::journal::{ENTRY_BYTES_MAX, ENTRY_OPS_MAX, Entry, ShardOp};
+use pangaea_schemas::message::{AppendId, JournalReply};
+use pangaea_schemas::wire::stored::Stored;
+use pangaea_schemas::{EntityId, JournalIndex, NodeId, Nonce, RequestId, ShardEpoch, Tick};
+
+use crate::batch::Batch;
+use crate::codec::{Malformed, Reader, Writer, decode};
+use crate::fold::{self, FoldError};
+use crate::key;
+use crate::store::{RowTable, StoreError};
+
+/// Entries that stay readable behind a journal's tail.
+pub const ENTRIES_KEPT: u64 = 1_024;
+/// Most incarnations whose last append to a shard is remembered.
+const WRITERS_KEPT: usize = 16;
+
+/// A journal's tail and who may write.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Head {
+    /// Of the last entry.
+    pub(crate) tail: JournalIndex,
+    /// First entry that is still there.
+    pub(crate) first: JournalIndex,
+    /// In force; zero before the first owner.
+    pub(crate) epoch: ShardEpoch,
+    /// Of the last entry.
+    pub(crate) tick: Tick,
+    /// The owner in force.
+    pub(crate) owner: Option<(NodeId, Nonce)>,
+    /// The last append of each incarnation and its index, the latest writer last.
+    writers: Vec<(AppendId, JournalIndex)>,
+}
+
+impl Head {
+    pub(crate) fn load(batch: &mut Batch<'_>, shard: ShardId) -> Result<Self, StoreError> {
+        let key = key::shard(shard);
+        match batch.get(RowTable::Heads, &key)? {
+            Some(bytes) => Self::decode(bytes).map_err(|e| StoreError::damaged(RowTable::Heads, &key, e.0)),
+            None => Ok(Self { first: JournalIndex(1), ..Self::default() }),
+        }
+    }
+
+    fn save(&self, batch: &mut Batch<'_>, shard: ShardId) {
+        let mut writer = Writer::default();
+        writer.u64(self.tail.0).u64(self.first.0).u64(self.epoch.0).u64(self.tick.0);
+        let (node, nonce) = self.owner.map_or((0, Nonce::default()), |(node, nonce)| (node.to_bits(), nonce));
+        writer.u32(node).u128(nonce.0).u32(self.writers.len() as u32);
+        for (id, index) in &self.writers {
+            writer.u128(id.nonce.0).u64(id.seq).u64(index.0);
+        }
+        batch.put(RowTable::Heads, &key::shard(shard), writer.0);
+    }
+
+    pub(crate) fn decode(bytes: Bytes) -> Result<Self, Malformed> {
+        let mut reader = Reader::new(bytes);
+        let mut head = Self {
+            tail: JournalIndex(reader.u64()?),
+            first: JournalIndex(reader.u64()?),
+            epoch: ShardEpoch(reader.u64()?),
+            tick: Tick(reader.u64()?),
+            owner: None,
+            writers: Vec::new(),
+        };
+        let (node, nonce) = (NodeId::from_bits(reader.u32()?), Nonce(reader.u128()?));
+        head.owner = node.map(|node| (node, nonce));
+        for _ in 0..reader.count(WRITERS_KEPT)? {
+            let id = AppendId { nonce: Nonce(reader.u128()?), seq: reader.u64()? };
+            head.writers.push((id, JournalIndex(reader.u64()?)));
+        }
+        reader.end()?;
+        Ok(head)
+    }
+
+    /// Whether this entry may come next from this writer.
+    fn admits(&self, nonce: Nonce, entry: &Entry) -> bool {
+        if entry.ops.iter().any(|op| matches!(op, ShardOp::Owner { .. })) {
+            return entry.epoch == self.epoch.next();
+        }
+        entry.epoch == self.epoch && self.owner.is_some_and(|(_, owner)| owner == nonce)
+    }
+
+    fn wrote(&mut self, id: AppendId, index: JournalIndex) {
+        self.writers.retain(|(last, _)| last.nonce != id.nonce);
+        if self.writers.len() == WRITERS_KEPT {
+            self.writers.remove(0);
+        }
+        self.writers.push((id, index));
+    }
+}
+
+/// An entry that can never be taken, whoever asks; nothing changes.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum FormFault {
+    #[error("the entry has {0} operations, more than {ENTRY_OPS_MAX}")]
+    Operations(usize),
+    #[error("the entry has {0} bytes, more than {ENTRY_BYTES_MAX}")]
+    Bytes(usize),
+    #[error("an OWNER operation must be the only one of its entry")]
+    OwnerNotAlone,
+}
+
+/// Why an append did not happen and did not conflict.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AppendError {
+    #[error(transparent)]
+    Form(#[from] FormFault),
+    #[error(transparent)]
+    Fold(#[from] FoldError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Appends and folds, or answers again, or tells of the conflict.
+pub(crate) fn append(
+    batch: &mut Batch<'_>,
+    shard: ShardId,
+    id: AppendId,
+    expected: JournalIndex,
+    entry: &Entry,
+) -> Result<JournalReply, AppendError> {
+    let mut head = Head::load(batch, shard)?;
+    if let Some(index) = earlier(batch, shard, &head, id)? {
+        return Ok(JournalReply::Appended { shard, id, index });
+    }
+    if head.tail != expected || !head.admits(id.nonce, entry) {
+        return Ok(JournalReply::Conflict { shard, id, tail: head.tail, epoch: head.epoch });
+    }
+    let encoded = checked(entry)?;
+    fold::fold(batch, shard, entry)?;
+    let index = head.tail.next();
+    let mut row = Writer(Vec::with_capacity(encoded.len() + 24));
+    row.u128(id.nonce.0).u64(id.seq).0.extend_from_slice(&encoded);
+    batch.put(RowTable::Entries, &key::pair(shard.to_bits(), index.0), row.0);
+    if let [ShardOp::Owner { node, nonce }] = entry.ops.as_slice() {
+        head.owner = Some((*node, *nonce));
+    }
+    head.tail = index;
+    head.epoch = entry.epoch;
+    head.tick = entry.tick;
+    head.wrote(id, index);
+    forget_below(batch, shard, &mut head, JournalIndex(index.0.saturating_sub(ENTRIES_KEPT - 1)));
+    head.save(batch, shard);
+    Ok(JournalReply::Appended { shard, id, index })
+}
+
+/// The index under which this very append was taken before. A writer's appends are consecutive, so one row tells.
+fn earlier(batch: &mut Batch<'_>, shard: ShardId, head: &Head, id: AppendId) -> Result<Option<JournalIndex>, StoreError> {
+    let Some((last, index)) = head.writers.iter().find(|(last, _)| last.nonce == id.nonce) else {
+        return Ok(None);
+    };
+    if last.seq == id.seq {
+        return Ok(Some(*index));
+    }
+    let Some(index) = last.seq.checked_sub(id.seq).and_then(|back| index.0.checked_sub(back)) else {
+        return Ok(None);
+    };
+    let found = entry_row(batch, shard, JournalIndex(index))?;
+    Ok(found.filter(|(found, _)| *found == id).map(|_| JournalIndex(index)))
+}
+
+fn checked(entry: &Entry) -> Result<Bytes, FormFault> {
+    if entry.ops.len() > ENTRY_OPS_MAX {
+        return Err(FormFault::Operations(entry.ops.len()));
+    }
+    if entry.ops.len() > 1 && entry.ops.iter().any(|op| matches!(op, ShardOp::Owner { .. })) {
+        return Err(FormFault::OwnerNotAlone);
+    }
+    let encoded = entry.to_stored();
+    if encoded.len() > ENTRY_BYTES_MAX {
+        return Err(FormFault::Bytes(encoded.len()));
+    }
+    Ok(encoded)
+}
+
+fn entry_row(batch: &mut Batch<'_>, shard: ShardId, index: JournalIndex) -> Result<Option<(AppendId, Bytes)>, StoreError> {
+    let key = key::pair(shard.to_bits(), index.0);
+    let Some(row) = batch.get(RowTable::Entries, &key)? else {
+        return Ok(None);
+    };
+    split_row(row).map(Some).map_err(|e| StoreError::damaged(RowTable::Entries, &key, e.0))
+}
+
+fn split_row(row: Bytes) -> Result<(AppendId, Bytes), Malformed> {
+    let mut reader = Reader::new(row);
+    let id = AppendId { nonce: Nonce(reader.u128()?), seq: reader.u64()? };
+    Ok((id, reader.rest()))
+}
+
+/// An entry's row, decoded; for the verifier.
+pub(crate) fn decode_row(row: Bytes) -> Result<Entry, Malformed> {
+    decode(&split_row(row)?.1)
+}
+
+fn forget_below(batch: &mut Batch<'_>, shard: ShardId, head: &mut Head, below: JournalIndex) {
+    while head.first < below {
+        batch.delete(RowTable::Entries, &key::pair(shard.to_bits(), head.first.0));
+        head.first = head.first.next();
+    }
+}
+
+/// Entries from `from` on: as many as fit `bytes_max`, at least one.
+pub(crate) fn read(
+    batch: &mut Batch<'_>,
+    request: RequestId,
+    shard: ShardId,
+    from: JournalIndex,
+    bytes_max: u32,
+) -> Result<JournalReply, StoreError> {
+    let head = Head::load(batch, shard)?;
+    if from < head.first {
+        let reason = format!("entry {from} of {shard} is trimmed, the first there is {}", head.first);
+        return Ok(JournalReply::Failed { request, reason });
+    }
+    let (mut entries, mut bytes, mut index) = (Vec::new(), 0, from);
+    while index <= head.tail {
+        let damaged = |why| StoreError::damaged(RowTable::Entries, &key::pair(shard.to_bits(), index.0), why);
+        let (_, encoded) = entry_row(batch, shard, index)?.ok_or_else(|| damaged("it is missing"))?;
+        bytes += encoded.len();
+        if bytes > bytes_max as usize && !entries.is_empty() {
+            break;
+        }
+        entries.push(decode(&encoded).map_err(|e| damaged(e.0))?);
+        index = index.next();
+    }
+    Ok(JournalReply::Entries { request, from, entries, tail: head.tail })
+}
+
+/// Forgets entries below `below`. The rows of a shard are always folded up to its tail, so the tail is the checkpoint.
+pub(crate) fn trim(
+    batch: &mut Batch<'_>,
+    request: RequestId,
+    shard: ShardId,
+    below: JournalIndex,
+) -> Result<JournalReply, StoreError> {
+    let mut head = Head::load(batch, shard)?;
+    if below > head.tail.next() {
+        let reason = format!("{shard} is folded up to {} only, entries above it stay", head.tail);
+        return Ok(JournalReply::Failed { request, reason });
+    }
+    if head.first < below {
+        forget_below(batch, shard, &mut head, below);
+        head.save(batch, shard);
+    }
+    Ok(JournalReply::Trimmed { request, first: head.first })
+}
+
+/// The owner in force and the tail of every journal, in shard order.
+pub(crate) fn owners(batch: &Batch<'_>, request: RequestId) -> Result<JournalReply, StoreError> {
+    let mut owners = Vec::new();
+    for (key, value) in batch.under(RowTable::Heads, &[])? {
+        let head = Head::decode(value).map_err(|e| StoreError::damaged(RowTable::Heads, &key, e.0))?;
+        let shard = key::number_at(&key, 0).and_then(ShardId::from_bits);
+        let shard = shard.ok_or_else(|| StoreError::damaged(RowTable::Heads, &key, "there is no such shard"))?;
+        if let Some((node, nonce)) = head.owner {
+            owners.push((shard, node, nonce, head.epoch, head.tail));
+        }
+    }
+    owners.sort_by_key(|(shard, ..)| *shard);
+    Ok(JournalReply::OwnerList { request, owners })
+}
+
+/// In which shard's state an entity is: the smallest shard with a journal around its cell.
+pub(crate) fn find(batch: &mut Batch<'_>, request: RequestId, entity: EntityId) -> Result<JournalReply, StoreError> {
+    let mut shard = None;
+    if let Some(cell) = fold::cell_of(batch, entity)? {
+        for level in 0..=pangaea_schemas::geometry::SHARD_LEVEL_MAX {
+            let holding = ShardId::holding(cell, level);
+            if batch.get(RowTable::Heads, &key::shard(holding))?.is_some() {
+                shard = Some(holding);
+                break;
+            }
+        }
+    }
+    Ok(JournalReply::Found { request, entity, shard })
+}

@@ -1,0 +1,167 @@
+//! The ledger: every change of value, by one writer, in one transaction each.
+//!
+//! A request is done in this order: answered before → the same answer; a fence above one given → `Stale`; fences rise (also when the
+//! transaction is then refused: an owner that asks is an owner); the transaction happens whole or not at all; the result is stored.
+//!
+//! Looks change no value, so they are not stored: asked again, they look again.
+
+mod accounts;
+
+mod items;
+
+mod operations;
+
+mod audit;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use pangaea_schemas::message::{LedgerRefusal, LedgerReply, LedgerRequest, LedgerResult, Owner, TradeSide, Transaction};
+use pangaea_schemas::{AgentEpoch, EntityId};
+
+use crate::batch::Batch;
+use crate::store::StoreError;
+
+use accounts::{Account, Standing, transfer};
+
+pub(crate) use audit::audit;
+pub use audit::{Audit, CurrencyAudit};
+pub use operations::OPERATIONS_KEPT;
+
+/// Why a transaction did not happen.
+#[derive(Debug, thiserror::Error)]
+enum LedgerError {
+    #[error("refused: {0:?}")]
+    Refused(LedgerRefusal),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Does one request, or answers it again.
+pub(crate) fn handle(batch: &mut Batch<'_>, request: &LedgerRequest) -> Result<LedgerReply, StoreError> {
+    let reply = |result| LedgerReply { op: request.op, shard: request.shard, result };
+    if let Some(result) = operations::stored(batch, request.op)? {
+        return Ok(reply(result));
+    }
+    if let Err(refusal) = raise_fences(batch, request)? {
+        return Ok(reply(LedgerResult::Refused(refusal)));
+    }
+    let mark = batch.mark();
+    let result = match perform(batch, request) {
+        Ok(result) => result,
+        Err(LedgerError::Refused(refusal)) => {
+            batch.back_to(mark);
+            LedgerResult::Refused(refusal)
+        }
+        Err(LedgerError::Store(error)) => return Err(error),
+    };
+    if !matches!(request.transaction, Transaction::Look { .. } | Transaction::LookGround { .. }) {
+        operations::store(batch, request.op, &result)?;
+    }
+    Ok(reply(result))
+}
+
+/// Raises the fence of each agent to the highest epoch given; refuses when any given one is lower than its agent's.
+fn raise_fences(batch: &mut Batch<'_>, request: &LedgerRequest) -> Result<Result<(), LedgerRefusal>, StoreError> {
+    let mut given = request.fences.clone();
+    if let Transaction::Trade { a, b } = &request.transaction {
+        // Both sides confirmed under these epochs: neither may have been handed over since.
+        given.extend([(a.agent, a.epoch), (b.agent, b.epoch)]);
+    }
+    let mut highest: BTreeMap<EntityId, AgentEpoch> = BTreeMap::new();
+    for (agent, epoch) in &given {
+        let fence = highest.entry(*agent).or_insert(Standing::load(batch, *agent)?.fence);
+        *fence = (*fence).max(*epoch);
+    }
+    if given.iter().any(|(agent, epoch)| highest.get(agent).is_some_and(|fence| epoch < fence)) {
+        return Ok(Err(LedgerRefusal::Stale));
+    }
+    for (agent, fence) in highest {
+        let mut standing = Standing::load(batch, agent)?;
+        if standing.fence != fence {
+            standing.fence = fence;
+            standing.save(batch, agent);
+        }
+    }
+    Ok(Ok(()))
+}
+
+fn perform(batch: &mut Batch<'_>, request: &LedgerRequest) -> Result<LedgerResult, LedgerError> {
+    let op = request.op;
+    let concerned = match &request.transaction {
+        Transaction::Look { agent } => return Ok(LedgerResult::Done(vec![accounts::holdings(batch, *agent)?])),
+        Transaction::LookGround { shard } => return Ok(LedgerResult::Ground(items::on_ground(batch, *shard)?)),
+        Transaction::Mint { to, currency, amount } => {
+            transfer(batch, Account::Mint, Account::Agent(*to), *currency, *amount)?;
+            vec![*to]
+        }
+        Transaction::Burn { from, currency, amount } => {
+            transfer(batch, Account::Agent(*from), Account::Sink, *currency, *amount)?;
+            vec![*from]
+        }
+        Transaction::Pay { from, to, currency, amount } => {
+            transfer(batch, Account::Agent(*from), Account::Agent(*to), *currency, *amount)?;
+            vec![*from, *to]
+        }
+        Transaction::Create { item, kind, owner } => {
+            items::create(batch, op, *item, *kind, *owner)?;
+            agents_of(&[*owner])
+        }
+        Transaction::Move { item, from, to } => {
+            items::hand(batch, op, *item, *from, *to)?;
+            agents_of(&[*from, *to])
+        }
+        Transaction::Trade { a, b } => {
+            trade(batch, request, a, b)?;
+            vec![a.agent, b.agent]
+        }
+    };
+    let mut holdings = Vec::with_capacity(concerned.len());
+    for agent in concerned {
+        let mut standing = Standing::load(batch, agent)?;
+        standing.version += 1;
+        standing.save(batch, agent);
+        holdings.push(accounts::holdings(batch, agent)?);
+    }
+    Ok(LedgerResult::Done(holdings))
+}
+
+/// The agents among some owners, each once.
+fn agents_of(owners: &[Owner]) -> Vec<EntityId> {
+    let mut agents = Vec::new();
+    for owner in owners {
+        if let Owner::Agent(agent) = owner
+            && !agents.contains(agent)
+        {
+            agents.push(*agent);
+        }
+    }
+    agents
+}
+
+/// Both give at once: nobody pays with what only the trade would bring.
+fn trade(batch: &mut Batch<'_>, request: &LedgerRequest, a: &TradeSide, b: &TradeSide) -> Result<(), LedgerError> {
+    if a.agent == b.agent {
+        return Err(LedgerError::Refused(LedgerRefusal::Form));
+    }
+    let gold = pangaea_schemas::message::Currency::GOLD;
+    for side in [a, b] {
+        if accounts::balance(batch, Account::Agent(side.agent), gold)? < i128::from(side.gold) {
+            return Err(LedgerError::Refused(LedgerRefusal::Funds));
+        }
+    }
+    for (from, to) in [(a, b), (b, a)] {
+        if from.gold > 0 {
+            transfer(batch, Account::Agent(from.agent), Account::Agent(to.agent), gold, from.gold)?;
+        }
+    }
+    // An item listed by both sides, or twice, is not where the second mention says.
+    for (from, to) in [(a, b), (b, a)] {
+        for item in &from.items {
+            items::hand(batch, request.op, *item, Owner::Agent(from.agent), Owner::Agent(to.agent))?;
+        }
+    }
+    Ok(())
+}
