@@ -1,4 +1,23 @@
 //! The control plane core: beacon, bus, authentication, agent directory, managers and world systems.
+//!
+//! Read [`world`] first: the tick and its phases. Then one file per manager: [`nodes`], [`shards`] (with its state machine
+//! [`custody`] and its planner [`placement`]), [`agents`], [`gates`], [`logins`]; the world's own systems [`clock`] and [`chat`];
+//! [`status`] for admins. [`beacon`] and [`bus`] are the embedded backends of two interfaces, and [`contract`] is what any backend
+//! must do. Nothing here decides who owns a shard: journals do.
+
+pub mod world;
+
+pub mod agents;
+pub mod chat;
+pub mod clock;
+pub mod custody;
+pub mod gates;
+pub mod inbox;
+pub mod logins;
+pub mod nodes;
+pub mod placement;
+pub mod shards;
+pub mod status;
 
 pub mod beacon;
 pub mod bus;
@@ -7,3 +26,5 @@ mod stored;
 
 pub use beacon::Beacon;
 pub use bus::Bus;
+pub use status::Status;
+pub use world::{Order, World, WorldConfig};

@@ -1,0 +1,340 @@
+//! The shard map and its manager: who owns what, and who should claim what nobody owns.
+//!
+//! The truth is in the journals; the world asks for it once at its start, then follows the scenes' reports. An order is repeated
+//! until reported, one at a time per shard, and never given while the last owner may be alive: see [`crate::custody`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use bevy_ecs::prelude::{Component, Entity, IntoScheduleConfigs, Query, Res, ResMut, Resource};
+use pangaea_schemas::geometry::ShardId;
+use pangaea_schemas::message::{
+    Address, Control, JournalReply, JournalRequest, Location, Message, SceneReport, ShardPhase, ShardReport,
+};
+use pangaea_schemas::{JournalIndex, NodeId, Nonce, RequestId, Role, ShardEpoch, Timestamp};
+
+use crate::custody::{Custody, CustodyEvent, Holder};
+use crate::inbox::Inbox;
+use crate::nodes::{Node, Nodes};
+use crate::placement::{Inventory, place};
+use crate::status::{Events, Happening};
+use crate::world::{Now, Outbox, Phase, Repeat, Setting, World};
+
+/// The first shards wait this long for the expected number of scenes, from when the first scene is there.
+pub const SPREAD_WAIT: Duration = Duration::from_secs(3);
+/// Most new orders in one tick.
+pub const ORDERS_PER_TICK_MAX: usize = 1_024;
+/// Added to a lease before its end is believed: clocks and queues.
+const LEASE_MARGIN: Duration = Duration::from_millis(500);
+/// The journals are asked this often until they answer.
+const OWNERS_AGAIN: Duration = Duration::from_millis(500);
+
+/// A shard, as the world knows it.
+#[derive(Component, Debug)]
+pub struct Shard {
+    /// Its name.
+    pub id: ShardId,
+    /// The highest epoch known.
+    pub epoch: ShardEpoch,
+    /// Who has it.
+    pub custody: Custody,
+    /// Its owner's last numbers.
+    pub report: Option<ShardReport>,
+}
+
+/// The shards by name. Shards of the cluster's first cut; nothing splits or merges them yet.
+#[derive(Resource, Debug, Default)]
+pub struct ShardMap {
+    by_id: BTreeMap<ShardId, Entity>,
+}
+
+impl ShardMap {
+    /// The shard's entity.
+    pub fn entity(&self, shard: ShardId) -> Option<Entity> {
+        self.by_id.get(&shard).copied()
+    }
+
+    /// All shards, in order.
+    pub fn entities(&self) -> impl Iterator<Item = Entity> {
+        self.by_id.values().copied()
+    }
+}
+
+/// The question to the journals.
+#[derive(Resource, Debug)]
+struct Owners {
+    wanted: bool,
+    request: RequestId,
+    ask: Repeat,
+    /// The first shards may be given away.
+    spread: bool,
+}
+
+impl Shard {
+    /// Where its agents are found, while somebody runs it.
+    pub fn location(&self) -> Option<Location> {
+        match self.custody {
+            Custody::Owned { holder } => Some(Location { shard: self.id, owner: holder.node, shard_epoch: self.epoch }),
+            Custody::Unknown
+            | Custody::Recalled { .. }
+            | Custody::Vacant { .. }
+            | Custody::Ordered { .. }
+            | Custody::Starting { .. } => None,
+        }
+    }
+
+    /// Moves to the state after `event`. True: the shard has lost its holder.
+    fn step(&mut self, now: Timestamp, event: CustodyEvent, events: &mut Events) -> bool {
+        let before = self.custody;
+        self.custody = before.step(now, event);
+        match self.custody {
+            Custody::Owned { holder } if before != self.custody => {
+                tracing::info!(shard = %self.id, owner = %holder.node, epoch = %self.epoch, "shard has an owner");
+                events.push(now, Happening::ShardOwned { shard: self.id, owner: holder.node, epoch: self.epoch });
+                false
+            }
+            Custody::Vacant { .. } => {
+                let lost = before.holder();
+                if let Some(Holder { node, .. }) = lost {
+                    tracing::warn!(shard = %self.id, was = %node, "shard is vacant");
+                    events.push(now, Happening::ShardVacant { shard: self.id, was: node });
+                }
+                lost.is_some()
+            }
+            Custody::Unknown
+            | Custody::Recalled { .. }
+            | Custody::Ordered { .. }
+            | Custody::Starting { .. }
+            | Custody::Owned { .. } => false,
+        }
+    }
+}
+
+pub(crate) fn plugin(world: &mut World) {
+    world.insert_resource(ShardMap::default());
+    let repeat = Repeat::every(OWNERS_AGAIN);
+    world.insert_resource(Owners { wanted: true, request: RequestId(0), ask: repeat, spread: false });
+    world.add_systems(Phase::Shards, (expect, remember, part, hear, elapse, ask, order).chain());
+}
+
+/// Makes an entity of each shard of the cluster's first cut.
+fn expect(mut commands: bevy_ecs::prelude::Commands, mut map: ResMut<ShardMap>, setting: Res<Setting>) {
+    if !map.by_id.is_empty() {
+        return;
+    }
+    for id in setting.config.spec.spaces.iter().flat_map(|space| space.first_shards()) {
+        let shard = Shard { id, epoch: ShardEpoch::ZERO, custody: Custody::Unknown, report: None };
+        map.by_id.insert(id, commands.spawn(shard).id());
+    }
+}
+
+/// The journals' answer.
+fn remember(
+    now: Res<Now>,
+    setting: Res<Setting>,
+    mut inbox: ResMut<Inbox>,
+    mut owners: ResMut<Owners>,
+    mut events: ResMut<Events>,
+    nodes: Res<Nodes>,
+    mut shards: Query<&mut Shard>,
+) {
+    let answer =
+        inbox.journal.iter().position(|r| matches!(r, JournalReply::OwnerList { request, .. } if *request == owners.request));
+    let Some(JournalReply::OwnerList { owners: list, .. }) = answer.map(|at| inbox.journal.remove(at)) else { return };
+    owners.wanted = false;
+    let entries: BTreeMap<_, _> = list.into_iter().map(|entry| (entry.0, entry)).collect();
+    // Whoever owned a shard when this world server started may have renewed its lease just before.
+    let lease_over = setting.started + setting.config.spec.lease + LEASE_MARGIN;
+    for mut shard in &mut shards {
+        let recorded: Option<&(ShardId, NodeId, Nonce, ShardEpoch, JournalIndex)> = entries.get(&shard.id);
+        let epoch = recorded.map_or(ShardEpoch::ZERO, |entry| entry.3);
+        if epoch <= shard.epoch && shard.custody != Custody::Unknown {
+            continue;
+        }
+        shard.epoch = shard.epoch.max(epoch);
+        let owner = recorded.map(|(_, node, nonce, _, _)| Holder { node: *node, nonce: *nonce });
+        shard.step(now.at, CustodyEvent::Recorded { owner, lease_over }, &mut events);
+        if let Some(by) = owner.filter(|owner| nodes.nonce(owner.node).is_some_and(|nonce| nonce != owner.nonce)) {
+            // Its successor is registered, so the owner is no more.
+            shard.step(now.at, CustodyEvent::Left { by }, &mut events);
+        }
+    }
+}
+
+/// Scenes that left lose their shards. One that joins proves its earlier incarnations gone.
+fn part(now: Res<Now>, nodes: Res<Nodes>, mut owners: ResMut<Owners>, mut events: ResMut<Events>, mut shards: Query<&mut Shard>) {
+    if nodes.left.is_empty() && nodes.joined.is_empty() {
+        return;
+    }
+    for mut shard in &mut shards {
+        let Some(holder) = shard.custody.holder() else { continue };
+        let left = nodes.left.contains(&(holder.node, holder.nonce));
+        let replaced = nodes.joined.iter().any(|(node, nonce)| *node == holder.node && *nonce != holder.nonce);
+        if left || replaced {
+            // A claim that was under way may have raised the epoch before its scene went.
+            owners.wanted |= matches!(shard.custody, Custody::Ordered { .. } | Custody::Starting { .. });
+            shard.step(now.at, CustodyEvent::Left { by: holder }, &mut events);
+        }
+    }
+}
+
+/// The scenes' reports. Only registered scenes are heard: a report without a lease may come from the dead.
+fn hear(
+    now: Res<Now>,
+    mut inbox: ResMut<Inbox>,
+    nodes: Res<Nodes>,
+    map: Res<ShardMap>,
+    mut owners: ResMut<Owners>,
+    mut events: ResMut<Events>,
+    mut shards: Query<&mut Shard>,
+    mut scenes: Query<&mut Node>,
+) {
+    if inbox.scenes.is_empty() {
+        return;
+    }
+    let mut held: BTreeMap<Holder, Vec<Entity>> = BTreeMap::new();
+    for entity in map.entities() {
+        if let Some(holder) = shards.get(entity).ok().and_then(|shard| shard.custody.holder()) {
+            held.entry(holder).or_default().push(entity);
+        }
+    }
+    for (from, report) in inbox.scenes.drain(..) {
+        let Some((nonce, entity)) = nodes.nonce(from).zip(nodes.entity(from)) else { continue };
+        let by = Holder { node: from, nonce };
+        if let Ok(mut scene) = scenes.get_mut(entity) {
+            scene.tick = report.tick;
+            scene.late_ticks = report.late_ticks;
+        }
+        let listed: BTreeSet<ShardId> = report.shards.iter().map(|shard| shard.shard).collect();
+        for entity in held.get(&by).into_iter().flatten() {
+            let Ok(mut shard) = shards.get_mut(*entity) else { continue };
+            if !listed.contains(&shard.id) && shard.step(now.at, CustodyEvent::Unlisted { by }, &mut events) {
+                owners.wanted = true;
+            }
+        }
+        hear_scene(now.at, by, report, &map, &mut shards, &mut owners, &mut events);
+    }
+}
+
+fn hear_scene(
+    now: Timestamp,
+    by: Holder,
+    report: SceneReport,
+    map: &ShardMap,
+    shards: &mut Query<&mut Shard>,
+    owners: &mut Owners,
+    events: &mut Events,
+) {
+    for report in report.shards {
+        let Some(mut shard) = map.entity(report.shard).and_then(|entity| shards.get_mut(entity).ok()) else {
+            tracing::debug!(shard = %report.shard, scene = %by.node, "a report about a shard that is not on the map");
+            continue;
+        };
+        let runs = matches!(report.phase, ShardPhase::Running | ShardPhase::Unconfirmed);
+        let known_owner = matches!(shard.custody, Custody::Owned { holder } if holder != by);
+        // Of two who say that they run it, the higher epoch is right.
+        if runs && (report.epoch < shard.epoch || (report.epoch == shard.epoch && known_owner)) {
+            continue;
+        }
+        if runs {
+            shard.epoch = report.epoch;
+        }
+        if shard.step(now, CustodyEvent::Reported { by, phase: report.phase }, events) {
+            owners.wanted = true;
+        }
+        for (agent, to) in report.recent.iter().filter(|_| runs) {
+            events.push(now, Happening::Handover { agent: *agent, from: shard.id, to: *to });
+        }
+        if shard.custody.holder() == Some(by) {
+            shard.report = Some(report);
+        }
+    }
+}
+
+/// Limits that time brings about. A claim that failed may have left a newer epoch in the journal, so that is read again.
+fn elapse(
+    now: Res<Now>,
+    nodes: Res<Nodes>,
+    mut owners: ResMut<Owners>,
+    mut events: ResMut<Events>,
+    mut shards: Query<&mut Shard>,
+) {
+    for mut shard in &mut shards {
+        let holder = shard.custody.holder();
+        let holder_registered = holder.is_some_and(|holder| nodes.nonce(holder.node) == Some(holder.nonce));
+        if shard.step(now.at, CustodyEvent::Elapsed { holder_registered }, &mut events) {
+            owners.wanted = true;
+        }
+    }
+}
+
+/// Asks the journals who owns what.
+fn ask(now: Res<Now>, mut owners: ResMut<Owners>, mut outbox: ResMut<Outbox>) {
+    if owners.wanted && owners.ask.due(now.at) {
+        owners.request = outbox.request();
+        let request = owners.request;
+        outbox.send(Address::Data, Message::JournalRequest(JournalRequest::Owners { request }));
+    }
+}
+
+/// Gives away what is vacant, and repeats orders.
+fn order(
+    now: Res<Now>,
+    setting: Res<Setting>,
+    nodes: Res<Nodes>,
+    map: Res<ShardMap>,
+    mut owners: ResMut<Owners>,
+    mut outbox: ResMut<Outbox>,
+    mut shards: Query<&mut Shard>,
+    scenes: Query<&Node>,
+) {
+    let open: BTreeMap<NodeId, &Node> = nodes
+        .of_role(Role::Scene)
+        .filter_map(|(id, entity)| scenes.get(entity).ok().map(|node| (id, node)))
+        .filter(|(_, node)| !node.info.draining && !node.drained)
+        .collect();
+    let waited = open.values().any(|scene| now.at.since(scene.joined) >= SPREAD_WAIT);
+    owners.spread |= waited || open.len() >= setting.config.scenes_expected;
+    // Without the journals' answer an epoch may be unknown, and an order might take a shard from its owner.
+    let vacant = shards.iter().any(|shard| matches!(shard.custody, Custody::Vacant { not_before, .. } if not_before <= now.at));
+    if vacant && owners.spread && !owners.wanted {
+        let inventory = inventory(now.at, open.keys().copied().collect(), &map, &shards);
+        for placement in place(&inventory) {
+            let Some(nonce) = nodes.nonce(placement.scene) else { continue };
+            let to = Holder { node: placement.scene, nonce };
+            if let Some(mut shard) = map.entity(placement.shard).and_then(|entity| shards.get_mut(entity).ok()) {
+                tracing::info!(shard = %placement.shard, scene = %placement.scene, above = %shard.epoch, "shard ordered");
+                shard.custody = shard.custody.step(now.at, CustodyEvent::Order { to });
+            }
+        }
+    }
+    for entity in map.entities() {
+        let Ok(mut shard) = shards.get_mut(entity) else { continue };
+        if let Some(scene) = shard.custody.order_due(now.at) {
+            let assign = Control::Assign { shard: shard.id, above: shard.epoch };
+            outbox.send(Address::Node(scene), Message::Control(assign));
+        }
+    }
+}
+
+fn inventory(now: Timestamp, scenes: Vec<NodeId>, map: &ShardMap, shards: &Query<&mut Shard>) -> Inventory {
+    let mut inventory = Inventory { scenes, ..Inventory::default() };
+    for shard in map.entities().filter_map(|entity| shards.get(entity).ok()) {
+        match shard.custody {
+            Custody::Vacant { not_before, .. } if not_before <= now => inventory.vacant.push(shard.id),
+            Custody::Unknown
+            | Custody::Recalled { .. }
+            | Custody::Vacant { .. }
+            | Custody::Ordered { .. }
+            | Custody::Starting { .. }
+            | Custody::Owned { .. } => {
+                let load = shard.report.as_ref().map_or(0, |report| report.load_permille);
+                if let Some(holder) = shard.custody.holder() {
+                    inventory.held.insert(shard.id, (holder.node, load));
+                }
+            }
+        }
+    }
+    inventory.vacant.truncate(ORDERS_PER_TICK_MAX);
+    inventory
+}

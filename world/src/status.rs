@@ -1,0 +1,256 @@
+//! What admins see: a snapshot as plain data, and the last events with their numbers.
+
+use std::collections::VecDeque;
+
+use bevy_ecs::prelude::{Resource, World as Ecs};
+use pangaea_schemas::geometry::ShardId;
+use pangaea_schemas::message::{ShardPhase, WorldTime};
+use pangaea_schemas::{EntityId, NodeId, Role, ShardEpoch, Tick, Timestamp};
+
+use crate::agents::Agents;
+use crate::clock::WorldClock;
+use crate::custody::Custody;
+use crate::nodes::{Node, Nodes};
+use crate::shards::{Shard, ShardMap};
+use crate::world::{Now, World};
+
+/// Events that are remembered.
+pub const EVENTS_MAX: usize = 4_096;
+
+/// The cluster at one tick.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Status {
+    /// When.
+    pub tick: Tick,
+    /// The world's clock.
+    pub time: WorldTime,
+    /// In order of name.
+    pub nodes: Vec<NodeStatus>,
+    /// In order of name.
+    pub shards: Vec<ShardStatus>,
+    /// Sessions of all gateways.
+    pub sessions: u32,
+    /// Rows of the directory.
+    pub agents: usize,
+    /// Number of the last event.
+    pub last_event: u64,
+}
+
+/// A process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeStatus {
+    /// Which.
+    pub id: NodeId,
+    /// What it does.
+    pub role: Role,
+    /// Operating system process.
+    pub pid: u32,
+    /// Host and port of its node listener.
+    pub address: String,
+    /// Host and port where clients connect over TCP; empty but for gateways.
+    pub client_tcp: String,
+    /// Host and port where clients connect over WebSocket; empty but for gateways.
+    pub client_ws: String,
+    /// Host and port of metrics and health.
+    pub http: String,
+    /// Whether it takes new work.
+    pub state: NodeState,
+    /// Since when it is here.
+    pub joined: Timestamp,
+    /// Ticks that started late, of scenes.
+    pub late_ticks: u64,
+    /// Sessions, of gateways.
+    pub sessions: u32,
+    /// Connections, of gateways.
+    pub connections: u32,
+}
+
+/// Whether a node takes new work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NodeState {
+    /// Yes.
+    Up,
+    /// No.
+    Draining,
+}
+
+impl NodeState {
+    /// In a word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Draining => "draining",
+        }
+    }
+}
+
+/// A shard.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ShardStatus {
+    /// Which.
+    pub id: ShardId,
+    /// Who has it or is to have it.
+    pub owner: Option<NodeId>,
+    /// The highest epoch known.
+    pub epoch: ShardEpoch,
+    /// In a word: `running`, or why not.
+    pub state: &'static str,
+    /// As last reported by its owner; zero when nobody runs it.
+    pub entities: u32,
+    /// Agents with a session.
+    pub players: u32,
+    /// Ghosts of neighbours' entities.
+    pub ghosts: u32,
+    /// Tick time in milliseconds.
+    pub tick_p50_ms: f32,
+    /// Tick time in milliseconds.
+    pub tick_p99_ms: f32,
+    /// Share of the tick interval, 0 to 1 and above when overloaded.
+    pub load: f32,
+    /// Hand-overs begun since it runs.
+    pub handovers_out: u64,
+    /// Hand-overs taken since it runs.
+    pub handovers_in: u64,
+}
+
+/// Something happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Rises by one, from 1 at the start of this world server.
+    pub seq: u64,
+    /// When the world heard of it.
+    pub at: Timestamp,
+    /// What.
+    pub what: Happening,
+}
+
+/// What can happen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Happening {
+    /// A process registered.
+    NodeJoined {
+        /// Which.
+        node: NodeId,
+    },
+    /// Its lease ended.
+    NodeLeft {
+        /// Which.
+        node: NodeId,
+    },
+    /// A shard runs at a scene.
+    ShardOwned {
+        /// Which.
+        shard: ShardId,
+        /// Where.
+        owner: NodeId,
+        /// Under which epoch.
+        epoch: ShardEpoch,
+    },
+    /// A shard lost its owner, or a claim failed.
+    ShardVacant {
+        /// Which.
+        shard: ShardId,
+        /// Who had it.
+        was: NodeId,
+    },
+    /// An agent went from one shard to another.
+    Handover {
+        /// Who.
+        agent: EntityId,
+        /// Where from.
+        from: ShardId,
+        /// Where to.
+        to: ShardId,
+    },
+}
+
+/// The last events.
+#[derive(Resource, Debug, Default)]
+pub struct Events {
+    last: u64,
+    ring: VecDeque<Event>,
+}
+
+impl Events {
+    /// Notes an event; the oldest one goes when there are too many.
+    pub fn push(&mut self, at: Timestamp, what: Happening) {
+        self.last += 1;
+        if self.ring.len() >= EVENTS_MAX {
+            self.ring.pop_front();
+        }
+        self.ring.push_back(Event { seq: self.last, at, what });
+    }
+
+    /// Events after `seq`, oldest first.
+    pub fn after(&self, seq: u64) -> Vec<Event> {
+        self.ring.iter().skip_while(|event| event.seq <= seq).cloned().collect()
+    }
+}
+
+pub(crate) fn plugin(world: &mut World) {
+    world.insert_resource(Events::default());
+}
+
+pub(crate) fn snapshot(ecs: &mut Ecs) -> Status {
+    let nodes: Vec<NodeStatus> =
+        ecs.resource::<Nodes>().entities().filter_map(|entity| ecs.get::<Node>(entity)).map(node_status).collect();
+    let shards = ecs.resource::<ShardMap>().entities().filter_map(|entity| ecs.get::<Shard>(entity)).map(shard_status);
+    Status {
+        tick: ecs.resource::<Now>().tick,
+        time: ecs.resource::<WorldClock>().time,
+        shards: shards.collect(),
+        sessions: nodes.iter().map(|node| node.sessions).sum(),
+        nodes,
+        agents: ecs.resource::<Agents>().len(),
+        last_event: ecs.resource::<Events>().last,
+    }
+}
+
+fn node_status(node: &Node) -> NodeStatus {
+    let info = &node.info;
+    let draining = info.draining || node.drained || node.gateway.draining;
+    NodeStatus {
+        id: info.node,
+        role: info.node.role,
+        pid: info.pid,
+        address: info.address.clone(),
+        client_tcp: info.client_tcp.clone(),
+        client_ws: info.client_ws.clone(),
+        http: info.http.clone(),
+        state: if draining { NodeState::Draining } else { NodeState::Up },
+        joined: node.joined,
+        late_ticks: node.late_ticks,
+        sessions: node.gateway.sessions,
+        connections: node.gateway.connections,
+    }
+}
+
+fn shard_status(shard: &Shard) -> ShardStatus {
+    let report = shard.report.as_ref().filter(|_| shard.custody.holder().is_some());
+    ShardStatus {
+        id: shard.id,
+        owner: shard.custody.holder().map(|holder| holder.node),
+        epoch: shard.epoch,
+        state: state_name(shard.custody, report.map(|report| report.phase)),
+        entities: report.map_or(0, |r| r.entities),
+        players: report.map_or(0, |r| r.players),
+        ghosts: report.map_or(0, |r| r.ghosts),
+        tick_p50_ms: report.map_or(0.0, |r| r.tick_p50_us as f32 / 1_000.0),
+        tick_p99_ms: report.map_or(0.0, |r| r.tick_p99_us as f32 / 1_000.0),
+        load: report.map_or(0.0, |r| r.load_permille as f32 / 1_000.0),
+        handovers_out: report.map_or(0, |r| r.handovers_out),
+        handovers_in: report.map_or(0, |r| r.handovers_in),
+    }
+}
+
+fn state_name(custody: Custody, phase: Option<ShardPhase>) -> &'static str {
+    match custody {
+        Custody::Unknown => "unknown",
+        Custody::Recalled { .. } => "recalled",
+        Custody::Vacant { .. } => "vacant",
+        Custody::Ordered { .. } => "ordered",
+        Custody::Starting { .. } => "starting",
+        Custody::Owned { .. } if phase == Some(ShardPhase::Unconfirmed) => "unconfirmed",
+        Custody::Owned { .. } => "running",
+    }
+}

@@ -1,0 +1,257 @@
+//! The world server's core: an ECS tick loop over nodes, shards and managers.
+//!
+//! `handle` only queues; everything happens in `tick`, in the order of [`Phase`]. Each manager is one file with a `plugin` that
+//! adds its resources and systems; designers add world systems the same way, in [`Phase::Simulate`].
+//!
+//! Nodes and shards are entities. Agents are not: ten million of them are rows of one compact map, see [`crate::agents`].
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bevy_ecs::error::{BevyError, ErrorContext, FallbackErrorHandler};
+use bevy_ecs::prelude::{IntoScheduleConfigs, Resource, Schedule, SystemSet};
+use bevy_ecs::schedule::{LogLevel, ScheduleBuildError, ScheduleBuildSettings, SingleThreadedExecutor};
+use bevy_ecs::system::ScheduleSystem;
+use bytes::Bytes;
+use pangaea_schemas::cluster::ClusterSpec;
+use pangaea_schemas::message::{Address, BusRequest, Envelope, Message, NodeInfo};
+use pangaea_schemas::{NodeId, RequestId, Tick, TickRate, Timestamp};
+
+use crate::inbox::Inbox;
+use crate::status::{Event, Status};
+use crate::{agents, chat, clock, gates, logins, nodes, shards, status};
+
+/// Most messages that wait to be sent; beyond it the newest are dropped, their senders ask again.
+pub const OUTBOX_MAX: usize = 262_144;
+
+/// What a world server starts with.
+#[derive(Clone, Debug)]
+pub struct WorldConfig {
+    /// The cluster.
+    pub spec: ClusterSpec,
+    /// Of the weather and everything else that is random.
+    pub seed: u64,
+    /// The first shards are given out once this many scenes are there, or after [`shards::SPREAD_WAIT`].
+    pub scenes_expected: usize,
+}
+
+/// What happens in a tick, in this order.
+#[derive(SystemSet, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// Who came and who left.
+    Nodes,
+    /// Who owns what; orders to scenes.
+    Shards,
+    /// Where the agents are.
+    Agents,
+    /// Gateways and authentication servers.
+    Edge,
+    /// Clock, chat, and the systems of designers.
+    Simulate,
+    /// What admins see.
+    Status,
+}
+
+/// When this tick is.
+#[derive(Resource, Clone, Copy, Debug, Default)]
+pub struct Now {
+    /// The moment it was begun.
+    pub at: Timestamp,
+    /// Its number.
+    pub tick: Tick,
+}
+
+/// [`WorldConfig`], for systems, with the moment of the start.
+#[derive(Resource, Clone, Debug)]
+pub struct Setting {
+    /// As given.
+    pub config: WorldConfig,
+    /// When this world server started.
+    pub started: Timestamp,
+}
+
+/// What leaves at the end of the tick.
+#[derive(Resource, Debug, Default)]
+pub struct Outbox {
+    envelopes: VecDeque<Envelope>,
+    last_request: u64,
+    dropped: u64,
+}
+
+impl Outbox {
+    /// Sends a message.
+    pub fn send(&mut self, to: Address, message: Message) {
+        if self.envelopes.len() >= OUTBOX_MAX {
+            self.dropped += 1;
+            return;
+        }
+        self.envelopes.push_back(Envelope { to, message });
+    }
+
+    /// Tells everybody who listens to `subject`.
+    pub fn publish(&mut self, subject: &str, bytes: Bytes) {
+        self.send(Address::Bus, Message::BusRequest(BusRequest::Publish { subject: subject.to_owned(), bytes }));
+    }
+
+    /// A name for the next question.
+    pub fn request(&mut self) -> RequestId {
+        self.last_request += 1;
+        RequestId(self.last_request)
+    }
+}
+
+/// What an admin asks of the world.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Send this gateway's clients elsewhere and give it no new ones.
+    DrainGateway(NodeId),
+    /// Clients may use it again; the gateway itself must be started anew if it already drains.
+    UndrainGateway(NodeId),
+}
+
+/// The world server.
+pub struct World {
+    ecs: bevy_ecs::world::World,
+    schedule: Schedule,
+    rate: TickRate,
+    last_tick: Tick,
+}
+
+impl World {
+    /// A world that knows nobody yet.
+    pub fn new(now: Timestamp, config: WorldConfig) -> Self {
+        let rate = config.spec.tick_rate;
+        let mut ecs = bevy_ecs::world::World::new();
+        ecs.insert_resource(FallbackErrorHandler(log_system_error));
+        ecs.insert_resource(Setting { config, started: now });
+        ecs.insert_resource(Now { at: now, tick: rate.tick_at(now) });
+        ecs.init_resource::<Inbox>();
+        ecs.init_resource::<Outbox>();
+        let mut world = Self { ecs, schedule: schedule(), rate, last_tick: rate.tick_at(now) };
+        status::plugin(&mut world);
+        nodes::plugin(&mut world);
+        shards::plugin(&mut world);
+        agents::plugin(&mut world);
+        gates::plugin(&mut world);
+        logins::plugin(&mut world);
+        clock::plugin(&mut world);
+        chat::plugin(&mut world);
+        world
+    }
+
+    /// Adds systems to a phase. Two systems of a phase that touch the same data need a stated order.
+    pub fn add_systems<M>(&mut self, phase: Phase, systems: impl IntoScheduleConfigs<ScheduleSystem, M>) -> &mut Self {
+        self.schedule.add_systems(systems.in_set(phase));
+        self
+    }
+
+    /// Adds state that systems share.
+    pub fn insert_resource(&mut self, resource: impl Resource) -> &mut Self {
+        self.ecs.insert_resource(resource);
+        self
+    }
+
+    /// Subscribes to bus messages; systems find them in [`crate::inbox::Heard`].
+    pub fn subscribe(&mut self, prefix: &str) -> &mut Self {
+        let subscribe = Message::BusRequest(BusRequest::Subscribe { prefix: prefix.to_owned() });
+        self.ecs.resource_mut::<Outbox>().send(Address::Bus, subscribe);
+        self
+    }
+
+    /// Checks the order of all systems before the first tick.
+    ///
+    /// # Errors
+    /// When two systems could run in either order, naming both.
+    pub fn check(&mut self) -> Result<(), ScheduleBuildError> {
+        self.schedule.initialize(&mut self.ecs).map(|_| ())
+    }
+
+    /// Queues a message for the next tick.
+    pub fn handle(&mut self, _now: Timestamp, from: NodeId, message: Message) {
+        self.ecs.resource_mut::<Inbox>().push(from, message);
+    }
+
+    /// Queues an admin's order for the next tick.
+    pub fn order(&mut self, order: Order) {
+        self.ecs.resource_mut::<Inbox>().order(order);
+    }
+
+    /// Runs one tick.
+    pub fn tick(&mut self, now: Timestamp, tick: Tick) {
+        self.last_tick = tick;
+        self.ecs.insert_resource(Now { at: now, tick });
+        self.schedule.run(&mut self.ecs);
+        self.ecs.clear_trackers();
+    }
+
+    /// The next message to send.
+    pub fn poll_output(&mut self) -> Option<Envelope> {
+        self.ecs.resource_mut::<Outbox>().envelopes.pop_front()
+    }
+
+    /// When the next tick is.
+    pub fn poll_timeout(&self) -> Option<(Timestamp, &'static str)> {
+        Some((self.rate.start_of(self.last_tick.next()), "tick"))
+    }
+
+    /// Everything admins see, as of the last tick.
+    pub fn status(&mut self) -> Status {
+        status::snapshot(&mut self.ecs)
+    }
+
+    /// What happened after the event numbered `seq`, oldest first; older events than [`status::EVENTS_MAX`] are forgotten.
+    pub fn events_after(&self, seq: u64) -> Vec<Event> {
+        self.ecs.resource::<status::Events>().after(seq)
+    }
+
+    /// The gateway that the next client should use.
+    pub fn gateway_for_client(&mut self) -> Option<NodeInfo> {
+        gates::for_client(&mut self.ecs)
+    }
+
+    /// The authentication server that a gateway should use.
+    pub fn auth_for_gateway(&self, gateway: NodeId) -> Option<NodeId> {
+        self.ecs.resource::<logins::Spread>().server_of(gateway)
+    }
+
+    /// Messages dropped since start: received over a bound, and not sent over a bound.
+    pub fn dropped(&self) -> (u64, u64) {
+        (self.ecs.resource::<Inbox>().dropped(), self.ecs.resource::<Outbox>().dropped)
+    }
+}
+
+/// Repeats what nobody answered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Repeat {
+    next: Option<Timestamp>,
+    every: Duration,
+}
+
+impl Repeat {
+    /// Due at once, then after `every`.
+    pub(crate) fn every(every: Duration) -> Self {
+        Self { next: None, every }
+    }
+
+    /// Whether to ask (again) now.
+    pub(crate) fn due(&mut self, now: Timestamp) -> bool {
+        let due = self.next.is_none_or(|next| next <= now);
+        if due {
+            self.next = Some(now + self.every);
+        }
+        due
+    }
+}
+
+fn schedule() -> Schedule {
+    let mut schedule = Schedule::default();
+    schedule.set_executor(SingleThreadedExecutor::new());
+    schedule.set_build_settings(ScheduleBuildSettings { ambiguity_detection: LogLevel::Error, ..Default::default() });
+    schedule.configure_sets((Phase::Nodes, Phase::Shards, Phase::Agents, Phase::Edge, Phase::Simulate, Phase::Status).chain());
+    schedule
+}
+
+/// A failed system costs its own work in this tick, not the world.
+fn log_system_error(error: BevyError, context: ErrorContext) {
+    tracing::error!(kind = context.kind(), name = %context.name(), %error, "a world system failed");
+}
