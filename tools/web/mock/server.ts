@@ -66,7 +66,7 @@ function status(): unknown {
       const p50 = 0.12 + entities * 0.0021;
       return {
         id, owner: ownerOf(id), epoch: 3, phase: "running", entities, players: 0, ghosts: Math.round(entities / 9),
-        tick_ms: { p50, p99: p50 * 2.3 }, load: p50 / 4, handovers_in: handovers.get(id)?.in ?? 0, handovers_out: handovers.get(id)?.out ?? 0,
+        tick_ms: { p50, p99: p50 * 2.3 }, load: p50 / 20, handovers_in: handovers.get(id)?.in ?? 0, handovers_out: handovers.get(id)?.out ?? 0,
       };
     }),
     sessions: Client.all.size,

@@ -233,7 +233,7 @@ export class App {
     style.ownZ = drawn.z;
     style.target = playing ? nearestBeing(entities, drawn.x, drawn.z, ATTACK_LOOK_M / 4, style.own) : undefined;
     this.#stage.draw(this.#edgeM, this.#atlas.tiles, entities, style, now);
-    this.#words.begin(camera, this.#stage.ratio);
+    this.#words.begin(camera, this.#stage.wordRatio);
     if (playing) this.#words.beings(entities, camera, style.own, drawn.x, drawn.z, now);
     else this.#words.shards(this.#atlas.labels, camera);
     if (!playing || style.own === undefined) return;
@@ -242,7 +242,7 @@ export class App {
   }
 
   #measure(now: number): void {
-    this.#frames.sample(this.#frameCount, now);
+    if (this.#frames.sample(this.#frameCount, now)) this.#stage.adapt(this.#frames.perSecond);
     this.#updates.sample(this.#figures?.updates ?? 0, now);
     this.#bytes.sample(this.#figures?.bytesIn ?? 0, now);
     this.#dev.show(() => this.probe(), now);
@@ -255,6 +255,7 @@ export class App {
     const wide = innerWidth > 720;
     const { camera } = this.#stage;
     camera.insetRight = this.mode === "map" && wide ? 328 : 0;
+    camera.insetTop = this.mode === "map" ? 58 : 0;
     camera.insetBottom = this.mode === "map" && !wide ? 60 : 0;
     if (this.mode === "play") camera.aim(this.#player.drawn.x, this.#player.drawn.z, this.#playScale());
   }

@@ -4,6 +4,7 @@ import { ownerRgb } from "../render/palette.js";
 import type { ShardTile } from "../render/shards.js";
 import type { ShardLabel } from "../render/words.js";
 import { shardLabel } from "../render/words.js";
+import type { Square } from "../world/geometry.js";
 import { parseShard, shardSquare, squareContains } from "../world/geometry.js";
 
 /** A glow fades by this factor per second. */
@@ -22,15 +23,28 @@ export class Atlas {
     this.#byId = new Map();
     this.tiles.length = 0;
     this.labels.length = 0;
+    const ownerAt = this.#ownersOf(shards, cellEdgeM);
     for (const shard of shards) {
       const geometry = parseShard(shard.id);
       if (!geometry || geometry.space !== space) continue;
       const square = shardSquare(geometry, cellEdgeM);
       this.#byId.set(shard.id, this.#ids.length);
       this.#ids.push(shard.id);
-      this.tiles.push({ square, colour: ownerRgb(shard.owner), glow: glows.get(shard.id) ?? 0, chosen: shard.id === this.#chosen });
+      this.tiles.push({
+        square, colour: ownerRgb(shard.owner), glow: glows.get(shard.id) ?? 0, chosen: shard.id === this.#chosen,
+        foreign: foreignSides(square, cellEdgeM, (x, z) => ownerAt(x, z) !== shard.owner),
+      });
       this.labels.push(shardLabel(shard, square));
     }
+  }
+
+  /** Whose land (x, z) is. */
+  #ownersOf(shards: readonly ShardStatus[], cellEdgeM: number): (x: number, z: number) => string | undefined {
+    const squares = shards.flatMap((shard) => {
+      const geometry = parseShard(shard.id);
+      return geometry ? [{ square: shardSquare(geometry, cellEdgeM), owner: shard.owner }] : [];
+    });
+    return (x, z) => squares.find(({ square }) => squareContains(square, x, z))?.owner;
   }
 
   choose(shard: string | undefined): void {
@@ -55,4 +69,15 @@ export class Atlas {
     const keep = Math.exp(-FADE_PER_S * seconds);
     for (const tile of this.tiles) tile.glow *= keep;
   }
+}
+
+/** North, east, south, west: 1 where the land beyond, looked at in two places, is not the same owner's. */
+function foreignSides(square: Square, cellEdgeM: number, isForeign: (x: number, z: number) => boolean): [number, number, number, number] {
+  const { x, z, edge } = square;
+  const out = cellEdgeM / 2;
+  const side = (at: (part: number) => [number, number]) => ([0.25, 0.75].some((part) => isForeign(...at(edge * part))) ? 1 : 0);
+  return [
+    side((along) => [x + along, z - out]), side((along) => [x + edge + out, z + along]),
+    side((along) => [x + along, z + edge + out]), side((along) => [x - out, z + along]),
+  ];
 }

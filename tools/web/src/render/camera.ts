@@ -12,7 +12,8 @@ export class Camera {
   scale = 1;
   width = 1;
   height = 1;
-  /** Pixels at the right and the bottom that panels cover. */
+  /** Pixels at the edges that panels cover. */
+  insetTop = 0;
   insetRight = 0;
   insetBottom = 0;
   #aimX = 0;
@@ -34,7 +35,7 @@ export class Camera {
   }
 
   fitScale(edgeM: number): number {
-    return (Math.min(this.width - this.insetRight, this.height - this.insetBottom) * 0.92) / edgeM;
+    return (Math.min(this.width - this.insetRight, this.height - this.insetTop - this.insetBottom) * 0.95) / edgeM;
   }
 
   aim(x: number, z: number, scale = this.#aimScale): void {
@@ -89,7 +90,7 @@ export class Camera {
   }
 
   get centreY(): number {
-    return (this.height - this.insetBottom) / 2;
+    return (this.height + this.insetTop - this.insetBottom) / 2;
   }
 
   screenX(x: number): number {

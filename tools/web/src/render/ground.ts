@@ -34,8 +34,13 @@ float line(float value, float width) {
 }
 void main() {
   float h = relief(v_world);
-  vec3 land = mix(vec3(0.050, 0.071, 0.078), vec3(0.082, 0.106, 0.106), h);
-  float contours = line(h * 14.0, 0.4) * 0.05 + line(h * 2.8, 0.7) * 0.05;
+  float close = smoothstep(3.0, 9.0, u_scale);
+  vec3 land = mix(vec3(0.048, 0.069, 0.076), vec3(0.086, 0.112, 0.110), h);
+  if (close > 0.0) {
+    float tufts = relief(v_world * 11.0);
+    land *= 1.0 + close * ((tufts - 0.5) * 0.5 + smoothstep(0.66, 0.72, tufts) * 0.16);
+  }
+  float contours = line(h * 14.0, 0.4) * 0.05 + line(h * 2.8, 0.7) * 0.05 + line(h * 56.0, 0.5) * 0.045 * close;
   float cells = line(v_world.x / 32.0, 0.3) + line(v_world.y / 32.0, 0.3);
   land += contours * vec3(0.75, 0.95, 0.9) + clamp(cells, 0.0, 1.0) * 0.022 * smoothstep(1.2, 4.0, u_scale);
   colour = vec4(land, 1.0);

@@ -32,8 +32,10 @@ void main() {
   float cover;
   vec3 rgb = v_paint.rgb;
   if (v_shape < 0.5) {
+    float big = step(4.5, v_radius);
+    float rim = smoothstep(v_radius - 2.4, v_radius - 1.2, d) * big;
     cover = 1.0 - smoothstep(v_radius - 0.6, v_radius + 0.6, d);
-    rgb *= mix(1.0, 0.72, smoothstep(v_radius - 2.2, v_radius - 0.8, d) * step(4.5, v_radius));
+    rgb = mix(rgb * mix(1.0, 1.12, big * smoothstep(v_radius, -v_radius, v_pixels.x + v_pixels.y)), vec3(0.03, 0.05, 0.055), rim * 0.8);
   } else if (v_shape < 1.5) {
     float m = abs(v_pixels.x) + abs(v_pixels.y);
     cover = 1.0 - smoothstep(v_radius - 0.8, v_radius + 0.8, m);
@@ -140,7 +142,7 @@ function makeHues(): Float32Array {
   for (let hue = 0; hue < 256; hue++) {
     for (let channel = 0; channel < 3; channel++) {
       const turn = (hue / 256) * Math.PI * 2 - (channel * Math.PI * 2) / 3;
-      table[hue * 3 + channel] = 0.66 + 0.2 * Math.cos(turn);
+      table[hue * 3 + channel] = 0.68 + 0.17 * Math.cos(turn);
     }
   }
   return table;

@@ -10,22 +10,27 @@ export interface ShardTile {
   /** 0 to 1, fades by itself. */
   glow: number;
   chosen: boolean;
+  /** Which sides touch another owner's land or the end of the world: north, east, south, west; 0 or 1. */
+  readonly foreign: readonly [number, number, number, number];
 }
 
 const VERTEX = `
 layout(location=0) in vec2 corner;
 layout(location=1) in vec4 square; // x, z, edge, glow
 layout(location=2) in vec4 paint; // colour, chosen
+layout(location=3) in vec4 foreign; // north, east, south, west
 out vec2 v_metres;
 flat out float v_edge;
 flat out float v_glow;
 flat out vec4 v_paint;
+flat out vec4 v_foreign;
 void main() {
   vec2 unit = corner * 0.5 + 0.5;
   v_metres = unit * square.z;
   v_edge = square.z;
   v_glow = square.w;
   v_paint = paint;
+  v_foreign = foreign;
   gl_Position = clip(square.xy + v_metres);
 }`;
 
@@ -36,15 +41,19 @@ in vec2 v_metres;
 flat in float v_edge;
 flat in float v_glow;
 flat in vec4 v_paint;
+flat in vec4 v_foreign;
 out vec4 colour;
 void main() {
-  vec2 inside = min(v_metres, v_edge - v_metres) * u_scale;
-  float edge = min(inside.x, inside.y); // pixels to the border
-  float width = mix(1.0, 2.0, v_paint.w);
-  float border = 1.0 - smoothstep(width - 0.6, width + 0.6, edge);
-  float rim = exp(-edge / 22.0);
-  float alpha = (0.10 + 0.10 * rim + 0.10 * v_paint.w + 0.14 * v_glow * (0.35 + rim)) * u_strength;
-  alpha = max(alpha, border * mix(0.42, 1.0, v_paint.w) * mix(0.7, 1.0, u_strength));
+  vec4 away = vec4(v_metres.y, v_edge - v_metres.x, v_edge - v_metres.y, v_metres.x) * u_scale; // pixels to each side
+  float edge = min(min(away.x, away.y), min(away.z, away.w));
+  vec4 far = mix(vec4(1e4), away, v_foreign);
+  float rim = exp(-min(min(far.x, far.y), min(far.z, far.w)) / 16.0);
+  vec4 line = 1.0 - smoothstep(vec4(0.4), vec4(1.6), away);
+  vec4 strength = mix(vec4(0.16), vec4(0.8), v_foreign) * line;
+  float border = max(max(strength.x, strength.y), max(strength.z, strength.w));
+  float chosen = (1.0 - smoothstep(1.6, 2.8, edge)) * v_paint.w;
+  float alpha = (0.11 + 0.10 * rim + 0.10 * v_paint.w + 0.16 * v_glow * (0.4 + exp(-edge / 26.0))) * u_strength;
+  alpha = max(alpha, max(border * mix(0.75, 1.0, u_strength), chosen));
   colour = vec4(v_paint.rgb, 1.0) * alpha;
 }`;
 
@@ -54,7 +63,7 @@ export class ShardTiles {
 
   constructor(readonly gl: WebGL2RenderingContext) {
     this.#program = new Program(gl, VERTEX, FRAGMENT);
-    this.#quads = new Quads(gl, [4, 4], 64);
+    this.#quads = new Quads(gl, [4, 4, 4], 64);
   }
 
   draw(tiles: readonly ShardTile[], view: (program: Program) => void, scale: number, strength: number): void {
@@ -70,6 +79,7 @@ export class ShardTiles {
       data[at++] = tile.colour[1];
       data[at++] = tile.colour[2];
       data[at++] = tile.chosen ? 1 : 0;
+      for (const side of tile.foreign) data[at++] = side;
     }
     this.#program.use();
     view(this.#program);

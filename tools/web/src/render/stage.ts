@@ -11,12 +11,18 @@ import type { Entities } from "../world/entities.js";
 /** Rings alive at a time; the oldest gives way. */
 const RINGS = 64;
 const RING_MS = 1_400;
+/** Fewer frames than this make the picture coarser, down to this part of its pixels' edge. */
+const SLOW_FRAMES_PER_S = 25;
+const QUALITY_MIN = 0.6;
 
 export class Stage {
   readonly camera = new Camera();
   readonly words: CanvasRenderingContext2D;
-  /** Device pixels per CSS pixel. */
+  /** Device pixels per CSS pixel: of words, and of the picture, which is coarser on machines that cannot keep up. */
+  wordRatio = 1;
   ratio = 1;
+  #quality = 1;
+  #slowSeconds = 0;
   readonly #gl: WebGL2RenderingContext;
   readonly #ground: Ground;
   readonly #tiles: ShardTiles;
@@ -40,12 +46,24 @@ export class Stage {
 
   resize(): void {
     const { clientWidth: width, clientHeight: height } = this.canvas;
-    this.ratio = Math.min(devicePixelRatio || 1, 2);
-    for (const canvas of [this.canvas, this.wordCanvas]) {
-      canvas.width = Math.round(width * this.ratio);
-      canvas.height = Math.round(height * this.ratio);
-    }
+    this.wordRatio = Math.min(devicePixelRatio || 1, 2);
+    this.ratio = this.wordRatio * this.#quality;
+    const fit = (canvas: HTMLCanvasElement, ratio: number) => {
+      canvas.width = Math.round(width * ratio);
+      canvas.height = Math.round(height * ratio);
+    };
+    fit(this.canvas, this.ratio);
+    fit(this.wordCanvas, this.wordRatio);
     this.camera.resize(width, height);
+  }
+
+  /** So many frames in the last second: too few for three seconds make the picture coarser. */
+  adapt(framesPerS: number): void {
+    this.#slowSeconds = framesPerS < SLOW_FRAMES_PER_S && !document.hidden ? this.#slowSeconds + 1 : 0;
+    if (this.#slowSeconds < 3 || this.#quality <= QUALITY_MIN) return;
+    this.#quality *= 0.75;
+    this.#slowSeconds = 0;
+    this.resize();
   }
 
   /** Something happened at (x, z): a ring opens there. */

@@ -33,12 +33,14 @@ export class Rate {
   #last = 0;
   #at = 0;
 
-  sample(count: number, now: number): void {
+  /** Whether a second is over and the rate is new. */
+  sample(count: number, now: number): boolean {
     const seconds = (now - this.#at) / 1_000;
-    if (seconds < 1) return;
+    if (seconds < 1) return false;
     this.perSecond = Math.max(0, count - this.#last) / seconds;
     this.#last = count;
     this.#at = now;
+    return true;
   }
 }
 

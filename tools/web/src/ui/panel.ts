@@ -9,6 +9,7 @@ const TIMELINE_MAX = 60;
 const BUTTONS_MAX = 64;
 
 export const ms = (value: number): string => (value < 10 ? value.toFixed(2) : value.toFixed(1));
+const many = (n: number, one: string): string => `${count(n)} ${one}${n === 1 ? "" : "s"}`;
 const count = (value: number): string => value.toLocaleString("en");
 
 export class Panel {
@@ -34,7 +35,7 @@ export class Panel {
     this.#showShard();
     this.#showNodes();
     const entities = status.shards.reduce((sum, shard) => sum + shard.entities, 0);
-    byId("panel-brief").textContent = `${status.shards.length} shards · ${count(entities)} entities · ${status.sessions} sessions`;
+    byId("panel-brief").textContent = `${many(status.shards.length, "shard")} · ${count(entities)} entities · ${many(status.sessions, "session")}`;
   }
 
   select(shard: string | undefined): void {
@@ -63,12 +64,12 @@ export class Panel {
       const load = sum((shard) => shard.load);
       const row = make("div", "owner",
         dot(ownerCss(owner)), make("strong", "", owner || "no owner"),
-        make("span", "num", `${shards.length} shards · ${count(sum((shard) => shard.entities))}`),
+        make("span", "num", `${many(shards.length, "shard")} · ${count(sum((shard) => shard.entities))}`),
         bar(load, ownerCss(owner)));
       row.title = `load ${Math.round(load * 100)} %, slowest shard p99 ${ms(Math.max(...shards.map((shard) => shard.p99)))} ms`;
       return row;
     });
-    this.#owners.replaceChildren(heading("Scenes", `${this.#status.sessions} sessions`), ...rows);
+    this.#owners.replaceChildren(heading("Scenes", many(this.#status.sessions, "session")), ...rows);
   }
 
   #showShard(): void {
