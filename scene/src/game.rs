@@ -1,15 +1,255 @@
-//! A game: what its types are and which systems run, as a plugin function says.
+//! A game: what its types are and which systems run, as plugin functions say.
+//!
+//! A plugin is `fn(&mut Game)`, one feature per file. The game's root plugin calls the others; [`Game::build`] runs it once, checks
+//! everything and dry-runs the schedule. Each shard runs it again for a schedule of its own, so plugins must not depend on anything
+//! but their source.
 
-use pangaea_schemas::RegistryHash;
-use pangaea_schemas::registry::Registry;
+use std::sync::Arc;
 
-/// A checked description of a game. Cheap to clone; each shard builds its own world and schedule from it.
-#[derive(Clone)]
+use bevy_ecs::component::{Component, Mutable};
+use bevy_ecs::error::{BevyError, ErrorContext, FallbackErrorHandler};
+use bevy_ecs::schedule::{IntoScheduleConfigs, LogLevel, Schedule, ScheduleBuildSettings, ScheduleConfigs};
+use bevy_ecs::schedule::{SingleThreadedExecutor, SystemSet};
+use bevy_ecs::system::ScheduleSystem;
+use bevy_ecs::world::World;
+use pangaea_schemas::geometry::{ShardId, SpaceId, SpaceSpec};
+use pangaea_schemas::record::RECORD_COMPONENTS_MAX;
+use pangaea_schemas::registry::{FIELDS_MAX, Registry, TYPE_BYTES_MAX, TYPES_MAX, TypeInfo};
+use pangaea_schemas::{RegistryHash, TickRate, TypeId};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::ecs::kinds::{ComponentKind, Kinds, MessageKind};
+use crate::ecs::{Birthing, Plain, Player, Position, Seeding, Tied, Tuned, Velocity, install};
+
+/// The parts of Simulate, in this order. Systems of one phase that touch the same data need `.before` or `.after`.
+#[derive(SystemSet, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// Apply what clients want.
+    Input,
+    /// Decide what creatures want.
+    Decide,
+    /// Do it: attack, pick up, talk.
+    Act,
+    /// Go there.
+    Move,
+    /// What follows from it: damage, death, healing, timers.
+    React,
+}
+
+impl Phase {
+    /// In order.
+    pub const ALL: [Self; 5] = [Self::Input, Self::Decide, Self::Act, Self::Move, Self::React];
+}
+
+/// Everything that is wrong with a game, each with its fix.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the game does not fit together:\n{}", .0.iter().map(|fault| format!("- {fault}")).collect::<Vec<_>>().join("\n"))]
+pub struct GameError(pub Vec<GameFault>);
+
+/// One thing wrong with a game.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GameFault {
+    /// Two types of one sort with one name.
+    #[error("`{first}` and `{second}` are both the {sort} `{name}`: give one another name, as in `#[{sort}(name = \"…\")]`")]
+    Name {
+        /// Component, input, event or effect.
+        sort: &'static str,
+        /// The name.
+        name: String,
+        /// The earlier type's path.
+        first: &'static str,
+        /// The later type's path.
+        second: &'static str,
+    },
+    /// Two names with one id.
+    #[error("the {sort}s `{first}` and `{second}` have the same id by chance: rename one of them")]
+    Id {
+        /// Component, input, event or effect.
+        sort: &'static str,
+        /// The earlier name.
+        first: &'static str,
+        /// The later name.
+        second: &'static str,
+    },
+    /// Clients could send what only entities may do to each other.
+    #[error("`{name}` is both an input and an effect: write one struct for each")]
+    Both {
+        /// The type.
+        name: &'static str,
+    },
+    /// A type beyond a bound.
+    #[error(
+        "the {sort} `{name}` has {size} bytes and {fields} fields; at most {TYPE_BYTES_MAX} and {FIELDS_MAX} are possible: split it"
+    )]
+    Size {
+        /// Component, input, event or effect.
+        sort: &'static str,
+        /// The type.
+        name: &'static str,
+        /// Its bytes.
+        size: usize,
+        /// Its fields.
+        fields: usize,
+    },
+    /// Too many types.
+    #[error("{count} {sort}s are registered; at most {max} are possible: join some of them")]
+    Count {
+        /// Component, input, event or effect.
+        sort: &'static str,
+        /// Registered.
+        count: usize,
+        /// Possible.
+        max: usize,
+    },
+    /// A flag that the component cannot have.
+    #[error(
+        "the codec component `{name}` cannot be replicated, clients only read plain types: make it `#[component]` with `Text<N>` or arrays"
+    )]
+    CodecReplicated {
+        /// The component.
+        name: &'static str,
+    },
+    /// Systems without order, in a circle, or in conflict with themselves.
+    #[error(
+        "the systems have no order: {0}\n  say who comes first with `.before(other)` or `.after(other)`, or put them into different phases"
+    )]
+    Order(String),
+}
+
+type Setup = Box<dyn FnOnce(&mut World) + Send + Sync>;
+
+/// A game under construction in a plugin, and its checked description afterwards.
 pub struct Game {
+    root: fn(&mut Game),
+    pub(crate) kinds: Kinds,
+    systems: Vec<(Phase, ScheduleConfigs<ScheduleSystem>)>,
+    setups: Vec<Setup>,
+    pub(crate) spawners: Vec<fn(&mut Seeding)>,
+    pub(crate) births: Vec<fn(&mut Birthing)>,
+    faults: Vec<GameFault>,
     registry: Registry,
 }
 
+/// A clone is described anew: systems cannot be copied, but what describes them can be run again.
+impl Clone for Game {
+    fn clone(&self) -> Self {
+        Self::described(self.root)
+    }
+}
+
+/// What one shard needs of a game.
+pub(crate) struct Parts {
+    pub(crate) kinds: Arc<Kinds>,
+    pub(crate) schedule: Schedule,
+    pub(crate) world: World,
+    pub(crate) spawners: Vec<fn(&mut Seeding)>,
+    pub(crate) births: Vec<fn(&mut Birthing)>,
+}
+
 impl Game {
+    /// Run the root plugin and check what it says.
+    ///
+    /// # Errors
+    /// Names everything that does not fit together: double names, sizes, systems without order.
+    pub fn build(root: fn(&mut Self)) -> Result<Self, GameError> {
+        let mut game = Self::described(root);
+        game.check();
+        if game.faults.is_empty() {
+            let space = SpaceSpec { space: SpaceId(0), name: "check".to_owned(), level: 0, shard_level: 0 };
+            let dry_run = Self::described(root).parts(space.root(), &space, TickRate::DEFAULT, 0);
+            game.faults.extend(dry_run.err());
+        }
+        let faults = std::mem::take(&mut game.faults);
+        if faults.is_empty() { Ok(game) } else { Err(GameError(faults)) }
+    }
+
+    fn described(root: fn(&mut Self)) -> Self {
+        let mut game = Self {
+            root,
+            kinds: Kinds::default(),
+            systems: Vec::new(),
+            setups: Vec::new(),
+            spawners: Vec::new(),
+            births: Vec::new(),
+            faults: Vec::new(),
+            registry: Registry::default(),
+        };
+        game.component::<Player>().replicated().persistent().ghosted();
+        game.component::<Velocity>();
+        game.component::<Tied>().persistent();
+        root(&mut game);
+        game.registry = game.describe();
+        game
+    }
+
+    /// Add a feature.
+    pub fn plugin(&mut self, plugin: fn(&mut Self)) -> &mut Self {
+        plugin(self);
+        self
+    }
+
+    /// Register a plain component. Unregistered components neither move with their entity nor last.
+    pub fn component<T: Plain + Component<Mutability = Mutable>>(&mut self) -> Registered<'_> {
+        self.add_component(ComponentKind::plain::<T>())
+    }
+
+    /// Register a component with strings or vectors as `name`. It may last and be ghosted; clients cannot read it.
+    pub fn codec_component<T>(&mut self, name: &'static str) -> Registered<'_>
+    where
+        T: Component<Mutability = Mutable> + Serialize + DeserializeOwned,
+    {
+        self.add_component(ComponentKind::codec::<T>(name))
+    }
+
+    fn add_component(&mut self, kind: ComponentKind) -> Registered<'_> {
+        self.kinds.components.push(kind);
+        let last = self.kinds.components.len() - 1;
+        Registered { kind: &mut self.kinds.components[last] }
+    }
+
+    /// Register what clients may send; read it with `Inputs<T>`.
+    pub fn input<T: Plain>(&mut self) -> &mut Self {
+        self.kinds.inputs.push(MessageKind::incoming::<T>());
+        self
+    }
+
+    /// Register what players are told; send it with `Events`.
+    pub fn event<T: Plain>(&mut self) -> &mut Self {
+        self.kinds.events.push(MessageKind::outgoing::<T>());
+        self
+    }
+
+    /// Register what entities do to each other; send it with `Effects`, read it with `Received<T>`.
+    pub fn effect<T: Plain>(&mut self) -> &mut Self {
+        self.kinds.effects.push(MessageKind::incoming::<T>());
+        self
+    }
+
+    /// Give a tunable its value; read it with `Tunable<T>`.
+    pub fn tunable<T: Send + Sync + 'static>(&mut self, value: T) -> &mut Self {
+        self.setups.push(Box::new(|world| world.insert_resource(Tuned(value))));
+        self
+    }
+
+    /// Run systems in each tick.
+    pub fn system<M>(&mut self, phase: Phase, systems: impl IntoScheduleConfigs<ScheduleSystem, M>) -> &mut Self {
+        self.systems.push((phase, systems.into_configs()));
+        self
+    }
+
+    /// Fill a new shard, once in its life.
+    pub fn spawner(&mut self, spawner: fn(&mut Seeding)) -> &mut Self {
+        self.spawners.push(spawner);
+        self
+    }
+
+    /// Give a new player's agent what it starts with. Runs in order of registration.
+    pub fn birth(&mut self, birth: fn(&mut Birthing)) -> &mut Self {
+        self.births.push(birth);
+        self
+    }
+
     /// What clients and peers are told of the game's types.
     pub fn registry(&self) -> &Registry {
         &self.registry
@@ -19,4 +259,140 @@ impl Game {
     pub fn registry_hash(&self) -> RegistryHash {
         self.registry.hash()
     }
+
+    /// A world and a schedule for one shard.
+    pub(crate) fn shard(&self, shard: ShardId, space: &SpaceSpec, rate: TickRate, seed: u64) -> Parts {
+        match Self::described(self.root).parts(shard, space, rate, seed) {
+            Ok(parts) => parts,
+            Err(fault) => {
+                unreachable!("a checked game has a fault only if its plugins depend on more than their source: {fault}")
+            }
+        }
+    }
+
+    fn parts(&mut self, shard: ShardId, space: &SpaceSpec, rate: TickRate, seed: u64) -> Result<Parts, GameFault> {
+        let mut world = World::new();
+        world.insert_resource(FallbackErrorHandler(log_system_error));
+        install(&mut world, &self.kinds, shard, space, rate, seed);
+        for setup in self.setups.drain(..) {
+            setup(&mut world);
+        }
+        let mut schedule = Schedule::default();
+        schedule.set_executor(SingleThreadedExecutor::new());
+        schedule.set_build_settings(ScheduleBuildSettings {
+            ambiguity_detection: LogLevel::Error,
+            hierarchy_detection: LogLevel::Error,
+            ..ScheduleBuildSettings::default()
+        });
+        let [input, decide, act, go, react] = Phase::ALL;
+        schedule.configure_sets((input, decide, act, go, react).chain());
+        for (phase, systems) in self.systems.drain(..) {
+            schedule.add_systems(systems.in_set(phase));
+        }
+        if let Err(error) = schedule.initialize(&mut world) {
+            return Err(GameFault::Order(error.to_string(schedule.graph(), &world)));
+        }
+        let kinds = Arc::new(std::mem::take(&mut self.kinds));
+        let (spawners, births) = (self.spawners.clone(), self.births.clone());
+        Ok(Parts { kinds, schedule, world, spawners, births })
+    }
+
+    fn describe(&self) -> Registry {
+        let components = self.kinds.components.iter().filter(|kind| kind.replicated);
+        let infos = |kinds: &[MessageKind]| kinds.iter().map(|kind| kind.info.clone()).collect();
+        Registry {
+            components: components.filter_map(|kind| kind.info.clone()).collect(),
+            inputs: infos(&self.kinds.inputs),
+            events: infos(&self.kinds.events),
+        }
+    }
+
+    fn check(&mut self) {
+        let kinds = &self.kinds;
+        // Positions have their own place in feeds and records.
+        let position = ComponentKind::plain::<Position>();
+        let components: Vec<_> = std::iter::once(&position)
+            .chain(&kinds.components)
+            .map(|k| Declared::new(k.id, k.name, k.rust, k.info.as_ref()))
+            .collect();
+        let messages = |kinds: &[MessageKind]| -> Vec<Declared> {
+            kinds.iter().map(|k| Declared::new(k.id, k.name, k.rust, Some(&k.info))).collect()
+        };
+        let sorts = [
+            ("component", components, RECORD_COMPONENTS_MAX),
+            ("input", messages(&kinds.inputs), TYPES_MAX),
+            ("event", messages(&kinds.events), TYPES_MAX),
+            ("effect", messages(&kinds.effects), TYPES_MAX),
+        ];
+        for (sort, types, max) in sorts {
+            check_sort(sort, &types, max, &mut self.faults);
+        }
+        for input in kinds.inputs.iter().filter(|input| kinds.effects.iter().any(|effect| effect.id == input.id)) {
+            self.faults.push(GameFault::Both { name: input.name });
+        }
+        for kind in kinds.components.iter().filter(|kind| kind.replicated && kind.info.is_none()) {
+            self.faults.push(GameFault::CodecReplicated { name: kind.name });
+        }
+    }
+}
+
+/// The flags of a component just registered.
+pub struct Registered<'g> {
+    kind: &'g mut ComponentKind,
+}
+
+impl Registered<'_> {
+    /// Clients see it.
+    pub fn replicated(self) -> Self {
+        self.kind.replicated = true;
+        self
+    }
+
+    /// It lasts over logout, crash and restart.
+    pub fn persistent(self) -> Self {
+        self.kind.persistent = true;
+        self
+    }
+
+    /// Neighbour shards' systems see it near the border.
+    pub fn ghosted(self) -> Self {
+        self.kind.ghosted = true;
+        self
+    }
+}
+
+struct Declared {
+    id: TypeId,
+    name: &'static str,
+    rust: &'static str,
+    size: usize,
+    fields: usize,
+}
+
+impl Declared {
+    fn new(id: TypeId, name: &'static str, rust: &'static str, info: Option<&TypeInfo>) -> Self {
+        Self { id, name, rust, size: info.map_or(0, |i| i.size.into()), fields: info.map_or(0, |i| i.fields.len()) }
+    }
+}
+
+fn check_sort(sort: &'static str, types: &[Declared], max: usize, faults: &mut Vec<GameFault>) {
+    if types.len() > max {
+        faults.push(GameFault::Count { sort, count: types.len(), max });
+    }
+    for (at, ty) in types.iter().enumerate() {
+        if ty.size > TYPE_BYTES_MAX || ty.fields > FIELDS_MAX {
+            faults.push(GameFault::Size { sort, name: ty.name, size: ty.size, fields: ty.fields });
+        }
+        let Some(first) = types[..at].iter().find(|earlier| earlier.id == ty.id) else { continue };
+        faults.push(if first.name == ty.name {
+            GameFault::Name { sort, name: ty.name.to_owned(), first: first.rust, second: ty.rust }
+        } else {
+            GameFault::Id { sort, first: first.name, second: ty.name }
+        });
+    }
+}
+
+/// A system that returns an error, or a command that fails, is reported; the tick goes on.
+fn log_system_error(error: BevyError, context: ErrorContext) {
+    tracing::error!(%error, context = %context, "a system failed");
 }

@@ -1,1 +1,141 @@
-//! A little world to try a feature in.
+//! A little world to try a feature in: build it from a plugin, put someone there, send inputs, tick, look. See the example in
+//! [`crate::prelude`].
+
+use std::sync::Arc;
+
+use bevy_ecs::bundle::Bundle;
+use bevy_ecs::component::Component;
+use bytes::Bytes;
+use pangaea_schemas::geometry::{CellId, ShardId, SpaceId, SpaceSpec};
+use pangaea_schemas::message::{Birth, CellFeed, ClientInput, Enter, FeedFrame};
+use pangaea_schemas::record::ComponentBytes;
+use pangaea_schemas::{AccountId, EntityId, InSeq, SessionEpoch, ShardEpoch, Tick, TickRate, TypeId};
+
+use crate::ecs::{Plain, Position, Published, ShardWorld, Simulated, TickInput, Velocity, ghost_motion};
+use crate::game::Game;
+
+/// Ids of a harness begin here; those below are for tests that need their own.
+const FIRST_ID: u64 = 1_000;
+
+/// One shard of 8 × 8 cells in the middle of a space of 1 km, ticking at 20 Hz. Its world is the real one.
+pub struct Harness {
+    /// The shard's world, for what the harness does not offer.
+    pub world: ShardWorld,
+    /// What came of the last tick.
+    pub last: Simulated,
+    /// The last tick's feed.
+    pub feed: Published,
+    shard: ShardId,
+    input: TickInput,
+    tick: Tick,
+    next_id: u64,
+    told: Vec<(EntityId, TypeId, Bytes)>,
+}
+
+impl Harness {
+    /// A world with this plugin alone.
+    ///
+    /// # Panics
+    /// When the plugin does not fit together; says why.
+    pub fn new(plugin: fn(&mut Game)) -> Self {
+        let game = match Game::build(plugin) {
+            Ok(game) => game,
+            Err(error) => panic!("{error}"),
+        };
+        let space = SpaceSpec { space: SpaceId(0), name: "harness".to_owned(), level: 5, shard_level: 3 };
+        let shard = ShardId { space: space.space, level: 3, x: 2, z: 2 };
+        let mut world = ShardWorld::new(&game, shard, &space, TickRate::DEFAULT, 7);
+        world.refill_ids(EntityId(FIRST_ID << 32), 1 << 20);
+        let (last, feed, input) = Default::default();
+        Self { world, last, feed, shard, input, tick: Tick(0), next_id: FIRST_ID, told: Vec::new() }
+    }
+
+    /// The shard: it begins at 512 m, 512 m and ends at 768 m, 768 m.
+    pub fn shard(&self) -> ShardId {
+        self.shard
+    }
+
+    /// A new player's agent, in the middle of the space (the shard's north-west corner), as the game's births make it.
+    pub fn player(&mut self, name: &str) -> EntityId {
+        let id = self.fresh_id();
+        self.input.births.push((id, Birth { account: AccountId(id.0), name: name.to_owned() }));
+        self.tick();
+        id
+    }
+
+    /// An entity with these components.
+    pub fn spawn(&mut self, position: Position, components: impl Bundle) -> EntityId {
+        let id = self.fresh_id();
+        self.world.spawn(id, position, components);
+        id
+    }
+
+    /// A neighbour's entity with one ghosted component, east of the shard's eastern edge unless `position` says otherwise. It is there
+    /// from the next tick on.
+    pub fn ghost<T: Plain>(&mut self, position: Position, component: T) -> EntityId {
+        let id = self.fresh_id();
+        let cell = CellId::at(self.shard.space, position.into());
+        let bytes = Bytes::copy_from_slice(bytemuck::bytes_of(&component));
+        let enter = Enter { entity: id, components: vec![ComponentBytes { id: TypeId::of(T::NAME), bytes }] };
+        let moved = vec![ghost_motion(id, cell, position, Velocity::default())];
+        let feed = CellFeed { cell, entered: vec![enter], moved, ..CellFeed::default() };
+        let shard = ShardId::holding(cell, self.shard.level);
+        let (epoch, tick, follower) = (ShardEpoch(1), self.tick, Some(self.shard));
+        let frame = FeedFrame { shard, epoch, tick, seq: 1, follower, cells: vec![Arc::new(feed)], agents: Vec::new() };
+        self.input.ghosts.push(frame);
+        id
+    }
+
+    /// A client's input, applied at the next tick.
+    pub fn input<T: Plain>(&mut self, agent: EntityId, input: T) {
+        let bytes = Bytes::copy_from_slice(bytemuck::bytes_of(&input));
+        let (session, seq) = (SessionEpoch::default(), InSeq(0));
+        self.input.inputs.push(ClientInput { agent, session, seq, id: TypeId::of(T::NAME), bytes });
+    }
+
+    /// What else the next tick begins with.
+    pub fn next_input(&mut self) -> &mut TickInput {
+        &mut self.input
+    }
+
+    /// One tick.
+    pub fn tick(&mut self) -> &Simulated {
+        self.tick = self.tick.next();
+        let input = TickInput { tick: self.tick, ..std::mem::take(&mut self.input) };
+        self.last = self.world.simulate(input);
+        self.feed = self.world.publish();
+        self.told.extend(self.last.events.iter().cloned());
+        &self.last
+    }
+
+    /// Some ticks.
+    pub fn ticks(&mut self, count: u64) {
+        for _ in 0..count {
+            self.tick();
+        }
+    }
+
+    /// A real entity's component.
+    pub fn get<T: Component + Clone>(&self, id: EntityId) -> Option<T> {
+        self.world.read(id)
+    }
+
+    /// Change a real entity's component as a system would.
+    ///
+    /// # Panics
+    /// When it has none.
+    pub fn set<T: Component>(&mut self, id: EntityId, component: T) {
+        assert!(self.world.write(id, component), "{id} is not here");
+    }
+
+    /// All events of one type that a player has been told.
+    pub fn events<T: Plain>(&self, agent: EntityId) -> Vec<T> {
+        let mine = self.told.iter().filter(|(to, id, _)| *to == agent && *id == TypeId::of(T::NAME));
+        mine.map(|(_, _, bytes)| bytemuck::pod_read_unaligned(bytes)).collect()
+    }
+
+    fn fresh_id(&mut self) -> EntityId {
+        self.next_id += 1;
+        EntityId(self.next_id)
+    }
+}

@@ -1,1 +1,195 @@
-//! The `#[component]` attribute.
+//! Attributes that make a struct one of the game's plain types: `#[component]`, `#[input]`, `#[event]`, `#[effect]`.
+//!
+//! Each adds `#[repr(C)]`, the usual derives, `Pod`, and the description (`Plain`) from which records, feeds and clients learn the layout.
+//! A struct that cannot be plain data is refused with a sentence that says what to do instead.
+
+use proc_macro::TokenStream;
+use proc_macro2::TokenStream as Tokens;
+use quote::{ToTokens, quote};
+use syn::spanned::Spanned;
+use syn::{Attribute, Error, Field, Fields, Ident, Item, ItemStruct, LitStr, Result, Type};
+
+/// State of an entity. `#[component(name = "Other")]` registers it under another name than the struct's.
+#[proc_macro_attribute]
+pub fn component(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    expand(Sort::Component, arguments, item)
+}
+
+/// What a client may send for its agent.
+#[proc_macro_attribute]
+pub fn input(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    expand(Sort::Input, arguments, item)
+}
+
+/// What a player is told reliably.
+#[proc_macro_attribute]
+pub fn event(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    expand(Sort::Event, arguments, item)
+}
+
+/// What one entity does to another, wherever that one lives.
+#[proc_macro_attribute]
+pub fn effect(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    expand(Sort::Effect, arguments, item)
+}
+
+#[derive(Clone, Copy)]
+enum Sort {
+    Component,
+    Input,
+    Event,
+    Effect,
+}
+
+fn expand(sort: Sort, arguments: TokenStream, item: TokenStream) -> TokenStream {
+    let name = parse_name(arguments.into());
+    let item = syn::parse::<Item>(item).and_then(plain_struct);
+    let expanded = match (name, item) {
+        (Ok(name), Ok(item)) => plain(sort, name, &item),
+        (Err(mut first), Err(second)) => {
+            first.combine(second);
+            first.to_compile_error()
+        }
+        (Err(error), Ok(_)) | (Ok(_), Err(error)) => error.to_compile_error(),
+    };
+    expanded.into()
+}
+
+/// `name = "Other"`, or nothing.
+fn parse_name(arguments: Tokens) -> Result<Option<String>> {
+    if arguments.is_empty() {
+        return Ok(None);
+    }
+    let given: syn::MetaNameValue = syn::parse2(arguments)?;
+    if !given.path.is_ident("name") {
+        return Err(Error::new(given.path.span(), "expected nothing or `name = \"…\"`"));
+    }
+    Ok(Some(syn::parse2::<LitStr>(given.value.into_token_stream())?.value()))
+}
+
+fn plain_struct(item: Item) -> Result<ItemStruct> {
+    let item = match item {
+        Item::Struct(item) => item,
+        Item::Enum(item) => {
+            let text = "plain types are structs: keep the choice in a `u8` field and name its values with constants";
+            return Err(Error::new(item.ident.span(), text));
+        }
+        other => return Err(Error::new(other.span(), "plain types are structs")),
+    };
+    if !item.generics.params.is_empty() {
+        let text = "plain types have no type parameters or lifetimes: write one struct per case";
+        return Err(Error::new(item.generics.span(), text));
+    }
+    if let Some(taken) = item.attrs.iter().find(|a| is_ours(a)) {
+        return Err(Error::new(taken.span(), "the attribute already adds `repr(C)` and the derives: remove this line"));
+    }
+    match &item.fields {
+        Fields::Named(fields) => fields.named.iter().try_for_each(check_field)?,
+        Fields::Unit => {}
+        Fields::Unnamed(fields) => {
+            return Err(Error::new(
+                fields.span(),
+                "give the fields names: clients see them, as in `struct Gold { amount: u32 }`",
+            ));
+        }
+    }
+    Ok(item)
+}
+
+/// `repr`, or a derive of something that the expansion derives itself.
+fn is_ours(attribute: &Attribute) -> bool {
+    if attribute.path().is_ident("repr") {
+        return true;
+    }
+    let ours = ["Clone", "Copy", "Debug", "PartialEq", "Pod", "Zeroable", "Component"];
+    let mut found = false;
+    if attribute.path().is_ident("derive") {
+        // A derive that does not parse is reported by the compiler itself.
+        let _ = attribute.parse_nested_meta(|meta| {
+            found |= meta.path.segments.last().is_some_and(|last| ours.iter().any(|name| last.ident == name));
+            Ok(())
+        });
+    }
+    found
+}
+
+fn check_field(field: &Field) -> Result<()> {
+    let advice = match &field.ty {
+        Type::Reference(_) | Type::Ptr(_) => "a plain type holds no references: keep the `EntityId` of what it points to",
+        Type::Tuple(_) => "a plain type holds no tuples: write one field per part",
+        Type::Path(path) => match path.path.segments.last().map(|last| last.ident.to_string()).as_deref() {
+            Some("String" | "str") => "a plain type has a fixed size: use `Text<N>` with the most bytes it may need",
+            Some("Vec" | "VecDeque" | "BTreeMap" | "BTreeSet" | "HashMap" | "HashSet") => {
+                "a plain type has a fixed size: use an array with a bound, or register the type with `codec_component`"
+            }
+            Some("Box" | "Rc" | "Arc") => "a plain type holds no pointers: keep the value itself",
+            Some("Option") => "not every pattern of bits is an `Option`: use a value that means none, such as `EntityId::NONE`",
+            Some("bool") => "not every byte is a `bool`: use `u8`, 0 or 1",
+            Some("char") => "not every number is a `char`: use `u32`",
+            Some("usize" | "isize") => "its size differs between machines: use `u32` or `u64`",
+            Some("Entity") => "bevy's `Entity` never leaves a process: use `EntityId`",
+            _ => return Ok(()),
+        },
+        _ => return Ok(()),
+    };
+    Err(Error::new(field.ty.span(), advice))
+}
+
+fn plain(sort: Sort, name: Option<String>, item: &ItemStruct) -> Tokens {
+    let ident = &item.ident;
+    let name = name.unwrap_or_else(|| ident.to_string());
+    let fields: Vec<(&Ident, &Type)> = item.fields.iter().filter_map(|f| f.ident.as_ref().map(|i| (i, &f.ty))).collect();
+    let padding = padding_check(ident, &fields);
+    let (names, types): (Vec<_>, Vec<_>) = fields.into_iter().unzip();
+    let labels = names.iter().map(|ident| ident.to_string());
+    let component = matches!(sort, Sort::Component).then(|| as_component(ident));
+    quote! {
+        #[repr(C)]
+        #[derive(Clone, Copy, Debug, PartialEq)]
+        #item
+
+        #padding
+
+        // SAFETY: all fields are plain (`FieldKind` requires `Pod`), there are no type parameters and, as checked above, no padding.
+        unsafe impl ::pangaea_scene::ecs::bytemuck::Zeroable for #ident {}
+        // SAFETY: as above, and the struct is `repr(C)`.
+        unsafe impl ::pangaea_scene::ecs::bytemuck::Pod for #ident {}
+
+        impl ::pangaea_scene::ecs::Plain for #ident {
+            const NAME: &'static str = #name;
+            const FIELDS: &'static [::pangaea_scene::ecs::PlainField] = &[#(
+                ::pangaea_scene::ecs::PlainField {
+                    name: #labels,
+                    offset: ::core::mem::offset_of!(#ident, #names) as u16,
+                    parts: <#types as ::pangaea_scene::ecs::FieldKind>::PARTS,
+                }
+            ),*];
+        }
+
+        #component
+    }
+}
+
+/// A compile error in words when the compiler would put unnamed bytes between the fields.
+fn padding_check(ident: &Ident, fields: &[(&Ident, &Type)]) -> Tokens {
+    let types = fields.iter().map(|(_, ty)| ty);
+    let message = format!(
+        "`{ident}` has gaps between its fields: order them from large to small, and fill the end with a field such as `pad: [u8; 3]`"
+    );
+    quote! {
+        const _: () = assert!(
+            ::core::mem::size_of::<#ident>() == 0 #(+ <#types as ::pangaea_scene::ecs::FieldKind>::BYTES)*,
+            #message
+        );
+    }
+}
+
+fn as_component(ident: &Ident) -> Tokens {
+    quote! {
+        impl ::pangaea_scene::ecs::bevy_ecs::component::Component for #ident {
+            const STORAGE_TYPE: ::pangaea_scene::ecs::bevy_ecs::component::StorageType =
+                ::pangaea_scene::ecs::bevy_ecs::component::StorageType::Table;
+            type Mutability = ::pangaea_scene::ecs::bevy_ecs::component::Mutable;
+        }
+    }
+}

@@ -1,7 +1,46 @@
 //! The ECS side of a shard: components, the designers' system parameters, the grid, ghosts and the change feed.
+//!
+//! Designers read [`plain`], [`motion`], [`senses`], [`mail`] and [`ledger`]; the tick is [`shard_world`], its parts are [`ingest`],
+//! [`settle`], [`publish`], [`ghosts`] and [`records`].
 
-mod shard_world;
+pub(crate) mod feed;
+pub(crate) mod ghosts;
+pub(crate) mod grid;
+pub(crate) mod ingest;
+pub(crate) mod kinds;
+pub(crate) mod ledger;
+pub(crate) mod mail;
+pub(crate) mod motion;
+pub(crate) mod plain;
+pub(crate) mod population;
+pub(crate) mod publish;
+pub(crate) mod records;
+pub(crate) mod senses;
+pub(crate) mod settle;
+pub(crate) mod shard_world;
 
-pub use shard_world::{
-    CROSSING_HYSTERESIS_M, Counts, Crossing, GHOST_RINGS, LedgerTicket, Published, ShardWorld, Simulated, TickInput, Transfer,
-};
+#[cfg(test)]
+mod tests;
+
+pub use grid::Near;
+pub use ingest::{Birthing, Player, Seeding, Tied};
+pub use ledger::{Ledger, LedgerTicket, Settled, Transfer};
+pub use mail::{Bus, Effects, Events, Inputs, Letter, News, Received};
+pub use motion::{Position, Velocity};
+pub use plain::{DecodeError, FieldKind, Part, Plain, PlainField, Scalar, Text};
+pub use population::{Ghosted, Identity};
+pub use senses::{Chance, Clock, Locate, Nearby, Sight, Spawn, Tunable};
+pub use shard_world::{CROSSING_HYSTERESIS_M, Counts, Crossing, GHOST_RINGS, Published, ShardWorld, Simulated, TickInput};
+
+pub(crate) use motion::quantise as ghost_motion;
+pub(crate) use senses::Tuned;
+pub(crate) use shard_world::install;
+
+// Named by the attributes.
+#[doc(hidden)]
+pub use {bevy_ecs, bytemuck};
+
+/// FNV-1a, 64 bits (Fowler, Noll, Vo): small, the same on every build, not for untrusted keys.
+pub(crate) fn fnv(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}

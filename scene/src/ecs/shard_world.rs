@@ -3,18 +3,31 @@
 //! A tick is [`ShardWorld::simulate`], then any number of [`ShardWorld::take`] and [`ShardWorld::put_to_sleep`], then
 //! [`ShardWorld::publish`]. [`ShardWorld::snapshot`] is asked after `publish` and stands in for that tick's feed of the cell.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use bevy_ecs::change_detection::Tick as ChangeTick;
+use bevy_ecs::schedule::Schedule;
+use bevy_ecs::world::World;
 use bytes::Bytes;
 use pangaea_schemas::geometry::{CellId, Position, ShardId, SpaceSpec};
-use pangaea_schemas::message::{
-    Birth, BusEvent, CellFeed, ClientInput, Effect, FeedFilter, FeedFrame, LedgerResult, Transaction,
-};
-use pangaea_schemas::record::Record;
+use pangaea_schemas::message::{Birth, BusEvent, CellFeed, ClientInput, Effect, FeedFilter, FeedFrame, LedgerResult};
+use pangaea_schemas::record::{Presence, Record};
 use pangaea_schemas::{EntityId, Tick, TickRate, TypeId};
 
-use crate::game::Game;
+use super::feed::Feed;
+use super::ghosts::Ghosts;
+use super::grid::Grid;
+use super::ingest::{Birthing, Player, Seeding};
+use super::kinds::{Kinds, Walker};
+use super::ledger::{Answers, LedgerTicket, Tickets, Transfer};
+use super::mail::{Newspaper, Outbox, Told};
+use super::motion;
+use super::population::Population;
+use super::publish::border;
+use super::senses::{IdPool, Now};
+use super::settle::{Bounds, MovedQuery};
+use crate::game::{Game, Parts};
 
 /// An entity is reported as crossing once it stands this far outside its shard.
 pub const CROSSING_HYSTERESIS_M: f32 = 2.0;
@@ -22,8 +35,29 @@ pub const CROSSING_HYSTERESIS_M: f32 = 2.0;
 /// Ghosted feeds are made for cells at most this many rings from the shard's edge; neighbours follow no others.
 pub const GHOST_RINGS: u16 = 1;
 
+/// Most effects between entities of one shard in one tick.
+const EFFECTS_PENDING_MAX: usize = 65_536;
+
 /// A shard's entities, systems, cells, feed and ghosts.
-pub struct ShardWorld {}
+pub struct ShardWorld {
+    pub(crate) world: World,
+    schedule: Schedule,
+    pub(crate) kinds: Arc<Kinds>,
+    /// One per registered component, in the same order.
+    pub(crate) walkers: Vec<Box<dyn Walker>>,
+    pub(crate) moved: MovedQuery,
+    /// What changed up to this change tick is published.
+    pub(crate) since: ChangeTick,
+    pub(crate) feed: Feed,
+    pub(crate) bounds: Bounds,
+    /// Per cell: whether neighbours may follow it.
+    pub(crate) border: Vec<bool>,
+    pub(crate) ghosts: Ghosts,
+    /// Effects to entities here, for the next tick.
+    pub(crate) pending: Vec<Effect>,
+    pub(crate) spawners: Vec<fn(&mut Seeding)>,
+    pub(crate) births: Vec<fn(&mut Birthing)>,
+}
 
 /// What a tick begins with. Each list is in order of arrival; the world applies all of it.
 #[derive(Clone, Debug, Default)]
@@ -80,26 +114,6 @@ pub struct Crossing {
     pub group: Vec<EntityId>,
 }
 
-/// Names a ledger operation inside its shard, so that a system finds the answer in a later tick.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct LedgerTicket(pub u64);
-
-impl LedgerTicket {
-    /// No operation of a system.
-    pub const NONE: Self = Self(0);
-}
-
-/// A change of value that a system asks for.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Transfer {
-    /// Comes back with the answer.
-    pub ticket: LedgerTicket,
-    /// Local agents whose ownership the ledger must check. Epochs inside the transaction are left at zero, to be filled in.
-    pub fences: Vec<EntityId>,
-    /// What.
-    pub transaction: Transaction,
-}
-
 /// The tick's change feed. Cells without change are absent.
 #[derive(Clone, Debug, Default)]
 pub struct Published {
@@ -124,68 +138,139 @@ pub struct Counts {
 
 impl ShardWorld {
     /// An empty world for `shard`. The same seed and the same inputs give the same world.
-    pub fn new(_game: &Game, _shard: ShardId, _space: &SpaceSpec, _rate: TickRate, _seed: u64) -> Self {
-        Self {}
+    pub fn new(game: &Game, shard: ShardId, space: &SpaceSpec, rate: TickRate, seed: u64) -> Self {
+        let Parts { kinds, schedule, mut world, spawners, births } = game.shard(shard, space, rate, seed);
+        let cells = world.resource::<Grid>().len();
+        let walkers = kinds.components.iter().map(|kind| (kind.walker)(&mut world)).collect();
+        let moved = world.query_filtered();
+        world.clear_trackers();
+        Self {
+            since: world.last_change_tick(),
+            feed: Feed::new(cells),
+            bounds: Bounds { shard, space: space.clone(), outside: BTreeSet::new() },
+            border: border(shard),
+            ghosts: Ghosts::default(),
+            pending: Vec::new(),
+            world,
+            schedule,
+            kinds,
+            walkers,
+            moved,
+            spawners,
+            births,
+        }
     }
 
     /// Run the game's spawners: only for a shard that never had an owner. Needs ids, see [`Self::refill_ids`]; returns whom it made.
     pub fn populate(&mut self) -> Vec<EntityId> {
-        Vec::new()
+        self.seed()
     }
 
     /// Ingest, then Simulate.
-    pub fn simulate(&mut self, _input: TickInput) -> Simulated {
-        Simulated::default()
+    pub fn simulate(&mut self, input: TickInput) -> Simulated {
+        let mut out = Simulated::default();
+        self.ingest(input, &mut out);
+        self.schedule.run(&mut self.world);
+        self.clear_mail();
+        out.despawned = self.unfile_ceased(None);
+        out.spawned = self.file_newborns();
+        self.settle_moved();
+        out.crossings = self.crossings();
+        self.empty_outbox(&mut out);
+        out
     }
 
     /// The entity leaves for another shard's cell; followers hear `leave(to)`. Its full record: all registered components. The epoch
     /// and the session in it are default. `None`: it is not here.
-    pub fn take(&mut self, _entity: EntityId, _to: CellId) -> Option<Record> {
-        None
+    pub fn take(&mut self, entity: EntityId, to: CellId) -> Option<Record> {
+        let record = self.record_of(entity, Presence::Awake, |_| true);
+        self.remove(entity, Some(to), record)
     }
 
     /// The entity falls asleep: followers hear `leave(None)`. Its persistent record, as [`Presence::Asleep`].
-    ///
-    /// [`Presence::Asleep`]: pangaea_schemas::record::Presence::Asleep
-    pub fn put_to_sleep(&mut self, _entity: EntityId) -> Option<Record> {
-        None
+    pub fn put_to_sleep(&mut self, entity: EntityId) -> Option<Record> {
+        let record = self.record_of(entity, Presence::Asleep, |kind| kind.persistent);
+        self.remove(entity, None, record)
     }
 
     /// The tick's change feed: one walk over what changed, shared by all followers.
     pub fn publish(&mut self) -> Published {
-        Published::default()
+        self.publish_feed()
     }
 
     /// All that is in a cell of this shard now, for a new follower.
-    pub fn snapshot(&self, _cell: CellId, _filter: FeedFilter) -> Arc<CellFeed> {
-        Arc::default()
+    pub fn snapshot(&self, cell: CellId, filter: FeedFilter) -> Arc<CellFeed> {
+        Arc::new(self.cell_snapshot(cell, filter))
     }
 
     /// The entity's persistent components as they are now. The epoch and the session are default.
-    pub fn record(&self, _entity: EntityId) -> Option<Record> {
-        None
+    pub fn record(&self, entity: EntityId) -> Option<Record> {
+        self.record_of(entity, Presence::Awake, |kind| kind.persistent)
     }
 
     /// Where a real entity stands.
-    pub fn position(&self, _entity: EntityId) -> Option<Position> {
-        None
+    pub fn position(&self, entity: EntityId) -> Option<Position> {
+        self.world.get::<motion::Position>(self.real(entity)?).map(|position| (*position).into())
     }
 
     /// Give ids for entities that systems and spawners make: `count` of them from `first`.
-    pub fn refill_ids(&mut self, _first: EntityId, _count: u64) {}
+    pub fn refill_ids(&mut self, first: EntityId, count: u64) {
+        self.world.resource_mut::<IdPool>().refill(first, count);
+    }
 
     /// Ids not used yet.
     pub fn ids_left(&self) -> u64 {
-        0
+        self.world.resource::<IdPool>().left()
     }
 
     /// How full the shard is.
     pub fn counts(&self) -> Counts {
-        Counts::default()
+        let population = self.world.resource::<Population>();
+        let players = self.world.try_query::<&Player>().map_or(0, |mut query| query.iter(&self.world).count());
+        Counts { entities: population.len() as u32, players: players as u32, ghosts: population.ghosts_len() as u32 }
     }
 
     /// Hash of all that a migration or a replay must reproduce: registered components, positions, effects on their way, ids.
     pub fn state_hash(&self) -> u64 {
-        0
+        self.hash_state()
+    }
+
+    /// Sort what systems sent: effects to entities here wait for the next tick, the rest goes out.
+    fn empty_outbox(&mut self, out: &mut Simulated) {
+        let Outbox { effects, events, news, ledger } = std::mem::take(&mut *self.world.resource_mut::<Outbox>());
+        for effect in effects {
+            if self.pending.len() < EFFECTS_PENDING_MAX && self.real(effect.to).is_some() {
+                self.pending.push(effect);
+            } else if self.real(effect.to).is_none() {
+                let hint = self.shown_by(effect.to);
+                out.effects.push((effect, hint));
+            } else {
+                tracing::error!(to = %effect.to, "too many effects in one tick; one is dropped");
+            }
+        }
+        for Told { agent, id, bytes } in events {
+            if self.kinds.events.iter().any(|kind| kind.id == id) {
+                out.events.push((agent, id, bytes));
+            } else {
+                tracing::error!(event = id.0, "an event is sent that is not registered: add `game.event::<…>()`");
+            }
+        }
+        out.publish = news.into_iter().map(|BusEvent { subject, bytes }| (subject, bytes)).collect();
+        out.ledger = ledger;
+    }
+}
+
+/// Put into a new world what systems find there.
+pub(crate) fn install(world: &mut World, kinds: &Kinds, shard: ShardId, space: &SpaceSpec, rate: TickRate, seed: u64) {
+    world.init_resource::<Population>();
+    world.init_resource::<Outbox>();
+    world.init_resource::<Newspaper>();
+    world.init_resource::<Answers>();
+    world.init_resource::<Tickets>();
+    world.init_resource::<IdPool>();
+    world.insert_resource(Grid::new(shard));
+    world.insert_resource(Now { tick: Tick(0), rate, seed, space: space.clone() });
+    for kind in kinds.inputs.iter().chain(&kinds.effects) {
+        (kind.install)(world);
     }
 }

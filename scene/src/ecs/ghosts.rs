@@ -1,0 +1,160 @@
+//! Ghosts: read-only copies of the neighbours' border entities, made from their cells' feeds.
+//!
+//! Every ghost belongs to the neighbour's cell that showed it last, so news of a cell it has left already change nothing. An entity
+//! that leaves a cell for another one stays for [`LIMBO_TICKS`] until that one shows it. A real entity has no ghost: real wins.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bevy_ecs::entity::Entity;
+use pangaea_schemas::geometry::{CellId, ShardId};
+use pangaea_schemas::message::{CellFeed, FeedFrame, Leave, Motion};
+use pangaea_schemas::record::ComponentBytes;
+use pangaea_schemas::{EntityId, Tick};
+
+use super::grid::{Grid, Member};
+use super::motion::{Position, Velocity, quantise, unquantise};
+use super::population::{Ghost, Ghosted, Population};
+use super::senses::Now;
+use super::shard_world::ShardWorld;
+
+/// How long a ghost between two cells is kept.
+const LIMBO_TICKS: u64 = 40;
+
+/// Which ghosts are where.
+#[derive(Default)]
+pub(crate) struct Ghosts {
+    /// By the neighbour's cell; every followed cell is here.
+    cells: BTreeMap<CellId, BTreeSet<EntityId>>,
+    /// Between two cells.
+    limbo: BTreeSet<EntityId>,
+}
+
+impl ShardWorld {
+    /// Apply the neighbours' news, in order.
+    pub(crate) fn ingest_ghosts(&mut self, frames: &[FeedFrame], lost: &[ShardId]) {
+        for frame in frames {
+            for feed in &frame.cells {
+                self.apply_cell(frame.shard, feed);
+            }
+        }
+        if !lost.is_empty() {
+            self.stop_ghosts(lost);
+        }
+        self.end_limbo();
+    }
+
+    /// Which shard shows the entity as a ghost.
+    pub(crate) fn shown_by(&self, id: EntityId) -> Option<ShardId> {
+        let entity = self.world.resource::<Population>().ghost(id)?;
+        self.world.get::<Ghost>(entity).map(|ghost| ghost.shard)
+    }
+
+    /// Drop the ghost of an entity, if there is one.
+    pub(crate) fn forget_ghost(&mut self, id: EntityId) {
+        let Some(entity) = self.world.resource::<Population>().ghost(id) else { return };
+        let cell = self.world.get::<Ghost>(entity).map(|ghost| ghost.cell);
+        let position = self.world.get::<Ghosted<Position>>(entity).map(|position| **position);
+        self.world.resource_mut::<Grid>().remove_ghost(id, position.unwrap_or_default());
+        self.world.despawn(entity);
+        self.ghosts.limbo.remove(&id);
+        if let Some(members) = cell.and_then(|cell| self.ghosts.cells.get_mut(&cell)) {
+            members.remove(&id);
+        }
+    }
+
+    fn apply_cell(&mut self, shard: ShardId, feed: &CellFeed) {
+        let here = self.ghosts.cells.entry(feed.cell).or_default();
+        if feed.snapshot {
+            let shown: BTreeSet<EntityId> = feed.entered.iter().map(|enter| enter.entity).collect();
+            let gone: Vec<EntityId> = here.difference(&shown).copied().collect();
+            gone.into_iter().for_each(|id| self.forget_ghost(id));
+        }
+        for enter in &feed.entered {
+            self.show(shard, feed.cell, enter.entity, &enter.components);
+        }
+        for motion in &feed.moved {
+            self.move_ghost(feed.cell, *motion);
+        }
+        for changed in &feed.changed {
+            if let Some(entity) = self.ghost_in(feed.cell, changed.entity) {
+                self.give_ghost(entity, &changed.component);
+            }
+        }
+        for leave in &feed.left {
+            self.hide(feed.cell, *leave);
+        }
+    }
+
+    /// The ghost, if it belongs to that cell.
+    fn ghost_in(&self, cell: CellId, id: EntityId) -> Option<Entity> {
+        let entity = self.world.resource::<Population>().ghost(id)?;
+        self.world.get::<Ghost>(entity).is_some_and(|ghost| ghost.cell == cell).then_some(entity)
+    }
+
+    fn show(&mut self, shard: ShardId, cell: CellId, id: EntityId, components: &[ComponentBytes]) {
+        if self.real(id).is_some() {
+            return;
+        }
+        self.forget_ghost(id);
+        let position = Position::from(cell.corner());
+        let ghost = Ghost { id, shard, cell, until: None };
+        let entity = self.world.spawn((ghost, Ghosted::new(position), Ghosted::new(Velocity::default()))).id();
+        let motion = quantise(id, cell, position, Velocity::default());
+        self.world.resource_mut::<Population>().add_ghost(id, entity);
+        self.world.resource_mut::<Grid>().insert_ghost(Member { entity, position, motion });
+        self.ghosts.cells.entry(cell).or_default().insert(id);
+        for component in components {
+            self.give_ghost(entity, component);
+        }
+    }
+
+    fn give_ghost(&mut self, entity: Entity, component: &ComponentBytes) {
+        let Some(kind) = self.kinds.component(component.id).filter(|kind| kind.ghosted) else { return };
+        if let Err(error) = (kind.insert_ghost)(&mut self.world.entity_mut(entity), &component.bytes) {
+            tracing::warn!(%error, "a ghost's component is left out");
+        }
+    }
+
+    fn move_ghost(&mut self, cell: CellId, motion: Motion) {
+        let Some(entity) = self.ghost_in(cell, motion.entity) else { return };
+        let (position, velocity) = unquantise(cell, motion);
+        let mut parts = self.world.entity_mut(entity);
+        let old = parts.get::<Ghosted<Position>>().map(|position| **position).unwrap_or_default();
+        parts.insert((Ghosted::new(position), Ghosted::new(velocity)));
+        let mut grid = self.world.resource_mut::<Grid>();
+        grid.remove_ghost(motion.entity, old);
+        grid.insert_ghost(Member { entity, position, motion });
+    }
+
+    fn hide(&mut self, cell: CellId, leave: Leave) {
+        let Some(entity) = self.ghost_in(cell, leave.entity) else { return };
+        let awaited = leave.to.is_some_and(|to| self.ghosts.cells.contains_key(&to) || self.bounds.shard.contains(to));
+        if !awaited {
+            self.forget_ghost(leave.entity);
+            return;
+        }
+        let until = Tick(self.world.resource::<Now>().tick.0 + LIMBO_TICKS);
+        if let Some(mut ghost) = self.world.get_mut::<Ghost>(entity) {
+            ghost.until = Some(until);
+            self.ghosts.limbo.insert(leave.entity);
+        }
+    }
+
+    fn end_limbo(&mut self) {
+        let now = self.world.resource::<Now>().tick;
+        let population = self.world.resource::<Population>();
+        let until = |id: &EntityId| self.world.get::<Ghost>(population.ghost(*id)?)?.until;
+        let over: Vec<EntityId> = self.ghosts.limbo.iter().filter(|id| until(id).is_none_or(|end| end <= now)).copied().collect();
+        over.into_iter().for_each(|id| self.forget_ghost(id));
+    }
+
+    /// Nobody knows where they go now, so they stand.
+    fn stop_ghosts(&mut self, lost: &[ShardId]) {
+        let mut query = self.world.query::<(Entity, &Ghost)>();
+        let still: Vec<Entity> =
+            query.iter(&self.world).filter(|(_, g)| lost.contains(&g.shard)).map(|(entity, _)| entity).collect();
+        for entity in still {
+            self.world.entity_mut(entity).insert(Ghosted::new(Velocity::default()));
+        }
+    }
+}

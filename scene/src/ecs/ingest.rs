@@ -1,0 +1,250 @@
+//! Ingest: how entities come into a shard's world, and how what was sent to them reaches their systems.
+
+use bevy_ecs::bundle::Bundle;
+use bevy_ecs::entity::Entity;
+use bevy_ecs::world::{EntityWorldMut, World};
+use fastrand::Rng;
+use pangaea_scene_macros::component;
+use pangaea_schemas::geometry::{ShardId, SpaceSpec};
+use pangaea_schemas::message::{Birth, ClientInput, Effect};
+use pangaea_schemas::record::Record;
+use pangaea_schemas::{AccountId, EntityId};
+
+use super::kinds::MessageKind;
+use super::ledger::{Answers, Tickets};
+use super::mail::{Letter, Newspaper};
+use super::motion::{Position, Velocity};
+use super::population::{Filed, Identity, Population};
+use super::senses::{IdPool, Now, mix};
+use super::shard_world::{ShardWorld, Simulated, TickInput};
+
+/// A player's agent. Given at birth, stays for ever.
+#[component]
+pub struct Player {
+    connected: u8,
+}
+
+impl Player {
+    /// Whether a client is there now; without one the agent stays awake for a while.
+    pub fn is_connected(&self) -> bool {
+        self.connected != 0
+    }
+}
+
+/// Goes wherever another entity goes: a mount with its rider. Both must live in one shard when tied; they cross cuts together.
+#[component]
+pub struct Tied {
+    /// Who leads.
+    pub to: EntityId,
+}
+
+/// A new player's agent, being given what it starts with.
+pub struct Birthing<'w> {
+    id: EntityId,
+    birth: &'w Birth,
+    rng: Rng,
+    agent: EntityWorldMut<'w>,
+}
+
+impl Birthing<'_> {
+    /// The agent.
+    pub fn id(&self) -> EntityId {
+        self.id
+    }
+
+    /// What others call it.
+    pub fn name(&self) -> &str {
+        &self.birth.name
+    }
+
+    /// Whose it is.
+    pub fn account(&self) -> AccountId {
+        self.birth.account
+    }
+
+    /// Where it stands so far: near the middle of the space.
+    pub fn position(&self) -> Position {
+        self.agent.get().copied().unwrap_or_default()
+    }
+
+    /// Put it there.
+    pub fn stand_at(&mut self, position: Position) {
+        self.agent.insert(position);
+    }
+
+    /// Give it components.
+    pub fn insert(&mut self, components: impl Bundle) -> &mut Self {
+        self.agent.insert(components);
+        self
+    }
+
+    /// The same numbers for the same agent.
+    pub fn rng(&mut self) -> &mut Rng {
+        &mut self.rng
+    }
+}
+
+/// A new shard, being filled by the game's spawners.
+pub struct Seeding<'w> {
+    shard: ShardId,
+    space: &'w SpaceSpec,
+    rng: Rng,
+    world: &'w mut World,
+}
+
+impl Seeding<'_> {
+    /// Which shard.
+    pub fn shard(&self) -> ShardId {
+        self.shard
+    }
+
+    /// The map it is cut from.
+    pub fn space(&self) -> &SpaceSpec {
+        self.space
+    }
+
+    /// The same numbers for the same shard.
+    pub fn rng(&mut self) -> &mut Rng {
+        &mut self.rng
+    }
+
+    /// Somewhere in the shard.
+    pub fn anywhere(&mut self) -> Position {
+        let edge = f32::from(self.shard.edge_cells()) * pangaea_schemas::geometry::CELL_EDGE_M;
+        let corner = self.shard.first_cell().corner();
+        Position::new(corner.x + self.rng.f32() * edge, corner.z + self.rng.f32() * edge)
+    }
+
+    /// Make an entity. `None` when the ids have run out.
+    pub fn at(&mut self, position: Position, components: impl Bundle) -> Option<EntityId> {
+        let id = self.world.resource::<IdPool>().draw()?;
+        self.world.spawn((Identity::new(id), Filed::NEW, position, Velocity::default())).insert(components);
+        Some(id)
+    }
+}
+
+impl ShardWorld {
+    /// Apply all that came, in a fixed order: ghosts, entities, connections, then messages.
+    pub(crate) fn ingest(&mut self, input: TickInput, out: &mut Simulated) {
+        self.world.resource_mut::<Now>().tick = input.tick;
+        self.world.resource_mut::<Tickets>().begin(input.tick);
+        self.ingest_ghosts(&input.ghosts, &input.ghost_sources_lost);
+        for record in &input.arrivals {
+            self.arrive(record);
+        }
+        for (id, birth) in &input.births {
+            self.give_birth(*id, birth);
+        }
+        self.file_newborns();
+        for (id, connected) in input.connected {
+            self.connect(id, connected);
+        }
+        for effect in std::mem::take(&mut self.pending).into_iter().chain(input.effects) {
+            self.receive(effect, out);
+        }
+        for client_input in &input.inputs {
+            self.apply(client_input);
+        }
+        self.world.resource_mut::<Answers>().0 = input.ledger;
+        self.world.resource_mut::<Newspaper>().0 = input.news;
+    }
+
+    /// Empty the mailboxes.
+    pub(crate) fn clear_mail(&mut self) {
+        for kind in self.kinds.inputs.iter().chain(&self.kinds.effects) {
+            (kind.clear)(&mut self.world);
+        }
+    }
+
+    fn arrive(&mut self, record: &Record) {
+        let id = record.entity;
+        if self.world.resource::<Population>().real(id).is_some() {
+            tracing::error!(%id, "an entity arrived that is here already; the newcomer is dropped");
+            return;
+        }
+        let position = Position::from(record.position);
+        let mut entity = self.world.spawn((Identity::new(id), Filed::NEW, position, Velocity::default()));
+        for component in &record.components {
+            let Some(kind) = self.kinds.component(component.id) else {
+                tracing::warn!(%id, component = component.id.0, "a record holds a component that this game does not know");
+                continue;
+            };
+            if let Err(error) = (kind.insert)(&mut entity, &component.bytes) {
+                tracing::error!(%id, %error, "a component of a record is left out");
+            }
+        }
+    }
+
+    fn give_birth(&mut self, id: EntityId, birth: &Birth) {
+        if self.world.resource::<Population>().real(id).is_some() {
+            tracing::error!(%id, "an agent was born twice; the second birth is ignored");
+            return;
+        }
+        let now = self.world.resource::<Now>();
+        let middle = now.space.edge_m() / 2.0;
+        let rng = Rng::with_seed(mix(now.seed ^ mix(id.0)));
+        let components =
+            (Identity::new(id), Filed::NEW, Position::new(middle, middle), Velocity::default(), Player { connected: 1 });
+        let agent = self.world.spawn(components);
+        let mut birthing = Birthing { id, birth, rng, agent };
+        for endow in &self.births {
+            endow(&mut birthing);
+        }
+    }
+
+    /// Run the game's spawners; returns whom they made.
+    pub(crate) fn seed(&mut self) -> Vec<EntityId> {
+        let space = self.world.resource::<Now>().space.clone();
+        let seed = self.world.resource::<Now>().seed;
+        let rng = Rng::with_seed(mix(seed ^ mix(self.bounds.shard.to_bits())));
+        let mut seeding = Seeding { shard: self.bounds.shard, space: &space, rng, world: &mut self.world };
+        for spawn in &self.spawners {
+            spawn(&mut seeding);
+        }
+        self.file_newborns()
+    }
+
+    fn connect(&mut self, id: EntityId, connected: bool) {
+        let Some(entity) = self.world.resource::<Population>().real(id) else { return };
+        if let Some(mut player) = self.world.get_mut::<Player>(entity) {
+            player.connected = connected.into();
+        }
+    }
+
+    fn receive(&mut self, effect: Effect, out: &mut Simulated) {
+        let Some(entity) = self.world.resource::<Population>().real(effect.to) else {
+            let hint = self.shown_by(effect.to);
+            out.effects.push((effect, hint));
+            return;
+        };
+        let Effect { to, from, id, bytes } = effect;
+        match self.kinds.effects.iter().find(|kind| kind.id == id) {
+            Some(kind) => deliver(&mut self.world, kind, Letter { entity, to, from, value: &bytes }),
+            None => tracing::warn!(%to, effect = id.0, "an effect came that this game does not know"),
+        }
+    }
+
+    fn apply(&mut self, input: &ClientInput) {
+        let agent = input.agent;
+        let Some(entity) = self.world.resource::<Population>().real(agent) else {
+            tracing::warn!(%agent, "an input came for an agent that is not here");
+            return;
+        };
+        match self.kinds.inputs.iter().find(|kind| kind.id == input.id) {
+            Some(kind) => deliver(&mut self.world, kind, Letter { entity, to: agent, from: agent, value: &input.bytes }),
+            None => tracing::debug!(%agent, input = input.id.0, "a client sent an input that this game does not know"),
+        }
+    }
+
+    /// The entity of a real id.
+    pub(crate) fn real(&self, id: EntityId) -> Option<Entity> {
+        self.world.resource::<Population>().real(id)
+    }
+}
+
+fn deliver(world: &mut World, kind: &MessageKind, letter: Letter<&[u8]>) {
+    let to = letter.to;
+    if let Err(error) = (kind.deliver)(world, letter) {
+        tracing::debug!(%to, %error, "a message is left out");
+    }
+}

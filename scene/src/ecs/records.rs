@@ -1,0 +1,100 @@
+//! Entities at rest and on their way: components to bytes, and the hash of everything.
+
+use bevy_ecs::bundle::Bundle;
+use bevy_ecs::component::Component;
+use bytes::Bytes;
+use pangaea_schemas::AgentEpoch;
+use pangaea_schemas::EntityId;
+use pangaea_schemas::geometry::CellId;
+use pangaea_schemas::record::{ComponentBytes, Presence, Record, SessionState};
+
+use super::fnv;
+use super::grid::Grid;
+use super::kinds::ComponentKind;
+use super::motion::{Position, Velocity};
+use super::population::{Filed, Identity};
+use super::senses::{IdPool, Now, mix};
+use super::shard_world::ShardWorld;
+
+impl ShardWorld {
+    /// The entity with those components that are wanted. `None`: it is not here.
+    pub(crate) fn record_of(&self, id: EntityId, presence: Presence, wanted: fn(&ComponentKind) -> bool) -> Option<Record> {
+        let position: Position = *self.world.get(self.real(id)?)?;
+        let cell = self.world.resource::<Grid>().file_under(position).1;
+        let mut components = self.components(id, wanted)?;
+        components.sort_unstable_by_key(|component| component.id);
+        let (epoch, session) = (AgentEpoch::ZERO, SessionState::default());
+        Some(Record { entity: id, epoch, presence, cell, position: position.into(), session, components })
+    }
+
+    /// The entity's components that are wanted, in order of registration. They share one allocation.
+    pub(crate) fn components(&self, id: EntityId, wanted: impl Fn(&ComponentKind) -> bool) -> Option<Vec<ComponentBytes>> {
+        let entity = self.world.get_entity(self.real(id)?).ok()?;
+        let mut bytes = Vec::new();
+        let mut ends = Vec::new();
+        for kind in self.kinds.components.iter().filter(|kind| wanted(kind)) {
+            if (kind.encode)(&entity, &mut bytes) {
+                ends.push((kind.id, bytes.len()));
+            }
+        }
+        let bytes = Bytes::from(bytes);
+        let mut start = 0;
+        let component = |(id, end)| {
+            let part = bytes.slice(start..end);
+            start = end;
+            ComponentBytes { id, bytes: part }
+        };
+        Some(ends.into_iter().map(component).collect())
+    }
+
+    /// Make a real entity, outside of any system.
+    pub(crate) fn spawn(&mut self, id: EntityId, position: Position, components: impl Bundle) {
+        self.world.spawn((Identity::new(id), Filed::NEW, position, Velocity::default())).insert(components);
+        self.file_newborns();
+    }
+
+    /// A real entity's component.
+    pub(crate) fn read<T: Component + Clone>(&self, id: EntityId) -> Option<T> {
+        self.world.get::<T>(self.real(id)?).cloned()
+    }
+
+    /// Give a real entity a component. `false`: it is not here.
+    pub(crate) fn write<T: Component>(&mut self, id: EntityId, component: T) -> bool {
+        let Some(entity) = self.real(id) else { return false };
+        self.world.entity_mut(entity).insert(component);
+        true
+    }
+
+    /// The entity goes: its record, and followers hear where to.
+    pub(crate) fn remove(&mut self, id: EntityId, to: Option<CellId>, record: Option<Record>) -> Option<Record> {
+        let record = record?;
+        self.world.despawn(self.real(id)?);
+        self.unfile_ceased(to);
+        Some(record)
+    }
+
+    /// See [`ShardWorld::state_hash`]. Entities are summed, so their order does not matter.
+    pub(crate) fn hash_state(&self) -> u64 {
+        let now = self.world.resource::<Now>();
+        let mut hash = mix(now.seed);
+        let Some(mut query) = self.world.try_query::<&Identity>() else { return hash };
+        for identity in query.iter(&self.world) {
+            hash = hash.wrapping_add(self.hash_entity(identity.id()));
+        }
+        for effect in &self.pending {
+            let address = mix(effect.to.0) ^ mix(effect.from.0).rotate_left(1) ^ u64::from(effect.id.0);
+            hash = mix(hash ^ address ^ fnv(&effect.bytes));
+        }
+        for block in self.world.resource::<IdPool>().blocks() {
+            hash = mix(hash ^ block.start) ^ mix(block.end);
+        }
+        hash
+    }
+
+    fn hash_entity(&self, id: EntityId) -> u64 {
+        let Some(record) = self.record_of(id, Presence::Awake, |_| true) else { return 0 };
+        let position = u64::from(record.position.x.to_bits()) << 32 | u64::from(record.position.z.to_bits());
+        let start = mix(id.0 ^ mix(position));
+        record.components.iter().fold(start, |hash, part| mix(hash ^ u64::from(part.id.0) ^ fnv(&part.bytes).rotate_left(7)))
+    }
+}
