@@ -13,7 +13,15 @@ use crate::generated::node::{
 };
 use crate::generated::{node, record};
 use crate::geometry::{CellOffset, ShardId};
-use crate::message::*;
+use crate::message::{
+    AgentFeed, AppendId, AttachRefusal, AuthReply, AuthRequest, BLOB_BYTES_MAX, BUS_BYTES_MAX, Balance, BeaconEntry, BeaconReply,
+    BeaconRequest, Birth, BlobReply, BlobRequest, BusEvent, BusRequest, CellFeed, Changed, ClientInput, Control, Credentials,
+    Currency, Directory, EFFECT_BATCH_MAX, Effect, EffectMessage, Enter, Feed, FeedFilter, FeedFrame, GatewayReport, Handover,
+    HandoverMessage, Holdings, Item, ItemKind, JournalReply, JournalRequest, KEY_BYTES_MAX, Lane, Leave, LedgerRefusal,
+    LedgerReply, LedgerRequest, LedgerResult, Location, LoginRefusal, Message, Motion, NodeInfo, Owner, Refusal, SceneReport,
+    Session, ShardImage, ShardPhase, ShardReport, ShardRoute, Table, TableOp, TableReply, TableRequest, TradeSide, Transaction,
+    VALUE_BYTES_MAX,
+};
 use crate::registry::TYPE_BYTES_MAX;
 use crate::{AgentEpoch, EffectSeq, EntityId, JournalIndex, NodeId, Nonce, OutSeq, Revision, SessionEpoch, ShardEpoch};
 
