@@ -1,0 +1,176 @@
+//! One session's inputs from the client's socket to the owner's acknowledgement: none lost, doubled or reordered.
+//!
+//! An input is kept until an owner says it is applied. A new owner is told again everything it has not applied; the shard drops
+//! what it has seen. The queue is bounded by bytes and by age: at the bound the client's socket is no longer read.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use pangaea_schemas::client::Input;
+use pangaea_schemas::{InSeq, Timestamp};
+
+use crate::limits::{INPUT_OVERHEAD_BYTES, INPUTS_HELD_AGE_MAX, INPUTS_HELD_BYTES_MAX};
+
+/// An owner that has not acknowledged by then is told again.
+const RESEND_AFTER: Duration = Duration::from_millis(500);
+
+/// An input that does not follow the last one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("input {} came where {} was expected", .got.0, .expected.0)]
+pub(crate) struct InputGap {
+    pub(crate) expected: InSeq,
+    pub(crate) got: InSeq,
+}
+
+/// Inputs that no owner has acknowledged.
+#[derive(Debug, Default)]
+pub(crate) struct InputQueue {
+    /// Consecutive; the last has sequence `received`.
+    held: VecDeque<(Timestamp, Input)>,
+    bytes: usize,
+    received: InSeq,
+    applied: InSeq,
+    sent: InSeq,
+    sent_at: Timestamp,
+}
+
+impl InputQueue {
+    /// Last input that an owner has applied.
+    pub(crate) fn applied(&self) -> InSeq {
+        self.applied
+    }
+
+    /// Take an input from the client; false when it is held or applied already.
+    pub(crate) fn accept(&mut self, now: Timestamp, input: Input) -> Result<bool, InputGap> {
+        let expected = self.received.next();
+        if input.seq > expected {
+            return Err(InputGap { expected, got: input.seq });
+        }
+        if input.seq < expected {
+            return Ok(false);
+        }
+        self.received = expected;
+        self.bytes += input.bytes.len() + INPUT_OVERHEAD_BYTES;
+        self.held.push_back((now, input));
+        Ok(true)
+    }
+
+    /// An owner has applied everything up to here.
+    pub(crate) fn acknowledge(&mut self, applied: InSeq) {
+        self.applied = self.applied.max(applied);
+        while let Some((_, input)) = self.held.front().filter(|(_, input)| input.seq <= applied) {
+            self.bytes -= input.bytes.len() + INPUT_OVERHEAD_BYTES;
+            self.held.pop_front();
+        }
+        self.received = self.received.max(applied);
+        self.sent = self.sent.max(applied);
+    }
+
+    /// Tell everything again: there is a new owner, or the way to the old one broke.
+    pub(crate) fn rewind(&mut self) {
+        self.sent = self.applied;
+    }
+
+    /// Tell again what was told too long ago.
+    pub(crate) fn rewind_if_overdue(&mut self, now: Timestamp) {
+        if self.sent > self.applied && now.since(self.sent_at) >= RESEND_AFTER {
+            self.rewind();
+        }
+    }
+
+    /// What the owner has not been told yet; it counts as told from now on.
+    pub(crate) fn unsent(&mut self, now: Timestamp) -> impl Iterator<Item = &Input> {
+        let after = self.sent;
+        if after < self.received {
+            self.sent = self.received;
+            self.sent_at = now;
+        }
+        self.held.iter().map(|(_, input)| input).filter(move |input| input.seq > after)
+    }
+
+    /// Whether there is something to tell.
+    pub(crate) fn has_unsent(&self) -> bool {
+        self.sent < self.received
+    }
+
+    /// Whether the client should not be read for now.
+    pub(crate) fn is_at_bound(&self, now: Timestamp) -> bool {
+        let too_old = self.held.front().is_some_and(|(at, _)| now.since(*at) >= INPUTS_HELD_AGE_MAX);
+        too_old || self.bytes >= INPUTS_HELD_BYTES_MAX
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use pangaea_schemas::TypeId;
+
+    use super::*;
+
+    fn input(seq: u32) -> Input {
+        Input { seq: InSeq(seq), id: TypeId(7), bytes: Bytes::from_static(b"north") }
+    }
+
+    fn queue_of(inputs: std::ops::RangeInclusive<u32>) -> InputQueue {
+        let mut queue = InputQueue::default();
+        for seq in inputs {
+            assert_eq!(queue.accept(Timestamp(1), input(seq)), Ok(true));
+        }
+        queue
+    }
+
+    fn told(queue: &mut InputQueue) -> Vec<u32> {
+        queue.unsent(Timestamp(1)).map(|input| input.seq.0).collect()
+    }
+
+    #[test]
+    fn inputs_are_told_once_per_owner_and_in_order() {
+        let mut queue = queue_of(1..=4);
+        assert_eq!(told(&mut queue), [1, 2, 3, 4]);
+        assert_eq!(told(&mut queue), [0u32; 0]);
+        queue.acknowledge(InSeq(2));
+        queue.rewind();
+        assert_eq!(told(&mut queue), [3, 4], "a new owner hears what is not applied");
+    }
+
+    #[test]
+    fn doubles_are_dropped_and_gaps_are_named() {
+        let mut queue = queue_of(1..=2);
+        assert_eq!(queue.accept(Timestamp(2), input(2)), Ok(false));
+        assert_eq!(queue.accept(Timestamp(2), input(4)), Err(InputGap { expected: InSeq(3), got: InSeq(4) }));
+        assert_eq!(told(&mut queue), [1, 2]);
+    }
+
+    #[test]
+    fn a_session_that_resumes_elsewhere_goes_on_where_the_owner_is() {
+        let mut queue = InputQueue::default();
+        queue.acknowledge(InSeq(40));
+        assert_eq!(queue.accept(Timestamp(2), input(40)), Ok(false));
+        assert_eq!(queue.accept(Timestamp(2), input(41)), Ok(true));
+        assert_eq!(told(&mut queue), [41]);
+    }
+
+    #[test]
+    fn an_owner_that_does_not_answer_is_told_again() {
+        let mut queue = queue_of(1..=1);
+        assert_eq!(told(&mut queue), [1]);
+        queue.rewind_if_overdue(Timestamp(2));
+        assert!(!queue.has_unsent());
+        queue.rewind_if_overdue(Timestamp(1) + RESEND_AFTER);
+        assert_eq!(told(&mut queue), [1]);
+    }
+
+    #[test]
+    fn the_bound_is_bytes_or_age() {
+        let mut queue = queue_of(1..=1);
+        assert!(!queue.is_at_bound(Timestamp(1)));
+        assert!(queue.is_at_bound(Timestamp(1) + INPUTS_HELD_AGE_MAX));
+        let each = b"north".len() + INPUT_OVERHEAD_BYTES;
+        let many = INPUTS_HELD_BYTES_MAX.div_ceil(each) as u32;
+        let mut queue = queue_of(1..=many);
+        assert!(queue.is_at_bound(Timestamp(1)));
+        queue.acknowledge(InSeq(many));
+        assert_eq!(queue.bytes, 0);
+        assert!(!queue.is_at_bound(Timestamp(1) + INPUTS_HELD_AGE_MAX));
+    }
+}

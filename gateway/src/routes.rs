@@ -1,0 +1,88 @@
+//! Who owns what, as far as the gateway knows: a cache of the beacon's `shard/`.
+//!
+//! A route is taken only when its epoch is not below the highest one ever seen for the shard, whoever told it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pangaea_schemas::ShardEpoch;
+use pangaea_schemas::geometry::{CellId, SHARD_LEVEL_MAX, ShardId};
+use pangaea_schemas::message::{BeaconEntry, BeaconReply, ShardRoute};
+use pangaea_schemas::wire::stored::Stored;
+
+/// Prefix of the owners' keys.
+pub(crate) const SHARD_PREFIX: &str = "shard/";
+
+/// The last known owners.
+#[derive(Debug, Default)]
+pub(crate) struct Routes {
+    shards: BTreeMap<ShardId, ShardRoute>,
+    /// Highest epoch seen; outlives the route.
+    fences: BTreeMap<ShardId, ShardEpoch>,
+}
+
+impl Routes {
+    /// The shard's owner, if it has one.
+    pub(crate) fn owner(&self, shard: ShardId) -> Option<&ShardRoute> {
+        self.shards.get(&shard)
+    }
+
+    /// The finest owned shard that holds the cell.
+    pub(crate) fn shard_of(&self, cell: CellId) -> Option<ShardId> {
+        (0..=SHARD_LEVEL_MAX).map(|level| ShardId::holding(cell, level)).find(|shard| self.shards.contains_key(shard))
+    }
+
+    /// Whether something with this epoch is refused; a higher one raises the fence.
+    pub(crate) fn is_stale(&mut self, shard: ShardId, epoch: ShardEpoch) -> bool {
+        let fence = self.fences.entry(shard).or_default();
+        *fence = (*fence).max(epoch);
+        epoch < *fence
+    }
+
+    /// Take news from the beacon; the shards whose owner or epoch changed, in order.
+    pub(crate) fn learn(&mut self, news: BeaconReply) -> Vec<ShardId> {
+        match news {
+            BeaconReply::WatchStart { prefix, entries } if prefix == SHARD_PREFIX => self.start_over(&entries),
+            BeaconReply::WatchChange { prefix, entry } if prefix == SHARD_PREFIX => {
+                self.learn_shard(&entry).into_iter().collect()
+            }
+            BeaconReply::WatchStart { .. }
+            | BeaconReply::WatchChange { .. }
+            | BeaconReply::Registered { .. }
+            | BeaconReply::NameTaken { .. }
+            | BeaconReply::Value { .. }
+            | BeaconReply::Entries { .. }
+            | BeaconReply::Done { .. }
+            | BeaconReply::Refused { .. }
+            | BeaconReply::Conflict { .. } => Vec::new(),
+        }
+    }
+
+    fn start_over(&mut self, entries: &[BeaconEntry]) -> Vec<ShardId> {
+        let listed: BTreeSet<_> = entries.iter().filter_map(|entry| shard_of_key(&entry.key)).collect();
+        let mut changed: Vec<_> = self.shards.keys().copied().filter(|shard| !listed.contains(shard)).collect();
+        changed.iter().for_each(|shard| _ = self.shards.remove(shard));
+        changed.extend(entries.iter().filter_map(|entry| self.learn_shard(entry)));
+        changed.sort();
+        changed
+    }
+
+    fn learn_shard(&mut self, entry: &BeaconEntry) -> Option<ShardId> {
+        let shard = shard_of_key(&entry.key)?;
+        let Some(value) = &entry.value else {
+            return self.shards.remove(&shard).map(|route| route.shard);
+        };
+        let Ok(route) = ShardRoute::from_stored(value) else {
+            tracing::warn!(key = entry.key, "the beacon holds a route that does not parse");
+            return None;
+        };
+        if route.shard != shard || self.is_stale(shard, route.epoch) {
+            return None;
+        }
+        let before = self.shards.insert(shard, route);
+        (before != Some(route)).then_some(shard)
+    }
+}
+
+fn shard_of_key(key: &str) -> Option<ShardId> {
+    key.strip_prefix(SHARD_PREFIX)?.parse().ok()
+}
