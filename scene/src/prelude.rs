@@ -75,10 +75,13 @@
 //! timers are ticks kept in components (`Clock::ticks`); random numbers come from [`Chance`]; other entities are named by [`EntityId`].
 //! Value (gold, items) changes only through [`Ledger`]. A position that is no number is put back, one outside the space to its edge.
 
+pub use bevy_ecs::change_detection::DetectChangesMut;
 pub use bevy_ecs::prelude::{Added, Changed, Commands, Entity, Has, Query, Ref, With, Without};
 pub use bevy_ecs::schedule::IntoScheduleConfigs;
 pub use pangaea_scene_macros::{component, effect, event, input};
-pub use pangaea_schemas::message::{Currency, ItemKind, LedgerRefusal, LedgerResult, Owner, Transaction};
+pub use pangaea_schemas::geometry::SpaceId;
+pub use pangaea_schemas::message::{ChatLine, SUBJECT_CHAT_SAY, SUBJECT_CHAT_WORLD, SUBJECT_WORLD_CLOCK, Weather, WorldTime};
+pub use pangaea_schemas::message::{Currency, ItemKind, LedgerRefusal, LedgerResult, Owner, TradeSide, Transaction};
 pub use pangaea_schemas::{EntityId, Tick};
 
 pub use crate::ecs::{

@@ -9,7 +9,7 @@ use quote::{ToTokens, quote};
 use syn::spanned::Spanned;
 use syn::{Attribute, Error, Field, Fields, Ident, Item, ItemStruct, LitStr, Result, Type};
 
-/// State of an entity. `#[component(name = "Other")]` registers it under another name than the struct's.
+/// State of an entity. Its registered name is the struct's in snake case, or `#[component(name = "other")]`.
 #[proc_macro_attribute]
 pub fn component(arguments: TokenStream, item: TokenStream) -> TokenStream {
     expand(Sort::Component, arguments, item)
@@ -137,7 +137,7 @@ fn check_field(field: &Field) -> Result<()> {
 
 fn plain(sort: Sort, name: Option<String>, item: &ItemStruct) -> Tokens {
     let ident = &item.ident;
-    let name = name.unwrap_or_else(|| ident.to_string());
+    let name = name.unwrap_or_else(|| snake_case(&ident.to_string()));
     let fields: Vec<(&Ident, &Type)> = item.fields.iter().filter_map(|f| f.ident.as_ref().map(|i| (i, &f.ty))).collect();
     let padding = padding_check(ident, &fields);
     let (names, types): (Vec<_>, Vec<_>) = fields.into_iter().unzip();
@@ -168,6 +168,18 @@ fn plain(sort: Sort, name: Option<String>, item: &ItemStruct) -> Tokens {
 
         #component
     }
+}
+
+/// `PickUp` is told to clients as `pick_up`.
+fn snake_case(ident: &str) -> String {
+    let mut name = String::new();
+    for letter in ident.chars() {
+        if letter.is_ascii_uppercase() && !name.is_empty() {
+            name.push('_');
+        }
+        name.push(letter.to_ascii_lowercase());
+    }
+    name
 }
 
 /// A compile error in words when the compiler would put unnamed bytes between the fields.

@@ -11,7 +11,7 @@ use bevy_ecs::query::With;
 use bevy_ecs::resource::Resource;
 use bevy_ecs::system::{Commands, Local, Query, Res, SystemName, SystemParam};
 use fastrand::Rng;
-use pangaea_schemas::geometry::SpaceSpec;
+use pangaea_schemas::geometry::{SpaceId, SpaceSpec};
 use pangaea_schemas::{EntityId, Tick, TickRate};
 
 use super::grid::{Grid, Near};
@@ -47,6 +47,11 @@ impl Clock<'_> {
     /// Whole ticks in `seconds`, rounded up: to set a timer, keep `clock.tick().0 + clock.ticks(1.5)` in a component.
     pub fn ticks(&self, seconds: f32) -> u64 {
         (seconds * f32::from(self.now.rate.hz())).ceil() as u64
+    }
+
+    /// The map this shard is cut from.
+    pub fn space(&self) -> SpaceId {
+        self.now.space.space
     }
 
     /// The nearest position inside the space.
@@ -144,6 +149,12 @@ impl Spawn<'_, '_> {
         let id = self.ids.draw()?;
         self.with_id(id, position, components);
         Some(id)
+    }
+
+    /// A name for an entity that is made with [`Self::with_id`], so that the ledger can be asked about it first. `None`: try again at a
+    /// later tick.
+    pub fn fresh_id(&self) -> Option<EntityId> {
+        self.ids.draw()
     }
 
     /// Make an entity that already has a name, such as an item of the ledger. `false` when it is here already.
