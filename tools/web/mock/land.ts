@@ -56,7 +56,7 @@ export class Land {
       const [x, z] = this.#somewhere();
       const being = this.add(x, z);
       if (i % 25 === 0) Object.assign(being, { item: i % 5, kind: 3 });
-      else Object.assign(being, { kind: 1 + (i % 2), hue: (i * 53) % 256, health: i % 11 === 0 ? 55 : 100 });
+      else Object.assign(being, { kind: i % 40 === 1 ? 0 : 1 + (i % 2), name: i % 40 === 1 ? `Guest${i}` : i % 2 ? "Wolf" : "Sheep", hue: (i * 53) % 256, health: i % 11 === 0 ? 55 : 100 });
     }
   }
 

@@ -36,7 +36,7 @@ export const PICK_UP = plain("pick_up", [["item", FieldType.Entity]]);
 export const DROP = plain("drop", [["item", FieldType.Entity]]);
 export const CHAT = plain("chat", [["channel", FieldType.U8], ["text", FieldType.Text, 120]]);
 export const SAID = plain("said", [["from", FieldType.Entity], ["channel", FieldType.U8], ["name", FieldType.Text, 24], ["text", FieldType.Text, 120]]);
-export const HOLDINGS = plain("holdings", [["gold", FieldType.U64]]);
+export const HOLDINGS = plain("holdings", [["gold", FieldType.U64], ["count", FieldType.U64], ["items", FieldType.Entity, 4], ["kinds", FieldType.U16, 4]]);
 export const ITEM_HELD = plain("item_held", [["item", FieldType.Entity], ["kind", FieldType.U16]]);
 export const ITEM_LOST = plain("item_lost", [["item", FieldType.Entity]]);
 

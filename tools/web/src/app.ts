@@ -28,6 +28,8 @@ const MAP_DELAY_MS = 260;
 /** Metres across the smaller side of the screen while playing. */
 const PLAY_WIDTH_M = 62;
 const CHAT_KEPT = 50;
+/** Older hand-overs, told to a page that comes late, do not flash. */
+const FLASH_AGE_MS = 4_000;
 
 type Mode = "map" | "play";
 
@@ -105,6 +107,10 @@ export class App {
       fps: this.#frames.perSecond, pingMs: this.#figures?.pingMs ?? NaN,
       updatesPerS: this.#updates.perSecond, bytesPerS: this.#bytes.perSecond, reconnects: this.#reconnects,
       owners: [...new Set(this.#atlas.labels.map((label) => label.owner))].sort(),
+      shards: this.#atlas.labels.map(({ id, owner, square }) => ({
+        id, owner, ...square,
+        screenX: this.#stage.camera.screenX(square.x + square.edge / 2), screenY: this.#stage.camera.screenY(square.z + square.edge / 2),
+      })),
       gold: belongings.gold?.toString() ?? "", items: [...belongings.items.keys()].map(String), chat: [...this.#heard],
     };
   }
@@ -195,7 +201,8 @@ export class App {
 
   #told(event: ClusterEvent): void {
     this.#panel.tell(event);
-    if (event.kind !== "handover") return;
+    const old = event.atMs > 0 && Date.now() - event.atMs > FLASH_AGE_MS;
+    if (event.kind !== "handover" || old) return;
     const border = this.#atlas.flash(event);
     const { entities } = this.#world;
     const slot = event.entity === undefined ? undefined : entities.find(event.entity);
@@ -231,10 +238,10 @@ export class App {
     style.own = playing ? this.#player.slot : undefined;
     style.ownX = drawn.x;
     style.ownZ = drawn.z;
-    style.target = playing ? nearestBeing(entities, drawn.x, drawn.z, ATTACK_LOOK_M / 4, style.own) : undefined;
+    style.target = playing ? nearestBeing(entities, drawn.x, drawn.z, ATTACK_LOOK_M, style.own) : undefined;
     this.#stage.draw(this.#edgeM, this.#atlas.tiles, entities, style, now);
     this.#words.begin(camera, this.#stage.wordRatio);
-    if (playing) this.#words.beings(entities, camera, style.own, drawn.x, drawn.z, now);
+    if (playing) this.#words.beings(entities, camera, style.own, style.target, drawn.x, drawn.z, now);
     else this.#words.shards(this.#atlas.labels, camera);
     if (!playing || style.own === undefined) return;
     const own = style.own;

@@ -48,6 +48,8 @@ export interface ClusterStatus {
 
 export interface ClusterEvent {
   readonly seq: number;
+  /** Unix time in milliseconds; 0 when unknown. */
+  readonly atMs: number;
   readonly kind: string;
   readonly text: string;
   readonly entity: bigint | undefined;
@@ -105,17 +107,31 @@ export function parseStatus(json: Json): ClusterStatus {
   };
 }
 
-/** Events as they happen; the browser comes back by itself after a lost connection. */
-export function listen(told: (event: ClusterEvent) => void): EventSource {
-  const source = new EventSource("/api/events");
-  source.onmessage = (message: MessageEvent<string>) => {
-    const event = parseEvent(message.data);
-    if (event) told(event);
+/** A lost stream of events is asked for again after this time. */
+const LISTEN_AGAIN_MS = 1_500;
+
+/**
+ * Events as they happen, for ever. A restarted cluster counts from 1 again, so a lost stream starts over from the oldest
+ * event there is, and what was told before is known by its time.
+ */
+export function listen(told: (event: ClusterEvent) => void): void {
+  let [lastAt, lastSeq] = [0, 0];
+  const open = () => {
+    const source = new EventSource("/api/events");
+    const receive = (message: MessageEvent<string>) => {
+      const event = parseEvent(message.data);
+      if (!event || (event.atMs < lastAt && event.atMs > 0) || (event.atMs === lastAt && event.seq <= lastSeq)) return;
+      [lastAt, lastSeq] = [event.atMs, event.seq];
+      told(event);
+    };
+    source.onmessage = receive;
+    source.addEventListener("event", receive);
+    source.onerror = () => {
+      source.close();
+      setTimeout(open, LISTEN_AGAIN_MS);
+    };
   };
-  for (const kind of ["handover", "node", "shard", "session"]) {
-    source.addEventListener(kind, (message) => source.onmessage?.call(source, message as MessageEvent<string>));
-  }
-  return source;
+  open();
 }
 
 export function parseEvent(data: string): ClusterEvent | undefined {
@@ -127,7 +143,7 @@ export function parseEvent(data: string): ClusterEvent | undefined {
   }
   const entity = /\d+/.exec(text(json["entity"]));
   return {
-    seq: number(json["seq"]), kind: text(json["kind"]), text: text(json["text"]),
+    seq: number(json["seq"]), atMs: number(json["at_us"]) / 1_000, kind: text(json["kind"]), text: text(json["text"]),
     entity: entity ? BigInt(entity[0]) : undefined,
     from: text(json["from"]) || undefined, to: text(json["to"]) || undefined,
   };

@@ -23,10 +23,20 @@ export class Belongings {
       this.gold = BigInt(values["gold"]);
       this.version++;
     }
+    if (Array.isArray(values["items"])) this.#all(values["items"], values["kinds"]);
     const item = values["item"];
     if (typeof item !== "bigint" || item === 0n) return;
     if (/held|gained|got|received/.test(name)) this.items.set(item, Number(values["kind"] ?? 0));
     else if (/lost|gone|dropped|given|removed/.test(name)) this.items.delete(item);
+    this.version++;
+  }
+
+  /** A whole bag at once: items and, beside them, their kinds; 0 is none. */
+  #all(items: unknown[], kinds: unknown): void {
+    this.items.clear();
+    items.forEach((item, i) => {
+      if (typeof item === "bigint" && item !== 0n) this.items.set(item, Array.isArray(kinds) ? Number(kinds[i] ?? 0) : 0);
+    });
     this.version++;
   }
 

@@ -73,6 +73,8 @@ export class Player {
   /** Sends what is due and moves the prediction; once per frame. */
   frame(now: number, seconds: number): void {
     if (!this.prediction.ready) return;
+    const pace = this.slot === undefined ? 0 : this.world.entities.pace[this.slot]!;
+    if (pace > 0) this.prediction.tellSpeed(pace);
     const dilation = this.world.dilationPercent / 100;
     this.#tickPart += seconds * this.session.tickHz * dilation;
     if (this.#tickPart > CATCH_UP_TICKS) this.#tickPart = CATCH_UP_TICKS;
@@ -152,14 +154,17 @@ export class Player {
 
   #event(name: string, values: Record<string, unknown>): void {
     this.belongings.told(name, values);
-    if (typeof values["speed"] === "number") this.prediction.tellSpeed(values["speed"]);
     if (name === "said") {
       const channel = CHANNELS[Number(values["channel"] ?? 0)] ?? "near";
       const from = typeof values["from"] === "bigint" ? values["from"] : 0n;
-      this.events.said(String(values["name"] ?? "") || `e${from}`, channel, String(values["text"] ?? ""), from);
+      const speaker = this.world.entities.find(from);
+      const name = String(values["name"] ?? "") || (speaker === undefined ? "" : this.world.entities.name[speaker]!) || `e${from}`;
+      this.events.said(name, channel, String(values["text"] ?? ""), from);
     } else if (/died|killed|respawn|teleport|portal|fell/.test(name)) {
       this.#forgivenUntil = performance.now() + FORGIVEN_MS;
       this.events.note(words(name, values));
+    } else if (name === "won") {
+      this.events.note(`You won the fight: +${String(values["bounty"] ?? 0)} gold.`);
     } else if (name === "hurt") {
       const slot = this.slot;
       if (slot !== undefined) this.world.entities.hurtAt[slot] = performance.now();
@@ -181,7 +186,7 @@ export class Player {
 
 /** An event in words, when nothing better is known: `trade_offered: with 12, gold 5`. */
 function words(name: string, values: Record<string, unknown>): string {
-  const told = Object.entries(values).filter(([, value]) => value !== "" && value !== 0 && value !== 0n);
+  const told = Object.entries(values).filter(([key, value]) => key !== "pad" && value !== "" && value !== 0 && value !== 0n);
   const title = name.replaceAll("_", " ");
   if (typeof values["text"] === "string" && values["text"] !== "") return values["text"];
   return told.length === 0 ? title : `${title}: ${told.map(([key, value]) => `${key} ${String(value)}`).join(", ")}`;

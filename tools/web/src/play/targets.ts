@@ -3,9 +3,9 @@ import type { Entities } from "../world/entities.js";
 import { NO_ITEM } from "../world/entities.js";
 
 /** How far the client looks for somebody to hit; the server decides what is in reach. */
-export const ATTACK_LOOK_M = 24;
+export const ATTACK_LOOK_M = 7;
 /** How far the client looks for something to take. */
-export const TAKE_LOOK_M = 12;
+export const TAKE_LOOK_M = 5;
 
 /** The nearest being with health within `reach` of (x, z), but `self`. */
 export function nearestBeing(entities: Entities, x: number, z: number, reach: number, self: number | undefined): number | undefined {

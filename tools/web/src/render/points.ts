@@ -58,6 +58,15 @@ const HURT_MS = 220;
 /** Hues as in the `look` component, 0 to 255, made calm: red, green and blue of each. */
 const HUES = makeHues();
 
+/** How each `kind` of the `look` component is drawn: people in their own colour, creatures and plants in quieter tones. */
+const KINDS: readonly { size: number; quietSize: number; pale: number; alpha: number; tone: readonly [number, number, number] }[] = [
+  { size: 1.15, quietSize: 1.45, pale: 0, alpha: 1, tone: [1, 1, 1] },
+  { size: 0.85, quietSize: 1, pale: 0.72, alpha: 1, tone: [0.86, 0.88, 0.83] },
+  { size: 1, quietSize: 1.1, pale: 0.7, alpha: 1, tone: [0.56, 0.62, 0.7] },
+  { size: 0.8, quietSize: 1, pale: 0.5, alpha: 1, tone: [0.9, 0.78, 0.5] },
+  { size: 1.7, quietSize: 1.1, pale: 0.85, alpha: 0.8, tone: [0.33, 0.5, 0.36] },
+];
+
 /** How entities are drawn. */
 export interface PointStyle {
   /** Pixels per metre. */
@@ -113,12 +122,13 @@ export class Points {
       }
       const hue = entities.hue[slot]! * 3;
       const hurt = now - entities.hurtAt[slot]! < HURT_MS ? 1 : 0;
-      const grow = entities.name[slot] !== "" ? 1.15 : 0.85;
-      const pale = style.quiet ? 0.62 : 0;
-      const r = HUES[hue]! + (0.92 - HUES[hue]!) * pale;
-      const g = HUES[hue + 1]! + (0.95 - HUES[hue + 1]!) * pale;
-      const b = HUES[hue + 2]! + (0.93 - HUES[hue + 2]!) * pale;
-      this.add(x, z, size * grow, 0, r + (1 - r) * hurt, g * (1 - 0.5 * hurt), b * (1 - 0.5 * hurt), alpha * (style.quiet ? 0.82 : 1));
+      const kind = KINDS[entities.kind[slot]!] ?? KINDS[1]!;
+      const grow = style.quiet ? kind.quietSize : kind.size;
+      const pale = style.quiet ? 0.62 : kind.pale;
+      const r = HUES[hue]! + (kind.tone[0] - HUES[hue]!) * pale;
+      const g = HUES[hue + 1]! + (kind.tone[1] - HUES[hue + 1]!) * pale;
+      const b = HUES[hue + 2]! + (kind.tone[2] - HUES[hue + 2]!) * pale;
+      this.add(x, z, size * grow, 0, r + (1 - r) * hurt, g * (1 - 0.5 * hurt), b * (1 - 0.5 * hurt), alpha * (style.quiet ? 0.82 : kind.alpha));
       if (slot === style.target) this.add(x, z, size * grow + 5, 2, 0.95, 0.62, 0.55, 0.8);
     }
     if (style.own !== undefined) this.#addOwn(entities, style, size);

@@ -2,7 +2,7 @@
 // change, not when they are drawn.
 import type { ShardStatus } from "../admin/api.js";
 import type { Entities } from "../world/entities.js";
-import { NO_ITEM } from "../world/entities.js";
+import { NO_ITEM, PERSON } from "../world/entities.js";
 import type { Square } from "../world/geometry.js";
 import type { Camera } from "./camera.js";
 import { ownerCss } from "./palette.js";
@@ -17,6 +17,7 @@ const SPEECH_MS = 5_000;
 
 /** A shard's label. */
 export interface ShardLabel {
+  readonly id: string;
   readonly square: Square;
   readonly title: string;
   readonly owner: string;
@@ -29,7 +30,7 @@ export interface ShardLabel {
 export function shardLabel(shard: ShardStatus, square: Square): ShardLabel {
   const tick = (value: number) => value.toFixed(value < 10 ? 1 : 0);
   return {
-    square, colour: ownerCss(shard.owner), load: shard.load, owner: shard.owner || "no owner",
+    id: shard.id, square, colour: ownerCss(shard.owner), load: shard.load, owner: shard.owner || "no owner",
     title: shard.id.split("/").pop() ?? shard.id,
     numbers: `${shard.entities.toLocaleString("en")} · ${tick(shard.p50)} / ${tick(shard.p99)} ms`,
     brief: shard.entities.toLocaleString("en"),
@@ -78,8 +79,8 @@ export class Words {
     }
   }
 
-  /** Names of the named, bars of the wounded, speech. `own` is drawn at (ownX, ownZ). */
-  beings(entities: Entities, camera: Camera, own: number | undefined, ownX: number, ownZ: number, now: number): void {
+  /** Names of people and of the target, bars of the wounded, speech. `own` is drawn at (ownX, ownZ). */
+  beings(entities: Entities, camera: Camera, own: number | undefined, target: number | undefined, ownX: number, ownZ: number, now: number): void {
     const { pen } = this;
     pen.textAlign = "center";
     const radius = Math.min(Math.max(camera.scale * 0.55, 2.5), 16) * 1.15;
@@ -87,13 +88,14 @@ export class Words {
     for (let slot = 0; slot < entities.count && drawn < NAMES_MAX; slot++) {
       if (entities.leftAt[slot] !== 0 || entities.item[slot] !== NO_ITEM) continue;
       const wounded = entities.healthMax[slot]! > 0 && entities.health[slot]! < entities.healthMax[slot]!;
-      if (entities.name[slot] === "" && !wounded) continue;
+      const named = entities.name[slot] !== "" && (entities.kind[slot] === PERSON || slot === target);
+      if (!named && !wounded) continue;
       const x = camera.screenX(slot === own ? ownX : entities.x[slot]!);
       const y = camera.screenY(slot === own ? ownZ : entities.z[slot]!) - radius - 9;
       if (x < -60 || y < -20 || x > camera.width + 60 || y > camera.height + 40) continue;
       drawn++;
       if (wounded) this.#health(x, y, entities.health[slot]! / entities.healthMax[slot]!);
-      if (entities.name[slot] !== "") {
+      if (named) {
         pen.font = slot === own ? STRONG : SMALL;
         this.#text(entities.name[slot]!, x, y - (wounded ? 5 : 0), slot === own ? "#fff" : "rgb(220 228 226 / 90%)");
       }

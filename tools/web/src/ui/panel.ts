@@ -44,7 +44,7 @@ export class Panel {
   }
 
   tell(event: ClusterEvent): void {
-    const time = make("time", "", new Date().toLocaleTimeString("en-GB"));
+    const time = make("time", "", (event.atMs > 0 ? new Date(event.atMs) : new Date()).toLocaleTimeString("en-GB"));
     const words = make("span", "", event.text || event.kind);
     words.title = event.text;
     const line = make("li", "new", time, words);

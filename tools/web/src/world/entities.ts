@@ -11,6 +11,8 @@ const AHEAD_TICKS_MAX = 5;
 const SLOTS = 1_024;
 /** No item. */
 export const NO_ITEM = 0xffff;
+/** `kind` of a player's agent; others are creatures and things. */
+export const PERSON = 0;
 
 type Column = Float32Array | Float64Array | Uint8Array | Uint16Array | Uint32Array;
 
@@ -34,6 +36,8 @@ export class Entities {
   health = new Float32Array(SLOTS);
   healthMax = new Float32Array(SLOTS);
   item = new Uint16Array(SLOTS);
+  /** Full speed in m/s, where the game tells it. */
+  pace = new Float32Array(SLOTS);
   /** Server tick at which it appeared, for fading in. */
   since = new Float32Array(SLOTS);
   /** Local milliseconds at which it left, 0 while it is there. */
@@ -193,7 +197,7 @@ export class Entities {
   #columns(): Column[] {
     return [
       this.alias, this.cell, this.x, this.z, this.vx, this.vz, this.kind, this.hue, this.health, this.healthMax,
-      this.item, this.since, this.leftAt, this.hurtAt, this.mark,
+      this.item, this.pace, this.since, this.leftAt, this.hurtAt, this.mark,
     ];
   }
 
@@ -208,7 +212,7 @@ export class Entities {
     this.alias = u32(this.alias); this.cell = u32(this.cell); this.mark = u32(this.mark);
     this.x = f32(this.x); this.z = f32(this.z); this.vx = f32(this.vx); this.vz = f32(this.vz);
     this.kind = u8(this.kind); this.hue = u8(this.hue); this.item = u16(this.item);
-    this.health = f32(this.health); this.healthMax = f32(this.healthMax); this.since = f32(this.since);
+    this.health = f32(this.health); this.healthMax = f32(this.healthMax); this.since = f32(this.since); this.pace = f32(this.pace);
     this.leftAt = f64(this.leftAt); this.hurtAt = f64(this.hurtAt);
     this.#samples = u8(this.#samples);
     this.#tick = f64(this.#tick, n * SAMPLES); this.#sx = f32(this.#sx, n * SAMPLES); this.#sz = f32(this.#sz, n * SAMPLES);

@@ -1,4 +1,4 @@
-// What the game's components mean to the eye: names, looks, health and items, found in the registry by name. A game
+// What the game's components mean to a player: names, looks, health, items and pace, found in the registry by name. A game
 // without one of them is drawn without it.
 import type { Entities } from "./entities.js";
 import type { PlainType, Registry } from "./registry.js";
@@ -20,6 +20,9 @@ export class Looks {
     this.#on(registry.component("health"), ["now", "max"], (type) => (entities, slot, view, base) => {
       entities.health[slot] = type.number(view, base, "now");
       entities.healthMax[slot] = type.number(view, base, "max");
+    });
+    this.#on(registry.component("pace"), ["metres_per_s"], (type) => (entities, slot, view, base) => {
+      entities.pace[slot] = type.number(view, base, "metres_per_s");
     });
     this.#on(registry.component("item"), ["kind"], (type) => (entities, slot, view, base) => {
       entities.item[slot] = type.number(view, base, "kind");

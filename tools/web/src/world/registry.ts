@@ -27,7 +27,11 @@ export interface Field {
 export class PlainType {
   readonly #fields: Map<string, Field>;
 
-  constructor(readonly id: number, readonly name: string, readonly size: number, fields: Field[]) {
+  /** In words joined by underscores, however the game writes it: `PickUp` is `pick_up`. */
+  readonly name: string;
+
+  constructor(readonly id: number, name: string, readonly size: number, fields: Field[]) {
+    this.name = plainName(name);
     for (const field of fields) {
       const end = field.offset + SIZES[field.type] * Math.max(1, field.length);
       if (end > size) throw new RangeError(`${name}.${field.name} ends at byte ${end} of ${size}`);
@@ -88,6 +92,10 @@ export class PlainType {
     }
     return bytes;
   }
+}
+
+function plainName(name: string): string {
+  return name.replace(/([a-z0-9])([A-Z])/g, "$1_$2").replaceAll("-", "_").toLowerCase();
 }
 
 /** All plain types of a game. */

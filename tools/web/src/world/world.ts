@@ -97,7 +97,7 @@ export class World {
     this.#cells.length = 0;
     for (let i = 0; i < update.cellsLength(); i++) {
       const bytes = update.cells(i)?.cellArray();
-      if (bytes) this.#cells.push(CellUpdate.getRootAsCellUpdate(new flatbuffers.ByteBuffer(bytes)));
+      if (bytes && bytes.length > 0) this.#cells.push(CellUpdate.getRootAsCellUpdate(new flatbuffers.ByteBuffer(bytes)));
     }
   }
 

@@ -1,0 +1,73 @@
+// Walking through the page: joining as a guest, finding the border between two scenes, crossing it, and watching each frame.
+import { probe } from "./browser.mjs";
+
+/** Plays as a guest and waits until the agent stands in the world. */
+export async function join(page, name) {
+  await page.click("#mode-play");
+  await page.fill("#join-name", name);
+  await page.click("#join-go");
+  await page.waitForFunction(() => {
+    const { joined, scene, position } = window.pangaea.probe();
+    return joined && scene !== "" && position.x !== 0;
+  });
+}
+
+/** The tile the agent stands on, and the nearest tile of another owner. */
+export async function acrossTheBorder(page) {
+  await page.waitForFunction(() => window.pangaea.probe().shards.length > 0);
+  const { shards, position } = await probe(page);
+  const away = (shard) => {
+    const outside = (value, low) => Math.max(low - value, value - (low + shard.edge), 0);
+    return Math.hypot(outside(position.x, shard.x), outside(position.z, shard.z));
+  };
+  const here = shards.find((shard) => away(shard) === 0);
+  const others = shards.filter((shard) => shard.owner !== here.owner).sort((a, b) => away(a) - away(b));
+  if (others.length === 0) throw new Error(`all land belongs to ${here.owner}`);
+  return { here, there: others[0] };
+}
+
+/** Walks until the agent is ten metres inside `shard` and the server has said who runs it now. */
+export async function walkInto(page, shard, timeout = 60_000) {
+  await page.evaluate((target) => {
+    const inside = (value, low, edge) => Math.min(Math.max(value, low + 10), low + edge - 10);
+    const steer = () => {
+      const { position } = window.pangaea.probe();
+      const dx = inside(position.x, target.x, target.edge) - position.x;
+      const dz = inside(position.z, target.z, target.edge) - position.z;
+      const far = Math.hypot(dx, dz);
+      window.arrived = far < 1;
+      window.pangaea.walk(window.arrived ? undefined : [dx / far, dz / far]);
+      if (!window.arrived) requestAnimationFrame(steer);
+    };
+    window.arrived = false;
+    steer();
+  }, shard);
+  await page.waitForFunction((owner) => window.arrived && window.pangaea.probe().scene === owner, shard.owner, { timeout });
+}
+
+/** Watches every frame from now on; `window.walk.stop()` gives what was seen. */
+export function recordWalk(page) {
+  return page.evaluate(() => {
+    const seen = { frames: 0, emptyFrames: 0, jumps: [] };
+    let last = { at: performance.now(), ...window.pangaea.probe().position };
+    let running = true;
+    const frame = (at) => {
+      const { position, entities, prediction } = window.pangaea.probe();
+      const seconds = (at - last.at) / 1_000;
+      const way = Math.hypot(position.x - last.x, position.z - last.z);
+      // Twice the speed leaves room for a smoothed correction; half a metre for a late frame.
+      if (way > prediction.speed * seconds * 2 + 0.5) seen.jumps.push({ way, seconds, position });
+      seen.frames++;
+      if (entities === 0) seen.emptyFrames++;
+      last = { at, ...position };
+      if (running) requestAnimationFrame(frame);
+    };
+    requestAnimationFrame(frame);
+    window.walk = {
+      stop() {
+        running = false;
+        return seen;
+      },
+    };
+  });
+}

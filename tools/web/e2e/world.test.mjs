@@ -1,0 +1,157 @@
+// End to end, in a real browser against a running cluster: the map, a guest who walks over a border, talk, a lost line.
+//
+//     PANGAEA_URL=http://127.0.0.1:7000 npm run e2e       a cluster that runs already
+//     npm run e2e                                         starts the pretended one
+//
+// Screenshots are left in target/e2e/ (or E2E_SHOTS).
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { mkdir } from "node:fs/promises";
+import { after, before, test } from "node:test";
+import { DESKTOP, PHONE, openBrowser, openPage, probe } from "./browser.mjs";
+import { meanColours } from "./pixels.mjs";
+import { acrossTheBorder, join, recordWalk, walkInto } from "./walk.mjs";
+
+const SHOTS = process.env.E2E_SHOTS ?? "target/e2e";
+/** Metres that the prediction may be off while walking, at the worst. */
+const PREDICTION_ERROR_MAX_M = Number(process.env.E2E_PREDICTION_M ?? 1.5);
+
+let url = process.env.PANGAEA_URL;
+let browser;
+let mock;
+
+before(async () => {
+  await mkdir(SHOTS, { recursive: true });
+  if (!url) {
+    const port = 17_000 + (process.pid % 1_000) * 2;
+    mock = spawn(process.execPath, ["target/mock/server.js", String(port)], { stdio: ["ignore", "pipe", "inherit"] });
+    await new Promise((resolve) => mock.stdout.once("data", resolve));
+    url = `http://127.0.0.1:${port}/`;
+  }
+  browser = await openBrowser();
+});
+
+after(async () => {
+  await browser?.close();
+  mock?.kill();
+});
+
+const shot = (page, name) => page.screenshot({ path: `${SHOTS}/${name}.png` });
+
+test("the map shows two scenes' land in their own colours, and entities that move", async () => {
+  const page = await openPage(browser, url, DESKTOP);
+  await page.waitForFunction(() => window.pangaea.probe().owners.length >= 2 && window.pangaea.probe().entities > 0);
+  await page.waitForTimeout(2_500);
+  const seen = await probe(page);
+  const colours = await meanColours(page, seen.shards);
+  const owners = [...colours.keys()];
+  for (const [i, a] of owners.entries()) {
+    for (const b of owners.slice(i + 1)) {
+      const apart = Math.hypot(...colours.get(a).map((value, channel) => value - colours.get(b)[channel]));
+      assert.ok(apart > 9, `${a} and ${b} are told apart by colour (${apart.toFixed(1)})`);
+    }
+  }
+  assert.ok(seen.updatesPerS > 5, `${seen.updatesPerS} updates per second`);
+  assert.equal(seen.anomaliesTotal, 0, JSON.stringify(seen.anomalies));
+  await shot(page, "map-desktop");
+  await page.click(".shards button");
+  await page.getByText("Tick p50 / p99").waitFor();
+  await shot(page, "map-shard");
+  assert.deepEqual(page.faults, []);
+  await page.close();
+});
+
+test("a guest walks over the border between two scenes and back without a jump or a blink", async () => {
+  const page = await openPage(browser, url, DESKTOP);
+  await join(page, "Walker");
+  const start = await probe(page);
+  await recordWalk(page);
+  const other = await acrossTheBorder(page);
+  await walkInto(page, other.there);
+  await page.getByRole("status").getByText(other.there.owner).waitFor();
+  await shot(page, "play-over-the-border");
+  await walkInto(page, other.here);
+  await page.getByRole("status").getByText(other.here.owner).waitFor();
+  const walk = await page.evaluate(() => window.walk.stop());
+  const end = await probe(page);
+  assert.equal(end.agent, start.agent);
+  assert.equal(end.anomaliesTotal, 0, JSON.stringify(end.anomalies));
+  assert.deepEqual(walk.jumps, [], "the own agent is never drawn further than it can walk");
+  assert.ok(walk.frames > 20 && walk.emptyFrames === 0, `${walk.emptyFrames} of ${walk.frames} frames without anybody`);
+  assert.ok(end.prediction.errorMax < PREDICTION_ERROR_MAX_M, `prediction off by ${end.prediction.errorMax.toFixed(2)} m`);
+  assert.equal(end.reconnects, 0);
+  assert.deepEqual(page.faults, []);
+  await page.close();
+});
+
+test("keys walk, and the agent stands where the server says once they are let go", async () => {
+  const page = await openPage(browser, url, DESKTOP);
+  await join(page, "Keys");
+  const from = (await probe(page)).position;
+  await page.keyboard.down("KeyA");
+  await page.waitForFunction((x) => window.pangaea.probe().position.x < x - 3, from.x);
+  await page.keyboard.up("KeyA");
+  await page.waitForFunction(() => {
+    const { position, serverPosition, prediction } = window.pangaea.probe();
+    return prediction.open === 0 && Math.hypot(position.x - serverPosition.x, position.z - serverPosition.z) < 0.05;
+  });
+  assert.equal((await probe(page)).anomaliesTotal, 0);
+  await page.close();
+});
+
+test("two guests hear each other", async () => {
+  const [ada, theo] = await Promise.all([openPage(browser, url, DESKTOP), openPage(browser, url, PHONE)]);
+  await join(ada, "Ada");
+  await join(theo, "Theo");
+  const words = `Hello ${Date.now() % 100_000}`;
+  await ada.keyboard.press("Enter");
+  await ada.click("#chat-channel");
+  await ada.keyboard.type(words);
+  await ada.keyboard.press("Enter");
+  await theo.waitForFunction((said) => window.pangaea.probe().chat.some((line) => line.includes(said)), words);
+  await shot(ada, "play-desktop");
+  await shot(theo, "play-phone");
+  for (const page of [ada, theo]) {
+    assert.deepEqual(page.faults, []);
+    await page.close();
+  }
+});
+
+test("a lost connection comes back by itself with the same agent", async () => {
+  const page = await openPage(browser, url, DESKTOP);
+  await join(page, "Phoenix");
+  const before = await probe(page);
+  await page.evaluate(() => window.pangaea.cut());
+  await page.getByText("Reconnecting").waitFor();
+  await page.waitForFunction(() => window.pangaea.probe().joined);
+  const middle = await probe(page);
+  await page.keyboard.down("ArrowDown");
+  await page.waitForFunction((z) => window.pangaea.probe().serverPosition.z > z + 2, middle.position.z);
+  await page.keyboard.up("ArrowDown");
+  await page.waitForTimeout(2_500);
+  const end = await probe(page);
+  assert.equal(end.agent, before.agent);
+  assert.equal(end.reconnects, 1);
+  assert.equal(end.anomaliesTotal, 0, JSON.stringify(end.anomalies));
+  await page.close();
+});
+
+test("on a phone the map fits, and a dragged finger walks", async () => {
+  const page = await openPage(browser, url, PHONE, { hasTouch: true, isMobile: true, deviceScaleFactor: 2 });
+  await page.waitForFunction(() => window.pangaea.probe().owners.length >= 2);
+  await page.waitForTimeout(1_500);
+  await shot(page, "map-phone");
+  for (const shard of (await probe(page)).shards) {
+    assert.ok(shard.screenX > 0 && shard.screenX < PHONE.width, `${shard.id} is on the screen`);
+  }
+  await join(page, "Thumb");
+  const from = (await probe(page)).position;
+  await page.mouse.move(150, 400);
+  await page.mouse.down();
+  await page.mouse.move(90, 400, { steps: 3 });
+  await page.waitForFunction((x) => window.pangaea.probe().position.x < x - 2, from.x);
+  await page.mouse.up();
+  await shot(page, "play-phone-walked");
+  assert.deepEqual(page.faults, []);
+  await page.close();
+});
