@@ -264,13 +264,21 @@ mod tests {
         let mut life = Incarnation::Off;
         let claim = life.step(Happening::Assigned { above: E(3) });
         assert_eq!(claim, Some(Order::Claim { epoch: E(4), expected: J(0) }));
-        assert_eq!(life.step(Happening::Replayed { index: J(9), epoch: E(4) }), None, "an epoch that was only read counts nothing");
+        assert_eq!(
+            life.step(Happening::Replayed { index: J(9), epoch: E(4) }),
+            None,
+            "an epoch that was only read counts nothing"
+        );
         assert_eq!(
             life.step(Happening::Conflict { tail: J(9), epoch: E(3) }),
             Some(Order::Claim { epoch: E(4), expected: J(9) })
         );
         assert_eq!(life.step(Happening::OwnerAppended { index: J(10) }), Some(Order::Load));
-        assert_eq!(life.step(Happening::Replayed { index: J(9), epoch: E(3) }), Some(Order::Load), "an old reading is read again");
+        assert_eq!(
+            life.step(Happening::Replayed { index: J(9), epoch: E(3) }),
+            Some(Order::Load),
+            "an old reading is read again"
+        );
         assert_eq!(life.step(Happening::Replayed { index: J(10), epoch: E(4) }), Some(Order::RaiseFences));
         assert!(!life.ticks());
         assert_eq!(life.step(Happening::FencesRaised), Some(Order::Run));

@@ -1,1 +1,371 @@
 //! One shard: its incarnation, its world and its conversations.
+//!
+//! Protocol messages act at once in [`Shard::handle`]; entities change only in [`Shard::tick`], whose phases stand in [`tick`]:
+//! Ingest → Simulate → Hand over → Publish → Persist. Everything that a stop must drop is in `Life`.
+//!
+//! | open | when |
+//! |---|---|
+//! | `ownership` | a claim, a recovery, a doubt, an end |
+//! | `attendance` | a client attaches, plays, goes |
+//! | `crossing` | an agent leaves or comes |
+//! | `outside` | effects, ledger, feed, directory |
+//! | `tick` | the phases |
+
+mod attendance;
+mod crossing;
+mod followers;
+mod ledger_desk;
+mod meter;
+mod neighbours;
+mod outside;
+mod ownership;
+mod residents;
+mod routes;
+mod tick;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use pangaea_schemas::geometry::{ShardId, SpaceSpec};
+use pangaea_schemas::journal::Xid;
+use pangaea_schemas::message::{
+    Address, BusEvent, Control, Envelope, Lane, Message, Refusal, ShardReport,
+};
+use pangaea_schemas::record::Record;
+use pangaea_schemas::{AgentEpoch, EffectSeq, EntityId, NodeId, Nonce, RequestId, ShardEpoch, Tick, TickRate, Timestamp};
+
+use crate::ecs::{ShardWorld, TickInput, Transfer};
+use crate::effects::EffectLanes;
+use crate::game::Game;
+use crate::handover::source::Leaves;
+use crate::handover::target::Arrivals;
+use crate::incarnation::{Happening, Incarnation};
+use crate::journal_writer::JournalWriter;
+use crate::sessions::Sessions;
+
+pub use routes::Routes;
+
+use followers::Followers;
+use ledger_desk::LedgerDesk;
+use meter::Meter;
+use neighbours::Neighbours;
+use ownership::Recovery;
+use residents::{Resident, Residents};
+
+/// Most live entities of one shard.
+pub const ENTITIES_MAX: usize = 1 << 20;
+/// Most bus events that wait for a tick; more are dropped, the bus promises no more.
+pub const NEWS_MAX: usize = 1_024;
+/// Most ghost frames that wait for a tick; more are a gap.
+pub const GHOST_FRAMES_MAX: usize = 256;
+/// Most effects that wait for a tick; further batches are sent again later.
+pub const EFFECTS_WAITING_MAX: usize = 65_536;
+/// Ids a shard asks for at a time, and below half of which it asks again.
+pub const SHARD_IDS: u64 = 4_096;
+/// A shard is unconfirmed this long before its lease ends.
+pub const LEASE_MARGIN: Duration = Duration::from_millis(300);
+/// A shard is unconfirmed when its journal has not answered for this long.
+pub const JOURNAL_SILENCE: Duration = Duration::from_millis(1_500);
+/// An unconfirmed shard stops after this.
+pub const DOUBT_MAX: Duration = Duration::from_secs(30);
+/// A persistent change is in the journal at most this much later.
+pub const PERSIST_WITHIN: Duration = Duration::from_secs(1);
+
+/// What all shards of a scene have in common.
+#[derive(Clone)]
+pub struct ShardConfig {
+    /// This scene.
+    pub node: NodeId,
+    /// Its incarnation.
+    pub nonce: Nonce,
+    /// The game.
+    pub game: Game,
+    /// The cluster's tick rate.
+    pub rate: TickRate,
+    /// Where agents are born.
+    pub spawn_cell: pangaea_schemas::geometry::CellId,
+    /// Of the whole scene; each shard draws its own from it.
+    pub seed: u64,
+}
+
+/// What a shard wants to be sent.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outgoing {
+    /// To a node or service.
+    To(Envelope),
+    /// To wherever a shard is owned now.
+    ToShard(ShardId, Message),
+}
+
+/// What may happen once something is durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Then {
+    /// The OWNER entry is in.
+    Owned,
+    /// Agents' epochs are raised.
+    FencesRaised,
+    /// OUT is in.
+    LetGo(Xid),
+    /// IN is in.
+    Taken(Xid),
+    /// REFUSED is in.
+    TurnedDown(Xid, Refusal),
+    /// A born or woken agent's record is in: tell its gateway.
+    Joined(EntityId),
+    /// An agent's epoch is in: raise its fence at the ledger.
+    Look(EntityId, AgentEpoch),
+    /// Effects of a sender are in, up to here.
+    Applied(ShardId, ShardEpoch, EffectSeq),
+}
+
+/// Everything that a stop drops.
+#[derive(Default)]
+struct Life {
+    residents: Residents,
+    sessions: Sessions,
+    asleep: BTreeMap<EntityId, Record>,
+    arrivals: Arrivals,
+    leaves: Leaves,
+    effects: EffectLanes,
+    /// Taken effects whose sequence is not in the journal yet.
+    applied: BTreeMap<ShardId, (ShardEpoch, EffectSeq)>,
+    /// Sequences that are: acknowledged again when asked again.
+    durably_applied: BTreeMap<ShardId, (ShardEpoch, EffectSeq)>,
+    desk: LedgerDesk,
+    /// Changes of value that wait for a fence or for room.
+    held_transfers: VecDeque<Transfer>,
+    followers: Followers,
+    neighbours: Neighbours,
+    directory: outside::DirectoryNews,
+    inbox: TickInput,
+    /// Changed persistent entities, by the tick of the second in which they are journaled.
+    dirty: Vec<BTreeSet<EntityId>>,
+    /// To be journaled in this tick.
+    urgent: BTreeSet<EntityId>,
+    /// The shard has never had an entity.
+    is_empty_world: bool,
+    doubted_since: Option<Timestamp>,
+}
+
+/// One shard at one scene.
+pub struct Shard {
+    id: ShardId,
+    config: Arc<ShardConfig>,
+    space: SpaceSpec,
+    incarnation: Incarnation,
+    writer: JournalWriter<Then>,
+    recovery: Option<Recovery>,
+    world: ShardWorld,
+    life: Life,
+    /// Highest epoch heard of each peer: survives a stop.
+    peers: BTreeMap<ShardId, ShardEpoch>,
+    routes: Arc<Routes>,
+    lease_until: Timestamp,
+    meter: Meter,
+    requests: u64,
+    now: Timestamp,
+    tick: Tick,
+    out: VecDeque<Outgoing>,
+}
+
+impl Shard {
+    /// A shard that nobody has asked this scene to own.
+    pub fn new(id: ShardId, space: SpaceSpec, config: Arc<ShardConfig>, routes: Arc<Routes>) -> Self {
+        let world = new_world(id, &space, &config);
+        let writer = JournalWriter::new(id, config.nonce);
+        let life = Life { dirty: buckets(config.rate), ..Life::default() };
+        Self {
+            id,
+            config,
+            space,
+            incarnation: Incarnation::Off,
+            writer,
+            recovery: None,
+            world,
+            life,
+            peers: BTreeMap::new(),
+            routes,
+            lease_until: Timestamp(0),
+            meter: Meter::default(),
+            requests: 0,
+            now: Timestamp(0),
+            tick: Tick(0),
+            out: VecDeque::new(),
+        }
+    }
+
+    /// Its name.
+    pub fn id(&self) -> ShardId {
+        self.id
+    }
+
+    /// Where it is in its life.
+    pub fn incarnation(&self) -> Incarnation {
+        self.incarnation
+    }
+
+    /// Its entities.
+    pub fn world(&self) -> &ShardWorld {
+        &self.world
+    }
+
+    /// Who is live here, in order of id, with epochs.
+    pub fn residents(&self) -> impl Iterator<Item = (EntityId, AgentEpoch)> {
+        self.life.residents.iter().map(|(entity, resident)| (*entity, resident.epoch))
+    }
+
+    /// A message for this shard came from a node.
+    pub fn handle(&mut self, now: Timestamp, from: NodeId, message: Message) {
+        self.now = now;
+        match message {
+            Message::Control(Control::Assign { above, .. }) => self.happens(Happening::Assigned { above }),
+            Message::JournalReply(reply) => self.journal_replied(reply),
+            Message::Handover(message) => self.handover(message),
+            Message::Effect(message) => self.effects(message),
+            Message::Session(message) => self.session(from, message),
+            Message::Feed(message) => self.feed(from, message),
+            Message::LedgerReply(reply) => self.ledger_replied(reply),
+            Message::BusEvent(event) => self.news(event),
+            // Nobody speaks to a shard about these.
+            Message::BeaconRequest(_)
+            | Message::BeaconReply(_)
+            | Message::BusRequest(_)
+            | Message::JournalRequest(_)
+            | Message::BlobRequest(_)
+            | Message::BlobReply(_)
+            | Message::LedgerRequest(_)
+            | Message::TableRequest(_)
+            | Message::TableReply(_)
+            | Message::AuthRequest(_)
+            | Message::AuthReply(_)
+            | Message::Control(_)
+            | Message::Directory(_) => {}
+        }
+        self.flush();
+    }
+
+    /// A message from the bus.
+    pub fn news(&mut self, event: BusEvent) {
+        if self.incarnation.ticks() && self.life.inbox.news.len() < NEWS_MAX {
+            self.life.inbox.news.push(event);
+        }
+    }
+
+    /// The node's lease runs until then, measured from when its renewal was sent.
+    pub fn lease(&mut self, until: Timestamp) {
+        self.lease_until = self.lease_until.max(until);
+    }
+
+    /// Owners are believed to be these. Whatever waits for a shard with a new owner is sent again at once.
+    pub fn routes_changed(&mut self, now: Timestamp, routes: Arc<Routes>) {
+        for route in routes.iter().filter(|route| route.epoch > self.routes.epoch(route.shard)) {
+            self.life.leaves.hurry(now, route.shard);
+            self.life.effects.hurry(now, route.shard);
+        }
+        self.routes = routes;
+    }
+
+    /// A node is gone: it follows nothing, and its clients linger.
+    pub fn node_lost(&mut self, now: Timestamp, node: NodeId) {
+        self.life.followers.node_lost(node);
+        for agent in self.life.sessions.gateway_lost(now, node) {
+            self.life.inbox.connected.push((agent, false));
+        }
+    }
+
+    /// Ids for entities that systems and spawners make.
+    pub fn refill_ids(&mut self, first: EntityId, count: u64) {
+        self.world.refill_ids(first, count);
+    }
+
+    /// Whether more ids are wanted.
+    pub fn wants_ids(&self) -> bool {
+        self.incarnation.epoch().is_some() && self.world.ids_left() < SHARD_IDS / 2
+    }
+
+    /// The last tick took this long, as the driver measured.
+    pub fn note_tick_time(&mut self, us: u32) {
+        self.meter.note(us);
+    }
+
+    /// The shard's numbers; `None` when this scene has nothing to do with it.
+    pub fn report(&mut self) -> Option<ShardReport> {
+        let phase = self.incarnation.phase()?;
+        let counts = self.world.counts();
+        let (tick_p50_us, tick_p99_us) = self.meter.percentiles();
+        Some(ShardReport {
+            shard: self.id,
+            epoch: self.incarnation.epoch().unwrap_or_default(),
+            phase,
+            entities: counts.entities,
+            players: self.life.sessions.len() as u32,
+            ghosts: counts.ghosts,
+            tick_p50_us,
+            tick_p99_us,
+            load_permille: self.meter.load_permille(self.config.rate.interval().as_micros() as u64),
+            handovers_out: self.meter.out,
+            handovers_in: self.meter.taken,
+            recent: std::mem::take(&mut self.meter.recent),
+        })
+    }
+
+    /// What to send next.
+    pub fn poll_output(&mut self) -> Option<Outgoing> {
+        self.out.pop_front()
+    }
+
+    /// When something is due that does not wait for the next tick. All other time-outs are looked at in each tick.
+    pub fn poll_timeout(&self) -> Option<(Timestamp, &'static str)> {
+        self.writer.poll_timeout().map(|at| (at, "append without an answer"))
+    }
+
+    fn epoch(&self) -> ShardEpoch {
+        self.incarnation.epoch().unwrap_or_default()
+    }
+
+    fn send(&mut self, to: Address, message: Message) {
+        self.out.push_back(Outgoing::To(Envelope { to, message }));
+    }
+
+    fn send_to_shard(&mut self, to: ShardId, message: Message) {
+        self.out.push_back(Outgoing::ToShard(to, message));
+    }
+
+    fn request_id(&mut self) -> RequestId {
+        self.requests += 1;
+        RequestId(self.requests)
+    }
+
+    fn lane_to(&self, to: ShardId) -> Lane {
+        let known = self.peers.get(&to).copied().unwrap_or_default();
+        Lane { from: self.id, from_epoch: self.epoch(), to, to_epoch: known.max(self.routes.epoch(to)) }
+    }
+
+    /// An entity's persistent record as it is now, with its epoch and session.
+    fn record(&self, entity: EntityId) -> Option<Record> {
+        let resident = self.life.residents.get(&entity)?;
+        let mut record = self.world.record(entity)?;
+        record.epoch = resident.epoch;
+        record.session = self.life.sessions.state(entity).unwrap_or_default();
+        Some(record)
+    }
+
+    fn flush(&mut self) {
+        let out = &mut self.out;
+        self.writer.flush(self.now, self.tick, &mut |request| {
+            out.push_back(Outgoing::To(Envelope { to: Address::Data, message: Message::JournalRequest(request) }));
+        });
+    }
+}
+
+fn new_world(id: ShardId, space: &SpaceSpec, config: &ShardConfig) -> ShardWorld {
+    ShardWorld::new(&config.game, id, space, config.rate, config.seed ^ id.to_bits().rotate_left(17))
+}
+
+fn buckets(rate: TickRate) -> Vec<BTreeSet<EntityId>> {
+    vec![BTreeSet::new(); rate.ticks_in(PERSIST_WITHIN).max(1) as usize]
+}

@@ -1,0 +1,73 @@
+//! How long a shard's ticks take, as told by the driver, and what it has handed over.
+
+use pangaea_schemas::EntityId;
+use pangaea_schemas::geometry::ShardId;
+
+/// How many ticks the percentiles look back on.
+const TICKS_KEPT: usize = 128;
+/// Most hand-overs told one by one in a report.
+pub(super) const RECENT_MAX: usize = 256;
+
+/// Tick times and hand-over counts.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Meter {
+    times_us: Vec<u32>,
+    at: usize,
+    smoothed_us: f32,
+    /// Hand-overs begun.
+    pub(super) out: u64,
+    /// Hand-overs taken.
+    pub(super) taken: u64,
+    /// Since the last report: who, where to.
+    pub(super) recent: Vec<(EntityId, ShardId)>,
+}
+
+impl Meter {
+    /// A tick took this many microseconds.
+    pub(super) fn note(&mut self, us: u32) {
+        if self.times_us.len() < TICKS_KEPT {
+            self.times_us.push(us);
+        } else {
+            self.times_us[self.at] = us;
+            self.at = (self.at + 1) % TICKS_KEPT;
+        }
+        self.smoothed_us += (us as f32 - self.smoothed_us) / 20.0;
+    }
+
+    /// Median and 99th percentile in microseconds; zero before the first tick.
+    pub(super) fn percentiles(&self) -> (u32, u32) {
+        let mut sorted = self.times_us.clone();
+        sorted.sort_unstable();
+        let at = |share: usize| sorted.get((sorted.len() * share / 100).min(sorted.len().saturating_sub(1))).copied();
+        (at(50).unwrap_or(0), at(99).unwrap_or(0))
+    }
+
+    /// Smoothed share of a tick interval in 1/1000.
+    pub(super) fn load_permille(&self, interval_us: u64) -> u32 {
+        (self.smoothed_us * 1_000.0 / interval_us.max(1) as f32) as u32
+    }
+
+    /// A member of a hand-over left.
+    pub(super) fn left(&mut self, entity: EntityId, to: ShardId) {
+        self.out += 1;
+        if self.recent.len() < RECENT_MAX {
+            self.recent.push((entity, to));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_of_the_last_ticks() {
+        let mut meter = Meter::default();
+        assert_eq!(meter.percentiles(), (0, 0));
+        for us in 1..=1_000 {
+            meter.note(us);
+        }
+        let (p50, p99) = meter.percentiles();
+        assert!((930..=940).contains(&p50) && (997..=1_000).contains(&p99), "{p50} {p99}");
+    }
+}

@@ -1,0 +1,259 @@
+//! What a shard says to others than clients: effects, ledger, feed, directory.
+
+use std::collections::BTreeMap;
+
+use pangaea_schemas::geometry::ShardId;
+use pangaea_schemas::message::{
+    Address, AgentFeed, Directory, Effect, EffectMessage, Feed, FeedFrame, Lane, LedgerRefusal, LedgerReply, LedgerResult,
+    Message, TradeSide, Transaction,
+};
+use pangaea_schemas::{AgentEpoch, EffectSeq, EntityId, NodeId, ShardEpoch};
+
+use super::followers::FollowRequest;
+use super::ledger_desk::OPS_PENDING_MAX;
+use super::ownership::Hearing;
+use super::residents::ValueGate;
+use super::{EFFECTS_WAITING_MAX, GHOST_FRAMES_MAX, Shard};
+use crate::ecs::{LedgerTicket, Published, Transfer};
+
+/// After this many ticks a shard tells the directory again who is here, in case a change was lost.
+pub(super) const DIRECTORY_REFRESH_TICKS: u64 = 200;
+
+/// What the directory has not been told yet.
+#[derive(Clone, Debug, Default)]
+pub(super) struct DirectoryNews {
+    full: bool,
+    present: BTreeMap<EntityId, AgentEpoch>,
+    gone: BTreeMap<EntityId, AgentEpoch>,
+}
+
+impl DirectoryNews {
+    /// Tells everybody who is here.
+    pub(super) fn start(&mut self, all: impl IntoIterator<Item = (EntityId, AgentEpoch)>) {
+        *self = Self { full: true, present: all.into_iter().collect(), gone: BTreeMap::new() };
+    }
+
+    /// An agent came, or got a new epoch.
+    pub(super) fn came(&mut self, agent: EntityId, epoch: AgentEpoch) {
+        self.gone.remove(&agent);
+        self.present.insert(agent, epoch);
+    }
+
+    /// An agent went, its epoch at its new place.
+    pub(super) fn went(&mut self, agent: EntityId, epoch: AgentEpoch) {
+        self.present.remove(&agent);
+        self.gone.insert(agent, epoch);
+    }
+
+    fn take(&mut self, shard: ShardId, epoch: ShardEpoch) -> Option<Directory> {
+        let Self { full, present, gone } = std::mem::take(self);
+        let news = full || !present.is_empty() || !gone.is_empty();
+        let list = |map: BTreeMap<_, _>| map.into_iter().collect();
+        news.then(|| Directory::Report { shard, epoch, full, present: list(present), gone: list(gone) })
+    }
+}
+
+impl Shard {
+    // Effects.
+
+    pub(super) fn effects(&mut self, message: EffectMessage) {
+        match message {
+            EffectMessage::Batch { lane, first, effects } => {
+                if self.incarnation.ticks() {
+                    self.effects_came(lane, first, effects);
+                }
+            }
+            EffectMessage::Ack { lane, upto } => {
+                if self.hear(lane) == Hearing::Fresh {
+                    self.life.effects.acknowledged(lane.from, upto);
+                }
+            }
+        }
+    }
+
+    /// Whether the sender knows this owner does not matter: what was applied is in the journal, whoever reads it.
+    fn effects_came(&mut self, lane: Lane, first: EffectSeq, effects: Vec<Effect>) {
+        let old_sender = self.peers.get(&lane.from).is_some_and(|known| lane.from_epoch < *known);
+        if self.hear(lane) == Hearing::Superseded || old_sender || self.life.inbox.effects.len() >= EFFECTS_WAITING_MAX {
+            return;
+        }
+        let news = self.life.effects.receive(lane.from, lane.from_epoch, first, effects);
+        if news.is_empty() {
+            return self.acknowledge_effects(lane.from, lane.from_epoch);
+        }
+        for effect in news {
+            if !self.life.leaves.hold(&effect) {
+                self.life.urgent.insert(effect.to);
+                self.life.inbox.effects.push(effect);
+            }
+        }
+        let upto = self.life.effects.taken(lane.from, lane.from_epoch);
+        self.life.applied.insert(lane.from, (lane.from_epoch, upto));
+    }
+
+    pub(super) fn effects_are_durable(&mut self, source: ShardId, epoch: ShardEpoch, upto: EffectSeq) {
+        self.life.durably_applied.insert(source, (epoch, upto));
+        self.acknowledge_effects(source, epoch);
+    }
+
+    fn acknowledge_effects(&mut self, source: ShardId, epoch: ShardEpoch) {
+        let Some((_, upto)) = self.life.durably_applied.get(&source).copied().filter(|(known, _)| *known == epoch) else {
+            return;
+        };
+        let lane = self.lane_to(source);
+        self.send_to_shard(source, Message::Effect(EffectMessage::Ack { lane, upto }));
+    }
+
+    /// Effects on entities that are not here go to where a ghost was seen, or where a forwarder points.
+    pub(super) fn route_effects(&mut self, effects: Vec<(Effect, Option<ShardId>)>) {
+        for (effect, hint) in effects {
+            if self.life.leaves.hold(&effect) {
+                continue;
+            }
+            let to = hint.or_else(|| self.life.arrivals.forward(effect.to)).filter(|to| *to != self.id);
+            match to {
+                Some(to) if self.life.effects.send(to, effect) => {}
+                Some(to) => tracing::warn!(shard = %self.id, %to, "too many effects wait for a shard: one is dropped"),
+                None => tracing::debug!(shard = %self.id, "an effect on nobody"),
+            }
+        }
+        for batch in self.life.effects.poll(self.now) {
+            let lane = self.lane_to(batch.to);
+            let message = EffectMessage::Batch { lane, first: batch.first, effects: batch.effects };
+            self.send_to_shard(batch.to, Message::Effect(message));
+        }
+    }
+
+    // Ledger.
+
+    pub(super) fn look(&mut self, agent: EntityId, epoch: AgentEpoch) {
+        if self.life.residents.get(&agent).is_some_and(|resident| resident.epoch == epoch) {
+            let key = (self.id, self.epoch());
+            self.life.desk.ask(key, LedgerTicket::NONE, vec![(agent, epoch)], Transaction::Look { agent });
+        }
+    }
+
+    pub(super) fn ledger_replied(&mut self, reply: LedgerReply) {
+        let Some(answered) = self.life.desk.answered(self.now, reply.op, reply.result) else { return };
+        if let Some(agent) = answered.look {
+            if let LedgerResult::Refused(reason) = answered.result {
+                tracing::warn!(shard = %self.id, %agent, ?reason, "the ledger knows a newer owner of an agent");
+                return;
+            }
+            if let Some(resident) = self.life.residents.get_mut(&agent) {
+                resident.gate = ValueGate::Open;
+            }
+        }
+        self.life.inbox.ledger.push((answered.ticket, answered.result));
+    }
+
+    /// Asks for changes of value: those of this tick, after those that had to wait.
+    pub(super) fn transfer(&mut self, transfers: Vec<Transfer>) {
+        let mut waiting = std::mem::take(&mut self.life.held_transfers);
+        waiting.extend(transfers);
+        for transfer in waiting {
+            if self.must_wait(&transfer) {
+                if self.life.held_transfers.len() < OPS_PENDING_MAX {
+                    self.life.held_transfers.push_back(transfer);
+                } else {
+                    self.refuse_transfer(&transfer);
+                }
+            } else {
+                self.ask_ledger(transfer);
+            }
+        }
+        if self.incarnation.is_confirmed() {
+            for request in self.life.desk.poll(self.now) {
+                self.send(Address::Data, Message::LedgerRequest(request));
+            }
+        }
+    }
+
+    fn must_wait(&self, transfer: &Transfer) -> bool {
+        let closed = |agent| self.life.residents.get(agent).is_some_and(|resident| resident.gate == ValueGate::Closed);
+        !self.incarnation.is_confirmed() || !self.life.desk.has_room() || transfer.fences.iter().any(closed)
+    }
+
+    fn ask_ledger(&mut self, mut transfer: Transfer) {
+        let epoch_of = |agent: &EntityId| self.life.residents.get(agent).map(|resident| (*agent, resident.epoch));
+        let fences: Option<Vec<_>> = transfer.fences.iter().map(epoch_of).collect();
+        let Some(fences) = fences else { return self.refuse_transfer(&transfer) };
+        if let Transaction::Trade { a, b } = &mut transfer.transaction {
+            let fill = |side: &mut TradeSide| {
+                if let Some((_, epoch)) = fences.iter().find(|(agent, _)| *agent == side.agent) {
+                    side.epoch = *epoch;
+                }
+            };
+            fill(a);
+            fill(b);
+        }
+        self.life.desk.ask((self.id, self.epoch()), transfer.ticket, fences, transfer.transaction);
+    }
+
+    /// Whoever asked went away meanwhile: nothing happened, and it is told like a stale owner.
+    fn refuse_transfer(&mut self, transfer: &Transfer) {
+        self.life.inbox.ledger.push((transfer.ticket, LedgerResult::Refused(LedgerRefusal::Stale)));
+    }
+
+    // Feed.
+
+    pub(super) fn feed(&mut self, from: NodeId, message: Feed) {
+        match message {
+            Feed::Follow { shard, follower, filter, reset, add, remove } => {
+                if self.incarnation.ticks() {
+                    let request = FollowRequest { filter, reset, add, remove };
+                    self.life.followers.follow(self.id, (from, follower), request);
+                } else {
+                    self.send(Address::Node(from), Message::Feed(Feed::NotHere { shard, follower }));
+                }
+            }
+            Feed::Frame(frame) => self.ghosts_came(frame),
+            // The route map says where to ask next; silence brings it about.
+            Feed::NotHere { .. } => {}
+        }
+    }
+
+    fn ghosts_came(&mut self, frame: FeedFrame) {
+        let room = self.incarnation.ticks() && self.life.inbox.ghosts.len() < GHOST_FRAMES_MAX;
+        if room && self.life.neighbours.accept(self.now, &frame) {
+            self.life.inbox.ghosts.push(frame);
+        }
+    }
+
+    pub(super) fn follow_neighbours(&mut self) {
+        let (asks, lost) = self.life.neighbours.refresh(self.now, self.id, &self.routes);
+        self.life.inbox.ghost_sources_lost.extend(lost);
+        for (to, ask) in asks {
+            self.send_to_shard(to, Message::Feed(ask));
+        }
+    }
+
+    pub(super) fn send_feed(&mut self, published: &Published) {
+        let mut agents: BTreeMap<NodeId, Vec<AgentFeed>> = BTreeMap::new();
+        for (agent, gateway, session, in_seq) in self.life.sessions.attached() {
+            let resident = self.life.residents.get(&agent);
+            if let (Some(resident), Some(position)) = (resident, self.world.position(agent)) {
+                let feed = AgentFeed { agent, session, epoch: resident.epoch, in_seq, position };
+                agents.entry(gateway).or_default().push(feed);
+            }
+        }
+        let (world, beat) = (&self.world, u64::from(self.config.rate.hz()));
+        let key = (self.id, self.epoch(), self.tick);
+        let frames = self.life.followers.frames(key, published, |cell, filter| world.snapshot(cell, filter), &mut agents, beat);
+        for (node, frame) in frames {
+            self.send(Address::Node(node), Message::Feed(Feed::Frame(frame)));
+        }
+    }
+
+    // Directory.
+
+    pub(super) fn tell_directory(&mut self) {
+        if self.tick.0.wrapping_add(self.id.to_bits()) % DIRECTORY_REFRESH_TICKS == 0 {
+            let all = self.players().collect::<Vec<_>>();
+            self.life.directory.start(all);
+        }
+        if let Some(report) = self.life.directory.take(self.id, self.epoch()) {
+            self.send(Address::World, Message::Directory(report));
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! Claiming a shard, recovering it, doubting it, losing it: the orders of [`crate::incarnation`] carried out.
+
+use pangaea_schemas::journal::ShardOp;
+use pangaea_schemas::message::{Address, Handover, JournalReply, JournalRequest, Lane, Message, ShardImage, Transaction};
+use pangaea_schemas::record::{Presence, Record, SessionState};
+use pangaea_schemas::{RequestId, Timestamp};
+
+use super::residents::ValueGate;
+use super::{DOUBT_MAX, JOURNAL_SILENCE, LEASE_MARGIN, Life, Resident, Shard, Then, buckets, new_world};
+use crate::ecs::LedgerTicket;
+use crate::effects::EffectLanes;
+use crate::handover::target::Arrivals;
+use crate::incarnation::{Happening, Order};
+use crate::journal_writer::{APPEND_RESEND, ConflictVerdict};
+use crate::sessions::{LINGER, Link};
+
+/// A shard's state on its way from the journal.
+#[derive(Debug)]
+pub(super) struct Recovery {
+    request: RequestId,
+    image: ShardImage,
+    ask_again: Timestamp,
+}
+
+/// Whether a message of another shard may be heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hearing {
+    /// Between the two owners in force, as far as both know.
+    Fresh,
+    /// The sender, or what it knows of this owner, is old.
+    Stale,
+    /// This owner is old.
+    Superseded,
+}
+
+impl Shard {
+    pub(super) fn happens(&mut self, happening: Happening) {
+        let Some(order) = self.incarnation.step(happening) else { return };
+        match order {
+            Order::Claim { epoch, expected } => {
+                self.writer.restart(epoch, expected);
+                self.writer.push(ShardOp::Owner { node: self.config.node, nonce: self.config.nonce });
+                self.when_durable(Then::Owned);
+            }
+            Order::Load => self.load(),
+            Order::RaiseFences => self.raise_fences(),
+            Order::Run => self.run(),
+            Order::Stop => self.stop(),
+        }
+    }
+
+    /// Lets `then` happen once everything pushed to the journal so far is durable; at once if it is.
+    pub(super) fn when_durable(&mut self, then: Then) {
+        if let Some(then) = self.writer.after(then) {
+            self.is_durable(then);
+        }
+    }
+
+    pub(super) fn journal_replied(&mut self, reply: JournalReply) {
+        match reply {
+            JournalReply::Appended { id, index, .. } => {
+                for then in self.writer.appended(id, index) {
+                    self.is_durable(then);
+                }
+            }
+            JournalReply::Conflict { id, tail, epoch, .. } => match self.writer.conflict(id, tail, epoch, self.now) {
+                ConflictVerdict::Old | ConflictVerdict::Gap => {}
+                ConflictVerdict::Durable(thens) => thens.into_iter().for_each(|then| self.is_durable(then)),
+                ConflictVerdict::Lost { tail, epoch } => self.happens(Happening::Conflict { tail, epoch }),
+            },
+            JournalReply::Unavailable { id, reason, .. } => {
+                tracing::debug!(shard = %self.id, reason, "the journal cannot append now");
+                self.writer.unavailable(id, self.now);
+            }
+            JournalReply::Image { request, part, last, .. } => self.image_part(request, part, last),
+            JournalReply::Entries { .. }
+            | JournalReply::Trimmed { .. }
+            | JournalReply::OwnerList { .. }
+            | JournalReply::Found { .. }
+            | JournalReply::IdBlock { .. }
+            | JournalReply::Failed { .. } => {}
+        }
+    }
+
+    fn is_durable(&mut self, then: Then) {
+        match then {
+            Then::Owned => {
+                let index = self.writer.tail();
+                self.happens(Happening::OwnerAppended { index });
+            }
+            Then::FencesRaised => self.happens(Happening::FencesRaised),
+            Then::LetGo(xid) => self.let_go_is_durable(xid),
+            Then::Taken(xid) => {
+                self.life.arrivals.settled(xid);
+                self.answer_source(xid, Handover::Ack { xid });
+            }
+            Then::TurnedDown(xid, reason) => {
+                self.life.arrivals.settled(xid);
+                self.answer_source(xid, Handover::Refuse { xid, reason });
+            }
+            Then::Joined(agent) => self.joined(agent),
+            Then::Look(agent, epoch) => self.look(agent, epoch),
+            Then::Applied(source, epoch, upto) => self.effects_are_durable(source, epoch, upto),
+        }
+    }
+
+    fn load(&mut self) {
+        let request = self.request_id();
+        self.recovery = Some(Recovery { request, image: ShardImage::default(), ask_again: self.now + APPEND_RESEND });
+        self.send(Address::Data, Message::JournalRequest(JournalRequest::Load { request, shard: self.id }));
+    }
+
+    fn image_part(&mut self, request: RequestId, part: ShardImage, last: bool) {
+        let Some(recovery) = self.recovery.as_mut().filter(|recovery| recovery.request == request) else { return };
+        recovery.ask_again = self.now + APPEND_RESEND;
+        let image = &mut recovery.image;
+        (image.index, image.epoch, image.tick) = (part.index, part.epoch, part.tick);
+        image.records.extend(part.records);
+        image.fences.extend(part.fences);
+        image.departures.extend(part.departures);
+        image.applied.extend(part.applied);
+        if last {
+            let (index, epoch) = (image.index, image.epoch);
+            self.happens(Happening::Replayed { index, epoch });
+        }
+    }
+
+    /// Builds the life of the shard from its state, and raises the epochs of awake players' agents: an earlier owner that does not
+    /// know its end yet can change nothing of value afterwards.
+    fn raise_fences(&mut self) {
+        let Some(Recovery { image, .. }) = self.recovery.take() else { return };
+        self.life.is_empty_world = image.records.is_empty() && image.fences.is_empty() && image.departures.is_empty();
+        self.life.arrivals = Arrivals::recovered(image.fences);
+        self.life.durably_applied = image.applied.iter().map(|(from, epoch, upto)| (*from, (*epoch, *upto))).collect();
+        self.life.effects = EffectLanes::recovered(image.applied);
+        for departure in image.departures {
+            for member in &departure.members {
+                let fence = self.life.arrivals.fence_mut(member.entity);
+                fence.seen = fence.seen.max(departure.xid.epoch);
+            }
+            self.life.leaves.recover(self.now, departure);
+        }
+        for record in image.records {
+            self.life.leaves.came_home(record.entity);
+            match record.presence {
+                Presence::Asleep => {
+                    self.life.asleep.insert(record.entity, record);
+                }
+                Presence::Awake => self.recover_awake(record),
+            }
+        }
+        self.when_durable(Then::FencesRaised);
+    }
+
+    fn recover_awake(&mut self, mut record: Record) {
+        let agent = record.entity;
+        if record.session.epoch == Default::default() {
+            self.life.residents.insert(agent, Resident::new(record.epoch, self.now, ValueGate::Open));
+        } else {
+            record.epoch = record.epoch.next().max(self.life.arrivals.fence(agent).seen.next());
+            self.accept_epoch(&record);
+            record.session.gateway = None;
+            self.life.residents.insert(agent, Resident::new(record.epoch, self.now, ValueGate::Closed));
+            self.life.sessions.seat(agent, record.session.clone(), Link::Lingering { until: self.now + LINGER });
+            self.life.inbox.connected.push((agent, false));
+            self.writer.push(ShardOp::Put(record.clone()));
+            self.when_durable(Then::Look(agent, record.epoch));
+        }
+        self.life.inbox.arrivals.push(record);
+    }
+
+    /// The fence of a record that is live here now.
+    pub(super) fn accept_epoch(&mut self, record: &Record) {
+        let fence = self.life.arrivals.fence_mut(record.entity);
+        (fence.seen, fence.accepted, fence.forward) = (record.epoch, record.epoch, None);
+    }
+
+    fn run(&mut self) {
+        tracing::info!(shard = %self.id, epoch = %self.epoch(), entities = self.life.residents.len(), "the shard runs");
+        let agents = self.players().collect::<Vec<_>>();
+        self.life.directory.start(agents);
+        let ground = Transaction::LookGround { shard: self.id };
+        self.life.desk.ask((self.id, self.epoch()), LedgerTicket::NONE, Vec::new(), ground);
+    }
+
+    fn stop(&mut self) {
+        tracing::warn!(shard = %self.id, state = ?self.incarnation, "the shard stops: another owner, or no journal for too long");
+        self.writer.restart(Default::default(), Default::default());
+        self.recovery = None;
+        self.life = Life { dirty: buckets(self.config.rate), ..Life::default() };
+        self.world = new_world(self.id, &self.space, &self.config);
+    }
+
+    /// Looks at lease, journal and what was asked without an answer.
+    pub(super) fn keep_confirmed(&mut self) {
+        let now = self.now;
+        if self.recovery.as_ref().is_some_and(|recovery| recovery.ask_again <= now) {
+            self.load();
+        }
+        let silent = self.writer.unanswered_since().is_some_and(|since| now.since(since) >= JOURNAL_SILENCE);
+        if silent || now + LEASE_MARGIN >= self.lease_until {
+            let since = *self.life.doubted_since.get_or_insert(now);
+            self.happens(Happening::Doubted);
+            if now.since(since) >= DOUBT_MAX {
+                self.happens(Happening::DoubtedTooLong);
+            }
+        } else {
+            self.life.doubted_since = None;
+            self.happens(Happening::Confirmed);
+        }
+    }
+
+    /// Compares the epochs of a message between shards with what is known. A higher epoch of this shard ends this owner.
+    pub(super) fn hear(&mut self, lane: Lane) -> Hearing {
+        if lane.to_epoch > self.epoch() {
+            self.happens(Happening::Superseded { epoch: lane.to_epoch });
+            return Hearing::Superseded;
+        }
+        let known = self.peers.entry(lane.from).or_default();
+        if lane.from_epoch < *known {
+            return Hearing::Stale;
+        }
+        *known = lane.from_epoch;
+        if lane.to_epoch < self.epoch() { Hearing::Stale } else { Hearing::Fresh }
+    }
+
+    /// A record without a player has no session.
+    pub(super) fn is_player(session: &SessionState) -> bool {
+        session.epoch != Default::default()
+    }
+}

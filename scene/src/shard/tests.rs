@@ -1,0 +1,1 @@
+//! Shards against a small journal and a network that misbehaves.

@@ -1,0 +1,131 @@
+//! The phases of a tick, in this order: Ingest → Simulate → Hand over → Publish → Persist.
+
+use pangaea_schemas::journal::ShardOp;
+use pangaea_schemas::message::{Address, BusRequest, Message};
+use pangaea_schemas::{EntityId, Tick, Timestamp};
+
+use super::residents::ValueGate;
+use super::{Resident, SHARD_IDS, Shard, Then};
+use crate::ecs::{Simulated, TickInput};
+use pangaea_schemas::AgentEpoch;
+
+impl Shard {
+    /// One tick. A shard that does not run looks at its time-outs only.
+    pub fn tick(&mut self, now: Timestamp, tick: Tick) {
+        (self.now, self.tick) = (now, tick);
+        self.keep_confirmed();
+        if self.incarnation.ticks() {
+            self.populate_once();
+            self.follow_neighbours();
+            let input = self.ingest();
+            let newborn = input.births.iter().map(|(agent, _)| *agent).collect();
+            let mut simulated = self.world.simulate(input);
+            let crossings = std::mem::take(&mut simulated.crossings);
+            self.follow_up(simulated);
+            self.births_are_done(newborn);
+            self.hand_over(&crossings);
+            self.fall_asleep();
+            let published = self.world.publish();
+            self.send_feed(&published);
+            self.tell_clients();
+            self.persist(published.dirty);
+            self.tell_directory();
+        }
+        self.flush();
+    }
+
+    /// A shard that never had an entity gets its first ones from the game's spawners, as soon as there are ids.
+    fn populate_once(&mut self) {
+        if !self.life.is_empty_world || self.world.ids_left() < SHARD_IDS / 2 {
+            return;
+        }
+        self.life.is_empty_world = false;
+        let made = self.world.populate();
+        self.settle_spawned(made);
+    }
+
+    /// Everything that came since the last tick, inputs in their sequence.
+    fn ingest(&mut self) -> TickInput {
+        let inputs = self.life.sessions.drain_inputs();
+        for input in &inputs {
+            self.make_dirty(input.agent);
+        }
+        let input = std::mem::take(&mut self.life.inbox);
+        TickInput { tick: self.tick, inputs, ..input }
+    }
+
+    /// What systems asked for beyond their shard.
+    fn follow_up(&mut self, simulated: Simulated) {
+        self.settle_spawned(simulated.spawned);
+        for entity in simulated.despawned {
+            self.life.residents.remove(&entity);
+            self.clean(entity);
+            if self.life.sessions.remove(entity).is_some() {
+                self.life.directory.went(entity, self.life.arrivals.fence(entity).seen);
+            }
+            self.writer.push(ShardOp::Remove { entity });
+        }
+        for (agent, id, bytes) in simulated.events {
+            self.life.sessions.push_event(agent, id, bytes);
+        }
+        for (subject, bytes) in simulated.publish {
+            self.send(Address::Bus, Message::BusRequest(BusRequest::Publish { subject, bytes }));
+        }
+        self.route_effects(simulated.effects);
+        self.transfer(simulated.ledger);
+    }
+
+    fn settle_spawned(&mut self, spawned: Vec<EntityId>) {
+        for entity in spawned {
+            self.life.residents.insert(entity, Resident::new(AgentEpoch(1), self.now, ValueGate::Open));
+            self.make_dirty(entity);
+        }
+    }
+
+    fn tell_clients(&mut self) {
+        for (gateway, message) in self.life.sessions.poll_events(self.now) {
+            self.tell(gateway, message);
+        }
+    }
+
+    /// Journals what changed: urgent ones now, the others within a second, spread over the ticks by id. Effects taken go with the
+    /// records that they changed, so that after a crash either both are there or the effects come again.
+    fn persist(&mut self, dirty: Vec<EntityId>) {
+        for entity in dirty {
+            self.make_dirty(entity);
+        }
+        if !self.writer.has_room() {
+            return;
+        }
+        let mut due = std::mem::take(&mut self.life.urgent);
+        let bucket = (self.tick.0 % self.life.dirty.len() as u64) as usize;
+        due.append(&mut self.life.dirty[bucket]);
+        for entity in due {
+            if let Some(record) = self.record(entity) {
+                self.bucket_of(entity).remove(&entity);
+                self.writer.push(ShardOp::Put(record));
+            }
+        }
+        for (source, (source_epoch, upto)) in std::mem::take(&mut self.life.applied) {
+            self.writer.push(ShardOp::Applied { source, source_epoch, upto });
+            self.when_durable(Then::Applied(source, source_epoch, upto));
+        }
+    }
+
+    fn make_dirty(&mut self, entity: EntityId) {
+        if self.life.residents.contains_key(&entity) {
+            self.bucket_of(entity).insert(entity);
+        }
+    }
+
+    /// The entity is no longer live here: nothing of it is to be journaled any more.
+    pub(super) fn clean(&mut self, entity: EntityId) {
+        self.life.urgent.remove(&entity);
+        self.bucket_of(entity).remove(&entity);
+    }
+
+    fn bucket_of(&mut self, entity: EntityId) -> &mut std::collections::BTreeSet<EntityId> {
+        let at = (entity.0 % self.life.dirty.len() as u64) as usize;
+        &mut self.life.dirty[at]
+    }
+}
