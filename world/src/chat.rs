@@ -24,7 +24,7 @@ pub const SPEAKERS_MAX: usize = 10_000;
 
 /// When each speaker last spoke; only lines younger than [`LINES_SPAN`] are kept.
 #[derive(Resource, Debug, Default)]
-pub(crate) struct Speakers {
+pub struct Speakers {
     lines: BTreeMap<EntityId, VecDeque<Timestamp>>,
 }
 
@@ -66,7 +66,7 @@ fn listen(mut inbox: ResMut<Inbox>, mut heard: ResMut<Heard>) {
 }
 
 /// Repeats what may be said.
-pub(crate) fn repeat(now: Res<Now>, heard: Res<Heard>, mut speakers: ResMut<Speakers>, mut outbox: ResMut<Outbox>) {
+pub fn repeat(now: Res<Now>, heard: Res<Heard>, mut speakers: ResMut<Speakers>, mut outbox: ResMut<Outbox>) {
     speakers.forget_before(now.at - LINES_SPAN);
     let mut said = 0;
     for event in heard.0.iter().filter(|event| event.subject == SUBJECT_CHAT_SAY) {

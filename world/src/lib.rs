@@ -2,12 +2,13 @@
 //!
 //! Read [`world`] first: the tick and its phases. Then one file per manager: [`nodes`], [`shards`] (with its state machine
 //! [`custody`] and its planner [`placement`]), [`agents`], [`gates`], [`logins`]; the world's own systems [`clock`] and [`chat`];
-//! [`status`] for admins. [`beacon`] and [`bus`] are the embedded backends of two interfaces, and [`contract`] is what any backend
+//! [`status`] for admins; [`auth`], which runs in processes of its own. [`beacon`] and [`bus`] are the embedded backends of two interfaces, and [`contract`] is what any backend
 //! must do. Nothing here decides who owns a shard: journals do.
 
 pub mod world;
 
 pub mod agents;
+pub mod auth;
 pub mod chat;
 pub mod clock;
 pub mod custody;

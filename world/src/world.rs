@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bevy_ecs::error::{BevyError, ErrorContext, FallbackErrorHandler};
 use bevy_ecs::prelude::{IntoScheduleConfigs, Resource, Schedule, SystemSet};
-use bevy_ecs::schedule::{LogLevel, ScheduleBuildError, ScheduleBuildSettings, SingleThreadedExecutor};
+use bevy_ecs::schedule::{LogLevel, ScheduleBuildSettings, SingleThreadedExecutor};
 use bevy_ecs::system::ScheduleSystem;
 use bytes::Bytes;
 use pangaea_schemas::cluster::ClusterSpec;
@@ -109,6 +109,11 @@ pub enum Order {
     UndrainGateway(NodeId),
 }
 
+/// Systems that cannot be put in order; the text names them and what they share.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the world's systems have no order: {0}")]
+pub struct ScheduleError(String);
+
 /// The world server.
 pub struct World {
     ecs: bevy_ecs::world::World,
@@ -162,8 +167,9 @@ impl World {
     ///
     /// # Errors
     /// When two systems could run in either order, naming both.
-    pub fn check(&mut self) -> Result<(), ScheduleBuildError> {
-        self.schedule.initialize(&mut self.ecs).map(|_| ())
+    pub fn check(&mut self) -> Result<(), ScheduleError> {
+        let built = self.schedule.initialize(&mut self.ecs).map(|_| ());
+        built.map_err(|error| ScheduleError(error.to_string(self.schedule.graph(), &self.ecs)))
     }
 
     /// Queues a message for the next tick.

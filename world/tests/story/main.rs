@@ -1,0 +1,8 @@
+//! Stories about the world server: the real beacon, bus and world; scenes, gateways and the data node are played by [`stage`].
+
+mod stage;
+
+mod admins;
+mod directory;
+mod shards;
+mod simulation;

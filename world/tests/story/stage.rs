@@ -1,0 +1,295 @@
+//! The stage: one world process (beacon, bus, world) and everybody who talks to it, on one clock.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use pangaea_schemas::cluster::ClusterSpec;
+use pangaea_schemas::geometry::ShardId;
+use pangaea_schemas::message::{
+    Address, BeaconRequest, BusEvent, BusRequest, Control, Directory, Envelope, GatewayReport, JournalReply, JournalRequest,
+    Message, NodeInfo, SceneReport, ShardPhase, ShardReport,
+};
+use pangaea_schemas::{
+    EntityId, JournalIndex, NodeId, Nonce, RegistryHash, RequestId, Role, ShardEpoch, Tick, TickRate, Timestamp,
+};
+use pangaea_world::{Beacon, Bus, Status, World, WorldConfig};
+
+const START: Timestamp = Timestamp(1_800_000_000_000_000);
+const RATE: TickRate = TickRate::DEFAULT;
+pub(crate) const WORLD: NodeId = NodeId::new(Role::World, 1);
+pub(crate) const DATA: NodeId = NodeId::new(Role::Data, 1);
+
+pub(crate) fn scene(ordinal: u16) -> NodeId {
+    NodeId::new(Role::Scene, ordinal)
+}
+
+pub(crate) fn gateway(ordinal: u16) -> NodeId {
+    NodeId::new(Role::Gateway, ordinal)
+}
+
+/// A process beside the world.
+pub(crate) struct Player {
+    pub(crate) nonce: Nonce,
+    /// Renews its lease, and reports.
+    pub(crate) alive: bool,
+    pub(crate) runs: BTreeMap<ShardId, ShardEpoch>,
+    /// Leaves orders unread.
+    pub(crate) deaf: bool,
+    pub(crate) sessions: u32,
+    pub(crate) draining: bool,
+    pub(crate) inbox: Vec<Message>,
+}
+
+pub(crate) struct Stage {
+    pub(crate) now: Timestamp,
+    beacon: Beacon,
+    bus: Bus,
+    pub(crate) world: World,
+    pub(crate) players: BTreeMap<NodeId, Player>,
+    /// The journals: who owns each shard, and where entities are filed.
+    pub(crate) journal: BTreeMap<ShardId, (NodeId, Nonce, ShardEpoch)>,
+    pub(crate) filed: BTreeMap<EntityId, ShardId>,
+    pub(crate) data_away: bool,
+    /// Every order sent to a scene: who and which shard.
+    pub(crate) orders: Vec<(NodeId, ShardId)>,
+    pub(crate) heard: Vec<BusEvent>,
+    nonces: u128,
+    requests: u64,
+}
+
+impl Stage {
+    /// A world that expects two scenes of the demo cluster, and nobody else.
+    pub(crate) fn new() -> Self {
+        Self {
+            now: START,
+            beacon: Beacon::new(START),
+            bus: Bus::new(),
+            world: new_world(START),
+            players: BTreeMap::new(),
+            journal: BTreeMap::new(),
+            filed: BTreeMap::new(),
+            data_away: false,
+            orders: Vec::new(),
+            heard: Vec::new(),
+            nonces: 0,
+            requests: 0,
+        }
+    }
+
+    /// A running cluster: two scenes with eight shards each.
+    pub(crate) fn running() -> Self {
+        let mut stage = Self::new();
+        stage.start(scene(1));
+        stage.start(scene(2));
+        stage.pass(2_000);
+        assert_eq!(stage.running_shards(), 16, "the map is up");
+        stage
+    }
+
+    /// Starts a process, or the next incarnation of one.
+    pub(crate) fn start(&mut self, node: NodeId) {
+        self.nonces += 1;
+        let player = Player {
+            nonce: Nonce(self.nonces),
+            alive: true,
+            runs: BTreeMap::new(),
+            deaf: false,
+            sessions: 0,
+            draining: false,
+            inbox: Vec::new(),
+        };
+        self.players.insert(node, player);
+    }
+
+    pub(crate) fn player(&mut self, node: NodeId) -> &mut Player {
+        self.players.get_mut(&node).expect("a started node")
+    }
+
+    /// kill -9 of a process: nobody tells anybody.
+    pub(crate) fn kill(&mut self, node: NodeId) {
+        self.player(node).alive = false;
+    }
+
+    /// kill -9 of the world process and a new one; links and with them watches are gone, other processes play on.
+    pub(crate) fn restart_world(&mut self) {
+        self.beacon = Beacon::new(self.now);
+        self.bus = Bus::new();
+        self.world = new_world(self.now);
+    }
+
+    pub(crate) fn send(&mut self, from: NodeId, message: Message) {
+        self.world.handle(self.now, from, message);
+    }
+
+    pub(crate) fn reap(&mut self, node: NodeId) {
+        let nonce = self.player(node).nonce;
+        self.kill(node);
+        self.beacon.reaped(node, nonce);
+        self.send(WORLD, Message::Control(Control::Reaped { node, nonce }));
+    }
+
+    pub(crate) fn locate(&mut self, agent: EntityId) -> Option<Message> {
+        self.requests += 1;
+        let request = RequestId(self.requests);
+        self.send(gateway(1), Message::Directory(Directory::Locate { request, agent }));
+        self.pass(200);
+        self.player(gateway(1)).inbox.pop()
+    }
+
+    pub(crate) fn publish(&mut self, subject: &str, bytes: bytes::Bytes) {
+        self.bus.handle(scene(1), BusRequest::Publish { subject: subject.to_owned(), bytes });
+    }
+
+    /// Time goes by: leases are renewed and ticks run every 50 ms, reports come every 500 ms.
+    pub(crate) fn pass(&mut self, milliseconds: u64) {
+        let end = self.now + Duration::from_millis(milliseconds);
+        while self.now < end {
+            self.now = self.now + Duration::from_millis(50);
+            self.renew_and_report();
+            let tick = RATE.tick_at(self.now);
+            self.world.tick(self.now, tick);
+            self.deliver();
+        }
+    }
+
+    pub(crate) fn status(&mut self) -> Status {
+        self.world.status()
+    }
+
+    pub(crate) fn running_shards(&mut self) -> usize {
+        self.status().shards.iter().filter(|shard| shard.state == "running").count()
+    }
+
+    /// The shards of a scene, as the world sees it.
+    pub(crate) fn shards_of(&mut self, node: NodeId) -> BTreeSet<ShardId> {
+        self.status().shards.iter().filter(|shard| shard.owner == Some(node)).map(|shard| shard.id).collect()
+    }
+
+    fn renew_and_report(&mut self) {
+        self.beacon.handle_timeout(self.now);
+        let reports = self.now.0 % 500_000 == 0;
+        for (node, player) in self.players.iter().filter(|(_, player)| player.alive) {
+            let request = BeaconRequest::Register { request: RequestId(0), node: info(*node, player.nonce), ttl_ms: 2_000 };
+            self.beacon.handle(self.now, *node, request);
+            let report = match node.role {
+                Role::Scene => Control::Scene(report(player, RATE.tick_at(self.now))),
+                Role::Gateway => {
+                    let report = GatewayReport { sessions: player.sessions, draining: player.draining, ..Default::default() };
+                    Control::Gateway(report)
+                }
+                Role::World | Role::Data | Role::Auth => continue,
+            };
+            if reports {
+                self.world.handle(self.now, *node, Message::Control(report));
+            }
+        }
+    }
+
+    /// Everything that was sent arrives, until nothing is sent any more.
+    fn deliver(&mut self) {
+        loop {
+            let mut quiet = true;
+            while let Some(envelope) = self.world.poll_output() {
+                quiet = false;
+                self.route(envelope);
+            }
+            while let Some((to, reply)) = self.beacon.poll_output() {
+                quiet = false;
+                if to == WORLD {
+                    self.world.handle(self.now, WORLD, Message::BeaconReply(reply));
+                }
+            }
+            while let Some((to, event)) = self.bus.poll_output() {
+                quiet = false;
+                assert_eq!(to, WORLD);
+                self.world.handle(self.now, WORLD, Message::BusEvent(event));
+            }
+            if quiet {
+                return;
+            }
+        }
+    }
+
+    fn route(&mut self, envelope: Envelope) {
+        match (envelope.to, envelope.message) {
+            (Address::Beacon, Message::BeaconRequest(request)) => self.beacon.handle(self.now, WORLD, request),
+            (Address::Bus, Message::BusRequest(request)) => {
+                if let BusRequest::Publish { subject, bytes } = &request {
+                    self.heard.push(BusEvent { subject: subject.clone(), bytes: bytes.clone() });
+                }
+                self.bus.handle(WORLD, request);
+            }
+            (Address::Data, Message::JournalRequest(request)) if !self.data_away => self.answer_data(request),
+            (Address::Data, Message::JournalRequest(_)) => {}
+            (Address::Node(to), Message::Control(Control::Assign { shard, above })) => self.assign(to, shard, above),
+            (Address::Node(to), message) => {
+                if let Some(player) = self.players.get_mut(&to).filter(|player| player.alive) {
+                    player.inbox.push(message);
+                }
+            }
+            (to, message) => panic!("the world never sends {message:?} to {to:?}"),
+        }
+    }
+
+    fn answer_data(&mut self, request: JournalRequest) {
+        let reply = match request {
+            JournalRequest::Owners { request } => {
+                let owners =
+                    self.journal.iter().map(|(shard, (node, nonce, epoch))| (*shard, *node, *nonce, *epoch, JournalIndex(1)));
+                JournalReply::OwnerList { request, owners: owners.collect() }
+            }
+            JournalRequest::Find { request, entity } => {
+                JournalReply::Found { request, entity, shard: self.filed.get(&entity).copied() }
+            }
+            other => panic!("the world never asks {other:?}"),
+        };
+        self.world.handle(self.now, DATA, Message::JournalReply(reply));
+    }
+
+    /// What a scene does with an order: claim the shard unless the journal has moved on.
+    fn assign(&mut self, to: NodeId, shard: ShardId, above: ShardEpoch) {
+        self.orders.push((to, shard));
+        let epoch = self.journal.get(&shard).map_or(ShardEpoch::ZERO, |(_, _, epoch)| *epoch);
+        let Some(player) = self.players.get_mut(&to).filter(|player| player.alive && !player.deaf) else { return };
+        if epoch <= above && !player.runs.contains_key(&shard) {
+            player.runs.insert(shard, epoch.next());
+            self.journal.insert(shard, (to, player.nonce, epoch.next()));
+        }
+    }
+}
+
+fn new_world(now: Timestamp) -> World {
+    World::new(now, WorldConfig { spec: ClusterSpec::demo(), seed: 7, scenes_expected: 2 })
+}
+
+fn info(node: NodeId, nonce: Nonce) -> NodeInfo {
+    NodeInfo {
+        node,
+        nonce,
+        pid: 100 + u32::from(node.ordinal),
+        address: format!("127.0.0.1:{}", 7_000 + node.ordinal),
+        client_tcp: format!("127.0.0.1:{}", 8_000 + node.ordinal),
+        client_ws: String::new(),
+        http: String::new(),
+        registry: RegistryHash(1),
+        draining: false,
+    }
+}
+
+fn report(player: &Player, tick: Tick) -> SceneReport {
+    let shard = |(shard, epoch): (&ShardId, &ShardEpoch)| ShardReport {
+        shard: *shard,
+        epoch: *epoch,
+        phase: ShardPhase::Running,
+        entities: 10,
+        players: 3,
+        ghosts: 1,
+        tick_p50_us: 500,
+        tick_p99_us: 1_500,
+        load_permille: 10,
+        handovers_out: 2,
+        handovers_in: 1,
+        recent: Vec::new(),
+    };
+    SceneReport { tick, late_ticks: 0, shards: player.runs.iter().map(shard).collect() }
+}
