@@ -49,17 +49,18 @@ export async function walkInto(page, shard, timeout = 60_000) {
 export function recordWalk(page) {
   return page.evaluate(() => {
     const seen = { frames: 0, emptyFrames: 0, jumps: [] };
-    let last = { at: performance.now(), ...window.pangaea.probe().position };
+    let last = { at: performance.now(), seconds: 0, ...window.pangaea.probe().position };
     let running = true;
     const frame = (at) => {
       const { position, entities, prediction } = window.pangaea.probe();
       const seconds = (at - last.at) / 1_000;
       const way = Math.hypot(position.x - last.x, position.z - last.z);
       // Twice the speed leaves room for a smoothed correction; half a metre for a late frame.
-      if (way > prediction.speed * seconds * 2 + 0.5) seen.jumps.push({ way, seconds, position });
+      // A frame's way may be seen in the next one, hence the longer of two frames.
+      if (way > prediction.speed * Math.max(seconds, last.seconds) * 2 + 0.5) seen.jumps.push({ way, seconds, position });
       seen.frames++;
       if (entities === 0) seen.emptyFrames++;
-      last = { at, ...position };
+      last = { at, seconds, ...position };
       if (running) requestAnimationFrame(frame);
     };
     requestAnimationFrame(frame);

@@ -9,7 +9,7 @@ import { NO_ITEM } from "../src/world/entities.js";
 import { cellKey } from "../src/world/geometry.js";
 import type { PlainType, Scalar } from "../src/world/registry.js";
 import type { Being, Land } from "./land.js";
-import { cellAt, CELL_EDGE_M, EDGE_CELLS, ownerOf, shardAt, TICK_HZ } from "./land.js";
+import { cellAt, CELL_EDGE_M, EDGE_CELLS, ownerOf, shardAt, SPEED_M_S, TICK_HZ } from "./land.js";
 import * as types from "./types.js";
 
 const HASH = 0x5eedn;
@@ -74,7 +74,7 @@ export class Client {
   #tickPlayer(player: Player): void {
     const next = player.queue.shift();
     if (next) this.#input(player, next.id, next.bytes), (player.inSeq = next.seq);
-    if (player.queue.length > 2) this.#tickPlayer(player);
+    if (player.queue.length > 0) this.#tickPlayer(player);
     const shard = shardAt(player.being.x, player.being.z);
     if (shard !== this.#shard) {
       this.#shard = shard;
@@ -257,6 +257,7 @@ export function encodeCell(
   for (const being of looked) {
     const add = (type: PlainType, values: Record<string, Scalar>) => parts.push({ alias: being.alias, type, bytes: type.write(values) });
     add(types.LOOK, { kind: being.kind, hue: being.hue });
+    if (being.player) add(types.PACE, { metres_per_s: SPEED_M_S });
     if (being.name) add(types.NAME, { text: being.name });
     if (being.item !== NO_ITEM) add(types.ITEM, { kind: being.item });
     else add(types.HEALTH, { now: being.health, max: 100 });

@@ -7,7 +7,9 @@ export const CELL_EDGE_M = 32;
 export const EDGE_CELLS = 32;
 export const SHARD_LEVEL = 3;
 const EDGE_M = EDGE_CELLS * CELL_EDGE_M;
-const SPEED_M_S = 6;
+export const SPEED_M_S = 6;
+/** Steps a player may save up, for inputs that come late in a bunch. */
+const CREDIT_MAX = 12;
 
 export interface Being {
   readonly id: bigint;
@@ -25,6 +27,7 @@ export interface Being {
   player: boolean;
   movedAt: number;
   lookedAt: number;
+  credit: number;
 }
 
 export interface Crossing {
@@ -64,7 +67,7 @@ export class Land {
     const id = this.#next++;
     const being: Being = {
       id, alias: Number(id), x, z, vx: 0, vz: 0, heading: this.#roll() * 6.28, kind: 0, hue: 0, name: "", health: 100, item: NO_ITEM,
-      player: false, movedAt: this.tick, lookedAt: this.tick,
+      player: false, movedAt: this.tick, lookedAt: this.tick, credit: CREDIT_MAX,
     };
     this.beings.set(id, being);
     return being;
@@ -74,22 +77,33 @@ export class Land {
     this.tick++;
     for (const being of this.beings.values()) {
       if (being.item !== NO_ITEM) continue;
-      if (!being.player) this.#wander(being);
-      if (being.vx === 0 && being.vz === 0 && this.tick - being.movedAt > 1) continue;
-      const from = shardAt(being.x, being.z);
-      being.x = Math.min(Math.max(being.x + being.vx / TICK_HZ, 0), EDGE_M - 0.01);
-      being.z = Math.min(Math.max(being.z + being.vz / TICK_HZ, 0), EDGE_M - 0.01);
-      if (being.vx !== 0 || being.vz !== 0) being.movedAt = this.tick;
-      const to = shardAt(being.x, being.z);
-      if (from !== to && ownerOf(from) !== ownerOf(to)) this.crossings.push({ entity: being.id, from, to });
+      if (being.player) {
+        being.credit = Math.min(being.credit + 1, CREDIT_MAX);
+        if (this.tick - being.movedAt === 3) Object.assign(being, { vx: 0, vz: 0, movedAt: this.tick });
+      } else {
+        this.#wander(being);
+        if (being.vx !== 0 || being.vz !== 0) this.#walk(being);
+      }
     }
   }
 
-  /** A player's input: parts of full speed in 1/127. */
+  #walk(being: Being): void {
+    const from = shardAt(being.x, being.z);
+    being.x = Math.min(Math.max(being.x + being.vx / TICK_HZ, 0), EDGE_M - 0.01);
+    being.z = Math.min(Math.max(being.z + being.vz / TICK_HZ, 0), EDGE_M - 0.01);
+    being.movedAt = this.tick;
+    const to = shardAt(being.x, being.z);
+    if (from !== to && ownerOf(from) !== ownerOf(to)) this.crossings.push({ entity: being.id, from, to });
+  }
+
+  /** A player's input, parts of full speed in 1/127: one step, paid from the credit of steps not walked before. */
   steer(being: Being, dx: number, dz: number): void {
     being.vx = (dx / 127) * SPEED_M_S;
     being.vz = (dz / 127) * SPEED_M_S;
     being.movedAt = this.tick;
+    if (being.credit <= 0) return;
+    being.credit--;
+    this.#walk(being);
   }
 
   #wander(being: Being): void {

@@ -30,9 +30,10 @@ export const NAME = plain("name", [["text", FieldType.Text, 24]]);
 export const LOOK = plain("look", [["kind", FieldType.U8], ["hue", FieldType.U8]]);
 export const HEALTH = plain("health", [["now", FieldType.U16], ["max", FieldType.U16]]);
 export const ITEM = plain("item", [["kind", FieldType.U16]]);
+export const PACE = plain("Pace", [["metres_per_s", FieldType.F32]]);
 export const MOVE = plain("move", [["dx", FieldType.I8], ["dz", FieldType.I8]]);
 export const ATTACK = plain("attack", [["target", FieldType.Entity]]);
-export const PICK_UP = plain("pick_up", [["item", FieldType.Entity]]);
+export const PICK_UP = plain("PickUp", [["item", FieldType.Entity]]);
 export const DROP = plain("drop", [["item", FieldType.Entity]]);
 export const CHAT = plain("chat", [["channel", FieldType.U8], ["text", FieldType.Text, 120]]);
 export const SAID = plain("said", [["from", FieldType.Entity], ["channel", FieldType.U8], ["name", FieldType.Text, 24], ["text", FieldType.Text, 120]]);
@@ -40,7 +41,7 @@ export const HOLDINGS = plain("holdings", [["gold", FieldType.U64], ["count", Fi
 export const ITEM_HELD = plain("item_held", [["item", FieldType.Entity], ["kind", FieldType.U16]]);
 export const ITEM_LOST = plain("item_lost", [["item", FieldType.Entity]]);
 
-const COMPONENTS = [NAME, LOOK, HEALTH, ITEM];
+const COMPONENTS = [NAME, LOOK, HEALTH, ITEM, PACE];
 const INPUTS = [MOVE, ATTACK, PICK_UP, DROP, CHAT];
 const EVENTS = [SAID, HOLDINGS, ITEM_HELD, ITEM_LOST];
 

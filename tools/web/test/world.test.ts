@@ -18,7 +18,7 @@ const EAST = cellKey(6, 5);
 function being(id: number, x: number, z: number): Being {
   return {
     id: BigInt(id), alias: id + 100, x, z, vx: 2, vz: 0, heading: 0, kind: 1, hue: 7, name: `b${id}`, health: 80, item: NO_ITEM,
-    player: false, movedAt: 0, lookedAt: 0,
+    player: false, movedAt: 0, lookedAt: 0, credit: 0,
   };
 }
 
