@@ -18,8 +18,8 @@ use crate::store::{RowTable, StoreError};
 
 /// Entries that stay readable behind a journal's tail.
 pub const ENTRIES_KEPT: u64 = 1_024;
-/// Most incarnations whose last append to a shard is remembered.
-const WRITERS_KEPT: usize = 16;
+/// Entries that no trim takes, so that a writer who missed the answer still gets it.
+const ENTRIES_NEVER_TRIMMED: u64 = 16;
 
 /// A journal's tail and who may write.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,8 +34,6 @@ pub(crate) struct Head {
     pub(crate) tick: Tick,
     /// The owner in force.
     pub(crate) owner: Option<(NodeId, Nonce)>,
-    /// The last append of each incarnation and its index, the latest writer last.
-    writers: Vec<(AppendId, JournalIndex)>,
 }
 
 impl Head {
@@ -51,10 +49,7 @@ impl Head {
         let mut writer = Writer::default();
         writer.u64(self.tail.0).u64(self.first.0).u64(self.epoch.0).u64(self.tick.0);
         let (node, nonce) = self.owner.map_or((0, Nonce::default()), |(node, nonce)| (node.to_bits(), nonce));
-        writer.u32(node).u128(nonce.0).u32(self.writers.len() as u32);
-        for (id, index) in &self.writers {
-            writer.u128(id.nonce.0).u64(id.seq).u64(index.0);
-        }
+        writer.u32(node).u128(nonce.0);
         batch.put(RowTable::Heads, &key::shard(shard), writer.0);
     }
 
@@ -66,14 +61,9 @@ impl Head {
             epoch: ShardEpoch(reader.u64()?),
             tick: Tick(reader.u64()?),
             owner: None,
-            writers: Vec::new(),
         };
         let (node, nonce) = (NodeId::from_bits(reader.u32()?), Nonce(reader.u128()?));
         head.owner = node.map(|node| (node, nonce));
-        for _ in 0..reader.count(WRITERS_KEPT)? {
-            let id = AppendId { nonce: Nonce(reader.u128()?), seq: reader.u64()? };
-            head.writers.push((id, JournalIndex(reader.u64()?)));
-        }
         reader.end()?;
         Ok(head)
     }
@@ -84,14 +74,6 @@ impl Head {
             return entry.epoch == self.epoch.next();
         }
         entry.epoch == self.epoch && self.owner.is_some_and(|(_, owner)| owner == nonce)
-    }
-
-    fn wrote(&mut self, id: AppendId, index: JournalIndex) {
-        self.writers.retain(|(last, _)| last.nonce != id.nonce);
-        if self.writers.len() == WRITERS_KEPT {
-            self.writers.remove(0);
-        }
-        self.writers.push((id, index));
     }
 }
 
@@ -126,15 +108,19 @@ pub(crate) fn append(
     entry: &Entry,
 ) -> Result<JournalReply, AppendError> {
     let mut head = Head::load(batch, shard)?;
-    if let Some(index) = earlier(batch, shard, &head, id)? {
-        return Ok(JournalReply::Appended { shard, id, index });
+    if expected < head.tail {
+        // Asked again: the entry is there under this very name.
+        let index = expected.next();
+        if entry_row(batch, shard, index)?.is_some_and(|(written, _)| written == id) {
+            return Ok(JournalReply::Appended { shard, id, index });
+        }
     }
     if head.tail != expected || !head.admits(id.nonce, entry) {
         return Ok(JournalReply::Conflict { shard, id, tail: head.tail, epoch: head.epoch });
     }
+    let index = head.tail.next();
     let encoded = checked(entry)?;
     fold::fold(batch, shard, entry)?;
-    let index = head.tail.next();
     let mut row = Writer(Vec::with_capacity(encoded.len() + 24));
     row.u128(id.nonce.0).u64(id.seq).0.extend_from_slice(&encoded);
     batch.put(RowTable::Entries, &key::pair(shard.to_bits(), index.0), row.0);
@@ -144,25 +130,9 @@ pub(crate) fn append(
     head.tail = index;
     head.epoch = entry.epoch;
     head.tick = entry.tick;
-    head.wrote(id, index);
     forget_below(batch, shard, &mut head, JournalIndex(index.0.saturating_sub(ENTRIES_KEPT - 1)));
     head.save(batch, shard);
     Ok(JournalReply::Appended { shard, id, index })
-}
-
-/// The index under which this very append was taken before. A writer's appends are consecutive, so one row tells.
-fn earlier(batch: &mut Batch<'_>, shard: ShardId, head: &Head, id: AppendId) -> Result<Option<JournalIndex>, StoreError> {
-    let Some((last, index)) = head.writers.iter().find(|(last, _)| last.nonce == id.nonce) else {
-        return Ok(None);
-    };
-    if last.seq == id.seq {
-        return Ok(Some(*index));
-    }
-    let Some(index) = last.seq.checked_sub(id.seq).and_then(|back| index.0.checked_sub(back)) else {
-        return Ok(None);
-    };
-    let found = entry_row(batch, shard, JournalIndex(index))?;
-    Ok(found.filter(|(found, _)| *found == id).map(|_| JournalIndex(index)))
 }
 
 fn checked(entry: &Entry) -> Result<Bytes, FormFault> {
@@ -232,7 +202,7 @@ pub(crate) fn read(
     Ok(JournalReply::Entries { request, from, entries, tail: head.tail })
 }
 
-/// Forgets entries below `below`. The rows of a shard are always folded up to its tail, so the tail is the checkpoint.
+/// Forgets entries below `below`, but never the last few. The rows of a shard are always folded up to its tail, so the tail is the checkpoint.
 pub(crate) fn trim(
     batch: &mut Batch<'_>,
     request: RequestId,
@@ -244,6 +214,7 @@ pub(crate) fn trim(
         let reason = format!("{shard} is folded up to {} only, entries above it stay", head.tail);
         return Ok(JournalReply::Failed { request, reason });
     }
+    let below = below.min(JournalIndex(head.tail.0.saturating_sub(ENTRIES_NEVER_TRIMMED - 1)));
     if head.first < below {
         forget_below(batch, shard, &mut head, below);
         head.save(batch, shard);

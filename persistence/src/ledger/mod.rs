@@ -13,9 +13,6 @@ mod operations;
 
 mod audit;
 
-#[cfg(test)]
-mod tests;
-
 use std::collections::BTreeMap;
 
 use pangaea_schemas::message::{LedgerRefusal, LedgerReply, LedgerRequest, LedgerResult, Owner, TradeSide, Transaction};

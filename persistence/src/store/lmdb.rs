@@ -296,3 +296,52 @@ fn disk_is_full(folder: &Path, bytes: usize) -> bool {
     }
     outcome.is_err_and(|error| error.kind() == std::io::ErrorKind::StorageFull)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::open;
+
+    /// Writes one row behind the store's back.
+    fn tamper(folder: &Path, table: RowTable, key: &[u8], bytes: &[u8]) {
+        let env = Environment::new().set_max_dbs(32).set_map_size(1 << 24).open(folder).expect("opens");
+        let database = env.open_db(Some(table.name())).expect("there is such a table");
+        let mut txn = env.begin_rw_txn().expect("begins");
+        txn.put(database, &key, &bytes, WriteFlags::empty()).expect("writes");
+        txn.commit().expect("commits");
+    }
+
+    fn open_small(folder: &Path) -> Result<LmdbStore, StoreError> {
+        LmdbStore::open(folder, LmdbOptions { map_bytes: 1 << 24, map_bytes_max: 1 << 26 })
+    }
+
+    #[test]
+    fn a_folder_of_another_version_is_refused_in_words() {
+        let folder = tempfile::tempdir().expect("a folder");
+        drop(open_small(folder.path()).expect("opens"));
+        tamper(folder.path(), RowTable::Meta, b"format", &7u32.to_le_bytes());
+        let refused = open_small(folder.path()).expect_err("another version").to_string();
+        assert!(refused.contains("holds data of format 7, this build reads format 1"), "{refused}");
+    }
+
+    #[test]
+    fn a_row_changed_behind_the_stores_back_is_noticed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut store = open_small(folder.path()).expect("opens");
+        let mut changes = Changes::default();
+        changes.set(RowTable::Tables, b"a", Some("right".into()));
+        store.commit(&changes).expect("commits");
+        let mut sealed = Vec::new();
+        store.read(&mut |rows| Ok(sealed.extend(rows.get(RowTable::Tables, b"a")?.unwrap_or_default()))).expect("reads");
+        drop(store);
+        // The right bytes under another key are as wrong as other bytes.
+        tamper(folder.path(), RowTable::Tables, b"b", &sealed);
+        let store = open_small(folder.path()).expect("opens");
+        let read = |key: &'static [u8]| {
+            store.read(&mut |rows| open(RowTable::Tables, key, rows.get(RowTable::Tables, key)?.unwrap_or_default()).map(drop))
+        };
+        read(b"a").expect("untouched");
+        let damaged = read(b"b").expect_err("damaged").to_string();
+        assert_eq!(damaged, "row 62 of table tables is damaged: wrong checksum");
+    }
+}

@@ -1,0 +1,257 @@
+//! The state of a shard is the fold of its journal: rows against a naive fold in memory, over random histories.
+
+use std::collections::BTreeMap;
+
+use pangaea_persistence::IMAGE_PART_BYTES;
+use pangaea_schemas::geometry::ShardId;
+use pangaea_schemas::journal::{Departure, Fence, ShardOp, Xid};
+use pangaea_schemas::message::{JournalReply, JournalRequest, Message};
+use pangaea_schemas::record::{ComponentBytes, Record};
+use pangaea_schemas::{AgentEpoch, EffectSeq, EntityId, RequestId, ShardEpoch, TypeId};
+use proptest::prelude::*;
+
+use crate::fixture::*;
+
+/// What a shard's journal says, in plain maps.
+#[derive(Debug, Default)]
+struct Naive {
+    records: BTreeMap<EntityId, Record>,
+    fences: BTreeMap<EntityId, Fence>,
+    departures: BTreeMap<Xid, Departure>,
+    applied: BTreeMap<ShardId, (ShardEpoch, EffectSeq)>,
+}
+
+impl Naive {
+    fn live(&mut self, record: &Record, epoch: AgentEpoch) -> bool {
+        self.records.insert(record.entity, record.clone());
+        let fence = self.fences.entry(record.entity).or_default();
+        fence.seen = fence.seen.max(epoch);
+        fence.accepted = fence.accepted.max(epoch);
+        fence.forward.take().is_some()
+    }
+
+    fn apply(&mut self, op: &ShardOp) {
+        match op {
+            ShardOp::Owner { .. } => {}
+            ShardOp::Put(record) => {
+                if self.live(record, record.epoch) {
+                    self.departures.retain(|_, away| away.members.iter().all(|member| member.entity != record.entity));
+                }
+            }
+            ShardOp::Remove { entity } => drop(self.records.remove(entity)),
+            ShardOp::Born { entity } => self.fences.entry(*entity).or_default().born = true,
+            ShardOp::Out { xid, target, members } => {
+                for member in members {
+                    self.records.remove(&member.entity);
+                    self.fences.entry(member.entity).or_default().forward = Some(*target);
+                }
+                let departure = Departure { xid: *xid, target: *target, members: members.clone() };
+                self.departures.insert(*xid, departure);
+            }
+            ShardOp::In { xid, members } => {
+                for member in members {
+                    self.live(member, xid.epoch);
+                }
+            }
+            ShardOp::Refused { xid, members } => {
+                for member in members {
+                    let fence = self.fences.entry(*member).or_default();
+                    fence.seen = fence.seen.max(xid.epoch);
+                }
+            }
+            ShardOp::Settled { xid } => drop(self.departures.remove(xid)),
+            ShardOp::Applied { source, source_epoch, upto } => {
+                let applied = self.applied.entry(*source).or_default();
+                *applied = (*applied).max((*source_epoch, *upto));
+            }
+        }
+    }
+}
+
+/// What an agent does next; its epoch rises by itself.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Put { cell: usize },
+    Leave,
+    Settle,
+    TakeBack { cell: usize },
+    Arrive { cell: usize },
+    Refuse,
+    Born,
+    Remove,
+    Applied { source: u16, epoch: u64, upto: u64 },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let cell = 0..64usize;
+    prop_oneof![
+        4 => cell.clone().prop_map(|cell| Step::Put { cell }),
+        2 => Just(Step::Leave),
+        1 => Just(Step::Settle),
+        1 => cell.clone().prop_map(|cell| Step::TakeBack { cell }),
+        2 => cell.prop_map(|cell| Step::Arrive { cell }),
+        1 => Just(Step::Refuse),
+        1 => Just(Step::Born),
+        1 => Just(Step::Remove),
+        1 => (1..4u16, 0..3u64, 0..9u64).prop_map(|(source, epoch, upto)| Step::Applied { source, epoch, upto }),
+    ]
+}
+
+/// A possible history: an operation for each step that makes sense for its agent now.
+fn history(steps: &[(u64, Step)]) -> Vec<ShardOp> {
+    let mut live: BTreeMap<u64, Record> = BTreeMap::new();
+    let mut away: BTreeMap<u64, Xid> = BTreeMap::new();
+    let mut epochs: BTreeMap<u64, u64> = BTreeMap::new();
+    let mut ops = Vec::new();
+    for &(agent, step) in steps {
+        let epoch = epochs.entry(agent).or_insert(1);
+        match step {
+            Step::Put { cell } if !away.contains_key(&agent) => {
+                let record = record(WEST, agent, *epoch, cell);
+                live.insert(agent, record.clone());
+                ops.push(ShardOp::Put(record));
+            }
+            Step::Leave => {
+                if let Some(record) = live.remove(&agent) {
+                    *epoch += 1;
+                    let xid = xid(agent, *epoch, WEST);
+                    away.insert(agent, xid);
+                    ops.push(ShardOp::Out { xid, target: EAST, members: vec![record] });
+                }
+            }
+            Step::Settle => ops.extend(away.get(&agent).map(|xid| ShardOp::Settled { xid: *xid })),
+            Step::TakeBack { cell } => {
+                if away.remove(&agent).is_some() {
+                    *epoch += 1;
+                    let record = record(WEST, agent, *epoch, cell);
+                    live.insert(agent, record.clone());
+                    ops.push(ShardOp::Put(record));
+                }
+            }
+            Step::Arrive { cell } if !live.contains_key(&agent) => {
+                *epoch += 1;
+                away.remove(&agent);
+                let record = record(WEST, agent, *epoch, cell);
+                live.insert(agent, record.clone());
+                ops.push(ShardOp::In { xid: xid(agent, *epoch, EAST), members: vec![record] });
+            }
+            Step::Refuse => {
+                *epoch += 1;
+                ops.push(ShardOp::Refused { xid: xid(agent, *epoch, EAST), members: vec![EntityId(agent)] });
+            }
+            Step::Born => ops.push(ShardOp::Born { entity: EntityId(agent) }),
+            Step::Remove => {
+                live.remove(&agent);
+                ops.push(ShardOp::Remove { entity: EntityId(agent) });
+            }
+            Step::Applied { source, epoch, upto } => {
+                ops.push(ShardOp::Applied { source: shard(source), source_epoch: ShardEpoch(epoch), upto: EffectSeq(upto) })
+            }
+            Step::Put { .. } | Step::Arrive { .. } => {}
+        }
+    }
+    ops
+}
+
+proptest! {
+    #[test]
+    fn the_rows_are_the_fold_of_the_journal(
+        steps in prop::collection::vec((1..6u64, step()), 0..120),
+        cuts in prop::collection::vec(1..9usize, 120),
+        restart in 0..40usize,
+    ) {
+        let mut data = node();
+        let mut west = Writer::owning(&mut data, WEST, 1);
+        let mut naive = Naive::default();
+        let mut ops = history(&steps);
+        for (n, cut) in cuts.into_iter().enumerate() {
+            if ops.is_empty() {
+                break;
+            }
+            let entry: Vec<_> = ops.drain(..cut.min(ops.len())).collect();
+            entry.iter().for_each(|op| naive.apply(op));
+            let reply = west.append(&mut data, entry);
+            prop_assert!(matches!(reply, JournalReply::Appended { .. }), "{reply:?}");
+            if n == restart {
+                data = pangaea_persistence::Data::new(data.into_store());
+            }
+        }
+        naive.fences.retain(|_, fence| *fence != Fence::default());
+        naive.applied.retain(|_, upto| *upto != Default::default());
+        let image = load(&mut data, WEST);
+        prop_assert_eq!(image.records, naive.records.into_values().collect::<Vec<_>>());
+        prop_assert_eq!(image.fences, naive.fences.into_iter().collect::<Vec<_>>());
+        let mut departures = image.departures;
+        departures.sort_by_key(|departure| departure.xid);
+        prop_assert_eq!(departures, naive.departures.into_values().collect::<Vec<_>>());
+        let mut applied: Vec<_> = image.applied.into_iter().map(|(source, epoch, upto)| (source, (epoch, upto))).collect();
+        applied.sort_unstable();
+        prop_assert_eq!(applied, naive.applied.into_iter().collect::<Vec<_>>());
+        prop_assert_eq!(data.verify().expect("reads").findings, Vec::<String>::new());
+    }
+}
+
+#[test]
+fn an_agent_that_crosses_is_in_one_shard_only() {
+    let mut data = node();
+    let mut west = Writer::owning(&mut data, WEST, 1);
+    let mut east = Writer::owning(&mut data, EAST, 1);
+    west.append(&mut data, vec![ShardOp::Put(record(WEST, 5, 1, 3))]);
+    let hand_over = xid(5, 2, WEST);
+    let early = east.append(&mut data, vec![ShardOp::Put(record(EAST, 5, 1, 0))]);
+    assert!(matches!(early, JournalReply::Unavailable { .. }), "who is live elsewhere cannot just appear: {early:?}");
+    west.append(&mut data, vec![ShardOp::Out { xid: hand_over, target: EAST, members: vec![record(WEST, 5, 2, 3)] }]);
+    let between = load(&mut data, WEST);
+    assert!(between.records.is_empty() && between.departures.len() == 1);
+    assert_eq!(between.fences[0].1.forward, Some(EAST));
+    east.append(&mut data, vec![ShardOp::In { xid: hand_over, members: vec![record(EAST, 5, 2, 0)] }]);
+    west.append(&mut data, vec![ShardOp::Settled { xid: hand_over }]);
+    let (west_now, east_now) = (load(&mut data, WEST), load(&mut data, EAST));
+    assert!(west_now.records.is_empty() && west_now.departures.is_empty());
+    assert_eq!(east_now.records, [record(EAST, 5, 2, 0)]);
+    assert_eq!(east_now.fences[0].1.accepted, AgentEpoch(2));
+}
+
+#[test]
+fn a_record_never_goes_back_to_a_lower_epoch() {
+    let mut data = node();
+    let mut west = Writer::owning(&mut data, WEST, 1);
+    west.append(&mut data, vec![ShardOp::Put(record(WEST, 5, 4, 3))]);
+    let reply = west.append(&mut data, vec![ShardOp::Put(record(WEST, 5, 3, 3))]);
+    assert!(matches!(reply, JournalReply::Unavailable { .. }), "{reply:?}");
+}
+
+#[test]
+fn children_and_parent_share_the_records_of_their_cells() {
+    let mut data = node();
+    let mut west = Writer::owning(&mut data, WEST, 1);
+    let ops = (0..64).map(|n| ShardOp::Put(record(WEST, n as u64 + 1, 1, n))).collect();
+    west.append(&mut data, ops);
+    let children = WEST.children().expect("it has some");
+    let mut entities: Vec<_> = children.iter().flat_map(|child| load(&mut data, *child).records).map(|r| r.entity.0).collect();
+    entities.sort_unstable();
+    assert_eq!(entities, (1..65).collect::<Vec<_>>());
+    assert_eq!(load(&mut data, WEST.parent().expect("it has one")).records.len(), 64);
+}
+
+#[test]
+fn a_large_image_comes_in_bounded_parts() {
+    let mut data = node();
+    let mut west = Writer::owning(&mut data, WEST, 1);
+    let large = |n: u64| {
+        let mut record = record(WEST, n + 1, 1, n as usize);
+        record.components = vec![ComponentBytes { id: TypeId(1), bytes: vec![n as u8; 10_000].into() }];
+        ShardOp::Put(record)
+    };
+    west.append(&mut data, (0..350).map(large).collect());
+    let load = Message::JournalRequest(JournalRequest::Load { request: RequestId(1), shard: WEST });
+    let parts = ask_all(&mut data, [load]);
+    assert_eq!(parts.len(), 350 * 10_200 / IMAGE_PART_BYTES + 1);
+    let mut entities = Vec::new();
+    for part in parts {
+        let Message::JournalReply(JournalReply::Image { part, .. }) = part else { panic!("no image") };
+        assert!(part.records.len() * 10_000 <= IMAGE_PART_BYTES + 10_000);
+        entities.extend(part.records.iter().map(|record| record.entity.0));
+    }
+    assert_eq!(entities, (1..351).collect::<Vec<_>>());
+}

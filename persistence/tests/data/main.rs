@@ -1,0 +1,15 @@
+//! A data node as its users see it: messages in, a commit, replies out.
+
+mod fixture;
+
+mod journal;
+
+mod fold;
+
+mod crash;
+
+mod ledger;
+
+mod tables;
+
+mod verify;
