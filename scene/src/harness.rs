@@ -100,9 +100,15 @@ impl Harness {
 
     /// One tick.
     pub fn tick(&mut self) -> &Simulated {
+        self.tick_with(|_| {})
+    }
+
+    /// One tick, with something between Simulate and Publish: hand-overs, log-outs.
+    pub fn tick_with(&mut self, hand_over: impl FnOnce(&mut ShardWorld)) -> &Simulated {
         self.tick = self.tick.next();
         let input = TickInput { tick: self.tick, ..std::mem::take(&mut self.input) };
         self.last = self.world.simulate(input);
+        hand_over(&mut self.world);
         self.feed = self.world.publish();
         self.told.extend(self.last.events.iter().cloned());
         &self.last

@@ -65,6 +65,26 @@ impl ShardWorld {
         true
     }
 
+    /// The world behind.
+    #[cfg(test)]
+    pub(crate) fn bevy(&mut self) -> &mut bevy_ecs::world::World {
+        &mut self.world
+    }
+
+    /// Take a component from a real entity.
+    #[cfg(test)]
+    pub(crate) fn strip<T: Component>(&mut self, id: EntityId) {
+        if let Some(entity) = self.real(id) {
+            self.world.entity_mut(entity).remove::<T>();
+        }
+    }
+
+    /// Leave no id to systems.
+    #[cfg(test)]
+    pub(crate) fn drain_ids(&mut self) {
+        self.world.insert_resource(IdPool::default());
+    }
+
     /// The entity goes: its record, and followers hear where to.
     pub(crate) fn remove(&mut self, id: EntityId, to: Option<CellId>, record: Option<Record>) -> Option<Record> {
         let record = record?;
