@@ -5,11 +5,11 @@
 //! to the `*_MAX` beside its type, or the receiver refuses it.
 //!
 //! To add a field: one word in `fbs/*.fbs` (at the end of its table), one in the list of its type in `wire/`, then
-//! `cargo xtask schemas`. To add a message: a table and its name in the union, and one line in `wire/`. Forgetting either does not
-//! compile.
+//! `cargo xtask schemas`. To add a message: a table and its name in the union, and one line in `wire/`. Forgetting either does
+//! not compile.
 //!
-//! [`encode`] and [`decode`] are for nodes, [`link`] for their first words, [`stored`] for what lies in journals and rows, [`client`]
-//! and [`update`] for clients.
+//! [`encode`] and [`decode`] are for nodes, [`link`] for their first words, [`stored`] for what lies in journals and rows,
+//! [`client`] and [`update`] for clients.
 
 mod codec;
 mod conversations;

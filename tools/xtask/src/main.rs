@@ -1,2 +1,40 @@
-//! Chores: generated code, tidy rules and continuous integration.
-fn main() {}
+//! `cargo xtask <chore>`: generated code, tidy rules and continuous integration.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool talks on its streams")]
+
+use std::process::ExitCode;
+
+use xtask::{ci, schemas, tidy};
+
+const USAGE: &str = "\
+usage: cargo xtask <chore>
+  schemas          write the code generated from schemas/fbs
+  schemas --check  fail when the committed code is not what would be written
+  tidy             the rules that no compiler checks
+  ci               everything that must hold before a change is shared";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let root = xtask::root();
+    let result = match words[..] {
+        ["schemas"] => schemas::write(&root),
+        ["schemas", "--check"] => schemas::check(&root),
+        ["tidy"] => tidy::check(&root),
+        ["ci"] => ci::run(&root),
+        [] | ["help" | "--help" | "-h"] => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

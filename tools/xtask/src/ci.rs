@@ -1,0 +1,98 @@
+//! `cargo xtask ci`: every check in one order, cheap ones first, each with its time. All run even when one fails, so one run
+//! tells everything; what cannot run here is skipped loudly.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::bail;
+
+use crate::{schemas, tidy};
+
+/// Seeds of the simulator per run.
+const SIM_SEEDS: &str = "20";
+
+/// What became of a step.
+enum Outcome {
+    Passed,
+    Failed(anyhow::Error),
+    Skipped(String),
+}
+
+/// A step's name and what it does.
+type Step = (&'static str, fn(&Path) -> Outcome);
+
+const STEPS: &[Step] = &[
+    ("format", |root| cargo(root, &["fmt", "--all", "--check"])),
+    ("tidy", |root| tidy::check(root).into()),
+    ("schemas", fresh_schemas),
+    ("clippy", |root| cargo(root, &["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"])),
+    ("test", |root| cargo(root, &["test", "--workspace"])),
+    ("simulator", simulator),
+    ("web", web),
+];
+
+/// Runs every step; fails when one did.
+#[allow(clippy::print_stdout, reason = "progress is this command's purpose")]
+pub fn run(root: &Path) -> anyhow::Result<()> {
+    let mut report: Vec<(&str, Duration, Outcome)> = Vec::new();
+    for (count, (name, step)) in STEPS.iter().enumerate() {
+        println!("== [{}/{}] {name}", count + 1, STEPS.len());
+        let start = Instant::now();
+        let outcome = step(root);
+        println!("== {}", line(name, start.elapsed(), &outcome));
+        report.push((name, start.elapsed(), outcome));
+    }
+    println!("\n== summary");
+    for (name, time, outcome) in &report {
+        println!("{}", line(name, *time, outcome));
+    }
+    let failed: Vec<&str> = report.iter().filter(|(_, _, o)| matches!(o, Outcome::Failed(_))).map(|(name, ..)| *name).collect();
+    if failed.is_empty() { Ok(()) } else { bail!("failed: {}", failed.join(", ")) }
+}
+
+fn line(name: &str, time: Duration, outcome: &Outcome) -> String {
+    let seconds = time.as_secs_f32();
+    match outcome {
+        Outcome::Passed => format!("passed   {seconds:7.1} s  {name}"),
+        Outcome::Failed(error) => format!("FAILED   {seconds:7.1} s  {name}: {error:#}"),
+        Outcome::Skipped(why) => format!("SKIPPED  {seconds:7.1} s  {name}: {why}"),
+    }
+}
+
+impl From<anyhow::Result<()>> for Outcome {
+    fn from(result: anyhow::Result<()>) -> Self {
+        match result {
+            Ok(()) => Self::Passed,
+            Err(error) => Self::Failed(error),
+        }
+    }
+}
+
+fn cargo(root: &Path, arguments: &[&str]) -> Outcome {
+    crate::run(Command::new("cargo").args(arguments).current_dir(root)).into()
+}
+
+fn fresh_schemas(root: &Path) -> Outcome {
+    match schemas::available(root) {
+        Ok(()) => schemas::check(root).into(),
+        Err(why) => Outcome::Skipped(why),
+    }
+}
+
+fn simulator(root: &Path) -> Outcome {
+    if !root.join("tests/src/bin/sim.rs").exists() {
+        return Outcome::Skipped("there is no tests/src/bin/sim.rs".to_owned());
+    }
+    cargo(root, &["run", "--quiet", "--package", "pangaea-tests", "--bin", "sim", "--", "--seeds", SIM_SEEDS])
+}
+
+/// The browser client's own checks; they need npm and, once, its registry.
+fn web(root: &Path) -> Outcome {
+    let folder = root.join("tools/web");
+    let npm = |arguments: &[&str]| crate::run(Command::new("npm").args(arguments).current_dir(&folder));
+    if let Err(error) = npm(&["ci", "--no-audit", "--no-fund", "--loglevel=error"]) {
+        return Outcome::Skipped(format!("npm cannot install: {error:#}"));
+    }
+    npm(&["run", "check"]).into()
+}
