@@ -56,7 +56,7 @@ pub(crate) fn plugin(world: &mut World) {
     world.insert_resource(Speakers::default());
     world.insert_resource(Heard::default());
     world.subscribe(SUBJECT_CHAT_SAY);
-    world.add_systems(Phase::Edge, listen);
+    world.add_systems(Phase::Listen, listen);
     world.add_systems(Phase::Simulate, repeat.after(clock::run));
 }
 

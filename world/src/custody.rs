@@ -25,10 +25,10 @@ use pangaea_schemas::{NodeId, Nonce, Timestamp};
 pub(crate) const ORDER_LIMIT: Duration = Duration::from_secs(5);
 /// A claim that does not come to run is given up after this; replaying a long journal takes its time.
 pub(crate) const START_LIMIT: Duration = Duration::from_secs(60);
-/// The first repetition of an order, doubled each time up to [`REPEAT_MAX`].
-pub(crate) const REPEAT_MIN: Duration = Duration::from_millis(250);
+/// The first repetition of an order, doubled each time up to [`REPEAT_MAX`]; scenes report every half second.
+pub(crate) const REPEAT_MIN: Duration = Duration::from_millis(600);
 /// The longest time between two repetitions of an order.
-pub(crate) const REPEAT_MAX: Duration = Duration::from_secs(2);
+pub(crate) const REPEAT_MAX: Duration = Duration::from_millis(2_400);
 /// The pause after a first failed claim, doubled each time up to [`PAUSE_MAX`].
 pub(crate) const PAUSE_MIN: Duration = Duration::from_millis(250);
 /// The longest pause after a failed claim.
@@ -61,6 +61,8 @@ pub enum Custody {
         not_before: Timestamp,
         /// Claims that failed in a row.
         failures: u32,
+        /// Where the last one failed: better ask somebody else.
+        avoid: Option<NodeId>,
     },
     /// Somebody was told to claim it.
     Ordered {
@@ -153,7 +155,7 @@ impl Custody {
                 ShardPhase::Fenced => self.fenced(now, by),
             },
             CustodyEvent::Unlisted { by } => self.unlisted(now, by),
-            CustodyEvent::Left { by } if self.holder() == Some(by) => Self::Vacant { not_before: now, failures: 0 },
+            CustodyEvent::Left { by } if self.holder() == Some(by) => Self::Vacant { not_before: now, failures: 0, avoid: None },
             CustodyEvent::Left { .. } => self,
             CustodyEvent::Order { to } => self.order(now, to),
             CustodyEvent::Elapsed { holder_registered } => self.elapsed(now, holder_registered),
@@ -179,7 +181,7 @@ impl Custody {
 
     fn recorded(self, now: Timestamp, owner: Option<Holder>, lease_over: Timestamp) -> Self {
         match (self, owner) {
-            (Self::Unknown, None) => Self::Vacant { not_before: now, failures: 0 },
+            (Self::Unknown, None) => Self::Vacant { not_before: now, failures: 0, avoid: None },
             (_, None) => self,
             (_, Some(owner)) if self.holder() == Some(owner) => self,
             (_, Some(holder)) => Self::Recalled { holder, until: lease_over },
@@ -203,8 +205,8 @@ impl Custody {
 
     fn fenced(self, now: Timestamp, by: Holder) -> Self {
         match self {
-            Self::Starting { holder, failures, .. } if holder == by => failed(now, failures),
-            Self::Owned { holder } if holder == by => failed(now, 0),
+            Self::Starting { holder, failures, .. } if holder == by => failed(now, holder, failures),
+            Self::Owned { holder } if holder == by => failed(now, holder, 0),
             Self::Unknown
             | Self::Recalled { .. }
             | Self::Vacant { .. }
@@ -216,7 +218,7 @@ impl Custody {
 
     fn unlisted(self, now: Timestamp, by: Holder) -> Self {
         match self {
-            Self::Recalled { holder, .. } if holder == by => failed(now, 0),
+            Self::Recalled { holder, .. } if holder == by => failed(now, holder, 0),
             Self::Unknown
             | Self::Recalled { .. }
             | Self::Vacant { .. }
@@ -237,9 +239,11 @@ impl Custody {
 
     fn elapsed(self, now: Timestamp, holder_registered: bool) -> Self {
         match self {
-            Self::Recalled { until, .. } if until <= now && !holder_registered => Self::Vacant { not_before: now, failures: 0 },
-            Self::Ordered { until, failures, .. } | Self::Starting { until, failures, .. } if until <= now => {
-                failed(now, failures)
+            Self::Recalled { until, .. } if until <= now && !holder_registered => {
+                Self::Vacant { not_before: now, failures: 0, avoid: None }
+            }
+            Self::Ordered { holder, until, failures, .. } | Self::Starting { holder, until, failures } if until <= now => {
+                failed(now, holder, failures)
             }
             Self::Unknown
             | Self::Recalled { .. }
@@ -251,7 +255,7 @@ impl Custody {
     }
 }
 
-fn failed(now: Timestamp, failures: u32) -> Custody {
+fn failed(now: Timestamp, holder: Holder, failures: u32) -> Custody {
     let pause = PAUSE_MIN.saturating_mul(1 << failures.min(16)).min(PAUSE_MAX);
-    Custody::Vacant { not_before: now + pause, failures: failures.saturating_add(1) }
+    Custody::Vacant { not_before: now + pause, failures: failures.saturating_add(1), avoid: Some(holder.node) }
 }

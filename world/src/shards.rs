@@ -321,7 +321,7 @@ fn inventory(now: Timestamp, scenes: Vec<NodeId>, map: &ShardMap, shards: &Query
     let mut inventory = Inventory { scenes, ..Inventory::default() };
     for shard in map.entities().filter_map(|entity| shards.get(entity).ok()) {
         match shard.custody {
-            Custody::Vacant { not_before, .. } if not_before <= now => inventory.vacant.push(shard.id),
+            Custody::Vacant { not_before, avoid, .. } if not_before <= now => inventory.vacant.push((shard.id, avoid)),
             Custody::Unknown
             | Custody::Recalled { .. }
             | Custody::Vacant { .. }

@@ -38,6 +38,8 @@ pub struct WorldConfig {
 /// What happens in a tick, in this order.
 #[derive(SystemSet, Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Phase {
+    /// Bus messages become readable for all that follow.
+    Listen,
     /// Who came and who left.
     Nodes,
     /// Who owns what; orders to scenes.
@@ -253,7 +255,9 @@ fn schedule() -> Schedule {
     let mut schedule = Schedule::default();
     schedule.set_executor(SingleThreadedExecutor::new());
     schedule.set_build_settings(ScheduleBuildSettings { ambiguity_detection: LogLevel::Error, ..Default::default() });
-    schedule.configure_sets((Phase::Nodes, Phase::Shards, Phase::Agents, Phase::Edge, Phase::Simulate, Phase::Status).chain());
+    schedule.configure_sets(
+        (Phase::Listen, Phase::Nodes, Phase::Shards, Phase::Agents, Phase::Edge, Phase::Simulate, Phase::Status).chain(),
+    );
     schedule
 }
 
