@@ -141,7 +141,7 @@ export class App {
     if (mode === this.mode) return;
     this.mode = mode;
     document.body.dataset["mode"] = mode;
-    for (const id of ["hud", "chat", "touch", "chip"]) byId(id).hidden = mode === "map";
+    for (const id of ["hud", "chat", "touch", "chip", "log-out"]) byId(id).hidden = mode === "map";
     byId("mode-map").ariaPressed = String(mode === "map");
     byId("mode-play").ariaPressed = String(mode === "play");
     this.#resize();
@@ -156,6 +156,13 @@ export class App {
       this.#stage.camera.jump();
     }
     byId("view").focus();
+  }
+
+  /** Logs out: the agent falls asleep where it stands. */
+  #leave(): void {
+    this.#wasPlaying = false;
+    this.#player.session.leave();
+    this.#enter("map");
   }
 
   #cancelJoin(): void {
@@ -239,6 +246,7 @@ export class App {
     style.ownX = drawn.x;
     style.ownZ = drawn.z;
     style.target = playing ? nearestBeing(entities, drawn.x, drawn.z, ATTACK_LOOK_M, style.own) : undefined;
+    this.#stage.begin();
     this.#stage.draw(this.#edgeM, this.#atlas.tiles, entities, style, now);
     this.#words.begin(camera, this.#stage.wordRatio);
     if (playing) this.#words.beings(entities, camera, style.own, style.target, drawn.x, drawn.z, now);
@@ -277,6 +285,7 @@ export class App {
 
   #wire(): void {
     byId("mode-map").onclick = () => this.#enter("map");
+    byId("log-out").onclick = () => this.#leave();
     byId("mode-play").onclick = () => this.#enter("play");
     for (const button of byId("touch").querySelectorAll<HTMLElement>("button")) button.onclick = () => this.#do(button.dataset["do"] ?? "");
     addEventListener("resize", () => this.#resize());
@@ -286,6 +295,7 @@ export class App {
     new Pointer(byId("view"), this.#stage.camera, {
       isWalking: () => this.mode === "play",
       drag: (way) => this.#player.steering.drag(way),
+      hover: (x, z) => this.#atlas.point(this.mode === "map" ? this.#atlas.at(x, z) : undefined),
       click: (x, z) => this.#click(x, z),
     });
   }

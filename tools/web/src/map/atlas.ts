@@ -16,6 +16,7 @@ export class Atlas {
   #ids: string[] = [];
   #byId = new Map<string, number>();
   #chosen: string | undefined;
+  #pointed: string | undefined;
 
   show(shards: readonly ShardStatus[], space: number, cellEdgeM: number): void {
     const glows = new Map(this.#ids.map((id, i) => [id, this.tiles[i]!.glow]));
@@ -31,7 +32,7 @@ export class Atlas {
       this.#byId.set(shard.id, this.#ids.length);
       this.#ids.push(shard.id);
       this.tiles.push({
-        square, colour: ownerRgb(shard.owner), glow: glows.get(shard.id) ?? 0, chosen: shard.id === this.#chosen,
+        square, colour: ownerRgb(shard.owner), glow: glows.get(shard.id) ?? 0, emphasis: this.#emphasis(shard.id),
         foreign: foreignSides(square, cellEdgeM, (x, z) => ownerAt(x, z) !== shard.owner),
       });
       this.labels.push(shardLabel(shard, square));
@@ -49,7 +50,22 @@ export class Atlas {
 
   choose(shard: string | undefined): void {
     this.#chosen = shard;
-    this.tiles.forEach((tile, i) => { tile.chosen = this.#ids[i] === shard; });
+    this.#emphasise();
+  }
+
+  /** The pointer is over a shard, or over none. */
+  point(shard: string | undefined): void {
+    if (shard === this.#pointed) return;
+    this.#pointed = shard;
+    this.#emphasise();
+  }
+
+  #emphasise(): void {
+    this.tiles.forEach((tile, i) => { tile.emphasis = this.#emphasis(this.#ids[i]!); });
+  }
+
+  #emphasis(shard: string): number {
+    return shard === this.#chosen ? 1 : shard === this.#pointed ? 0.4 : 0;
   }
 
   at(x: number, z: number): string | undefined {

@@ -9,7 +9,8 @@ export interface ShardTile {
   readonly colour: Rgb;
   /** 0 to 1, fades by itself. */
   glow: number;
-  chosen: boolean;
+  /** 0: as any other, 1: chosen, between: pointed at. */
+  emphasis: number;
   /** Which sides touch another owner's land or the end of the world: north, east, south, west; 0 or 1. */
   readonly foreign: readonly [number, number, number, number];
 }
@@ -17,7 +18,7 @@ export interface ShardTile {
 const VERTEX = `
 layout(location=0) in vec2 corner;
 layout(location=1) in vec4 square; // x, z, edge, glow
-layout(location=2) in vec4 paint; // colour, chosen
+layout(location=2) in vec4 paint; // colour, emphasis
 layout(location=3) in vec4 foreign; // north, east, south, west
 out vec2 v_metres;
 flat out float v_edge;
@@ -78,7 +79,7 @@ export class ShardTiles {
       data[at++] = tile.colour[0];
       data[at++] = tile.colour[1];
       data[at++] = tile.colour[2];
-      data[at++] = tile.chosen ? 1 : 0;
+      data[at++] = tile.emphasis;
       for (const side of tile.foreign) data[at++] = side;
     }
     this.#program.use();

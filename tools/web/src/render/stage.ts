@@ -23,6 +23,7 @@ export class Stage {
   ratio = 1;
   #quality = 1;
   #slowSeconds = 0;
+  #resized = true;
   readonly #gl: WebGL2RenderingContext;
   readonly #ground: Ground;
   readonly #tiles: ShardTiles;
@@ -44,26 +45,19 @@ export class Stage {
     gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
   }
 
-  resize(): void {
-    const { clientWidth: width, clientHeight: height } = this.canvas;
-    this.wordRatio = Math.min(devicePixelRatio || 1, 2);
-    this.ratio = this.wordRatio * this.#quality;
-    const fit = (canvas: HTMLCanvasElement, ratio: number) => {
-      canvas.width = Math.round(width * ratio);
-      canvas.height = Math.round(height * ratio);
-    };
-    fit(this.canvas, this.ratio);
-    fit(this.wordCanvas, this.wordRatio);
-    this.camera.resize(width, height);
-  }
-
   /** So many frames in the last second: too few for three seconds make the picture coarser. */
   adapt(framesPerS: number): void {
     this.#slowSeconds = framesPerS < SLOW_FRAMES_PER_S && !document.hidden ? this.#slowSeconds + 1 : 0;
     if (this.#slowSeconds < 3 || this.#quality <= QUALITY_MIN) return;
     this.#quality *= 0.75;
     this.#slowSeconds = 0;
-    this.resize();
+    this.#resized = true;
+  }
+
+  /** The window changed; takes effect with the next frame, so that no empty canvas is ever seen. */
+  resize(): void {
+    this.#resized = true;
+    this.camera.resize(this.canvas.clientWidth, this.canvas.clientHeight);
   }
 
   /** Something happened at (x, z): a ring opens there. */
@@ -72,6 +66,13 @@ export class Stage {
     ring.x = x;
     ring.z = z;
     ring.at = now;
+  }
+
+  /** Call before anything of a frame is drawn. */
+  begin(): void {
+    if (!this.#resized) return;
+    this.#resized = false;
+    this.#fitCanvases();
   }
 
   draw(edgeM: number, tiles: readonly ShardTile[], entities: Entities, style: PointStyle, now: number): void {
@@ -96,5 +97,17 @@ export class Stage {
     const [ux, uz] = [(2 * camera.scale) / camera.width, (2 * camera.scale) / camera.height];
     this.#gl.uniform4f(program.uniform("u_view"), camera.x, camera.z, ux, uz);
     this.#gl.uniform2f(program.uniform("u_shift"), (2 * camera.centreX) / camera.width - 1, (2 * camera.centreY) / camera.height - 1);
+  }
+
+  #fitCanvases(): void {
+    const { clientWidth: width, clientHeight: height } = this.canvas;
+    this.wordRatio = Math.min(devicePixelRatio || 1, 2);
+    this.ratio = this.wordRatio * this.#quality;
+    const fit = (canvas: HTMLCanvasElement, ratio: number) => {
+      canvas.width = Math.round(width * ratio);
+      canvas.height = Math.round(height * ratio);
+    };
+    fit(this.canvas, this.ratio);
+    fit(this.wordCanvas, this.wordRatio);
   }
 }

@@ -8,6 +8,8 @@ export interface PointerEvents {
   /** Dragging steers the agent instead of the map. */
   isWalking(): boolean;
   drag(way: readonly [number, number] | undefined): void;
+  /** A mouse is over a place of the world, metres, without pressing. */
+  hover(x: number, z: number): void;
   /** At a place of the world, metres. */
   click(x: number, z: number): void;
 }
@@ -40,7 +42,7 @@ export class Pointer {
 
   #move(event: PointerEvent): void {
     const touch = this.#touches.get(event.pointerId);
-    if (!touch) return;
+    if (!touch) return this.events.hover(this.camera.worldX(event.clientX), this.camera.worldZ(event.clientY));
     const [dx, dy] = [event.clientX - touch.x, event.clientY - touch.y];
     const other = this.#touches.size === 2 ? [...this.#touches.values()].find((one) => one !== touch) : undefined;
     if (other) {
