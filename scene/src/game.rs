@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bevy_ecs::component::{Component, Mutable};
 use bevy_ecs::error::{BevyError, ErrorContext, FallbackErrorHandler};
-use bevy_ecs::schedule::{IntoScheduleConfigs, LogLevel, Schedule, ScheduleBuildSettings, ScheduleConfigs};
+use bevy_ecs::schedule::{IntoScheduleConfigs, LogLevel, Schedule, ScheduleBuildSettings};
 use bevy_ecs::schedule::{SingleThreadedExecutor, SystemSet};
 use bevy_ecs::system::ScheduleSystem;
 use bevy_ecs::world::World;
@@ -119,22 +119,41 @@ pub enum GameFault {
 
 type Setup = Box<dyn FnOnce(&mut World) + Send + Sync>;
 
-/// A game under construction in a plugin, and its checked description afterwards.
+/// A game under construction: what plugins fill.
 pub struct Game {
-    root: fn(&mut Game),
     pub(crate) kinds: Kinds,
-    systems: Vec<(Phase, ScheduleConfigs<ScheduleSystem>)>,
+    /// Kept as a schedule, which other threads may hold; systems on their own may not leave theirs.
+    systems: Schedule,
     setups: Vec<Setup>,
     pub(crate) spawners: Vec<fn(&mut Seeding)>,
     pub(crate) births: Vec<fn(&mut Birthing)>,
     faults: Vec<GameFault>,
+}
+
+/// A game whose plugins fit together. Holds no systems, so threads may share it: each shard runs the plugins for its own.
+#[derive(Clone, Debug)]
+pub struct BuiltGame {
+    root: fn(&mut Game),
     registry: Registry,
 }
 
-/// A clone is described anew: systems cannot be copied, but what describes them can be run again.
-impl Clone for Game {
-    fn clone(&self) -> Self {
-        Self::described(self.root)
+impl BuiltGame {
+    /// What clients and peers are told of the game's types.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Hash of [`Self::registry`].
+    pub fn registry_hash(&self) -> RegistryHash {
+        self.registry.hash()
+    }
+
+    /// A world and a schedule for one shard.
+    pub(crate) fn shard(&self, shard: ShardId, space: &SpaceSpec, rate: TickRate, seed: u64) -> Parts {
+        match Game::described(self.root).parts(shard, space, rate, seed) {
+            Ok(parts) => parts,
+            Err(fault) => unreachable!("a checked game has a fault only if its plugins depend on more than their source: {fault}"),
+        }
     }
 }
 
@@ -152,7 +171,7 @@ impl Game {
     ///
     /// # Errors
     /// Names everything that does not fit together: double names, sizes, systems without order.
-    pub fn build(root: fn(&mut Self)) -> Result<Self, GameError> {
+    pub fn build(root: fn(&mut Self)) -> Result<BuiltGame, GameError> {
         let mut game = Self::described(root);
         game.check();
         if game.faults.is_empty() {
@@ -161,25 +180,22 @@ impl Game {
             game.faults.extend(dry_run.err());
         }
         let faults = std::mem::take(&mut game.faults);
-        if faults.is_empty() { Ok(game) } else { Err(GameError(faults)) }
+        if faults.is_empty() { Ok(BuiltGame { root, registry: game.describe() }) } else { Err(GameError(faults)) }
     }
 
     fn described(root: fn(&mut Self)) -> Self {
         let mut game = Self {
-            root,
             kinds: Kinds::default(),
-            systems: Vec::new(),
+            systems: Schedule::default(),
             setups: Vec::new(),
             spawners: Vec::new(),
             births: Vec::new(),
             faults: Vec::new(),
-            registry: Registry::default(),
         };
         game.component::<Player>().replicated().persistent().ghosted();
         game.component::<Velocity>();
         game.component::<Tied>().persistent();
         root(&mut game);
-        game.registry = game.describe();
         game
     }
 
@@ -234,7 +250,7 @@ impl Game {
 
     /// Run systems in each tick.
     pub fn system<M>(&mut self, phase: Phase, systems: impl IntoScheduleConfigs<ScheduleSystem, M>) -> &mut Self {
-        self.systems.push((phase, systems.into_configs()));
+        self.systems.add_systems(systems.in_set(phase));
         self
     }
 
@@ -250,26 +266,6 @@ impl Game {
         self
     }
 
-    /// What clients and peers are told of the game's types.
-    pub fn registry(&self) -> &Registry {
-        &self.registry
-    }
-
-    /// Hash of [`Self::registry`].
-    pub fn registry_hash(&self) -> RegistryHash {
-        self.registry.hash()
-    }
-
-    /// A world and a schedule for one shard.
-    pub(crate) fn shard(&self, shard: ShardId, space: &SpaceSpec, rate: TickRate, seed: u64) -> Parts {
-        match Self::described(self.root).parts(shard, space, rate, seed) {
-            Ok(parts) => parts,
-            Err(fault) => {
-                unreachable!("a checked game has a fault only if its plugins depend on more than their source: {fault}")
-            }
-        }
-    }
-
     fn parts(&mut self, shard: ShardId, space: &SpaceSpec, rate: TickRate, seed: u64) -> Result<Parts, GameFault> {
         let mut world = World::new();
         world.insert_resource(FallbackErrorHandler(log_system_error));
@@ -277,7 +273,7 @@ impl Game {
         for setup in self.setups.drain(..) {
             setup(&mut world);
         }
-        let mut schedule = Schedule::default();
+        let mut schedule = std::mem::take(&mut self.systems);
         schedule.set_executor(SingleThreadedExecutor::new());
         schedule.set_build_settings(ScheduleBuildSettings {
             ambiguity_detection: LogLevel::Error,
@@ -286,9 +282,6 @@ impl Game {
         });
         let [input, decide, act, go, react] = Phase::ALL;
         schedule.configure_sets((input, decide, act, go, react).chain());
-        for (phase, systems) in self.systems.drain(..) {
-            schedule.add_systems(systems.in_set(phase));
-        }
         if let Err(error) = schedule.initialize(&mut world) {
             return Err(GameFault::Order(error.to_string(schedule.graph(), &world)));
         }

@@ -16,7 +16,7 @@ use pangaea_schemas::message::{
 use pangaea_schemas::wire::stored::Stored;
 use pangaea_schemas::{EntityId, NodeId, Nonce, RequestId, Revision, ShardEpoch, Tick, Timestamp};
 
-use crate::game::Game;
+use crate::game::BuiltGame;
 use crate::shard::{Outgoing, Routes, SHARD_IDS, Shard, ShardConfig};
 use pangaea_schemas::cluster::ClusterSpec;
 
@@ -43,7 +43,7 @@ pub struct SceneConfig {
     /// What all nodes agree on.
     pub spec: ClusterSpec,
     /// The game.
-    pub game: Game,
+    pub game: BuiltGame,
     /// Of all chance in its shards.
     pub seed: u64,
 }
@@ -222,7 +222,8 @@ impl Scene {
         };
         let (config, routes) = (&self.shard_config, &self.routes);
         let lease_until = self.lease_until;
-        let shard = self.shards.entry(id).or_insert_with(|| Shard::new(id, space.clone(), Arc::clone(config), Arc::clone(routes)));
+        let shard =
+            self.shards.entry(id).or_insert_with(|| Shard::new(id, space.clone(), Arc::clone(config), Arc::clone(routes)));
         shard.lease(lease_until);
     }
 
@@ -288,7 +289,8 @@ impl Scene {
         match reply {
             BeaconReply::WatchStart { prefix, entries } => {
                 if prefix == NODE_PREFIX {
-                    let here: Vec<NodeId> = entries.iter().filter_map(|e| e.key.strip_prefix(NODE_PREFIX)?.parse().ok()).collect();
+                    let here: Vec<NodeId> =
+                        entries.iter().filter_map(|e| e.key.strip_prefix(NODE_PREFIX)?.parse().ok()).collect();
                     let gone: Vec<NodeId> = self.nodes.keys().copied().filter(|node| !here.contains(node)).collect();
                     gone.into_iter().for_each(|node| self.node_lost(now, node));
                 }

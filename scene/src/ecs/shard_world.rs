@@ -27,7 +27,7 @@ use super::population::Population;
 use super::publish::border;
 use super::senses::{IdPool, Now};
 use super::settle::{Bounds, MovedQuery};
-use crate::game::{Game, Parts};
+use crate::game::{BuiltGame, Parts};
 
 /// An entity is reported as crossing once it stands this far outside its shard.
 pub const CROSSING_HYSTERESIS_M: f32 = 2.0;
@@ -138,7 +138,7 @@ pub struct Counts {
 
 impl ShardWorld {
     /// An empty world for `shard`. The same seed and the same inputs give the same world.
-    pub fn new(game: &Game, shard: ShardId, space: &SpaceSpec, rate: TickRate, seed: u64) -> Self {
+    pub fn new(game: &BuiltGame, shard: ShardId, space: &SpaceSpec, rate: TickRate, seed: u64) -> Self {
         let Parts { kinds, schedule, mut world, spawners, births } = game.shard(shard, space, rate, seed);
         let cells = world.resource::<Grid>().len();
         let walkers = kinds.components.iter().map(|kind| (kind.walker)(&mut world)).collect();

@@ -32,15 +32,13 @@ use std::time::Duration;
 
 use pangaea_schemas::geometry::{ShardId, SpaceSpec};
 use pangaea_schemas::journal::Xid;
-use pangaea_schemas::message::{
-    Address, BusEvent, Control, Envelope, Lane, Message, Refusal, ShardReport,
-};
+use pangaea_schemas::message::{Address, BusEvent, Control, Envelope, Lane, Message, Refusal, ShardReport};
 use pangaea_schemas::record::Record;
 use pangaea_schemas::{AgentEpoch, EffectSeq, EntityId, NodeId, Nonce, RequestId, ShardEpoch, Tick, TickRate, Timestamp};
 
 use crate::ecs::{ShardWorld, TickInput, Transfer};
 use crate::effects::EffectLanes;
-use crate::game::Game;
+use crate::game::BuiltGame;
 use crate::handover::source::Leaves;
 use crate::handover::target::Arrivals;
 use crate::incarnation::{Happening, Incarnation};
@@ -83,7 +81,7 @@ pub struct ShardConfig {
     /// Its incarnation.
     pub nonce: Nonce,
     /// The game.
-    pub game: Game,
+    pub game: BuiltGame,
     /// The cluster's tick rate.
     pub rate: TickRate,
     /// Where agents are born.
