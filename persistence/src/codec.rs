@@ -1,6 +1,7 @@
 //! Bytes of this crate's own small rows: little-endian numbers one after another.
 //!
-//! Records, entries and departures are FlatBuffers instead (`pangaea_schemas::wire::stored`); they appear here only to name their errors.
+//! Records, entries and departures are FlatBuffers instead (`pangaea_schemas::wire::stored`); they appear here only to name
+//! their errors.
 
 use bytes::Bytes;
 use pangaea_schemas::geometry::ShardId;

@@ -52,8 +52,8 @@ impl RangeMap {
     }
 }
 
-/// The next map: ranges of living nodes stay; those of lost ones go to the living node with the fewest ranges, the lowest name first.
-/// Nobody alive: the map stays, and its keys wait.
+/// The next map: ranges of living nodes stay; those of lost ones go to the living node with the fewest ranges, the lowest
+/// name first. Nobody alive: the map stays, and its keys wait.
 pub fn plan(present: &RangeMap, alive: &[NodeId]) -> RangeMap {
     let mut alive = alive.to_vec();
     alive.sort_unstable();

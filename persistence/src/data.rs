@@ -1,8 +1,8 @@
 //! The core of a data node: queue, one transaction for all that is queued, then the replies.
 //!
-//! `handle` only queues. `commit` runs the requests in order against one snapshot plus their own changes, writes all changes at once,
-//! and hands out the replies when they are durable. If the write fails, every request of that batch is answered in words and nothing has
-//! changed. A request that cannot be done takes back only its own changes.
+//! `handle` only queues. `commit` runs the requests in order against one snapshot plus their own changes, writes all changes
+//! at once, and hands out the replies when they are durable. If the write fails, every request of that batch is answered in
+//! words and nothing has changed. A request that cannot be done takes back only its own changes.
 
 use std::collections::VecDeque;
 
@@ -33,6 +33,7 @@ pub struct Data<S> {
     queue: VecDeque<(NodeId, Request)>,
     outputs: VecDeque<(NodeId, Message)>,
     counts: Counts,
+    broken: Option<String>,
 }
 
 /// What a data node did since it started, for its metrics.
@@ -55,7 +56,14 @@ pub struct Counts {
 impl<S: Store> Data<S> {
     /// A data node over an open store.
     pub fn new(store: S) -> Self {
-        Self { store, hot: Hot::default(), queue: VecDeque::new(), outputs: VecDeque::new(), counts: Counts::default() }
+        Self {
+            store,
+            hot: Hot::default(),
+            queue: VecDeque::new(),
+            outputs: VecDeque::new(),
+            counts: Counts::default(),
+            broken: None,
+        }
     }
 
     /// Queues a request for the next [`Self::commit`].
@@ -76,14 +84,17 @@ impl<S: Store> Data<S> {
     /// Does everything that is queued, durably, and releases the replies.
     pub fn commit(&mut self, _now: Timestamp) {
         while !self.queue.is_empty() {
-            let (asked, outcome) = self.run();
+            let Run { asked, replies, changes } = self.run();
             self.counts.requests += asked.len() as u64;
-            match outcome.and_then(|(replies, changes)| self.write(&changes).map(|()| replies)) {
-                Ok(replies) => self.outputs.extend(replies),
+            match changes.and_then(|changes| self.write(&changes)) {
+                Ok(()) => self.outputs.extend(replies),
                 Err(error) => {
                     self.counts.failed_commits += 1;
                     tracing::error!(%error, requests = asked.len(), "nothing of this batch is done");
                     let reason = error.to_string();
+                    if matches!(error, StoreError::Broken { .. }) {
+                        self.broken = Some(reason.clone());
+                    }
                     self.outputs.extend(asked.into_iter().map(|(from, request)| (from, request.refusal(&reason))));
                 }
             }
@@ -103,6 +114,11 @@ impl<S: Store> Data<S> {
     /// Whether `commit` has something to do.
     pub fn has_work(&self) -> bool {
         !self.queue.is_empty()
+    }
+
+    /// Why this process must end and a new one look at the disk: it is unknown what is on it. `None`: all is well.
+    pub fn broken(&self) -> Option<&str> {
+        self.broken.as_deref()
     }
 
     /// What was done since the start.
@@ -142,7 +158,7 @@ impl<S: Store> Data<S> {
     }
 
     /// Runs requests until the queue is empty or the batch is full. Nothing is written yet.
-    fn run(&mut self) -> (Vec<(NodeId, Request)>, Result<(Replies, Changes), StoreError>) {
+    fn run(&mut self) -> Run {
         let Self { store, hot, queue, .. } = self;
         let (mut asked, mut replies, mut changes) = (Vec::new(), Vec::new(), Changes::default());
         let outcome = store.read(&mut |rows| {
@@ -169,7 +185,7 @@ impl<S: Store> Data<S> {
             // No snapshot, no work: all that waits is refused, so that the loop ends.
             asked.extend(queue.drain(..));
         }
-        (asked, outcome.map(|()| (replies, changes)))
+        Run { asked, replies, changes: outcome.map(|()| changes) }
     }
 
     fn write(&mut self, changes: &Changes) -> Result<(), StoreError> {
@@ -184,7 +200,13 @@ impl<S: Store> Data<S> {
     }
 }
 
-type Replies = Vec<(NodeId, Message)>;
+/// A batch that was run but not yet written.
+struct Run {
+    asked: Vec<(NodeId, Request)>,
+    /// To be sent once the changes are durable.
+    replies: Vec<(NodeId, Message)>,
+    changes: Result<Changes, StoreError>,
+}
 
 /// What a data node is asked for.
 #[derive(Debug)]

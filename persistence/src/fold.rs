@@ -12,8 +12,8 @@
 //! | `Applied` | | | |
 //! | `Owner` | | | |
 //!
-//! Records are keyed by entity and found by place (cell, entity): a shard is a range of places, so splits and merges rewrite nothing.
-//! The state is the fold of the journal; an entry that breaks a rule is refused whole.
+//! Records are keyed by entity and found by place (cell, entity): a shard is a range of places, so splits and merges rewrite
+//! nothing. The state is the fold of the journal; an entry that breaks a rule is refused whole.
 
 use bytes::Bytes;
 use pangaea_schemas::geometry::{CellId, ShardId};
@@ -78,7 +78,8 @@ pub(crate) fn fold(batch: &mut Batch<'_>, shard: ShardId, entry: &Entry) -> Resu
     Ok(())
 }
 
-/// Files a record, wherever it was filed before, and raises its fence to `epoch`. Tells whether it had left this shard before.
+/// Files a record, wherever it was filed before, and raises its fence to `epoch`. Tells whether it had left this shard
+/// before.
 fn put(batch: &mut Batch<'_>, shard: ShardId, record: &Record, epoch: AgentEpoch) -> Result<bool, FoldError> {
     let entity = record.entity;
     if !shard.contains(record.cell) {

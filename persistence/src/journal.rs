@@ -1,7 +1,8 @@
 //! A shard's journal: compare-and-append, idempotent on (incarnation, sequence), in the same transaction as the fold.
 //!
-//! An append is taken only if the tail is the expected one and the entry is the writer's to make: an OWNER entry stands alone and raises
-//! the epoch by exactly one; every other entry carries the epoch in force and comes from the incarnation that OWNER named.
+//! An append is taken only if the tail is the expected one and the entry is the writer's to make: an OWNER entry stands alone
+//! and raises the epoch by exactly one; every other entry carries the epoch in force and comes from the incarnation that
+//! OWNER named.
 
 use bytes::Bytes;
 use pangaea_schemas::geometry::ShardId;
@@ -202,7 +203,8 @@ pub(crate) fn read(
     Ok(JournalReply::Entries { request, from, entries, tail: head.tail })
 }
 
-/// Forgets entries below `below`, but never the last few. The rows of a shard are always folded up to its tail, so the tail is the checkpoint.
+/// Forgets entries below `below`, but never the last few. The rows of a shard are always folded up to its tail, so the tail
+/// is the checkpoint.
 pub(crate) fn trim(
     batch: &mut Batch<'_>,
     request: RequestId,

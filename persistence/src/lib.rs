@@ -1,11 +1,11 @@
 //! Journal, records, ledger, tables and blobs over LMDB or a deterministic in-memory twin.
 //!
-//! [`Data`] is the core of a data node. Messages are queued by `handle`; `commit` runs all that is queued against one snapshot,
-//! writes every change in one transaction, and only then lets the replies out: what is acknowledged is durable.
+//! [`Data`] is the core of a data node. Messages are queued by `handle`; `commit` runs all that is queued against one
+//! snapshot, writes every change in one transaction, and only then lets the replies out: what is acknowledged is durable.
 //!
-//! Read in this order: [`store`] (what a store promises), `batch` (the changes of one commit), `journal` and `fold` (a shard's log
-//! and the rows it folds into), `load`, [`ledger`], `tables`, `blobs`, `ids`, `service` (the copy in memory), [`verify`],
-//! [`contact`] (which data node serves which keys), [`data`] (all of it together).
+//! Read in this order: [`store`] (what a store promises), `batch` (the changes of one commit), `journal` and `fold` (a
+//! shard's log and the rows it folds into), `load`, [`ledger`], `tables`, `blobs`, `ids`, `service` (the copy in memory),
+//! [`verify`], [`contact`] (which data node serves which keys), [`data`] (all of it together).
 
 mod key;
 

@@ -1,7 +1,7 @@
 //! The data service's copy in memory: rows read or written lately, so that the hot path does not touch the disk's pages.
 //!
-//! Two generations: what is used moves to the young one; when that has half the budget, the old one is dropped. Only committed rows
-//! are here, so a failed commit leaves nothing to take back.
+//! Two generations: what is used moves to the young one; when that has half the budget, the old one is dropped. Only
+//! committed rows are here, so a failed commit leaves nothing to take back.
 
 use std::collections::BTreeMap;
 

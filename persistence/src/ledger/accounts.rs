@@ -1,5 +1,5 @@
-//! Double entry: agents, the mint and the sink have accounts, every transfer takes from one what it gives to the other, and all
-//! accounts of a currency add up to zero. The mint is below zero by all that was ever issued.
+//! Double entry: agents, the mint and the sink have accounts, every transfer takes from one what it gives to the other, and
+//! all accounts of a currency add up to zero. The mint is below zero by all that was ever issued.
 
 use pangaea_schemas::message::{Balance, Currency, Holdings, LedgerRefusal};
 use pangaea_schemas::{AgentEpoch, EntityId};

@@ -1,5 +1,6 @@
-//! Items: one row each with exactly one owner, never deleted, and a chain of digests over all its moves. The last moves are kept, so
-//! the audit can check the end of the chain and name the operation after which something was changed behind the ledger's back.
+//! Items: one row each with exactly one owner, never deleted, and a chain of digests over all its moves. The last moves are
+//! kept, so the audit can check the end of the chain and name the operation after which something was changed behind the
+//! ledger's back.
 
 use std::ops::ControlFlow;
 

@@ -1,7 +1,8 @@
 //! The ledger: every change of value, by one writer, in one transaction each.
 //!
-//! A request is done in this order: answered before → the same answer; a fence above one given → `Stale`; fences rise (also when the
-//! transaction is then refused: an owner that asks is an owner); the transaction happens whole or not at all; the result is stored.
+//! A request is done in this order: answered before → the same answer; a fence above one given → `Stale`; fences rise (also
+//! when the transaction is then refused: an owner that asks is an owner); the transaction happens whole or not at all; the
+//! result is stored.
 //!
 //! Looks change no value, so they are not stored: asked again, they look again.
 

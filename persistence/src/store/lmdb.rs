@@ -3,9 +3,11 @@
 //! What would hurt and how it is kept away:
 //! - the same folder opened twice loses LMDB's locks → a registry of open folders and a lock file of our own;
 //! - reader slots run out or leak → `NO_TLS`, 1,024 readers, a check for dead readers at opening;
-//! - the map fills → large and sparse from the start; else abort, grow with no transaction open (`commit` borrows the store alone), retry;
+//! - the map fills → large and sparse from the start; else abort, grow with no transaction open (`commit` borrows the store
+//!   alone), retry;
 //! - slices of a snapshot die with it → readers copy, no cursor or transaction leaves this file;
-//! - a full disk arrives as `EIO` → told apart from a failing one by trying to write; after a failing one nothing is trusted any more;
+//! - a full disk arrives as `EIO` → told apart from a failing one by trying to write; after a failing one nothing is trusted
+//!   any more;
 //! - never `NO_SYNC`, `WRITE_MAP`, `DUP_SORT`, nested transactions.
 
 use std::collections::BTreeSet;
@@ -332,7 +334,12 @@ mod tests {
         changes.set(RowTable::Tables, b"a", Some("right".into()));
         store.commit(&changes).expect("commits");
         let mut sealed = Vec::new();
-        store.read(&mut |rows| Ok(sealed.extend(rows.get(RowTable::Tables, b"a")?.unwrap_or_default()))).expect("reads");
+        store
+            .read(&mut |rows| {
+                sealed.extend(rows.get(RowTable::Tables, b"a")?.unwrap_or_default());
+                Ok(())
+            })
+            .expect("reads");
         drop(store);
         // The right bytes under another key are as wrong as other bytes.
         tamper(folder.path(), RowTable::Tables, b"b", &sealed);

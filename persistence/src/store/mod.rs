@@ -1,7 +1,8 @@
-//! What a store promises: sorted rows in a fixed set of tables, consistent reads, and commits that are whole and durable or not at all.
+//! What a store promises: sorted rows in a fixed set of tables, consistent reads, and commits that are whole and durable or
+//! not at all.
 //!
-//! Two stores keep the promise, and one contract suite checks both: [`LmdbStore`] on disk, [`MemoryStore`] for simulations. They move
-//! sealed bytes only ([`sealed`]); everyone else reads and writes through `batch`.
+//! Two stores keep the promise, and one contract suite checks both: [`LmdbStore`] on disk, [`MemoryStore`] for simulations.
+//! They move sealed bytes only ([`sealed`]); everyone else reads and writes through `batch`.
 
 mod sealed;
 
@@ -159,7 +160,7 @@ pub enum StoreError {
     },
     /// Written by another version.
     #[error(
-        "{path} holds data of format {found}, this build reads format {FORMAT}; use the build that wrote it or another data folder"
+        "{path} holds data of format {found}, this build reads format {FORMAT}; use the build that wrote it, or another folder"
     )]
     Format {
         /// The data folder.
@@ -223,7 +224,8 @@ pub trait RawRowsMut: RawRows {
 /// The work of a read: gets one snapshot for all it asks.
 pub type Reading<'w> = dyn FnMut(&dyn RawRows) -> Result<(), StoreError> + 'w;
 
-/// Durable sorted rows. Reading borrows the store and committing borrows it alone, so no snapshot is ever open while the map grows.
+/// Durable sorted rows. Reading borrows the store and committing borrows it alone, so no snapshot is ever open while the map
+/// grows.
 pub trait Store {
     /// Runs `work` on one consistent snapshot.
     fn read(&self, work: &mut Reading<'_>) -> Result<(), StoreError>;

@@ -1,5 +1,5 @@
-//! Sealed rows: each value carries a version and a checksum over its table, its key and itself, and each table a count and a sum over
-//! all its rows. So a changed value, a value under a wrong key, and a lost row are all noticed.
+//! Sealed rows: each value carries a version and a checksum over its table, its key and itself, and each table a count and a
+//! sum over all its rows. So a changed value, a value under a wrong key, and a lost row are all noticed.
 //!
 //! A sealed value is `value · version u8 · CRC-32 (LE)`.
 

@@ -95,6 +95,7 @@ fn an_append_whose_answer_was_lost_is_not_done_twice() {
     data.store_mut().set_faults(MemoryFaults { unsure_permille: 1_000, ..MemoryFaults::default() });
     let append = west.request(put(1));
     assert!(matches!(west.send(&mut data, append.clone()), JournalReply::Unavailable { .. }));
+    assert!(data.broken().is_some(), "the process is told to end");
     let mut store = data.into_store();
     store.set_faults(MemoryFaults::default());
     let mut data = Data::new(store);

@@ -120,6 +120,12 @@ fn the_same_node_runs_on_disk() {
 }
 
 #[test]
+fn a_data_node_may_live_on_a_thread_of_its_own() {
+    fn movable<T: Send>() {}
+    movable::<Data<LmdbStore>>();
+}
+
+#[test]
 fn messages_for_others_are_counted_and_ignored() {
     let mut data = node();
     let stray =
