@@ -223,7 +223,7 @@ where
     type Wire = WIPOffset<Vector<'b, <T::Wire as Push>::Output>>;
     fn pack(&self, b: &mut FlatBufferBuilder<'b>) -> Self::Wire {
         let elements: Vec<T::Wire> = self.iter().map(|element| element.pack(b)).collect();
-        b.create_vector_from_iter(elements.into_iter())
+        b.create_vector(&elements)
     }
 }
 

@@ -26,8 +26,8 @@ const STEPS: &[Step] = &[
     ("format", |root| cargo(root, &["fmt", "--all", "--check"])),
     ("tidy", |root| tidy::check(root).into()),
     ("schemas", fresh_schemas),
-    ("clippy", |root| cargo(root, &["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"])),
-    ("test", |root| cargo(root, &["test", "--workspace"])),
+    ("clippy", |root| cargo(root, &["clippy", "--locked", "--workspace", "--all-targets", "--", "--deny", "warnings"])),
+    ("test", |root| cargo(root, &["test", "--locked", "--workspace"])),
     ("simulator", simulator),
     ("web", web),
 ];
