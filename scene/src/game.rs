@@ -152,7 +152,9 @@ impl BuiltGame {
     pub(crate) fn shard(&self, shard: ShardId, space: &SpaceSpec, rate: TickRate, seed: u64) -> Parts {
         match Game::described(self.root).parts(shard, space, rate, seed) {
             Ok(parts) => parts,
-            Err(fault) => unreachable!("a checked game has a fault only if its plugins depend on more than their source: {fault}"),
+            Err(fault) => {
+                unreachable!("a checked game has a fault only if its plugins depend on more than their source: {fault}")
+            }
         }
     }
 }
