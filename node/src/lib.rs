@@ -6,6 +6,7 @@
 
 pub mod admin;
 pub mod clock;
+pub mod driver;
 pub mod keys;
 pub mod membership;
 pub mod mesh;

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | every [`RENEW_EVERY`] | `Register` is sent; the lease counts from that moment |
 //! | `Registered` to one of ours | [`Heard::Renewed`] with the moment the request was sent |
-//! | `NameTaken` | [`Heard::NameTaken`]: another incarnation holds the name, the process ends when it stays so |
+//! | `NameTaken` for longer than [`NAME_TAKEN_MAX`] | [`Heard::NameTaken`]: another process has the name, this one must end |
 //! | a watch of `node/` tells somebody | the mesh learns or forgets its address |
 //! | a core asks for a watch or a subscription | kept as a *standing request* |
 //! | the link to the world comes up | all standing requests are sent again: watches end with the link |
@@ -23,6 +23,8 @@ use crate::mesh::MeshEvent;
 
 /// Time between two renewals of the lease.
 pub const RENEW_EVERY: Duration = Duration::from_millis(100);
+/// A dead incarnation of this node holds its name no longer than its lease; whoever holds it longer is alive.
+pub const NAME_TAKEN_MAX: Duration = Duration::from_secs(10);
 /// Most renewals that wait for an answer; older ones are forgotten.
 const RENEWALS_WAITING_MAX: usize = 64;
 /// Most standing requests: watches and subscriptions of this node.
@@ -95,6 +97,7 @@ pub struct Membership {
     next_renewal: Timestamp,
     requests: u64,
     renewals: BTreeMap<RequestId, Timestamp>,
+    name_taken: Option<Timestamp>,
     peers: BTreeMap<NodeId, NodeInfo>,
     standing: Vec<Envelope>,
     steps: Vec<Step>,
@@ -113,6 +116,7 @@ impl Membership {
             next_renewal: Timestamp::default(),
             requests: 0,
             renewals: BTreeMap::new(),
+            name_taken: None,
             peers: BTreeMap::new(),
             standing: vec![watch.clone()],
             steps: vec![Step::Send(watch)],
@@ -165,7 +169,7 @@ impl Membership {
     }
 
     /// Sort out what came.
-    pub fn hear(&mut self, event: MeshEvent) -> Heard {
+    pub fn hear(&mut self, now: Timestamp, event: MeshEvent) -> Heard {
         match event {
             MeshEvent::Up { node, .. } => {
                 if node == WORLD {
@@ -175,17 +179,20 @@ impl Membership {
                 Heard::Up { node }
             }
             MeshEvent::Down { node } => Heard::Down { node },
-            MeshEvent::Message { from, message } => self.hear_message(from, message),
+            MeshEvent::Message { from, message } => self.hear_message(now, from, message),
         }
     }
 
-    fn hear_message(&mut self, from: NodeId, message: Message) -> Heard {
+    fn hear_message(&mut self, now: Timestamp, from: NodeId, message: Message) -> Heard {
         match &message {
             Message::BeaconReply(BeaconReply::Registered { request, .. }) if request.0 & OWN_REQUEST != 0 => {
+                self.name_taken = None;
                 return self.renewals.remove(request).map_or(Heard::Nothing, |sent| Heard::Renewed { sent });
             }
             Message::BeaconReply(BeaconReply::NameTaken { request, holder }) if request.0 & OWN_REQUEST != 0 => {
-                return Heard::NameTaken { holder: *holder };
+                let since = *self.name_taken.get_or_insert(now);
+                let alive = now.since(since) > NAME_TAKEN_MAX;
+                return if alive { Heard::NameTaken { holder: *holder } } else { Heard::Nothing };
             }
             Message::BeaconReply(BeaconReply::WatchStart { prefix, entries }) if prefix == "node/" => self.start_over(entries),
             Message::BeaconReply(BeaconReply::WatchChange { prefix, entry }) if prefix == "node/" => self.change(entry),
@@ -286,7 +293,7 @@ mod tests {
     }
 
     fn from_world(membership: &mut Membership, reply: BeaconReply) -> Heard {
-        membership.hear(MeshEvent::Message { from: WORLD, message: Message::BeaconReply(reply) })
+        membership.hear(NOW, MeshEvent::Message { from: WORLD, message: Message::BeaconReply(reply) })
     }
 
     fn registered(nodes: &[NodeId]) -> BeaconReply {
@@ -326,10 +333,24 @@ mod tests {
         membership.note_sent(&envelope);
         membership.note_sent(&envelope);
         sent(&mut membership, NOW);
-        membership.hear(MeshEvent::Up { node: WORLD, nonce: Nonce(1) });
+        membership.hear(NOW, MeshEvent::Up { node: WORLD, nonce: Nonce(1) });
         let again = sent(&mut membership, NOW);
         assert_eq!(again.iter().filter(|message| **message == watch).count(), 1);
         assert!(again.iter().any(|message| matches!(message, Message::BeaconRequest(BeaconRequest::Register { .. }))));
+    }
+
+    #[test]
+    fn a_name_that_stays_taken_ends_the_process_and_a_dead_holder_does_not() {
+        let mut membership = scene();
+        let taken = |at: Timestamp, membership: &mut Membership| {
+            let request = RequestId(OWN_REQUEST | 1);
+            let reply = Message::BeaconReply(BeaconReply::NameTaken { request, holder: Nonce(9) });
+            membership.hear(at, MeshEvent::Message { from: WORLD, message: reply })
+        };
+        assert!(matches!(taken(NOW, &mut membership), Heard::Nothing));
+        assert!(matches!(taken(NOW + NAME_TAKEN_MAX, &mut membership), Heard::Nothing));
+        let late = NOW + NAME_TAKEN_MAX + Duration::from_micros(1);
+        assert!(matches!(taken(late, &mut membership), Heard::NameTaken { holder: Nonce(9) }));
     }
 
     #[test]

@@ -60,15 +60,15 @@ impl Port {
     }
 
     /// What a mesh event means for the driver.
-    pub fn hear(&mut self, event: MeshEvent) -> Heard {
-        self.membership.hear(event)
+    pub fn hear(&mut self, now: Timestamp, event: MeshEvent) -> Heard {
+        self.membership.hear(now, event)
     }
 
     /// The next message of this node to itself, seen as if it came over a link.
-    pub fn loopback(&mut self) -> Option<Heard> {
+    pub fn loopback(&mut self, now: Timestamp) -> Option<Heard> {
         let message = self.loopback.pop_front()?;
         let from = self.node();
-        Some(self.membership.hear(MeshEvent::Message { from, message }))
+        Some(self.membership.hear(now, MeshEvent::Message { from, message }))
     }
 
     /// Renew the lease when it is time, and keep the mesh up to date.

@@ -32,7 +32,9 @@ use pangaea_schemas::NodeId;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 
-pub use view::{ConfigView, EventView, NodeView, Quantiles, ShardView, Snapshot, SpaceView, StatusView};
+pub use view::{
+    ConfigView, CurrencyView, EventView, LedgerView, NodeView, Quantiles, ShardView, Snapshot, SpaceView, StatusView,
+};
 
 /// Most orders that wait for the world's driver.
 pub const ORDERS_MAX: usize = 64;

@@ -1,5 +1,7 @@
 //! What the admin API answers, as JSON. Field names are a promise to scripts: they are added to, never renamed.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// `/api/status`.
@@ -94,6 +96,30 @@ pub struct EventView {
     /// The shard it goes to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
+}
+
+/// `/api/ledger`: the audit of all value.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LedgerView {
+    /// Everything adds up.
+    pub ok: bool,
+    /// Totals by name of the currency.
+    pub currencies: BTreeMap<String, CurrencyView>,
+    /// Items, those in the sink included.
+    pub items: u64,
+    /// What does not add up, in words.
+    pub faults: Vec<String>,
+}
+
+/// One currency's totals.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CurrencyView {
+    /// Ever minted.
+    pub issued: u128,
+    /// Ever burnt.
+    pub sunk: u128,
+    /// In the hands of agents.
+    pub held: u128,
 }
 
 /// `/api/config`: what a page needs before it connects.

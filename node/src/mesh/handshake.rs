@@ -18,8 +18,6 @@ use super::link::Frames;
 
 /// The whole handshake must be done by then.
 pub(super) const HANDSHAKE_MAX: Duration = Duration::from_secs(3);
-/// Largest frame before the handshake is done.
-pub(super) const HANDSHAKE_BYTES_MAX: usize = 1_024;
 
 /// Why a link did not come to be.
 #[derive(Debug, thiserror::Error)]

@@ -49,6 +49,14 @@ impl<E> Inbox<E> {
         }
     }
 
+    /// The same from a thread that may block.
+    ///
+    /// # Errors
+    /// The driver has ended.
+    pub fn deliver_blocking(&self, event: E) -> Result<(), InboxClosed> {
+        self.sender.send(event).map_err(|_| InboxClosed)
+    }
+
     /// Events that wait now.
     pub fn waiting(&self) -> usize {
         self.sender.len()

@@ -18,7 +18,8 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use pangaea_schemas::message::{BLOB_BYTES_MAX, Message};
+use pangaea_schemas::frame::FrameLimit;
+use pangaea_schemas::message::Message;
 use pangaea_schemas::{NodeId, Nonce, RegistryHash, wire};
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::net::{TcpListener, TcpStream};
@@ -31,15 +32,13 @@ pub use link::{HEARTBEAT_EVERY, LinkEnd, SILENCE_MAX};
 pub use peer::PEERS_MAX;
 pub use queue::{Dropped, FrameClass, OFFLINE_AGE_MAX, OFFLINE_BYTES_MAX, QUEUE_BYTES_MAX};
 
-use handshake::{HANDSHAKE_BYTES_MAX, HANDSHAKE_MAX};
+use handshake::HANDSHAKE_MAX;
 use link::Frames;
 use peer::{Backoff, Peer};
 use queue::SendQueue;
 
 use crate::clock::Clock;
 
-/// Largest frame between nodes: a blob and its envelope.
-pub const FRAME_BYTES_MAX: usize = BLOB_BYTES_MAX + 1_024 * 1_024;
 /// Pause after an accept that failed, such as for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -224,14 +223,14 @@ impl<E: From<MeshEvent> + Send + 'static> Links<E> {
         let connect = tokio::time::timeout(HANDSHAKE_MAX, TcpStream::connect(address));
         let stream = connect.await.map_err(|_| HandshakeError::TimedOut)??;
         stream.set_nodelay(true)?;
-        let (mut frames, mut socket) = link::split(stream, HANDSHAKE_BYTES_MAX);
+        let (mut frames, mut socket) = link::split(stream, FrameLimit::Hello.bytes_max());
         let nonce = handshake::dial(&mut frames, &mut socket, &self.own, node).await?;
         Ok(Link { frames, socket, nonce })
     }
 
     async fn accept(&self, stream: TcpStream) -> Result<(Arc<Peer>, Link), HandshakeError> {
         stream.set_nodelay(true)?;
-        let (mut frames, mut socket) = link::split(stream, HANDSHAKE_BYTES_MAX);
+        let (mut frames, mut socket) = link::split(stream, FrameLimit::Hello.bytes_max());
         let (node, nonce) = handshake::accept(&mut frames, &mut socket, &self.own).await?;
         let peer = self.peers.peer(node).ok_or_else(|| HandshakeError::Refusing("no room for another peer".to_owned()))?;
         Ok((peer, Link { frames, socket, nonce }))
@@ -241,7 +240,7 @@ impl<E: From<MeshEvent> + Send + 'static> Links<E> {
     async fn serve(&self, peer: &Arc<Peer>, mut link: Link) {
         let replaced = peer.take_over();
         let _serving = peer.serving.lock().await;
-        link.frames.decoder_mut().set_max_frame_length(FRAME_BYTES_MAX);
+        link.frames.decoder_mut().set_max_frame_length(FrameLimit::Node.bytes_max());
         note_dropped(peer.node, peer.with_queue(|queue| queue.link_up(self.clock.now())));
         tracing::info!(peer = %peer.node, nonce = %link.nonce, "link up");
         let end = tokio::select! {

@@ -131,7 +131,7 @@ async fn a_new_incarnation_takes_over_the_link() {
 async fn refusal(dialer: Identity) -> String {
     let answerer = node(NodeId::new(Role::Scene, 2)).await;
     let stream = TcpStream::connect(answerer.address).await.expect("connected");
-    let (mut frames, mut socket) = link::split(stream, HANDSHAKE_BYTES_MAX);
+    let (mut frames, mut socket) = link::split(stream, FrameLimit::Hello.bytes_max());
     match handshake::dial(&mut frames, &mut socket, &dialer, NodeId::new(Role::Scene, 2)).await {
         Err(HandshakeError::Refused(text)) => text,
         other => panic!("{other:?} instead of a refusal"),

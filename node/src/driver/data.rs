@@ -1,0 +1,124 @@
+//! The driver of a data process: the core on one OS thread, which is the store's only writer.
+//!
+//! Group commit comes by itself: while a transaction is written, requests queue up; then all of them go into the next one.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use pangaea_persistence::ledger::Audit;
+use pangaea_persistence::{Data, LmdbOptions, LmdbStore};
+use pangaea_schemas::message::Currency;
+use tokio::sync::oneshot;
+
+use super::process::{Context, Driver, Shell, Stop};
+use crate::admin::{CurrencyView, LedgerView};
+use crate::membership::Heard;
+use crate::mesh::{Inbox, MeshEvent};
+
+/// The lease is renewed by [`Shell::wait`]; otherwise a data process has no deadline of its own.
+const IDLE_WAIT: Duration = Duration::from_secs(1);
+
+/// Everything that wakes a data process.
+pub(super) enum Event {
+    Mesh(MeshEvent),
+    Audit(oneshot::Sender<Result<Audit, String>>),
+    Stop,
+}
+
+impl From<MeshEvent> for Event {
+    fn from(event: MeshEvent) -> Self {
+        Self::Mesh(event)
+    }
+}
+
+impl From<Stop> for Event {
+    fn from(_: Stop) -> Self {
+        Self::Stop
+    }
+}
+
+pub(super) struct DataDriver {
+    data: Data<LmdbStore>,
+}
+
+impl Driver for DataDriver {
+    type Event = Event;
+
+    async fn open(context: &Context<Event>) -> anyhow::Result<(Self, Router)> {
+        let folder = context.options.data_dir.join("data");
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        let store = LmdbStore::open(&folder, LmdbOptions::default())
+            .with_context(|| format!("cannot open the store in {}", folder.display()))?;
+        let routes = Router::new().route("/api/ledger", get(ledger)).with_state(context.inbox.clone());
+        Ok((Self { data: Data::new(store) }, routes))
+    }
+
+    fn drive(mut self, mut shell: Shell<Event>) -> anyhow::Result<()> {
+        let mut batch = VecDeque::new();
+        let mut stopping = false;
+        while !stopping {
+            shell.wait(shell.clock.now() + IDLE_WAIT, &mut batch);
+            for event in batch.drain(..) {
+                match event {
+                    Event::Mesh(event) => {
+                        if let Some(Heard::Core { from, message }) = shell.hear(event)? {
+                            self.data.handle(shell.clock.now(), from, message);
+                        }
+                    }
+                    // Whoever asked may have gone.
+                    Event::Audit(answer) => drop(answer.send(self.data.audit().map_err(|error| error.to_string()))),
+                    Event::Stop => stopping = true,
+                }
+            }
+            shell.port.maintain(shell.clock.now());
+            self.commit(&mut shell);
+        }
+        shell.port.leave();
+        Ok(())
+    }
+}
+
+impl DataDriver {
+    fn commit(&mut self, shell: &mut Shell<Event>) {
+        if self.data.has_work() {
+            let (before, began) = (self.data.counts(), std::time::Instant::now());
+            self.data.commit(shell.clock.now());
+            metrics::histogram!("pangaea_commit_seconds").record(began.elapsed());
+            let after = self.data.counts();
+            metrics::counter!("pangaea_commits").increment(after.commits - before.commits);
+            metrics::counter!("pangaea_failed_commits").increment(after.failed_commits - before.failed_commits);
+            metrics::counter!("pangaea_data_requests").increment(after.requests - before.requests);
+            metrics::counter!("pangaea_data_bytes_written").increment(after.bytes - before.bytes);
+        }
+        while let Some((to, reply)) = self.data.poll_output() {
+            shell.port.send_to(to, reply);
+        }
+    }
+}
+
+async fn ledger(State(inbox): State<Inbox<Event>>) -> Response {
+    let (answer, audit) = oneshot::channel();
+    if inbox.deliver(Event::Audit(answer)).await.is_err() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "the data node stops\n").into_response();
+    }
+    match audit.await {
+        Ok(Ok(audit)) => Json(ledger_view(&audit)).into_response(),
+        Ok(Err(text)) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{text}\n")).into_response(),
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the data node stops\n").into_response(),
+    }
+}
+
+fn ledger_view(audit: &Audit) -> LedgerView {
+    let name =
+        |currency: Currency| if currency == Currency::GOLD { "gold".to_owned() } else { format!("currency-{}", currency.0) };
+    let totals = audit.currencies.iter();
+    let currencies: BTreeMap<_, _> =
+        totals.map(|c| (name(c.currency), CurrencyView { issued: c.issued, sunk: c.sunk, held: c.held })).collect();
+    LedgerView { ok: audit.ok(), currencies, items: audit.items, faults: audit.faults.clone() }
+}

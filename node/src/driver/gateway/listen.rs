@@ -1,0 +1,134 @@
+//! Where clients connect: one TCP and one WebSocket listener, one bound on connections over both.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use futures_util::StreamExt;
+use pangaea_gateway::{ConnId, Input};
+use pangaea_schemas::NodeId;
+use pangaea_schemas::frame::FrameLimit;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+
+use super::Event;
+use super::outgoing::Outgoing;
+use super::read::Reader;
+use super::write;
+use crate::mesh::Inbox;
+use crate::role::ClientListeners;
+
+/// The WebSocket upgrade must be done by then.
+const UPGRADE_TIME_MAX: Duration = Duration::from_secs(5);
+/// A closing connection is given this long to take its last bytes.
+const CLOSE_TIME_MAX: Duration = Duration::from_secs(1);
+/// Pause after an accept that failed, such as for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+#[derive(Clone, Copy)]
+enum Transport {
+    Tcp,
+    WebSocket,
+}
+
+/// What the accepting tasks share.
+struct Door {
+    inbox: Inbox<Event>,
+    places: Arc<Semaphore>,
+    last_conn: AtomicU64,
+}
+
+/// Listen on both ports; the tasks live as long as the runtime.
+pub(super) async fn start(clients: ClientListeners, node: NodeId, inbox: Inbox<Event>) -> anyhow::Result<()> {
+    let places = Arc::new(Semaphore::new(clients.connections_max));
+    let door = Arc::new(Door { inbox, places, last_conn: AtomicU64::new(0) });
+    for (transport, address) in [(Transport::Tcp, clients.tcp), (Transport::WebSocket, clients.ws)] {
+        let listener = bind(node, address).await?;
+        tokio::spawn(accept_all(listener, transport, door.clone()));
+    }
+    Ok(())
+}
+
+async fn bind(node: NodeId, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("{node} cannot listen for clients on {address}"))
+}
+
+async fn accept_all(listener: TcpListener, transport: Transport, door: Arc<Door>) {
+    loop {
+        let (stream, address) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a client");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let Ok(place) = door.places.clone().try_acquire_owned() else {
+            metrics::counter!("pangaea_clients_turned_away").increment(1);
+            tracing::debug!(%address, "no place for another client");
+            continue;
+        };
+        tokio::spawn(serve(stream, transport, door.clone(), place));
+    }
+}
+
+/// One connection from its first byte to its last.
+async fn serve(stream: TcpStream, transport: Transport, door: Arc<Door>, _place: OwnedSemaphorePermit) {
+    if stream.set_nodelay(true).is_err() {
+        return;
+    }
+    let conn = ConnId(door.last_conn.fetch_add(1, Ordering::Relaxed) + 1);
+    let outgoing = Arc::new(Outgoing::new());
+    let reader = Reader { conn, outgoing: &outgoing, inbox: &door.inbox, limit: FrameLimit::Hello };
+    match transport {
+        Transport::Tcp => {
+            if announce(&door, conn, &outgoing).await {
+                let (read, write) = stream.into_split();
+                let reading = reader.read_tcp(read);
+                live(&outgoing, reading, write::write_tcp(&outgoing, write)).await;
+            }
+        }
+        Transport::WebSocket => {
+            let upgrade = tokio_tungstenite::accept_async_with_config(stream, Some(web_socket_config()));
+            let Ok(Ok(socket)) = tokio::time::timeout(UPGRADE_TIME_MAX, upgrade).await else { return };
+            if announce(&door, conn, &outgoing).await {
+                let (write, read) = socket.split();
+                let reading = reader.read_ws(read);
+                live(&outgoing, reading, write::write_ws(&outgoing, write)).await;
+            }
+        }
+    }
+    // A closed inbox means that this gateway stops.
+    let _ = door.inbox.deliver(Event::Client(Input::Closed { conn })).await;
+}
+
+async fn announce(door: &Door, conn: ConnId, outgoing: &Arc<Outgoing>) -> bool {
+    door.inbox.deliver(Event::Opened { conn, outgoing: outgoing.clone() }).await.is_ok()
+}
+
+/// Read and write until the client goes, the core closes, or the last resort ends it.
+async fn live(outgoing: &Outgoing, reading: impl Future<Output = ()>, writing: impl Future<Output = ()>) {
+    let closing = async {
+        outgoing.until_closing().await;
+        tokio::time::sleep(CLOSE_TIME_MAX).await;
+    };
+    tokio::select! {
+        () = reading => {}
+        () = writing => {}
+        () = closing => {}
+        () = outgoing.ended.cancelled() => {}
+    }
+}
+
+fn web_socket_config() -> WebSocketConfig {
+    let largest = FrameLimit::Playing.bytes_max();
+    WebSocketConfig::default()
+        .max_message_size(Some(largest))
+        .max_frame_size(Some(largest))
+        .read_buffer_size(8 * 1_024)
+        .write_buffer_size(16 * 1_024)
+        .max_write_buffer_size(8 * 1_024 * 1_024)
+}

@@ -1,0 +1,203 @@
+//! The driver of a gateway process: the core on one thread, a reading and a writing task per client connection.
+//!
+//! Outputs for clients go into each connection's [`Outgoing`]; after the core is drained, every touched connection's writer
+//! wakes once and writes everything in one go.
+
+mod listen;
+mod outgoing;
+mod read;
+mod write;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::Router;
+use pangaea_gateway::ticket::{ResumeKey, TicketKey};
+use pangaea_gateway::{ConnId, Gateway, GatewayConfig, Input, Output};
+use pangaea_schemas::message::{Control, Message};
+use pangaea_schemas::{TickRate, Timestamp};
+
+use super::process::{Context, Driver, Shell, Stop};
+use crate::keys::ClusterKeys;
+use crate::membership::{Heard, WORLD};
+use crate::mesh::MeshEvent;
+
+use outgoing::Outgoing;
+
+/// Clients get this long to take their goodbyes when the gateway ends.
+const GOODBYE_TIME: Duration = Duration::from_secs(1);
+
+/// Everything that wakes a gateway process.
+pub(super) enum Event {
+    Mesh(MeshEvent),
+    Opened { conn: ConnId, outgoing: Arc<Outgoing> },
+    Client(Input),
+    Stop,
+}
+
+impl From<MeshEvent> for Event {
+    fn from(event: MeshEvent) -> Self {
+        Self::Mesh(event)
+    }
+}
+
+impl From<Stop> for Event {
+    fn from(_: Stop) -> Self {
+        Self::Stop
+    }
+}
+
+pub(super) struct GatewayDriver {
+    gateway: Gateway,
+    rate: TickRate,
+    connections: BTreeMap<ConnId, Arc<Outgoing>>,
+    /// Connections whose unsent bytes the core was told, and which are not zero.
+    slow: Vec<ConnId>,
+}
+
+impl Driver for GatewayDriver {
+    type Event = Event;
+
+    async fn open(context: &Context<Event>) -> anyhow::Result<(Self, Router)> {
+        let options = &context.options;
+        let clients = options.clients.context("a gateway needs --client-tcp and --client-ws")?;
+        let keys = ClusterKeys::below(&options.data_dir);
+        let ticket_key = TicketKey::new(&keys.ticket_public()?).context("the key that checks tickets")?;
+        let resume_key = ResumeKey::new(&keys.resume()?).context("the key of resume tokens")?;
+        let registry = context.game.registry().clone();
+        let mut config = GatewayConfig::new(options.node, options.cluster.clone(), registry, ticket_key, resume_key);
+        config.connections_max = clients.connections_max;
+        listen::start(clients, options.node, context.inbox.clone()).await?;
+        let rate = options.cluster.tick_rate;
+        let driver = Self { gateway: Gateway::new(config), rate, connections: BTreeMap::new(), slow: Vec::new() };
+        Ok((driver, Router::new()))
+    }
+
+    fn drive(mut self, mut shell: Shell<Event>) -> anyhow::Result<()> {
+        let mut batch = VecDeque::new();
+        let mut ends_at = None;
+        loop {
+            let deadline = self.gateway.poll_timeout().map_or_else(|| shell.clock.now(), |(at, _)| at);
+            shell.wait(deadline, &mut batch);
+            for event in batch.drain(..) {
+                match event {
+                    Event::Mesh(event) => {
+                        if let Some(heard) = shell.hear(event)? {
+                            self.hear(shell.clock.now(), heard);
+                        }
+                    }
+                    Event::Opened { conn, outgoing } => {
+                        self.connections.insert(conn, outgoing);
+                        self.gateway.handle(shell.clock.now(), Input::Opened { conn });
+                    }
+                    Event::Client(input) => self.client(shell.clock.now(), input),
+                    Event::Stop => {
+                        ends_at.get_or_insert(shell.clock.now() + GOODBYE_TIME);
+                        shell.port.membership().set_draining();
+                        let drain = Message::Control(Control::DrainGateway { to: String::new() });
+                        self.gateway.handle(shell.clock.now(), Input::Node { from: WORLD, message: drain });
+                    }
+                }
+            }
+            let now = shell.clock.now();
+            shell.port.maintain(now);
+            self.tick_if_due(now);
+            self.drain(&mut shell);
+            if ends_at.is_some_and(|at| at <= now || self.connections.is_empty()) {
+                shell.port.leave();
+                return Ok(());
+            }
+        }
+    }
+}
+
+impl GatewayDriver {
+    fn hear(&mut self, now: Timestamp, heard: Heard) {
+        match heard {
+            Heard::Core { from, message } => self.gateway.handle(now, Input::Node { from, message }),
+            Heard::Up { node } => self.gateway.handle(now, Input::LinkUp { node }),
+            Heard::Renewed { .. } | Heard::Down { .. } | Heard::NameTaken { .. } | Heard::Nothing => {}
+        }
+    }
+
+    /// What a connection's reader says. After a close by the core its last words count no more.
+    fn client(&mut self, now: Timestamp, input: Input) {
+        let conn = match &input {
+            Input::Closed { conn } | Input::Client { conn, .. } | Input::Malformed { conn, .. } => *conn,
+            Input::Node { .. } | Input::LinkUp { .. } | Input::Opened { .. } | Input::Queued { .. } => return,
+        };
+        let known = match &input {
+            Input::Closed { .. } => self.connections.remove(&conn).is_some(),
+            _ => self.connections.contains_key(&conn),
+        };
+        if known {
+            self.gateway.handle(now, input);
+        }
+    }
+
+    fn tick_if_due(&mut self, now: Timestamp) {
+        if self.gateway.poll_timeout().is_none_or(|(at, _)| at > now) {
+            return;
+        }
+        self.tell_unsent(now);
+        let began = std::time::Instant::now();
+        self.gateway.tick(now, self.rate.tick_at(now));
+        metrics::histogram!("pangaea_tick_seconds", "phase" => "compose").record(began.elapsed());
+        let report = self.gateway.report();
+        metrics::gauge!("pangaea_client_connections").set(f64::from(report.connections));
+        metrics::gauge!("pangaea_gateway_sessions").set(f64::from(report.sessions));
+        metrics::counter!("pangaea_client_bytes_out").absolute(report.bytes_out);
+        metrics::counter!("pangaea_client_inputs").absolute(report.inputs);
+    }
+
+    /// Tell the core how much each connection's socket has not taken; a zero only after something else.
+    fn tell_unsent(&mut self, now: Timestamp) {
+        let was_slow = std::mem::take(&mut self.slow);
+        for conn in was_slow {
+            if self.connections.get(&conn).is_some_and(|outgoing| outgoing.unsent_bytes() == 0) {
+                self.gateway.handle(now, Input::Queued { conn, bytes: 0 });
+            }
+        }
+        for (&conn, outgoing) in &self.connections {
+            let bytes = outgoing.unsent_bytes();
+            if bytes > 0 {
+                self.slow.push(conn);
+                self.gateway.handle(now, Input::Queued { conn, bytes });
+            }
+        }
+    }
+
+    fn drain(&mut self, shell: &mut Shell<Event>) {
+        let mut touched: Vec<Arc<Outgoing>> = Vec::new();
+        while let Some(output) = self.gateway.poll_output() {
+            match output {
+                Output::Send(envelope) => shell.port.send(envelope),
+                Output::ToClient { conn, bytes } => {
+                    if let Some(outgoing) = self.connections.get(&conn)
+                        && outgoing.push(bytes)
+                    {
+                        touched.push(outgoing.clone());
+                    }
+                }
+                Output::Close { conn } => {
+                    if let Some(outgoing) = self.connections.remove(&conn) {
+                        outgoing.close();
+                    }
+                }
+                Output::PauseReading { conn } => self.set_paused(conn, true),
+                Output::ResumeReading { conn } => self.set_paused(conn, false),
+            }
+        }
+        for outgoing in touched {
+            outgoing.wake_writer();
+        }
+    }
+
+    fn set_paused(&self, conn: ConnId, paused: bool) {
+        if let Some(outgoing) = self.connections.get(&conn) {
+            outgoing.set_paused(paused);
+        }
+    }
+}

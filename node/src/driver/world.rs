@@ -1,0 +1,283 @@
+//! The driver of a world process: beacon, bus and world cores on one thread, and the admin API beside it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use pangaea_schemas::cluster::ClusterSpec;
+use pangaea_schemas::geometry::CELL_EDGE_M;
+use pangaea_schemas::message::{Control, Message};
+use pangaea_schemas::{NodeId, Timestamp};
+use pangaea_world::status::{Event as WorldNews, Happening, NodeState, NodeStatus, ShardStatus};
+use pangaea_world::{Beacon, Bus, World, WorldConfig};
+use tokio::sync::{mpsc, watch};
+
+use super::process::{Context, Driver, Shell, Stop};
+use crate::admin::{
+    self, Admin, AdminOrder, ConfigView, EventView, NodeView, ORDERS_MAX, Quantiles, ShardView, Snapshot, SpaceView, StatusView,
+};
+use crate::keys::ClusterKeys;
+use crate::membership::Heard;
+use crate::mesh::MeshEvent;
+
+/// Time between two snapshots for admins.
+const SHOW_EVERY: Duration = Duration::from_millis(200);
+/// Events kept for pages that come late.
+const EVENTS_SHOWN_MAX: usize = 1_024;
+/// Rounds in which the three cores of this process answer each other before the outside is heard again.
+const ROUNDS_MAX: usize = 64;
+/// The world waits this long for further scenes before it gives out the first shards, in scenes.
+const SCENES_EXPECTED: usize = 2;
+
+/// Everything that wakes a world process.
+pub(super) enum Event {
+    Mesh(MeshEvent),
+    Order(AdminOrder),
+    Stop,
+}
+
+impl From<MeshEvent> for Event {
+    fn from(event: MeshEvent) -> Self {
+        Self::Mesh(event)
+    }
+}
+
+impl From<Stop> for Event {
+    fn from(_: Stop) -> Self {
+        Self::Stop
+    }
+}
+
+pub(super) struct WorldDriver {
+    spec: ClusterSpec,
+    beacon: Beacon,
+    bus: Bus,
+    world: World,
+    show: watch::Sender<Arc<Snapshot>>,
+    next_show: Timestamp,
+    events: VecDeque<EventView>,
+    last_event: u64,
+}
+
+impl Driver for WorldDriver {
+    type Event = Event;
+
+    async fn open(context: &Context<Event>) -> anyhow::Result<(Self, Router)> {
+        let (spec, now) = (context.options.cluster.clone(), context.clock.now());
+        let operator_token = ClusterKeys::below(&context.options.data_dir).operator_token()?.into();
+        let (show, shown) = watch::channel(Arc::new(Snapshot::default()));
+        let (orders, mut taken) = mpsc::channel(ORDERS_MAX);
+        let inbox = context.inbox.clone();
+        tokio::spawn(async move {
+            while let Some(order) = taken.recv().await {
+                if inbox.deliver(Event::Order(order)).await.is_err() {
+                    return;
+                }
+            }
+        });
+        let config = WorldConfig { spec: spec.clone(), seed: context.nonce.0 as u64, scenes_expected: SCENES_EXPECTED };
+        let mut world = World::new(now, config);
+        world.check()?;
+        let driver = Self {
+            spec,
+            beacon: Beacon::new(now),
+            bus: Bus::new(),
+            world,
+            show,
+            next_show: now,
+            events: VecDeque::new(),
+            last_event: 0,
+        };
+        Ok((driver, admin::routes(Admin { shown, orders, operator_token }, context.options.http)))
+    }
+
+    fn drive(mut self, mut shell: Shell<Event>) -> anyhow::Result<()> {
+        let mut batch = VecDeque::new();
+        loop {
+            shell.wait(self.deadline(), &mut batch);
+            for event in batch.drain(..) {
+                match event {
+                    Event::Mesh(event) => {
+                        if let Some(heard) = shell.hear(event)? {
+                            self.dispatch(shell.clock.now(), heard);
+                        }
+                    }
+                    Event::Order(AdminOrder::Reaped { node, pid }) => self.reaped(&mut shell, node, pid),
+                    Event::Stop => return Ok(()),
+                }
+            }
+            shell.port.maintain(shell.clock.now());
+            self.act(shell.clock.now());
+            self.drain(&mut shell)?;
+        }
+    }
+}
+
+impl WorldDriver {
+    fn deadline(&self) -> Timestamp {
+        let due = [self.world.poll_timeout(), self.beacon.poll_timeout()];
+        due.into_iter().flatten().map(|(at, _)| at).fold(self.next_show, Timestamp::min)
+    }
+
+    fn dispatch(&mut self, now: Timestamp, heard: Heard) {
+        match heard {
+            Heard::Core { from, message: Message::BeaconRequest(request) } => self.beacon.handle(now, from, request),
+            Heard::Core { from, message: Message::BusRequest(request) } => self.bus.handle(from, request),
+            Heard::Core { from, message } => self.world.handle(now, from, message),
+            Heard::Down { node } => {
+                self.beacon.link_closed(node);
+                self.bus.link_closed(node);
+            }
+            Heard::Renewed { .. } | Heard::Up { .. } | Heard::NameTaken { .. } | Heard::Nothing => {}
+        }
+    }
+
+    /// A process is dead: its lease ends now. One that came after it under the same name is not meant.
+    fn reaped(&mut self, shell: &mut Shell<Event>, node: NodeId, pid: u32) {
+        let Some(nonce) = shell.port.membership().peers().get(&node).filter(|info| info.pid == pid).map(|info| info.nonce) else {
+            tracing::info!(%node, pid, "reported dead, but not registered");
+            return;
+        };
+        tracing::warn!(%node, pid, %nonce, "reported dead");
+        self.beacon.reaped(node, nonce);
+        let own = shell.port.node();
+        self.world.handle(shell.clock.now(), own, Message::Control(Control::Reaped { node, nonce }));
+    }
+
+    /// Timeouts and the tick.
+    fn act(&mut self, now: Timestamp) {
+        if self.beacon.poll_timeout().is_some_and(|(at, _)| at <= now) {
+            self.beacon.handle_timeout(now);
+        }
+        if self.world.poll_timeout().is_some_and(|(at, _)| at <= now) {
+            let began = std::time::Instant::now();
+            self.world.tick(now, self.spec.tick_rate.tick_at(now));
+            metrics::histogram!("pangaea_tick_seconds", "phase" => "world").record(began.elapsed());
+        }
+        if self.next_show <= now {
+            self.next_show = now + SHOW_EVERY;
+            self.publish();
+        }
+    }
+
+    /// Until the three cores have nothing more to say to each other, or the outside has waited long enough.
+    fn drain(&mut self, shell: &mut Shell<Event>) -> anyhow::Result<()> {
+        for _ in 0..ROUNDS_MAX {
+            while let Some(envelope) = self.world.poll_output() {
+                shell.port.send(envelope);
+            }
+            while let Some((to, reply)) = self.beacon.poll_output() {
+                shell.port.send_to(to, Message::BeaconReply(reply));
+            }
+            while let Some((to, event)) = self.bus.poll_output() {
+                shell.port.send_to(to, Message::BusEvent(event));
+            }
+            let mut quiet = true;
+            while let Some(heard) = shell.loopback()? {
+                quiet = false;
+                self.dispatch(shell.clock.now(), heard);
+            }
+            if quiet {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn publish(&mut self) {
+        let status = self.world.status();
+        metrics::gauge!("pangaea_sessions").set(f64::from(status.sessions));
+        metrics::gauge!("pangaea_nodes").set(status.nodes.len() as f64);
+        metrics::gauge!("pangaea_agents").set(status.agents as f64);
+        for event in self.world.events_after(self.last_event) {
+            self.last_event = event.seq;
+            if let Happening::Handover { .. } = event.what {
+                metrics::counter!("pangaea_handovers").increment(1);
+            }
+            if self.events.len() == EVENTS_SHOWN_MAX {
+                self.events.pop_front();
+            }
+            self.events.push_back(event_view(&event));
+        }
+        let nodes: Vec<_> = status.nodes.iter().map(node_view).collect();
+        let config = config_view(&self.spec, &nodes);
+        let status = StatusView {
+            cluster: self.spec.name.clone(),
+            tick: status.tick.0,
+            shards: status.shards.iter().map(shard_view).collect(),
+            sessions: status.sessions,
+            nodes,
+        };
+        self.show.send_replace(Arc::new(Snapshot { status, config, events: self.events.iter().cloned().collect() }));
+    }
+}
+
+fn node_view(node: &NodeStatus) -> NodeView {
+    NodeView {
+        id: node.id.to_string(),
+        role: node.role.name().to_owned(),
+        pid: node.pid,
+        address: node.address.clone(),
+        http: node.http.clone(),
+        state: node.state.name().to_owned(),
+        client_tcp: node.client_tcp.clone(),
+        client_ws: node.client_ws.clone(),
+    }
+}
+
+fn shard_view(shard: &ShardStatus) -> ShardView {
+    ShardView {
+        id: shard.id.to_string(),
+        owner: shard.owner.map(|owner| owner.to_string()),
+        epoch: shard.epoch.0,
+        phase: shard.state.to_owned(),
+        entities: shard.entities,
+        players: shard.players,
+        ghosts: shard.ghosts,
+        tick_ms: Quantiles { p50: f64::from(shard.tick_p50_ms), p99: f64::from(shard.tick_p99_ms) },
+        load: f64::from(shard.load),
+        handovers_in: shard.handovers_in,
+        handovers_out: shard.handovers_out,
+    }
+}
+
+fn config_view(spec: &ClusterSpec, nodes: &[NodeView]) -> ConfigView {
+    let open = nodes.iter().filter(|node| node.state == NodeState::Up.name());
+    let space = |space: &pangaea_schemas::geometry::SpaceSpec| SpaceView {
+        id: space.space.0,
+        name: space.name.clone(),
+        level: space.level,
+        shard_level: space.shard_level,
+        edge_cells: space.edge_cells(),
+    };
+    ConfigView {
+        cluster: spec.name.clone(),
+        gateway_ws: open.clone().filter(|node| !node.client_ws.is_empty()).map(|node| node.client_ws.clone()).collect(),
+        gateway_tcp: open.filter(|node| !node.client_tcp.is_empty()).map(|node| node.client_tcp.clone()).collect(),
+        spaces: spec.spaces.iter().map(space).collect(),
+        cell_edge_m: CELL_EDGE_M,
+        tick_hz: spec.tick_rate.hz(),
+    }
+}
+
+fn event_view(event: &WorldNews) -> EventView {
+    let base = EventView { seq: event.seq, at_us: event.at.0, ..EventView::default() };
+    let with = |kind: &str, text: String| EventView { kind: kind.to_owned(), text, ..base };
+    match event.what {
+        Happening::NodeJoined { node } => with("node", format!("{node} joined")),
+        Happening::NodeLeft { node } => with("node", format!("{node} left")),
+        Happening::ShardOwned { shard, owner, epoch } => {
+            EventView { to: Some(shard.to_string()), ..with("shard", format!("{owner} runs {shard} under epoch {}", epoch.0)) }
+        }
+        Happening::ShardVacant { shard, was } => {
+            EventView { from: Some(shard.to_string()), ..with("shard", format!("{shard} is without an owner, it was {was}")) }
+        }
+        Happening::Handover { agent, from, to } => EventView {
+            entity: Some(agent.0),
+            from: Some(from.to_string()),
+            to: Some(to.to_string()),
+            ..with("handover", format!("{agent} went from {from} to {to}"))
+        },
+    }
+}
