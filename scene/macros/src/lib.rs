@@ -12,25 +12,25 @@ use syn::{Attribute, Error, Field, Fields, Ident, Item, ItemStruct, LitStr, Resu
 /// State of an entity. Its registered name is the struct's in snake case, or `#[component(name = "other")]`.
 #[proc_macro_attribute]
 pub fn component(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    expand(Sort::Component, arguments, item)
+    expand(Sort::Component, arguments.into(), item.into()).into()
 }
 
 /// What a client may send for its agent.
 #[proc_macro_attribute]
 pub fn input(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    expand(Sort::Input, arguments, item)
+    expand(Sort::Input, arguments.into(), item.into()).into()
 }
 
 /// What a player is told reliably.
 #[proc_macro_attribute]
 pub fn event(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    expand(Sort::Event, arguments, item)
+    expand(Sort::Event, arguments.into(), item.into()).into()
 }
 
 /// What one entity does to another, wherever that one lives.
 #[proc_macro_attribute]
 pub fn effect(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    expand(Sort::Effect, arguments, item)
+    expand(Sort::Effect, arguments.into(), item.into()).into()
 }
 
 #[derive(Clone, Copy)]
@@ -41,18 +41,17 @@ enum Sort {
     Effect,
 }
 
-fn expand(sort: Sort, arguments: TokenStream, item: TokenStream) -> TokenStream {
-    let name = parse_name(arguments.into());
-    let item = syn::parse::<Item>(item).and_then(plain_struct);
-    let expanded = match (name, item) {
+fn expand(sort: Sort, arguments: Tokens, item: Tokens) -> Tokens {
+    let name = parse_name(arguments);
+    let item = syn::parse2::<Item>(item).and_then(plain_struct);
+    match (name, item) {
         (Ok(name), Ok(item)) => plain(sort, name, &item),
         (Err(mut first), Err(second)) => {
             first.combine(second);
             first.to_compile_error()
         }
         (Err(error), Ok(_)) | (Ok(_), Err(error)) => error.to_compile_error(),
-    };
-    expanded.into()
+    }
 }
 
 /// `name = "Other"`, or nothing.
@@ -203,5 +202,194 @@ fn as_component(ident: &Ident) -> Tokens {
                 ::pangaea_scene::ecs::bevy_ecs::component::StorageType::Table;
             type Mutability = ::pangaea_scene::ecs::bevy_ecs::component::Mutable;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the compiler would say of the item, or its expansion.
+    fn check(item: Tokens) -> String {
+        expand(Sort::Component, Tokens::new(), item).to_string()
+    }
+
+    #[test]
+    fn every_mistake_is_told_with_its_fix() {
+        let mistakes = [
+            (
+                quote!(
+                    struct A {
+                        name: String,
+                    }
+                ),
+                "use `Text<N>`",
+            ),
+            (
+                quote!(
+                    struct A {
+                        items: Vec<u32>,
+                    }
+                ),
+                "use an array with a bound",
+            ),
+            (
+                quote!(
+                    struct A {
+                        alive: bool,
+                    }
+                ),
+                "use `u8`, 0 or 1",
+            ),
+            (
+                quote!(
+                    struct A {
+                        whom: Option<EntityId>,
+                    }
+                ),
+                "`EntityId::NONE`",
+            ),
+            (
+                quote!(
+                    struct A {
+                        whom: bevy_ecs::entity::Entity,
+                    }
+                ),
+                "use `EntityId`",
+            ),
+            (
+                quote!(
+                    struct A {
+                        next: &'static u32,
+                    }
+                ),
+                "holds no references",
+            ),
+            (
+                quote!(
+                    struct A {
+                        next: Box<u32>,
+                    }
+                ),
+                "holds no pointers",
+            ),
+            (
+                quote!(
+                    struct A {
+                        count: usize,
+                    }
+                ),
+                "use `u32` or `u64`",
+            ),
+            (
+                quote!(
+                    struct A {
+                        pair: (u8, u8),
+                    }
+                ),
+                "one field per part",
+            ),
+            (
+                quote!(
+                    struct A<T> {
+                        value: T,
+                    }
+                ),
+                "no type parameters",
+            ),
+            (
+                quote!(
+                    struct A(u32);
+                ),
+                "give the fields names",
+            ),
+            (
+                quote!(
+                    enum A {
+                        B,
+                        C,
+                    }
+                ),
+                "keep the choice in a `u8`",
+            ),
+            (
+                quote!(
+                    #[derive(Clone)]
+                    struct A {
+                        value: u8,
+                    }
+                ),
+                "remove this line",
+            ),
+            (
+                quote!(
+                    #[repr(C)]
+                    struct A {
+                        value: u8,
+                    }
+                ),
+                "remove this line",
+            ),
+        ];
+        for (item, fix) in mistakes {
+            let said = check(item.clone());
+            assert!(said.contains("compile_error") && said.contains(fix), "{item} says {said}");
+        }
+    }
+
+    #[test]
+    fn gaps_are_checked_by_size_and_told_in_words() {
+        let said = check(quote!(
+            struct A {
+                small: u8,
+                large: u32,
+            }
+        ));
+        assert!(!said.contains("compile_error") && said.contains("`A` has gaps between its fields"), "{said}");
+    }
+
+    #[test]
+    fn names_are_in_snake_case_unless_given() {
+        assert!(
+            check(quote!(
+                struct PickUp {
+                    item: u64,
+                }
+            ))
+            .contains("\"pick_up\"")
+        );
+        let given = expand(
+            Sort::Input,
+            quote!(name = "grab"),
+            quote!(
+                struct PickUp {
+                    item: u64,
+                }
+            ),
+        )
+        .to_string();
+        assert!(given.contains("\"grab\"") && !given.contains("\"pick_up\""));
+        let wrong = expand(
+            Sort::Input,
+            quote!(id = 3),
+            quote!(
+                struct A {
+                    item: u64,
+                }
+            ),
+        )
+        .to_string();
+        assert!(wrong.contains("expected nothing or"));
+    }
+
+    #[test]
+    fn other_derives_stay() {
+        let said = check(quote!(
+            #[derive(Default, Eq)]
+            struct A {
+                item: u64,
+            }
+        ));
+        assert!(said.contains("derive (Default , Eq)") && !said.contains("compile_error"), "{said}");
     }
 }

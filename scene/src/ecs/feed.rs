@@ -29,6 +29,7 @@ pub(crate) struct Feed {
 }
 
 /// What happened in one cell.
+#[derive(Clone)]
 pub(crate) struct CellDraft {
     /// Number of the cell in the grid.
     pub(crate) index: u32,

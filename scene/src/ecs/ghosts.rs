@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bevy_ecs::entity::Entity;
 use pangaea_schemas::geometry::{CellId, ShardId};
 use pangaea_schemas::message::{CellFeed, FeedFrame, Leave, Motion};
-use pangaea_schemas::record::ComponentBytes;
+use pangaea_schemas::record::{ComponentBytes, Record};
 use pangaea_schemas::{EntityId, Tick};
 
 use super::grid::{Grid, Member};
@@ -23,10 +23,17 @@ const LIMBO_TICKS: u64 = 40;
 /// Which ghosts are where.
 #[derive(Default)]
 pub(crate) struct Ghosts {
-    /// By the neighbour's cell; every followed cell is here.
-    cells: BTreeMap<CellId, BTreeSet<EntityId>>,
+    /// The neighbours' cells that we follow.
+    cells: BTreeMap<CellId, Followed>,
     /// Between two cells.
     limbo: BTreeSet<EntityId>,
+}
+
+/// A neighbour's cell.
+struct Followed {
+    /// Whose it is.
+    shard: ShardId,
+    members: BTreeSet<EntityId>,
 }
 
 impl ShardWorld {
@@ -57,16 +64,25 @@ impl ShardWorld {
         self.world.resource_mut::<Grid>().remove_ghost(id, position.unwrap_or_default());
         self.world.despawn(entity);
         self.ghosts.limbo.remove(&id);
-        if let Some(members) = cell.and_then(|cell| self.ghosts.cells.get_mut(&cell)) {
-            members.remove(&id);
+        if let Some(followed) = cell.and_then(|cell| self.ghosts.cells.get_mut(&cell)) {
+            followed.members.remove(&id);
         }
     }
 
+    /// Leave a ghost behind for who goes to a neighbour, so that our systems see it until the neighbour shows it.
+    pub(crate) fn leave_ghost(&mut self, record: &Record, to: CellId) {
+        let Some(shard) = self.ghosts.cells.get(&to).map(|followed| followed.shard) else { return };
+        self.show(shard, to, record.entity, &record.components);
+        self.move_ghost(to, quantise(record.entity, to, record.position.into(), Velocity::default()));
+        self.put_into_limbo(record.entity);
+    }
+
     fn apply_cell(&mut self, shard: ShardId, feed: &CellFeed) {
-        let here = self.ghosts.cells.entry(feed.cell).or_default();
+        let here = self.ghosts.cells.entry(feed.cell).or_insert_with(|| Followed { shard, members: BTreeSet::new() });
+        here.shard = shard;
         if feed.snapshot {
             let shown: BTreeSet<EntityId> = feed.entered.iter().map(|enter| enter.entity).collect();
-            let gone: Vec<EntityId> = here.difference(&shown).copied().collect();
+            let gone: Vec<EntityId> = here.members.difference(&shown).copied().collect();
             gone.into_iter().for_each(|id| self.forget_ghost(id));
         }
         for enter in &feed.entered {
@@ -102,7 +118,9 @@ impl ShardWorld {
         let motion = quantise(id, cell, position, Velocity::default());
         self.world.resource_mut::<Population>().add_ghost(id, entity);
         self.world.resource_mut::<Grid>().insert_ghost(Member { entity, position, motion });
-        self.ghosts.cells.entry(cell).or_default().insert(id);
+        if let Some(followed) = self.ghosts.cells.get_mut(&cell) {
+            followed.members.insert(id);
+        }
         for component in components {
             self.give_ghost(entity, component);
         }
@@ -127,16 +145,22 @@ impl ShardWorld {
     }
 
     fn hide(&mut self, cell: CellId, leave: Leave) {
-        let Some(entity) = self.ghost_in(cell, leave.entity) else { return };
-        let awaited = leave.to.is_some_and(|to| self.ghosts.cells.contains_key(&to) || self.bounds.shard.contains(to));
-        if !awaited {
-            self.forget_ghost(leave.entity);
+        if self.ghost_in(cell, leave.entity).is_none() {
             return;
         }
+        if leave.to.is_some_and(|to| self.ghosts.cells.contains_key(&to) || self.bounds.shard.contains(to)) {
+            self.put_into_limbo(leave.entity);
+        } else {
+            self.forget_ghost(leave.entity);
+        }
+    }
+
+    fn put_into_limbo(&mut self, id: EntityId) {
         let until = Tick(self.world.resource::<Now>().tick.0 + LIMBO_TICKS);
+        let Some(entity) = self.world.resource::<Population>().ghost(id) else { return };
         if let Some(mut ghost) = self.world.get_mut::<Ghost>(entity) {
             ghost.until = Some(until);
-            self.ghosts.limbo.insert(leave.entity);
+            self.ghosts.limbo.insert(id);
         }
     }
 

@@ -8,6 +8,24 @@ use pangaea_schemas::{EntityId, TypeId};
 compile_error!("plain types are little-endian memory; this target is not");
 
 /// A struct whose memory is its encoding. Implemented by the attributes `#[component]`, `#[input]`, `#[event]` and `#[effect]`.
+/// One with gaps, or with a field that is not plain, does not compile:
+///
+/// ```compile_fail,E0080
+/// use pangaea_scene::prelude::*;
+/// #[component]
+/// struct Gaps {
+///     small: u8,
+///     large: u32,
+/// }
+/// ```
+/// ```compile_fail,E0277
+/// use pangaea_scene::prelude::*;
+/// struct Other;
+/// #[component]
+/// struct Holds {
+///     other: Other,
+/// }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a plain type",
     note = "write `#[component]`, `#[input]`, `#[event]` or `#[effect]` above the struct"

@@ -22,10 +22,10 @@ impl ShardWorld {
         let mut published = Published::default();
         for draft in self.feed.turn() {
             let cell = self.cell(draft.index);
-            if self.is_border(cell) {
-                published.ghosted.insert(cell, Arc::new(self.cell_feed(cell, &draft, FeedFilter::Ghosted)));
+            if self.border[draft.index as usize] {
+                published.ghosted.insert(cell, Arc::new(self.cell_feed(cell, draft.clone(), FeedFilter::Ghosted)));
             }
-            published.replicated.insert(cell, Arc::new(self.cell_feed(cell, &draft, FeedFilter::Replicated)));
+            published.replicated.insert(cell, Arc::new(self.cell_feed(cell, draft, FeedFilter::Replicated)));
         }
         published.dirty = self.take_dirty();
         self.world.clear_trackers();
@@ -83,13 +83,13 @@ impl ShardWorld {
         dirty
     }
 
-    fn cell_feed(&mut self, cell: CellId, draft: &CellDraft, filter: FeedFilter) -> CellFeed {
-        let entered: Vec<Enter> = draft.entered.iter().filter_map(|id| self.enter(*id, filter)).collect();
-        let mut moved = draft.moved.clone();
+    fn cell_feed(&self, cell: CellId, draft: CellDraft, filter: FeedFilter) -> CellFeed {
+        let CellDraft { index, entered, mut moved, changed, left } = draft;
         let grid = self.world.resource::<Grid>();
-        moved.extend(draft.entered.iter().filter_map(|id| grid.member(draft.index, *id)).map(|member| member.motion));
-        let changed = draft.changed.iter().filter(|(_, seen)| seen.by(filter)).map(|(changed, _)| changed.clone()).collect();
-        CellFeed { cell, snapshot: false, entered, moved, changed, left: draft.left.clone() }
+        moved.extend(entered.iter().filter_map(|id| grid.member(index, *id)).map(|member| member.motion));
+        let entered = entered.into_iter().filter_map(|id| self.enter(id, filter)).collect();
+        let changed = changed.into_iter().filter(|(_, seen)| seen.by(filter)).map(|(changed, _)| changed).collect();
+        CellFeed { cell, snapshot: false, entered, moved, changed, left }
     }
 
     /// All that is in a cell.
@@ -110,10 +110,6 @@ impl ShardWorld {
         let code = (self.bounds.shard.key_range().0 + u64::from(index)) as u32;
         let (x, z) = pangaea_schemas::geometry::unmorton(code);
         CellId { space: self.bounds.shard.space, x, z }
-    }
-
-    fn is_border(&self, cell: CellId) -> bool {
-        self.world.resource::<Grid>().index(cell).is_some_and(|index| self.border[index as usize])
     }
 }
 

@@ -90,6 +90,9 @@ impl ShardWorld {
         let record = record?;
         self.world.despawn(self.real(id)?);
         self.unfile_ceased(to);
+        if let Some(to) = to {
+            self.leave_ghost(&record, to);
+        }
         Some(record)
     }
 

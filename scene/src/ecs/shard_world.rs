@@ -249,6 +249,10 @@ impl ShardWorld {
             }
         }
         for Told { agent, id, bytes } in events {
+            let player = self.real(agent).is_some_and(|entity| self.world.get::<Player>(entity).is_some());
+            if !player {
+                continue;
+            }
             if self.kinds.events.iter().any(|kind| kind.id == id) {
                 out.events.push((agent, id, bytes));
             } else {

@@ -123,6 +123,23 @@ fn each_side_shows_what_the_other_has() {
 }
 
 #[test]
+fn who_goes_to_a_neighbour_is_seen_as_its_ghost_at_once() {
+    let [mut west, mut east] = Side::pair();
+    west.news.push_back(east.snapshot());
+    west.world.spawn(EntityId(1), Position::new(131.0, 5.0), health(9.0));
+    let (gone, _) = west.tick(1, 1);
+    assert_eq!(west.ghosts(), BTreeMap::from([(EntityId(1), (Position::new(131.0, 5.0), Some(health(9.0))))]));
+    assert_eq!(west.world.shown_by(EntityId(1)), Some(east.shard));
+    east.arrivals = gone;
+    let (_, news) = east.tick(2, 0);
+    west.news.push_back(news);
+    west.tick(2, 1);
+    west.tick(50, 0);
+    assert_eq!(west.ghosts().len(), 1, "the east shows it now");
+    assert_eq!(west.world.shown_by(EntityId(9)), None);
+}
+
+#[test]
 fn a_snapshot_says_who_is_there_and_nobody_else() {
     let [mut west, mut east] = Side::pair();
     for id in 1..=3 {

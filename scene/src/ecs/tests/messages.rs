@@ -43,7 +43,7 @@ fn an_input_reaches_its_system_and_a_bad_one_disturbs_nobody() {
 #[test]
 fn an_effect_between_neighbours_of_one_shard_arrives_at_the_next_tick_once() {
     let mut world = Harness::new(brawl);
-    let victim = world.spawn(Position::new(600.0, 600.0), health(100.0));
+    let victim = world.player("Anna");
     let angry = world.spawn(Position::new(600.0, 600.0), super::Mood { anger: victim.0 as u32 });
     world.tick();
     assert_eq!(world.get::<Health>(victim), Some(health(100.0)));
@@ -80,7 +80,7 @@ fn an_effect_for_someone_who_has_left_comes_out_again() {
 #[test]
 fn an_effect_from_afar_is_applied_in_its_tick() {
     let mut world = Harness::new(village);
-    let victim = world.spawn(Position::new(600.0, 600.0), health(100.0));
+    let victim = world.player("Anna");
     world.next_input().effects = vec![hit(1, victim, 5.0), Effect { id: TypeId(3), ..hit(1, victim, 50.0) }, hit(2, victim, 6.0)];
     world.ticks(2);
     assert_eq!(world.get::<Health>(victim), Some(health(89.0)));
