@@ -15,9 +15,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use pangaea_schemas::message::{BeaconEntry, BeaconReply, BeaconRequest, KEY_BYTES_MAX, NodeInfo, VALUE_BYTES_MAX};
+use pangaea_schemas::wire::stored::Stored;
 use pangaea_schemas::{NodeId, Nonce, RequestId, Revision, Timestamp};
-
-use crate::stored;
 
 /// Most keys; a row per node and per shard of the largest cluster fits.
 pub const KEYS_MAX: usize = 200_000;
@@ -155,7 +154,7 @@ impl Beacon {
         if !(TTL_MS_MIN..=TTL_MS_MAX).contains(&ttl_ms) {
             return Err(Refusal::Ttl(ttl_ms));
         }
-        let value = stored::node_info_bytes(info);
+        let value = info.to_stored();
         if value.len() > VALUE_BYTES_MAX {
             return Err(Refusal::ValueLength(value.len()));
         }

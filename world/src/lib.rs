@@ -23,7 +23,6 @@ pub mod status;
 pub mod beacon;
 pub mod bus;
 pub mod contract;
-mod stored;
 
 pub use beacon::Beacon;
 pub use bus::Bus;

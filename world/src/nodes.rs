@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use bevy_ecs::prelude::{Component, Entity, Resource, World as Ecs};
 use pangaea_schemas::message::{Address, BeaconEntry, BeaconReply, BeaconRequest, Control, GatewayReport, Message, NodeInfo};
+use pangaea_schemas::wire::stored::Stored;
 use pangaea_schemas::{NodeId, Nonce, Role, Tick, Timestamp};
 
 use crate::inbox::Inbox;
 use crate::status::{Events, Happening};
-use crate::stored;
 use crate::world::{Now, Outbox, Phase, Repeat, World};
 
 /// The watch is asked for this often until it starts.
@@ -120,9 +120,9 @@ fn change(ecs: &mut Ecs, entry: &BeaconEntry) {
         }
         return;
     };
-    match stored::node_info(value) {
-        Some(info) => join(ecs, info),
-        None => tracing::warn!(key = entry.key, "a registration that cannot be read"),
+    match NodeInfo::from_stored(value) {
+        Ok(info) => join(ecs, info),
+        Err(error) => tracing::warn!(key = entry.key, %error, "a registration that cannot be read"),
     }
 }
 

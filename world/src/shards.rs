@@ -6,7 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use bevy_ecs::prelude::{Component, Entity, IntoScheduleConfigs, Query, Res, ResMut, Resource};
+use bevy_ecs::prelude::{Commands, Component, Entity, IntoScheduleConfigs, Mut, Query, Res, ResMut, Resource};
+use bevy_ecs::system::SystemParam;
 use pangaea_schemas::geometry::ShardId;
 use pangaea_schemas::message::{
     Address, Control, JournalReply, JournalRequest, Location, Message, SceneReport, ShardPhase, ShardReport,
@@ -57,6 +58,27 @@ impl ShardMap {
     /// All shards, in order.
     pub fn entities(&self) -> impl Iterator<Item = Entity> {
         self.by_id.values().copied()
+    }
+}
+
+/// The shards, by name and in order.
+#[derive(SystemParam)]
+struct Shards<'w, 's> {
+    map: Res<'w, ShardMap>,
+    query: Query<'w, 's, &'static mut Shard>,
+}
+
+impl Shards<'_, '_> {
+    fn shard(&mut self, id: ShardId) -> Option<Mut<'_, Shard>> {
+        self.query.get_mut(self.map.entity(id)?).ok()
+    }
+
+    fn in_order(&self) -> impl Iterator<Item = &Shard> {
+        self.map.entities().filter_map(|entity| self.query.get(entity).ok())
+    }
+
+    fn ids(&self) -> Vec<ShardId> {
+        self.map.by_id.keys().copied().collect()
     }
 }
 
@@ -118,7 +140,7 @@ pub(crate) fn plugin(world: &mut World) {
 }
 
 /// Makes an entity of each shard of the cluster's first cut.
-fn expect(mut commands: bevy_ecs::prelude::Commands, mut map: ResMut<ShardMap>, setting: Res<Setting>) {
+fn expect(mut commands: Commands, mut map: ResMut<ShardMap>, setting: Res<Setting>) {
     if !map.by_id.is_empty() {
         return;
     }
@@ -183,19 +205,18 @@ fn hear(
     now: Res<Now>,
     mut inbox: ResMut<Inbox>,
     nodes: Res<Nodes>,
-    map: Res<ShardMap>,
     mut owners: ResMut<Owners>,
     mut events: ResMut<Events>,
-    mut shards: Query<&mut Shard>,
+    mut shards: Shards,
     mut scenes: Query<&mut Node>,
 ) {
     if inbox.scenes.is_empty() {
         return;
     }
-    let mut held: BTreeMap<Holder, Vec<Entity>> = BTreeMap::new();
-    for entity in map.entities() {
-        if let Some(holder) = shards.get(entity).ok().and_then(|shard| shard.custody.holder()) {
-            held.entry(holder).or_default().push(entity);
+    let mut held: BTreeMap<Holder, Vec<ShardId>> = BTreeMap::new();
+    for shard in shards.in_order() {
+        if let Some(holder) = shard.custody.holder() {
+            held.entry(holder).or_default().push(shard.id);
         }
     }
     for (from, report) in inbox.scenes.drain(..) {
@@ -206,27 +227,17 @@ fn hear(
             scene.late_ticks = report.late_ticks;
         }
         let listed: BTreeSet<ShardId> = report.shards.iter().map(|shard| shard.shard).collect();
-        for entity in held.get(&by).into_iter().flatten() {
-            let Ok(mut shard) = shards.get_mut(*entity) else { continue };
-            if !listed.contains(&shard.id) && shard.step(now.at, CustodyEvent::Unlisted { by }, &mut events) {
-                owners.wanted = true;
-            }
+        for id in held.get(&by).into_iter().flatten().filter(|id| !listed.contains(*id)) {
+            let Some(mut shard) = shards.shard(*id) else { continue };
+            owners.wanted |= shard.step(now.at, CustodyEvent::Unlisted { by }, &mut events);
         }
-        hear_scene(now.at, by, report, &map, &mut shards, &mut owners, &mut events);
+        hear_scene(now.at, by, report, &mut shards, &mut owners, &mut events);
     }
 }
 
-fn hear_scene(
-    now: Timestamp,
-    by: Holder,
-    report: SceneReport,
-    map: &ShardMap,
-    shards: &mut Query<&mut Shard>,
-    owners: &mut Owners,
-    events: &mut Events,
-) {
+fn hear_scene(now: Timestamp, by: Holder, report: SceneReport, shards: &mut Shards, owners: &mut Owners, events: &mut Events) {
     for report in report.shards {
-        let Some(mut shard) = map.entity(report.shard).and_then(|entity| shards.get_mut(entity).ok()) else {
+        let Some(mut shard) = shards.shard(report.shard) else {
             tracing::debug!(shard = %report.shard, scene = %by.node, "a report about a shard that is not on the map");
             continue;
         };
@@ -239,9 +250,7 @@ fn hear_scene(
         if runs {
             shard.epoch = report.epoch;
         }
-        if shard.step(now, CustodyEvent::Reported { by, phase: report.phase }, events) {
-            owners.wanted = true;
-        }
+        owners.wanted |= shard.step(now, CustodyEvent::Reported { by, phase: report.phase }, events);
         for (agent, to) in report.recent.iter().filter(|_| runs) {
             events.push(now, Happening::Handover { agent: *agent, from: shard.id, to: *to });
         }
@@ -262,9 +271,7 @@ fn elapse(
     for mut shard in &mut shards {
         let holder = shard.custody.holder();
         let holder_registered = holder.is_some_and(|holder| nodes.nonce(holder.node) == Some(holder.nonce));
-        if shard.step(now.at, CustodyEvent::Elapsed { holder_registered }, &mut events) {
-            owners.wanted = true;
-        }
+        owners.wanted |= shard.step(now.at, CustodyEvent::Elapsed { holder_registered }, &mut events);
     }
 }
 
@@ -282,10 +289,9 @@ fn order(
     now: Res<Now>,
     setting: Res<Setting>,
     nodes: Res<Nodes>,
-    map: Res<ShardMap>,
     mut owners: ResMut<Owners>,
     mut outbox: ResMut<Outbox>,
-    mut shards: Query<&mut Shard>,
+    mut shards: Shards,
     scenes: Query<&Node>,
 ) {
     let open: BTreeMap<NodeId, &Node> = nodes
@@ -296,20 +302,21 @@ fn order(
     let waited = open.values().any(|scene| now.at.since(scene.joined) >= SPREAD_WAIT);
     owners.spread |= waited || open.len() >= setting.config.scenes_expected;
     // Without the journals' answer an epoch may be unknown, and an order might take a shard from its owner.
-    let vacant = shards.iter().any(|shard| matches!(shard.custody, Custody::Vacant { not_before, .. } if not_before <= now.at));
+    let ready = |shard: &Shard| matches!(shard.custody, Custody::Vacant { not_before, .. } if not_before <= now.at);
+    let vacant = shards.query.iter().any(ready);
     if vacant && owners.spread && !owners.wanted {
-        let inventory = inventory(now.at, open.keys().copied().collect(), &map, &shards);
+        let inventory = inventory(now.at, open.keys().copied().collect(), &shards);
         for placement in place(&inventory) {
             let Some(nonce) = nodes.nonce(placement.scene) else { continue };
             let to = Holder { node: placement.scene, nonce };
-            if let Some(mut shard) = map.entity(placement.shard).and_then(|entity| shards.get_mut(entity).ok()) {
+            if let Some(mut shard) = shards.shard(placement.shard) {
                 tracing::info!(shard = %placement.shard, scene = %placement.scene, above = %shard.epoch, "shard ordered");
                 shard.custody = shard.custody.step(now.at, CustodyEvent::Order { to });
             }
         }
     }
-    for entity in map.entities() {
-        let Ok(mut shard) = shards.get_mut(entity) else { continue };
+    for id in shards.ids() {
+        let Some(mut shard) = shards.shard(id) else { continue };
         if let Some(scene) = shard.custody.order_due(now.at) {
             let assign = Control::Assign { shard: shard.id, above: shard.epoch };
             outbox.send(Address::Node(scene), Message::Control(assign));
@@ -317,9 +324,9 @@ fn order(
     }
 }
 
-fn inventory(now: Timestamp, scenes: Vec<NodeId>, map: &ShardMap, shards: &Query<&mut Shard>) -> Inventory {
+fn inventory(now: Timestamp, scenes: Vec<NodeId>, shards: &Shards) -> Inventory {
     let mut inventory = Inventory { scenes, ..Inventory::default() };
-    for shard in map.entities().filter_map(|entity| shards.get(entity).ok()) {
+    for shard in shards.in_order() {
         match shard.custody {
             Custody::Vacant { not_before, avoid, .. } if not_before <= now => inventory.vacant.push((shard.id, avoid)),
             Custody::Unknown

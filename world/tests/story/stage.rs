@@ -167,7 +167,7 @@ impl Stage {
 
     fn renew_and_report(&mut self) {
         self.beacon.handle_timeout(self.now);
-        let reports = self.now.0 % 500_000 == 0;
+        let reports = self.now.0.is_multiple_of(500_000);
         for (node, player) in self.players.iter().filter(|(_, player)| player.alive) {
             let request = BeaconRequest::Register { request: RequestId(0), node: info(*node, player.nonce), ttl_ms: 2_000 };
             self.beacon.handle(self.now, *node, request);
