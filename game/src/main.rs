@@ -1,2 +1,5 @@
-//! The `pangaea` binary.
-fn main() {}
+//! The `pangaea` binary: the demo game behind Pangaea's command line.
+
+fn main() -> std::process::ExitCode {
+    pangaea_cli::main(pangaea_game::game)
+}

@@ -1,1 +1,63 @@
 //! The command line of the `pangaea` binary.
+//!
+//! A game's `main` is one line: `pangaea_cli::main(my_game)`. Everything here parses, asks the cluster or starts a process, and
+//! prints; what the processes do is in `pangaea-node`. An error is one chain on stderr: what failed, where, and what to do.
+
+mod args;
+mod bots;
+mod cluster;
+mod ledger;
+mod roles;
+mod status;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Parser;
+use pangaea_scene::game::Game;
+
+use args::{Cli, Command};
+
+/// Run the command line for a game. Exit code 0: done; 1: it failed, or found something wrong; 2: not understood.
+pub fn main(game: fn(&mut Game)) -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli, game) {
+        Ok(code) => code,
+        Err(error) => {
+            // Nobody may read stderr any more.
+            let _ = writeln!(std::io::stderr(), "pangaea: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli, game: fn(&mut Game)) -> anyhow::Result<ExitCode> {
+    let command = cli.command.unwrap_or_default();
+    match command {
+        Command::Up(args) => {
+            Game::build(game)?;
+            wait_for(pangaea_node::up::run(args.options()))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::World(args) => roles::run(args.options(pangaea_schemas::Role::World)?, game),
+        Command::Data(args) => roles::run(args.options(pangaea_schemas::Role::Data)?, game),
+        Command::Auth(args) => roles::run(args.options(pangaea_schemas::Role::Auth)?, game),
+        Command::Scene(args) => roles::run(args.options(pangaea_schemas::Role::Scene)?, game),
+        Command::Gateway(args) => roles::run(args.options(pangaea_schemas::Role::Gateway)?, game),
+        Command::Status(args) => wait_for(status::show(&cli.cluster, args.json)),
+        Command::Ledger(args) => wait_for(ledger::show(&cli.cluster, args.json)),
+        Command::Bots(args) => wait_for(bots::run(&cli.cluster, args)),
+    }
+}
+
+/// Run a future to its end on a runtime of its own.
+fn wait_for<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
+    runtime.block_on(future)
+}
+
+/// A line on stdout. A closed pipe, such as of `head`, is no error.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}

@@ -1,0 +1,211 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use pangaea_node::telemetry::LogFormat;
+use pangaea_node::up::UpOptions;
+
+use crate::cluster::ClusterAddress;
+use crate::roles::RoleArgs;
+
+const UP_EXAMPLES: &str = "Examples:
+  pangaea up                                        two scenes, one gateway, 20 bots; web page on port 7000
+  pangaea up --scenes 4 --gateways 2 --bots 200
+  pangaea up --port-base 7100 --data-dir /tmp/world a second cluster beside the first
+  pangaea up --for 60 --bots 0                      end by itself after a minute";
+
+const STATUS_EXAMPLES: &str = "Examples:
+  pangaea status
+  pangaea --cluster http://127.0.0.1:7100 status --json";
+
+const BOTS_EXAMPLES: &str = "Examples:
+  pangaea bots --count 100 --seconds 30
+  pangaea bots --count 500 --seconds 60 --scenario border-storm --json
+Exit code 1 when a bot saw anything that should not be.";
+
+const LEDGER_EXAMPLES: &str = "Examples:
+  pangaea ledger
+  pangaea ledger --json
+Exit code 1 when anything does not add up.";
+
+/// One seamless world, many servers.
+#[derive(Debug, Parser)]
+#[command(name = "pangaea", version, about, max_term_width = 120)]
+pub(crate) struct Cli {
+    /// Which cluster: the address of its web page
+    #[arg(long, env = "PANGAEA_CLUSTER", default_value = "http://127.0.0.1:7000", global = true, value_name = "URL")]
+    pub(crate) cluster: ClusterAddress,
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+/// What to do; without a command: `up`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Start a whole cluster on this machine (the default)
+    #[command(after_help = UP_EXAMPLES)]
+    Up(UpArgs),
+    /// Show nodes, shards and sessions
+    #[command(after_help = STATUS_EXAMPLES)]
+    Status(JsonArgs),
+    /// Let bots play and report every anomaly they see
+    #[command(after_help = BOTS_EXAMPLES)]
+    Bots(BotsArgs),
+    /// Audit all gold and items
+    #[command(after_help = LEDGER_EXAMPLES)]
+    Ledger(JsonArgs),
+    /// Run one world process: beacon, bus, managers, admin API
+    World(RoleArgs),
+    /// Run one data process: journals, records, ledger
+    Data(RoleArgs),
+    /// Run one auth process: accounts and tickets
+    Auth(RoleArgs),
+    /// Run one scene process: shards
+    Scene(RoleArgs),
+    /// Run one gateway process: clients
+    Gateway(RoleArgs),
+}
+
+impl Default for Command {
+    fn default() -> Self {
+        Self::Up(UpArgs::default())
+    }
+}
+
+/// How a local cluster is shaped.
+#[derive(Debug, Args)]
+pub(crate) struct UpArgs {
+    /// Where the world, the keys and the logs are kept
+    #[arg(long, default_value = "pangaea-data", value_name = "DIR")]
+    data_dir: PathBuf,
+    /// Port of the web page; all others are above it
+    #[arg(long, default_value_t = 7_000, value_name = "N")]
+    port_base: u16,
+    /// Scene processes
+    #[arg(long, default_value_t = 2, value_name = "N")]
+    scenes: u16,
+    /// Gateway processes
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    gateways: u16,
+    /// Bots that play as soon as the world is up
+    #[arg(long, default_value_t = 20, value_name = "N")]
+    bots: u32,
+    /// End by itself after so long
+    #[arg(long = "for", value_name = "SECONDS")]
+    run_for: Option<u64>,
+    /// Threads that tick shards in each scene; 0: one per core
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    tick_threads: usize,
+    /// Show all log lines of all roles, not only warnings and errors
+    #[arg(long)]
+    verbose: bool,
+    /// How log lines look
+    #[arg(long, value_enum, default_value = "human")]
+    log: LogArg,
+}
+
+impl Default for UpArgs {
+    /// What clap takes when nothing is given.
+    fn default() -> Self {
+        match Cli::parse_from(["pangaea", "up"]).command {
+            Some(Command::Up(args)) => args,
+            _ => unreachable!("`pangaea up` is the command up"),
+        }
+    }
+}
+
+impl UpArgs {
+    pub(crate) fn options(self) -> UpOptions {
+        UpOptions {
+            data_dir: self.data_dir,
+            port_base: self.port_base,
+            scenes: self.scenes,
+            gateways: self.gateways,
+            bots: self.bots,
+            run_for: self.run_for.map(Duration::from_secs),
+            tick_threads: self.tick_threads,
+            verbose: self.verbose,
+            log: self.log.into(),
+        }
+    }
+}
+
+/// See [`LogFormat`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum LogArg {
+    #[default]
+    Human,
+    Json,
+}
+
+impl From<LogArg> for LogFormat {
+    fn from(arg: LogArg) -> Self {
+        match arg {
+            LogArg::Human => Self::Human,
+            LogArg::Json => Self::Json,
+        }
+    }
+}
+
+/// How to answer.
+#[derive(Debug, Args)]
+pub(crate) struct JsonArgs {
+    /// As JSON, for scripts
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// How bots play.
+#[derive(Debug, Args)]
+pub(crate) struct BotsArgs {
+    /// How many
+    #[arg(long, default_value_t = 100, value_name = "N")]
+    pub(crate) count: u32,
+    /// How long, from when all are connected
+    #[arg(long, default_value_t = 30, value_name = "S")]
+    pub(crate) seconds: u64,
+    /// What they do: wander, border-storm or city-rush
+    #[arg(long, default_value = "wander", value_name = "NAME")]
+    pub(crate) scenario: String,
+    /// The same seed: the same decisions
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub(crate) seed: u64,
+    /// Report as JSON, for scripts
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// End when stdin does
+    #[arg(long, hide = true)]
+    pub(crate) supervised: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn no_command_is_up_with_its_defaults() {
+        let cli = Cli::parse_from(["pangaea"]);
+        let Command::Up(args) = cli.command.unwrap_or_default() else { panic!("not up") };
+        let options = args.options();
+        assert_eq!((options.scenes, options.gateways, options.bots, options.port_base), (2, 1, 20, 7_000));
+        assert_eq!(options.run_for, None);
+    }
+
+    #[test]
+    fn the_cluster_may_be_named_before_and_after_the_command() {
+        for words in
+            [["pangaea", "--cluster", "http://localhost:7100", "status"], ["pangaea", "status", "--cluster", "localhost:7100"]]
+        {
+            assert_eq!(Cli::parse_from(words).cluster.to_string(), "localhost:7100");
+        }
+    }
+}

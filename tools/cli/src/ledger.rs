@@ -1,0 +1,52 @@
+//! `pangaea ledger`: an audit of all gold and items.
+
+use std::fmt::Write;
+use std::process::ExitCode;
+
+use pangaea_node::admin::LedgerView;
+
+use crate::cluster::ClusterAddress;
+use crate::say;
+
+/// Ask and print; failure when anything does not add up.
+pub(crate) async fn show(cluster: &ClusterAddress, json: bool) -> anyhow::Result<ExitCode> {
+    let ledger: LedgerView = cluster.ask("/api/ledger").await?;
+    say(&if json { serde_json::to_string_pretty(&ledger)? } else { table(&ledger) });
+    Ok(if ledger.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn table(ledger: &LedgerView) -> String {
+    let mut text = format!("{:<14} {:>16} {:>16} {:>16}", "currency", "issued", "sunk", "held");
+    for (name, totals) in &ledger.currencies {
+        // Writing to a string does not fail.
+        let _ = write!(text, "\n{name:<14} {:>16} {:>16} {:>16}", totals.issued, totals.sunk, totals.held);
+    }
+    let _ = write!(text, "\n\n{} items, each with exactly one owner", ledger.items);
+    if !ledger.ok {
+        let _ = write!(text, " - but:");
+        for fault in &ledger.faults {
+            let _ = write!(text, "\n  {fault}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use pangaea_node::admin::CurrencyView;
+
+    use super::*;
+
+    #[test]
+    fn faults_are_told_in_words() {
+        let gold = CurrencyView { issued: 10, sunk: 2, held: 9 };
+        let ledger = LedgerView {
+            ok: false,
+            currencies: [("gold".to_owned(), gold)].into(),
+            items: 3,
+            faults: vec!["gold: 10 issued, but 11 accounted for".to_owned()],
+        };
+        let text = table(&ledger);
+        assert!(text.contains("gold") && text.contains("11 accounted for"), "{text}");
+    }
+}

@@ -1,0 +1,156 @@
+//! The roles' own commands: what `pangaea up` starts, and what an admin starts by hand or by a service manager.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, ensure};
+use clap::Args;
+use pangaea_node::role::{CONNECTIONS_MAX_DEFAULT, ClientListeners, RoleOptions};
+use pangaea_node::up::PortTable;
+use pangaea_scene::game::Game;
+use pangaea_schemas::cluster::ClusterSpec;
+use pangaea_schemas::{NodeId, Role};
+
+use crate::args::LogArg;
+
+/// Ports that are not given are those of `pangaea up` with this base.
+const PORT_BASE_DEFAULT: u16 = 7_000;
+
+/// One process.
+#[derive(Debug, Args)]
+pub(crate) struct RoleArgs {
+    /// Which node it is, such as scene-2; the first of its role when not given
+    #[arg(long, value_name = "NODE")]
+    id: Option<NodeId>,
+    /// Where other nodes connect
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// Where the world listens for other nodes
+    #[arg(long, value_name = "ADDRESS")]
+    world: Option<SocketAddr>,
+    /// Metrics and health; for the world also the web page and the admin API
+    #[arg(long, value_name = "ADDRESS")]
+    http: Option<SocketAddr>,
+    /// The cluster's data folder: its keys, and the data node's files
+    #[arg(long, default_value = "pangaea-data", value_name = "DIR")]
+    data_dir: PathBuf,
+    /// Gateways: where clients connect over TCP
+    #[arg(long, value_name = "ADDRESS")]
+    client_tcp: Option<SocketAddr>,
+    /// Gateways: where clients connect over WebSocket
+    #[arg(long, value_name = "ADDRESS")]
+    client_ws: Option<SocketAddr>,
+    /// Gateways: most client connections
+    #[arg(long, default_value_t = CONNECTIONS_MAX_DEFAULT, value_name = "N")]
+    connections: usize,
+    /// Scenes: threads that tick shards; 0: one per core
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    tick_threads: usize,
+    /// Auth: let guests in without a password (development only)
+    #[arg(long)]
+    guests: bool,
+    /// End in good order when stdin ends
+    #[arg(long)]
+    supervised: bool,
+    /// How log lines look
+    #[arg(long, value_enum, default_value = "human")]
+    log: LogArg,
+}
+
+impl RoleArgs {
+    /// What these words mean for a process of `role`.
+    ///
+    /// # Errors
+    /// The id is of another role.
+    pub(crate) fn options(self, role: Role) -> anyhow::Result<RoleOptions> {
+        let node = self.id.unwrap_or(NodeId::new(role, 1));
+        ensure!(
+            node.role == role,
+            "--id {node} is not a {}; such a process is started with `pangaea {}`",
+            role.name(),
+            node.role.name()
+        );
+        let ports = PortTable::new(PORT_BASE_DEFAULT).context("the usual ports")?;
+        let clients = (role == Role::Gateway).then(|| ClientListeners {
+            tcp: self.client_tcp.unwrap_or_else(|| ports.client_tcp(node.ordinal)),
+            ws: self.client_ws.unwrap_or_else(|| ports.client_ws(node.ordinal)),
+            connections_max: self.connections,
+        });
+        Ok(RoleOptions {
+            node,
+            cluster: ClusterSpec::demo(),
+            listen: self.listen.unwrap_or_else(|| ports.node(node)),
+            world: self.world.unwrap_or_else(|| ports.node(NodeId::new(Role::World, 1))),
+            http: self.http.unwrap_or_else(|| ports.http(node)),
+            data_dir: self.data_dir,
+            supervised: self.supervised,
+            log: self.log.into(),
+            tick_threads: self.tick_threads,
+            guests: self.guests,
+            clients,
+        })
+    }
+}
+
+/// Run the process to its end.
+pub(crate) fn run(options: RoleOptions, game: fn(&mut Game)) -> anyhow::Result<ExitCode> {
+    pangaea_node::driver::run(options, Game::build(game)?)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::args::{Cli, Command};
+
+    fn parsed(options: &RoleOptions) -> RoleOptions {
+        let words = std::iter::once("pangaea".to_owned()).chain(options.to_args());
+        let command = Cli::parse_from(words).command.expect("a command");
+        let (role, args) = match command {
+            Command::World(args) => (Role::World, args),
+            Command::Data(args) => (Role::Data, args),
+            Command::Auth(args) => (Role::Auth, args),
+            Command::Scene(args) => (Role::Scene, args),
+            Command::Gateway(args) => (Role::Gateway, args),
+            other => panic!("{other:?} is no role"),
+        };
+        args.options(role).expect("valid")
+    }
+
+    #[test]
+    fn what_the_supervisor_writes_is_what_the_role_reads() {
+        let ports = PortTable::new(8_000).expect("fits");
+        for role in Role::ALL {
+            let node = NodeId::new(role, 1);
+            let options = RoleOptions {
+                node,
+                cluster: ClusterSpec::demo(),
+                listen: ports.node(node),
+                world: ports.node(NodeId::new(Role::World, 1)),
+                http: ports.http(node),
+                data_dir: "/tmp/with space".into(),
+                supervised: true,
+                log: pangaea_node::telemetry::LogFormat::Json,
+                tick_threads: if role == Role::Scene { 3 } else { 0 },
+                guests: role == Role::Auth,
+                clients: (role == Role::Gateway).then(|| ClientListeners {
+                    tcp: ports.client_tcp(1),
+                    ws: ports.client_ws(1),
+                    connections_max: 50,
+                }),
+            };
+            assert_eq!(parsed(&options), options);
+        }
+    }
+
+    #[test]
+    fn an_id_of_another_role_is_refused_in_words() {
+        let words = ["pangaea", "scene", "--id", "gateway-1"];
+        let Some(Command::Scene(args)) = Cli::parse_from(words).command else { panic!("not a scene") };
+        let text = args.options(Role::Scene).expect_err("another role").to_string();
+        assert!(text.contains("`pangaea gateway`"), "{text}");
+    }
+}
