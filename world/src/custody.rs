@@ -259,3 +259,120 @@ fn failed(now: Timestamp, holder: Holder, failures: u32) -> Custody {
     let pause = PAUSE_MIN.saturating_mul(1 << failures.min(16)).min(PAUSE_MAX);
     Custody::Vacant { not_before: now + pause, failures: failures.saturating_add(1), avoid: Some(holder.node) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pangaea_schemas::Role;
+
+    const NOW: Timestamp = Timestamp(1_000_000_000);
+    const ONE: Holder = Holder { node: NodeId::new(Role::Scene, 1), nonce: Nonce(1) };
+    const REBORN: Holder = Holder { node: NodeId::new(Role::Scene, 1), nonce: Nonce(2) };
+    const TWO: Holder = Holder { node: NodeId::new(Role::Scene, 2), nonce: Nonce(3) };
+    const OWNED: Custody = Custody::Owned { holder: ONE };
+    const RECALLED: Custody = Custody::Recalled { holder: ONE, until: NOW };
+
+    fn vacant() -> Custody {
+        Custody::Vacant { not_before: NOW, failures: 0, avoid: None }
+    }
+
+    fn ordered() -> Custody {
+        vacant().step(NOW, CustodyEvent::Order { to: ONE })
+    }
+
+    fn starting() -> Custody {
+        ordered().step(NOW, CustodyEvent::Reported { by: ONE, phase: ShardPhase::Claiming })
+    }
+
+    fn all() -> [Custody; 6] {
+        [Custody::Unknown, RECALLED, vacant(), ordered(), starting(), OWNED]
+    }
+
+    fn is_vacant(custody: Custody) -> bool {
+        matches!(custody, Custody::Vacant { .. })
+    }
+
+    #[test]
+    fn whoever_reports_running_owns_it() {
+        for state in all() {
+            for phase in [ShardPhase::Running, ShardPhase::Unconfirmed] {
+                assert_eq!(state.step(NOW, CustodyEvent::Reported { by: TWO, phase }), Custody::Owned { holder: TWO });
+            }
+        }
+    }
+
+    #[test]
+    fn only_the_very_incarnation_leaves() {
+        for state in all() {
+            assert_eq!(state.step(NOW, CustodyEvent::Left { by: REBORN }), state);
+            assert_eq!(state.step(NOW, CustodyEvent::Left { by: TWO }), state);
+            let after = state.step(NOW, CustodyEvent::Left { by: ONE });
+            assert!(if state.holder().is_some() { is_vacant(after) } else { after == state }, "{state:?}");
+        }
+    }
+
+    #[test]
+    fn an_order_is_given_only_for_a_vacant_shard() {
+        for state in all() {
+            let after = state.step(NOW, CustodyEvent::Order { to: TWO });
+            assert_eq!(after != state, is_vacant(state), "{state:?}");
+        }
+    }
+
+    #[test]
+    fn a_fenced_or_missing_shard_does_not_cancel_an_order_that_may_be_unread() {
+        let fenced = CustodyEvent::Reported { by: ONE, phase: ShardPhase::Fenced };
+        for event in [fenced, CustodyEvent::Unlisted { by: ONE }] {
+            assert_eq!(ordered().step(NOW, event), ordered());
+            assert!(is_vacant(starting().step(NOW, event)));
+            assert!(is_vacant(OWNED.step(NOW, event)));
+        }
+        let others = CustodyEvent::Reported { by: TWO, phase: ShardPhase::Fenced };
+        assert_eq!(OWNED.step(NOW, others), OWNED, "somebody else's fence is not ours");
+    }
+
+    #[test]
+    fn a_recalled_owner_is_waited_for_while_its_lease_may_run() {
+        let late = NOW + Duration::from_secs(3_600);
+        let early = Timestamp(NOW.0 - 1);
+        assert_eq!(RECALLED.step(late, CustodyEvent::Elapsed { holder_registered: true }), RECALLED);
+        assert_eq!(RECALLED.step(early, CustodyEvent::Elapsed { holder_registered: false }), RECALLED);
+        assert!(is_vacant(RECALLED.step(NOW, CustodyEvent::Elapsed { holder_registered: false })));
+    }
+
+    #[test]
+    fn the_journal_overrules_a_holder_that_it_does_not_name() {
+        let recorded = |owner| CustodyEvent::Recorded { owner, lease_over: NOW };
+        assert_eq!(OWNED.step(NOW, recorded(Some(ONE))), OWNED);
+        assert_eq!(OWNED.step(NOW, recorded(Some(TWO))), Custody::Recalled { holder: TWO, until: NOW });
+        assert_eq!(OWNED.step(NOW, recorded(None)), OWNED, "an empty journal proves nothing against a report");
+        assert!(is_vacant(Custody::Unknown.step(NOW, recorded(None))));
+    }
+
+    #[test]
+    fn pauses_double_up_to_their_bound_and_remember_where_it_failed() {
+        let mut state = vacant();
+        let mut pauses = Vec::new();
+        for _ in 0..8 {
+            let until = NOW + ORDER_LIMIT;
+            state = state.step(NOW, CustodyEvent::Order { to: ONE });
+            state = state.step(until, CustodyEvent::Elapsed { holder_registered: true });
+            let Custody::Vacant { not_before, avoid, .. } = state else { panic!("{state:?}") };
+            assert_eq!(avoid, Some(ONE.node));
+            pauses.push(not_before.since(until).as_millis());
+        }
+        assert_eq!(pauses, [250, 500, 1_000, 2_000, 4_000, 8_000, 8_000, 8_000]);
+    }
+
+    #[test]
+    fn an_order_is_due_at_once_and_then_ever_more_rarely() {
+        let mut state = ordered();
+        let mut due = Vec::new();
+        for ms in (0..5_000).step_by(50) {
+            if state.order_due(NOW + Duration::from_millis(ms)).is_some() {
+                due.push(ms);
+            }
+        }
+        assert_eq!(due, [0, 600, 1_800, 4_200]);
+    }
+}

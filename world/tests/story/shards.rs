@@ -71,6 +71,20 @@ fn a_late_reaping_of_an_old_incarnation_harms_nobody() {
 }
 
 #[test]
+fn a_scene_that_wakes_up_late_changes_nothing() {
+    let mut stage = Stage::running();
+    stage.kill(scene(1));
+    stage.pass(5_000);
+    assert_eq!(stage.shards_of(scene(2)).len(), 16);
+    stage.orders.clear();
+    stage.player(scene(1)).alive = true;
+    stage.pass(5_000);
+    assert_eq!(stage.shards_of(scene(2)).len(), 16, "its epochs are of the past");
+    assert_eq!(stage.orders, []);
+    assert_eq!(stage.status().nodes.len(), 2, "but it is here again");
+}
+
+#[test]
 fn an_order_is_repeated_until_it_is_reported() {
     let mut stage = Stage::new();
     stage.start(scene(1));
