@@ -45,7 +45,7 @@ pub fn run(root: &Path) -> anyhow::Result<()> {
     }
     println!("\n== summary");
     for (name, time, outcome) in &report {
-        println!("{}", line(name, *time, outcome));
+        println!("{}", line(name, *time, outcome).lines().next().unwrap_or_default());
     }
     let failed: Vec<&str> = report.iter().filter(|(_, _, o)| matches!(o, Outcome::Failed(_))).map(|(name, ..)| *name).collect();
     if failed.is_empty() { Ok(()) } else { bail!("failed: {}", failed.join(", ")) }
