@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use pangaea_schemas::cluster::ClusterSpec;
 use pangaea_schemas::geometry::ShardId;
 use pangaea_schemas::message::{
     Address, AttachRefusal, BeaconEntry, BeaconReply, BeaconRequest, BusRequest, Control, EffectMessage, Envelope, Feed,
@@ -147,7 +148,7 @@ impl Scene {
             }
             Message::Control(Control::Reaped { node, .. }) => self.node_lost(now, node),
             message => match shard_of(&message) {
-                Some(shard) => self.to_shard(now, from, shard, message),
+                Some(shard) => self.deliver(now, from, shard, message),
                 None => tracing::debug!(%from, ?message, "nobody here asked for this"),
             },
         }
@@ -205,7 +206,7 @@ impl Scene {
         RequestId(self.requests)
     }
 
-    fn to_shard(&mut self, now: Timestamp, from: NodeId, id: ShardId, message: Message) {
+    fn deliver(&mut self, now: Timestamp, from: NodeId, id: ShardId, message: Message) {
         if let Message::Control(Control::Assign { .. }) = message {
             self.open_shard(id);
         }
@@ -266,7 +267,7 @@ impl Scene {
                 }
             }
             let Some((shard, message)) = self.local.pop_front() else { break };
-            self.to_shard(now, self.node, shard, message);
+            self.deliver(now, self.node, shard, message);
         }
     }
 

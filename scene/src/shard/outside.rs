@@ -110,6 +110,10 @@ impl Shard {
             if self.life.leaves.hold(&effect) {
                 continue;
             }
+            if self.life.residents.contains_key(&effect.to) {
+                self.life.inbox.effects.push(effect);
+                continue;
+            }
             let to = hint.or_else(|| self.life.arrivals.forward(effect.to)).filter(|to| *to != self.id);
             match to {
                 Some(to) if self.life.effects.send(to, effect) => {}
@@ -248,7 +252,7 @@ impl Shard {
     // Directory.
 
     pub(super) fn tell_directory(&mut self) {
-        if self.tick.0.wrapping_add(self.id.to_bits()) % DIRECTORY_REFRESH_TICKS == 0 {
+        if self.tick.0.wrapping_add(self.id.to_bits()).is_multiple_of(DIRECTORY_REFRESH_TICKS) {
             let all = self.players().collect::<Vec<_>>();
             self.life.directory.start(all);
         }

@@ -2,12 +2,11 @@
 
 use pangaea_schemas::journal::ShardOp;
 use pangaea_schemas::message::{Address, BusRequest, Message};
-use pangaea_schemas::{EntityId, Tick, Timestamp};
+use pangaea_schemas::{AgentEpoch, EntityId, Tick, Timestamp};
 
 use super::residents::ValueGate;
 use super::{Resident, SHARD_IDS, Shard, Then};
 use crate::ecs::{Simulated, TickInput};
-use pangaea_schemas::AgentEpoch;
 
 impl Shard {
     /// One tick. A shard that does not run looks at its time-outs only.

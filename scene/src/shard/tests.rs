@@ -1,1 +1,0 @@
-//! Shards against a small journal and a network that misbehaves.

@@ -1,0 +1,163 @@
+//! A small journal and ledger: the rules of both, in memory, and nothing else.
+
+use std::collections::BTreeMap;
+
+use pangaea_schemas::geometry::ShardId;
+use pangaea_schemas::journal::{Departure, Entry, Fence, ShardOp};
+use pangaea_schemas::message::{
+    AppendId, JournalReply, JournalRequest, LedgerReply, LedgerRequest, LedgerResult, ShardImage, Transaction,
+};
+use pangaea_schemas::record::Record;
+use pangaea_schemas::{AgentEpoch, EntityId, JournalIndex, Nonce, ShardEpoch};
+
+#[derive(Default)]
+struct Log {
+    entries: Vec<Entry>,
+    last: BTreeMap<Nonce, (AppendId, JournalIndex)>,
+}
+
+/// All journals of a cluster.
+#[derive(Default)]
+pub(super) struct Journals {
+    logs: BTreeMap<ShardId, Log>,
+    ids_given: u64,
+    /// Answers nothing meanwhile.
+    pub(super) is_away: bool,
+}
+
+impl Journals {
+    pub(super) fn answer(&mut self, request: JournalRequest) -> Option<JournalReply> {
+        if self.is_away {
+            return None;
+        }
+        match request {
+            JournalRequest::Append { shard, id, expected, entry } => Some(self.append(shard, id, expected, entry)),
+            JournalRequest::Load { request, shard } => {
+                Some(JournalReply::Image { request, shard, part: self.image(shard), last: true })
+            }
+            JournalRequest::Ids { request } => {
+                self.ids_given += 1;
+                Some(JournalReply::IdBlock { request, first: EntityId(self.ids_given << 32), count: 65_536 })
+            }
+            other => panic!("scenes do not ask {other:?}"),
+        }
+    }
+
+    fn append(&mut self, shard: ShardId, id: AppendId, expected: JournalIndex, entry: Entry) -> JournalReply {
+        let epoch = self.epoch(shard);
+        let log = self.logs.entry(shard).or_default();
+        if let Some((last, index)) = log.last.get(&id.nonce).filter(|(last, _)| *last == id) {
+            return JournalReply::Appended { shard, id: *last, index: *index };
+        }
+        let tail = JournalIndex(log.entries.len() as u64);
+        let owner = entry.ops.iter().any(|op| matches!(op, ShardOp::Owner { .. }));
+        let due = if owner { epoch.next() } else { epoch };
+        if tail != expected || entry.epoch != due {
+            return JournalReply::Conflict { shard, id, tail, epoch };
+        }
+        log.entries.push(entry);
+        log.last.insert(id.nonce, (id, tail.next()));
+        JournalReply::Appended { shard, id, index: tail.next() }
+    }
+
+    pub(super) fn epoch(&self, shard: ShardId) -> ShardEpoch {
+        self.logs.get(&shard).and_then(|log| log.entries.last()).map_or(ShardEpoch::ZERO, |entry| entry.epoch)
+    }
+
+    /// The fold of a journal.
+    pub(super) fn image(&self, shard: ShardId) -> ShardImage {
+        let Some(log) = self.logs.get(&shard) else { return ShardImage::default() };
+        let mut fold = Fold::default();
+        log.entries.iter().flat_map(|entry| &entry.ops).for_each(|op| fold.apply(op));
+        ShardImage {
+            index: JournalIndex(log.entries.len() as u64),
+            epoch: self.epoch(shard),
+            tick: Default::default(),
+            records: fold.records.into_values().collect(),
+            fences: fold.fences.into_iter().collect(),
+            departures: fold.departures,
+            applied: fold.applied.into_iter().map(|(source, (epoch, upto))| (source, epoch, upto)).collect(),
+        }
+    }
+
+    /// In how many shards' states an entity is live or on its way out, and the highest epoch among them.
+    pub(super) fn recoverable(&self, entity: EntityId) -> usize {
+        let shards: Vec<ShardId> = self.logs.keys().copied().collect();
+        let has = |records: &[Record]| records.iter().filter(|record| record.entity == entity).count();
+        let count = |image: ShardImage| has(&image.records) + image.departures.iter().map(|d| has(&d.members)).sum::<usize>();
+        shards.into_iter().map(|shard| count(self.image(shard))).sum()
+    }
+
+    /// In how many shards' states an entity is live.
+    pub(super) fn live(&self, entity: EntityId) -> usize {
+        let here = |shard: &ShardId| self.image(*shard).records.iter().any(|record| record.entity == entity);
+        self.logs.keys().filter(|shard| here(shard)).count()
+    }
+}
+
+#[derive(Default)]
+struct Fold {
+    records: BTreeMap<EntityId, Record>,
+    fences: BTreeMap<EntityId, Fence>,
+    departures: Vec<Departure>,
+    applied: BTreeMap<ShardId, (ShardEpoch, pangaea_schemas::EffectSeq)>,
+}
+
+impl Fold {
+    fn apply(&mut self, op: &ShardOp) {
+        match op {
+            ShardOp::Owner { .. } => {}
+            ShardOp::Put(record) => self.put(record),
+            ShardOp::Remove { entity } => drop(self.records.remove(entity)),
+            ShardOp::Born { entity } => self.fences.entry(*entity).or_default().born = true,
+            ShardOp::Out { xid, target, members } => {
+                for member in members {
+                    assert!(self.records.remove(&member.entity).is_some(), "{} leaves where it is not", member.entity);
+                    self.fences.entry(member.entity).or_default().forward = Some(*target);
+                }
+                self.departures.push(Departure { xid: *xid, target: *target, members: members.clone() });
+            }
+            ShardOp::In { members, .. } => members.iter().for_each(|record| self.put(record)),
+            ShardOp::Refused { xid, members } => {
+                members.iter().for_each(|member| self.fences.entry(*member).or_default().seen = xid.epoch);
+            }
+            ShardOp::Settled { xid } => self.departures.retain(|departure| departure.xid != *xid),
+            ShardOp::Applied { source, source_epoch, upto } => {
+                self.applied.insert(*source, (*source_epoch, *upto));
+            }
+        }
+    }
+
+    fn put(&mut self, record: &Record) {
+        let fence = self.fences.entry(record.entity).or_default();
+        assert!(record.epoch >= fence.accepted, "{} falls back to an older epoch", record.entity);
+        (fence.seen, fence.accepted, fence.forward) = (record.epoch, record.epoch, None);
+        self.records.insert(record.entity, record.clone());
+    }
+}
+
+/// Fences of a ledger without value.
+#[derive(Default)]
+pub(super) struct Fences(BTreeMap<EntityId, AgentEpoch>);
+
+impl Fences {
+    pub(super) fn answer(&mut self, request: LedgerRequest) -> LedgerReply {
+        let LedgerRequest { op, shard, fences, transaction } = request;
+        let mut stale = false;
+        for (agent, epoch) in fences {
+            let known = self.0.entry(agent).or_default();
+            stale |= epoch < *known;
+            *known = epoch.max(*known);
+        }
+        let result = match transaction {
+            _ if stale => LedgerResult::Refused(pangaea_schemas::message::LedgerRefusal::Stale),
+            Transaction::LookGround { .. } => LedgerResult::Ground(vec![]),
+            _ => LedgerResult::Done(vec![]),
+        };
+        LedgerReply { op, shard, result }
+    }
+
+    pub(super) fn fence(&self, agent: EntityId) -> Option<AgentEpoch> {
+        self.0.get(&agent).copied()
+    }
+}
