@@ -74,6 +74,7 @@ export class App {
         this.#words.say(from, text, performance.now());
       },
       note: (text) => this.#chat.note(text),
+      offered: (text, accept) => this.#chat.offer(text, accept),
       routed: (route) => this.#hud.route(route),
     });
     this.#panel = new Panel((shard) => this.#choose(shard));

@@ -92,9 +92,10 @@ export class Session {
   /** Logs out. */
   leave(): void {
     clearTimeout(this.#timer);
-    this.link?.send(leave());
-    this.link?.close();
+    const link = this.link;
     this.link = undefined;
+    link?.send(leave());
+    link?.close();
     this.#token = undefined;
     this.world.clear();
     this.#enter("idle");

@@ -28,8 +28,9 @@ export class Spectator {
   stop(): void {
     this.state = "off";
     clearTimeout(this.#timer);
-    this.link?.close();
+    const link = this.link;
     this.link = undefined;
+    link?.close();
     this.world.clear();
   }
 

@@ -21,11 +21,16 @@ const VANISHED_MS = 1_000;
 /** After an event that may move the agent at once (a death, a portal), jumps are no anomaly for so long. */
 const FORGIVEN_MS = 3_000;
 
+/** How a trade ends, by its outcome. */
+const TRADE_ENDS = ["The trade is done.", "The trade fell through: somebody does not have what was promised.", "The trade fell through: too far apart."];
+
 /** What the page is told. */
 export interface PlayerEvents {
   changed(state: SessionState): void;
   said(name: string, channel: Channel, text: string, from: bigint): void;
   note(text: string): void;
+  /** Somebody offers a trade. */
+  offered(text: string, accept: () => void): void;
   routed(route: Route): void;
 }
 
@@ -165,12 +170,26 @@ export class Player {
       this.events.note(words(name, values));
     } else if (name === "won") {
       this.events.note(`You won the fight: +${String(values["bounty"] ?? 0)} gold.`);
+    } else if (name === "trade_offered") {
+      this.#offered(values);
+    } else if (name === "trade_ended") {
+      this.events.note(TRADE_ENDS[Number(values["outcome"] ?? 0)] ?? "The trade is over.");
     } else if (name === "hurt") {
       const slot = this.slot;
       if (slot !== undefined) this.world.entities.hurtAt[slot] = performance.now();
     } else if (values["gold"] === undefined && values["item"] === undefined) {
       this.events.note(words(name, values));
     }
+  }
+
+  #offered(values: Record<string, unknown>): void {
+    const from = typeof values["from"] === "bigint" ? values["from"] : 0n;
+    const slot = this.world.entities.find(from);
+    const who = (slot === undefined ? "" : this.world.entities.name[slot]!) || `e${from}`;
+    const side = (gold: unknown, item: unknown) => [gold ? `${String(gold)} gold` : "", item ? `item ${String(item)}` : ""].filter(Boolean).join(" and ");
+    const give = side(values["give_gold"], values["give_item"]) || "nothing";
+    const want = side(values["want_gold"], values["want_item"]) || "nothing";
+    this.events.offered(`${who} offers ${give} for ${want}.`, () => this.#act("trade_accept", { from }));
   }
 
   /** The own agent must be in its own view. */

@@ -60,7 +60,7 @@ const HUES = makeHues();
 
 /** How each `kind` of the `look` component is drawn: people in their own colour, creatures and plants in quieter tones. */
 const KINDS: readonly { size: number; quietSize: number; pale: number; alpha: number; tone: readonly [number, number, number] }[] = [
-  { size: 1.15, quietSize: 1.45, pale: 0, alpha: 1, tone: [1, 1, 1] },
+  { size: 1.25, quietSize: 1.45, pale: 0, alpha: 1, tone: [1, 1, 1] },
   { size: 0.85, quietSize: 1, pale: 0.72, alpha: 1, tone: [0.86, 0.88, 0.83] },
   { size: 1, quietSize: 1.1, pale: 0.7, alpha: 1, tone: [0.56, 0.62, 0.7] },
   { size: 0.8, quietSize: 1, pale: 0.5, alpha: 1, tone: [0.9, 0.78, 0.5] },
