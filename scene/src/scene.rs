@@ -19,7 +19,6 @@ use pangaea_schemas::{EntityId, NodeId, Nonce, RequestId, Revision, ShardEpoch, 
 
 use crate::game::BuiltGame;
 use crate::shard::{Outgoing, Routes, SHARD_IDS, Shard, ShardConfig};
-use pangaea_schemas::cluster::ClusterSpec;
 
 /// The world hears of the scene this often.
 pub const REPORT_EVERY: Duration = Duration::from_millis(500);
