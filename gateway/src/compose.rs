@@ -47,7 +47,7 @@ pub(crate) fn compose(
 fn changes(store: &mut CellStore, writer: &mut UpdateWriter, seen: &mut Seen, round: Round) -> Option<Bytes> {
     let cell = store.cell(seen.key).filter(|cell| cell.live)?;
     let since = if seen.sent < cell.left_since { NEVER } else { seen.sent };
-    seen.sent = round;
+    (seen.sent, seen.drawn) = (round, true);
     if since != NEVER && cell.changed <= since {
         return None;
     }

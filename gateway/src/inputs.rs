@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn the_bound_is_bytes_or_age() {
-        let mut queue = queue_of(1..=1);
+        let queue = queue_of(1..=1);
         assert!(!queue.is_at_bound(Timestamp(1)));
         assert!(queue.is_at_bound(Timestamp(1) + INPUTS_HELD_AGE_MAX));
         let each = b"north".len() + INPUT_OVERHEAD_BYTES;

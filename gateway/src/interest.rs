@@ -21,8 +21,10 @@ pub(crate) struct Seen {
     pub(crate) cell: CellId,
     /// Distance from the centre in cells.
     pub(crate) ring: u16,
-    /// Last round in which it was sent.
+    /// Last round in which it was sent; [`NEVER`] asks for a snapshot.
     pub(crate) sent: Round,
+    /// The client may draw something in it, from now or from an earlier look.
+    pub(crate) drawn: bool,
 }
 
 /// What a client looks at, nearest first.
@@ -63,14 +65,17 @@ impl View {
                     kept[at] = true;
                     self.seen.push(Seen { ring, ..old[at] });
                 }
-                Err(_) => self.seen.push(Seen { key: follow(cell), cell, ring, sent: NEVER }),
+                Err(_) => {
+                    let drawn = self.gone.contains(&cell);
+                    self.seen.push(Seen { key: follow(cell), cell, ring, sent: NEVER, drawn });
+                }
             }
         }
         self.seen.sort_by_key(|seen| (seen.ring, distance_squared(seen.cell, centre), seen.cell));
         let dropped: Vec<_> = old.into_iter().zip(kept).filter(|(_, kept)| !kept).map(|(seen, _)| seen).collect();
-        self.gone.extend(dropped.iter().filter(|seen| seen.sent != NEVER).map(|seen| seen.cell));
         let seen = &self.seen;
         self.gone.retain(|gone| seen.iter().all(|seen| seen.cell != *gone));
+        self.gone.extend(dropped.iter().filter(|seen| seen.drawn).map(|seen| seen.cell));
         dropped.into_iter().map(|seen| seen.key).collect()
     }
 

@@ -8,7 +8,7 @@ use pangaea_schemas::message::{
     Address, AttachRefusal, AuthReply, Birth, Control, Directory, Feed, FeedFrame, Location, LoginRefusal, Message,
     Session as SessionMessage,
 };
-use pangaea_schemas::{AgentEpoch, EntityId, InSeq, NodeId, OutSeq, SessionEpoch, ShardEpoch, Timestamp};
+use pangaea_schemas::{AgentEpoch, EntityId, InSeq, NodeId, OutSeq, Role, SessionEpoch, ShardEpoch, Timestamp};
 
 use crate::events::Incoming;
 use crate::feeds::Verdict;
@@ -61,7 +61,9 @@ impl Gateway {
     /// The link to a node is up again: what was under way is asked for again.
     pub(crate) fn relink(&mut self, now: Timestamp, node: NodeId) {
         self.feeds.relink(node);
-        self.watched = None;
+        if node.role == Role::World {
+            self.watched = None;
+        }
         let here = |key: &Key| {
             self.sessions.get(*key).is_some_and(|s| s.state == State::Playing && s.owner.is_some_and(|o| o.node == node))
         };
@@ -243,7 +245,9 @@ impl Gateway {
         let Some(session) = self.sessions.get_mut(key) else { return false };
         let known = session.owner.map(|owner| owner.epoch);
         let newer = known.is_none_or(|known| proof.owner.epoch > known || reattached && proof.owner.epoch == known);
-        if stale || !newer || !session.step(Event::Owned) {
+        // A client that enters is told by the answer to its attach, which alone says all it must know.
+        let early = session.entering.is_some() && !reattached;
+        if stale || early || !newer || !session.step(Event::Owned) {
             return false;
         }
         session.deadline = now;
@@ -370,7 +374,9 @@ impl Gateway {
 
     fn drain(&mut self, now: Timestamp, to: String) {
         self.draining = Some(to);
-        for key in self.sessions.keys() {
+        let connected = |key: &Key| self.sessions.get(*key).is_some_and(|session| session.conn.is_some());
+        let connected: Vec<_> = self.sessions.keys().into_iter().filter(connected).collect();
+        for key in connected {
             self.send_away(now, key, RefusalCode::Draining, "this gateway is going away; your session goes on elsewhere");
         }
     }

@@ -1,0 +1,169 @@
+//! Agents change owners under a playing client: nothing it does is lost, doubled or reordered.
+
+use bytes::Bytes;
+use pangaea_gateway::limits::{INPUT_OVERHEAD_BYTES, INPUTS_HELD_BYTES_MAX};
+use pangaea_schemas::client::{ClientMessage, Input, ServerMessage};
+use pangaea_schemas::geometry::ShardId;
+use pangaea_schemas::message::{Directory, Message, Session};
+use pangaea_schemas::record::ReliableEvent;
+use pangaea_schemas::{AgentEpoch, InSeq, OutSeq, ShardEpoch, TypeId};
+
+use crate::stage::{ANA, Stage, cell, login, middle_of, scene, shard};
+
+fn hint(epoch: u64) -> Session {
+    Session::Hint { agent: ANA, session: login(1), target: shard(2, 1), epoch: AgentEpoch(epoch) }
+}
+
+fn route(at: ShardId, epoch: u64, in_seq: u32) -> Session {
+    let (agent, session, shard_epoch) = (ANA, login(1), ShardEpoch(1));
+    Session::Route { agent, session, shard: at, shard_epoch, epoch: AgentEpoch(epoch), in_seq: InSeq(in_seq) }
+}
+
+#[test]
+fn inputs_wait_between_owners_and_go_to_the_new_one() {
+    let mut stage = Stage::new();
+    let conn = stage.playing(ANA, cell(15, 15), 1);
+    stage.words(conn);
+    stage.input(conn, 1..=3);
+    assert_eq!(stage.inputs_told(), [(scene(1), 1), (scene(1), 2), (scene(1), 3)]);
+    stage.scene_says(1, hint(2));
+    stage.input(conn, 4..=5);
+    assert_eq!(stage.inputs_told(), [], "nobody owns the agent");
+    stage.scene_says(2, route(shard(2, 1), 2, 2));
+    assert_eq!(stage.inputs_told(), [(scene(2), 3), (scene(2), 4), (scene(2), 5)], "3 was on its way when the agent left");
+    let words = stage.words(conn);
+    assert!(matches!(&words[..], [ServerMessage::Routed { shard, scene, .. }] if shard == "0/3/2,1" && scene == "scene-2"));
+}
+
+#[test]
+fn late_words_of_a_former_owner_change_nothing() {
+    let mut stage = Stage::new();
+    let conn = stage.playing(ANA, cell(15, 15), 1);
+    stage.scene_says(2, route(shard(2, 1), 4, 0));
+    stage.words(conn);
+    stage.scene_says(1, hint(4));
+    stage.scene_says(1, route(shard(1, 1), 3, 9));
+    stage.scene_says(1, Session::Misrouted { agent: ANA, session: login(1), forward: Some(shard(2, 1)) });
+    stage.agent_news(shard(1, 1), 1, ANA, login(1), 3, 9, middle_of(cell(1, 1)));
+    stage.input(conn, 1..=1);
+    assert_eq!(stage.inputs_told(), [(scene(2), 1)]);
+    stage.tick();
+    let update = stage.updates(conn).pop().expect("an update per tick");
+    assert_eq!((update.head.agent_epoch, update.head.in_seq), (AgentEpoch(4), InSeq(0)));
+    assert_eq!(update.head.position, middle_of(cell(15, 15)));
+}
+
+#[test]
+fn a_lost_route_is_made_good_by_the_feed() {
+    let mut stage = Stage::new();
+    let conn = stage.playing(ANA, cell(15, 15), 1);
+    stage.input(conn, 1..=2);
+    stage.scene_says(1, hint(2));
+    stage.told_scenes();
+    stage.agent_news(shard(2, 1), 2, ANA, login(1), 2, 1, middle_of(cell(16, 15)));
+    assert_eq!(stage.inputs_told(), [(scene(2), 2)]);
+}
+
+#[test]
+fn an_agent_that_does_not_arrive_is_looked_for() {
+    let mut stage = Stage::new();
+    let conn = stage.playing(ANA, cell(15, 15), 1);
+    stage.input(conn, 1..=1);
+    stage.scene_says(1, hint(2));
+    stage.words(conn);
+    stage.sent();
+    stage.ticks(21);
+    stage.located(ANA, shard(2, 1), 2, false);
+    assert!(matches!(&stage.told_scenes()[..], [(node, Session::Attach { .. })] if *node == scene(2)));
+    stage.attached(ANA, login(1), shard(2, 1), 2, 2, 0);
+    assert_eq!(stage.inputs_told(), [(scene(2), 1)]);
+    let words = stage.words(conn);
+    assert!(matches!(&words[..], [ServerMessage::Routed { .. }]), "the client only sees another owner: {words:?}");
+}
+
+#[test]
+fn misrouted_inputs_find_the_agent() {
+    let mut stage = Stage::new();
+    let conn = stage.playing(ANA, cell(15, 15), 1);
+    stage.input(conn, 1..=2);
+    stage.told_scenes();
+    stage.scene_says(1, Session::Misrouted { agent: ANA, session: login(1), forward: Some(shard(2, 1)) });
+    assert!(matches!(&stage.told_scenes()[..], [(node, Session::Attach { .. })] if *node == scene(2)));
+    stage.attached(ANA, login(1), shard(2, 1), 2, 3, 0);
+    assert_eq!(stage.inputs_told(), [(scene(2), 1), (scene(2), 2)]);
+
+    stage.scene_says(2, Session::Misrouted { agent: ANA, session: login(1), forward: None });
+    let asked = stage.sent().into_iter().any(|envelope| matches!(envelope.message, Message::Directory(Directory::Locate { .. })));
+    assert!(asked, "an owner that knows nothing more leaves it to the directory");
+}
+
+#[test]
+fn an_owner_that_lost_inputs_on_the_way_hears_them_again() {
+    let mut stage = Stage::new();
+    let conn = stage.playing(ANA, cell(15, 15), 1);
+    stage.input(conn, 1..=2);
+    stage.agent_news(shard(1, 1), 1, ANA, login(1), 1, 1, middle_of(cell(15, 15)));
+    stage.inputs_told();
+    stage.ticks(9);
+    assert_eq!(stage.inputs_told(), []);
+    stage.ticks(2);
+    assert_eq!(stage.inputs_told(), [(scene(1), 2)]);
+}
+
+#[test]
+fn a_client_whose_agent_has_no_owner_is_read_for_a_second_and_stays_connected() {
+    let mut stage = Stage::new();
+    let conn = stage.playing(ANA, cell(15, 15), 1);
+    stage.scene_says(1, hint(2));
+    stage.input(conn, 1..=1);
+    stage.ticks(19);
+    assert!(stage.paused.is_empty());
+    stage.ticks(2);
+    assert_eq!(stage.paused, [conn]);
+    stage.ticks(600);
+    assert!(stage.closed.is_empty(), "a dead scene kicks nobody");
+    stage.updates(conn);
+    stage.scene_says(2, route(shard(2, 1), 2, 0));
+    assert_eq!(stage.inputs_told(), [(scene(2), 1)]);
+    stage.agent_news(shard(2, 1), 2, ANA, login(1), 2, 1, middle_of(cell(16, 15)));
+    stage.tick();
+    assert!(stage.paused.is_empty());
+}
+
+#[test]
+fn inputs_of_64_kib_are_held_and_no_more_are_read() {
+    let mut stage = Stage::new();
+    let conn = stage.playing(ANA, cell(15, 15), 1);
+    stage.scene_says(1, hint(2));
+    let long = Bytes::from(vec![0; 1_000]);
+    let mut seq = 0;
+    while stage.paused.is_empty() && seq < 100 {
+        seq += 1;
+        let input = Input { seq: InSeq(seq), id: TypeId::of("letter"), bytes: long.clone() };
+        stage.say(conn, ClientMessage::Inputs { inputs: vec![input], out_ack: OutSeq(0) });
+    }
+    assert_eq!(seq as usize, INPUTS_HELD_BYTES_MAX.div_ceil(1_000 + INPUT_OVERHEAD_BYTES));
+}
+
+#[test]
+fn missing_events_are_asked_for_and_told_once() {
+    let mut stage = Stage::new();
+    let conn = stage.playing(ANA, cell(15, 15), 1);
+    stage.words(conn);
+    stage.told_scenes();
+    let events = |seqs: std::ops::RangeInclusive<u32>| {
+        let event = |seq| ReliableEvent { seq: OutSeq(seq), id: TypeId(1), bytes: Bytes::new() };
+        Session::Events { agent: ANA, session: login(1), events: seqs.map(event).collect(), resync: false }
+    };
+    stage.tick();
+    stage.words(conn);
+    stage.told_scenes();
+    stage.scene_says(1, events(2..=3));
+    assert!(matches!(&stage.told_scenes()[..], [(_, Session::Attach { .. })]), "1 is missing");
+    assert!(stage.words(conn).is_empty());
+    stage.scene_says(1, events(1..=3));
+    stage.scene_says(1, events(2..=3));
+    let words = stage.words(conn);
+    let [ServerMessage::Events { events, resync: false }] = &words[..] else { panic!("{words:?}") };
+    assert_eq!(events.iter().map(|event| event.seq.0).collect::<Vec<_>>(), [1, 2, 3]);
+}

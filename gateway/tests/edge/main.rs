@@ -1,0 +1,8 @@
+//! Scripted conversations with a gateway: clients on one side, a pretended cluster on the other, no sockets, no clock.
+
+mod crossing;
+mod drawing;
+mod entering;
+mod limits;
+mod replication;
+mod stage;
