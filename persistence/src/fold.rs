@@ -4,8 +4,8 @@
 //! |---|---|---|---|
 //! | `Put` | set | seen and accepted rise to its epoch; no forward | if it had left: that departure ends, it was refused |
 //! | `In` | set | seen and accepted rise to the hand-over's epoch; no forward | |
-//! | `Out` | removed | forward = target | added |
-//! | `Remove` | removed | | |
+//! | `Out` | removed | seen rises to the hand-over's epoch; forward = target | added |
+//! | `Remove` | removed | forgotten if it never took part in a hand-over and was not born here | |
 //! | `Born` | | born | |
 //! | `Refused` | | seen rises to the hand-over's epoch | |
 //! | `Settled` | | | removed |
@@ -26,6 +26,9 @@ use crate::batch::Batch;
 use crate::codec::{Malformed, Reader, Writer, decode};
 use crate::key;
 use crate::store::{RowTable, StoreError};
+
+/// Entities start with this epoch at most; every hand-over has a higher one.
+const EPOCH_BEFORE_HANDOVER: AgentEpoch = AgentEpoch(1);
 
 /// Why an entry cannot be folded.
 #[derive(Debug, thiserror::Error)]
@@ -51,12 +54,23 @@ pub(crate) fn fold(batch: &mut Batch<'_>, shard: ShardId, entry: &Entry) -> Resu
                     take_back(batch, shard, record.entity, record.epoch)?;
                 }
             }
-            ShardOp::Remove { entity } => remove(batch, shard, *entity)?,
+            ShardOp::Remove { entity } => {
+                remove(batch, shard, *entity)?;
+                // Or each creature that ever lived would leave a row behind.
+                change_fence(batch, shard, *entity, |fence| {
+                    if fence.seen <= EPOCH_BEFORE_HANDOVER && !fence.born && fence.forward.is_none() {
+                        *fence = Fence::default();
+                    }
+                })?;
+            }
             ShardOp::Born { entity } => change_fence(batch, shard, *entity, |fence| fence.born = true)?,
             ShardOp::Out { xid, target, members } => {
                 for member in members {
                     remove(batch, shard, member.entity)?;
-                    change_fence(batch, shard, member.entity, |fence| fence.forward = Some(*target))?;
+                    change_fence(batch, shard, member.entity, |fence| {
+                        fence.seen = fence.seen.max(xid.epoch);
+                        fence.forward = Some(*target);
+                    })?;
                 }
                 let departure = Departure { xid: *xid, target: *target, members: members.clone() };
                 batch.put(RowTable::Departures, &key::departure(shard, xid), departure.to_stored());
@@ -184,7 +198,9 @@ fn change_fence(
     };
     let mut fence = before;
     change(&mut fence);
-    if fence != before {
+    if fence == Fence::default() && fence != before {
+        batch.delete(RowTable::Fences, &key);
+    } else if fence != before {
         let mut row = Writer::default();
         row.u64(fence.seen.0).u64(fence.accepted.0).u8(u8::from(fence.born));
         if let Some(forward) = fence.forward {

@@ -38,12 +38,20 @@ impl Naive {
                     self.departures.retain(|_, away| away.members.iter().all(|member| member.entity != record.entity));
                 }
             }
-            ShardOp::Remove { entity } => drop(self.records.remove(entity)),
+            ShardOp::Remove { entity } => {
+                self.records.remove(entity);
+                let fence = self.fences.entry(*entity).or_default();
+                if fence.seen <= AgentEpoch(1) && !fence.born && fence.forward.is_none() {
+                    *fence = Fence::default();
+                }
+            }
             ShardOp::Born { entity } => self.fences.entry(*entity).or_default().born = true,
             ShardOp::Out { xid, target, members } => {
                 for member in members {
                     self.records.remove(&member.entity);
-                    self.fences.entry(member.entity).or_default().forward = Some(*target);
+                    let fence = self.fences.entry(member.entity).or_default();
+                    fence.seen = fence.seen.max(xid.epoch);
+                    fence.forward = Some(*target);
                 }
                 let departure = Departure { xid: *xid, target: *target, members: members.clone() };
                 self.departures.insert(*xid, departure);
@@ -203,13 +211,26 @@ fn an_agent_that_crosses_is_in_one_shard_only() {
     west.append(&mut data, vec![ShardOp::Out { xid: hand_over, target: EAST, members: vec![record(WEST, 5, 2, 3)] }]);
     let between = load(&mut data, WEST);
     assert!(between.records.is_empty() && between.departures.len() == 1);
-    assert_eq!(between.fences[0].1.forward, Some(EAST));
+    let fence = between.fences[0].1;
+    assert_eq!((fence.forward, fence.seen, fence.accepted), (Some(EAST), AgentEpoch(2), AgentEpoch(1)));
     east.append(&mut data, vec![ShardOp::In { xid: hand_over, members: vec![record(EAST, 5, 2, 0)] }]);
     west.append(&mut data, vec![ShardOp::Settled { xid: hand_over }]);
     let (west_now, east_now) = (load(&mut data, WEST), load(&mut data, EAST));
     assert!(west_now.records.is_empty() && west_now.departures.is_empty());
     assert_eq!(east_now.records, [record(EAST, 5, 2, 0)]);
     assert_eq!(east_now.fences[0].1.accepted, AgentEpoch(2));
+}
+
+#[test]
+fn a_creature_that_lived_and_died_here_leaves_nothing_and_a_traveller_leaves_its_fence() {
+    let mut data = node();
+    let mut west = Writer::owning(&mut data, WEST, 1);
+    let traveller = ShardOp::In { xid: xid(6, 2, EAST), members: vec![record(WEST, 6, 2, 0)] };
+    west.append(&mut data, vec![ShardOp::Put(record(WEST, 5, 1, 3)), traveller]);
+    west.append(&mut data, [5, 6].map(|n| ShardOp::Remove { entity: EntityId(n) }).to_vec());
+    let image = load(&mut data, WEST);
+    assert!(image.records.is_empty());
+    assert_eq!(image.fences.iter().map(|(entity, _)| entity.0).collect::<Vec<_>>(), [6], "a late commit must find it");
 }
 
 #[test]
