@@ -1,5 +1,5 @@
-//! The directory: where each agent is, as the shards tell. A cache: whom it does not know it looks up in the records at `Data`, and
-//! who is in no record has never been born.
+//! The directory: where each agent is, as the shards tell. A cache: whom it does not know it looks up in the records at
+//! `Data`, and who is in no record has never been born.
 //!
 //! Agents are rows of one map and not entities: the directory only ever asks for one by its id, and ten million rows of 24 bytes
 //! stay below half a gigabyte, where ten million entities with their archetype rows would not. A full report of a shard

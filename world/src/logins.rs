@@ -1,7 +1,7 @@
 //! The auth manager: spreads the gateways over the authentication servers, so that no server hashes for all of them.
 //!
-//! Whoever asks the world gets the same answer as long as the same servers are here; a gateway moves only when its server goes, or
-//! when it has become its turn with a new one.
+//! Whoever asks the world gets the same answer as long as the same servers are here; a gateway moves only when its server
+//! goes, or when it has become its turn with a new one.
 
 use std::collections::BTreeMap;
 

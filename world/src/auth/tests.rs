@@ -256,7 +256,7 @@ fn two_logins_at_once_never_share_a_count() {
 fn of_two_registrations_of_a_name_one_wins() {
     let mut stage = Stage::new();
     stage.ask(register("ana", "password-1"));
-    stage.ask(register("Ana", "password-2"));
+    stage.ask(register("ana", "password-2"));
     stage.settle();
     let answers: Vec<bool> = stage.replies.iter().map(|reply| matches!(reply, AuthReply::Ticket { .. })).collect();
     assert_eq!(answers, [true, false]);

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use pangaea_schemas::ShardEpoch;
 use pangaea_schemas::message::{Control, Message};
 
+use pangaea_world::status::Happening;
+
 use crate::stage::{Stage, WORLD, scene};
 
 #[test]
@@ -77,8 +79,11 @@ fn a_scene_that_wakes_up_late_changes_nothing() {
     stage.pass(5_000);
     assert_eq!(stage.shards_of(scene(2)).len(), 16);
     stage.orders.clear();
+    let before = stage.status().last_event;
     stage.player(scene(1)).alive = true;
     stage.pass(5_000);
+    let news: Vec<_> = stage.world.events_after(before).into_iter().map(|event| event.what).collect();
+    assert_eq!(news, [Happening::NodeJoined { node: scene(1) }]);
     assert_eq!(stage.shards_of(scene(2)).len(), 16, "its epochs are of the past");
     assert_eq!(stage.orders, []);
     assert_eq!(stage.status().nodes.len(), 2, "but it is here again");
@@ -168,6 +173,26 @@ fn a_claim_that_nobody_saw_succeed_is_found_in_the_journal() {
     stage.pass(20_000);
     assert_eq!(stage.running_shards(), 16);
     assert_eq!(stage.journal[&shard].2, ShardEpoch(3));
+}
+
+#[test]
+fn a_scene_that_dies_between_claim_and_report_costs_one_more_order_per_shard() {
+    let mut stage = Stage::new();
+    stage.start(scene(1));
+    stage.start(scene(2));
+    while stage.orders.is_empty() {
+        stage.pass(50);
+    }
+    stage.kill(scene(1));
+    let claimed = stage.player(scene(1)).runs.clone();
+    assert_eq!(claimed.len(), 8);
+    stage.pass(500);
+    stage.orders.clear();
+    stage.pass(5_000);
+    let again: Vec<_> = stage.orders.iter().filter(|(to, _)| *to == scene(2)).collect();
+    assert_eq!(again.len(), 8, "the journals are read before the shards are given away");
+    assert!(claimed.keys().all(|shard| stage.journal[shard].2 == ShardEpoch(2)));
+    assert_eq!(stage.running_shards(), 16);
 }
 
 #[test]
