@@ -29,8 +29,8 @@ pub struct Placement {
 }
 
 /// Gives each vacant shard to a scene: among those below a fair share of the load, the one with the most touching shards, so
-/// that few borders lie between processes; then the least loaded; then the first. Where the last claim failed comes only when there
-/// is no other scene. Empty without scenes.
+/// that few borders lie between processes; then the least loaded; then the first. Where the last claim failed comes only when
+/// there is no other scene. Empty without scenes.
 ///
 /// Only neighbours of the same size count; with mixed sizes the plan is still even, but may cut more borders.
 pub fn place(inventory: &Inventory) -> Vec<Placement> {

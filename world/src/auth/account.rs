@@ -1,7 +1,7 @@
 //! An account as a row of `Table::Accounts`, whose key is the lower-case name.
 //!
-//! Bytes, little-endian: version `u8` (1), account `u64`, agent `u64`, login count `u32`, then name and password hash, each a `u16`
-//! length and UTF-8. A new field is a new version; old versions stay readable.
+//! Bytes, little-endian: version `u8` (1), account `u64`, agent `u64`, login count `u32`, then name and password hash, each a
+//! `u16` length and UTF-8. A new field is a new version; old versions stay readable.
 
 use bytes::Bytes;
 use pangaea_schemas::ticket::TicketClaims;

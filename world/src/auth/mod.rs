@@ -1,8 +1,8 @@
 //! Authentication: names and passwords in, signed tickets out.
 //!
-//! The core hashes nothing itself: argon2 takes tens of milliseconds, so passwords go out as jobs for the shell's bounded pool and
-//! come back as [`Input`]. Accounts are rows of `Table::Accounts`; a login's count is raised there, durably, before its ticket is
-//! signed, so two tickets never carry the same count. The states of one login are in [`login`].
+//! The core hashes nothing itself: argon2 takes tens of milliseconds, so passwords go out as jobs for the shell's bounded pool
+//! and come back as [`Input`]. Accounts are rows of `Table::Accounts`; a login's count is raised there, durably, before its
+//! ticket is signed, so two tickets never carry the same count. The states of one login are in [`login`].
 //!
 //! What an attacker learns: that a name exists only by registering it. A wrong name costs the same hash as a wrong password.
 

@@ -5,7 +5,8 @@ pub(crate) const NAME_CHARS: std::ops::RangeInclusive<usize> = 3..=24;
 /// Characters of a password.
 pub(crate) const PASSWORD_CHARS: std::ops::RangeInclusive<usize> = 8..=128;
 
-/// A name: ASCII letters, digits, `_` and `-`, the first a letter. Nobody can look like somebody else, and a guest's `~` never fits.
+/// A name: ASCII letters, digits, `_` and `-`, the first a letter. Nobody can look like somebody else, and a guest's `~` never
+/// fits.
 pub(crate) fn is_name(name: &str) -> bool {
     NAME_CHARS.contains(&name.len())
         && name.starts_with(|c: char| c.is_ascii_alphabetic())
