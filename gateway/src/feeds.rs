@@ -23,6 +23,8 @@ use crate::routes::Routes;
 
 /// A cell whose snapshot has not come by then is asked for again.
 const SNAPSHOT_TIME_MAX: Duration = Duration::from_secs(1);
+/// A shard whose first frame after a reset has not come by then is followed afresh.
+const FIRST_FRAME_TIME_MAX: Duration = Duration::from_secs(1);
 /// A shard that is silent for so long is followed afresh.
 const SILENCE_MAX: Duration = Duration::from_secs(2);
 /// A node that says "not here" is not asked again before.
@@ -135,7 +137,6 @@ impl Feeds {
     /// Whether a frame counts. The caller has checked its epoch against the fence.
     pub(crate) fn judge(&mut self, now: Timestamp, from: NodeId, frame: &FeedFrame) -> Verdict {
         let Some(subscription) = self.shards.get_mut(&frame.shard).filter(|s| s.owner == from) else { return Verdict::Stale };
-        subscription.heard = now;
         if frame.seq != 1 && subscription.expected == 1 {
             return Verdict::Ignore;
         }
@@ -143,6 +144,7 @@ impl Feeds {
             subscription.reset = true;
             return Verdict::Gap;
         }
+        subscription.heard = now;
         subscription.expected = frame.seq.wrapping_add(1).max(1);
         for cell in &frame.cells {
             if cell.snapshot {
@@ -201,7 +203,8 @@ impl Subscription {
             return None;
         }
         let needed = hosting || !self.cells.is_empty();
-        if needed && now.since(self.heard) >= SILENCE_MAX {
+        let patience = if self.expected == 1 { FIRST_FRAME_TIME_MAX } else { SILENCE_MAX };
+        if needed && now.since(self.heard) >= patience {
             self.reset = true;
         }
         if self.reset && needed {
