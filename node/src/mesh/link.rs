@@ -38,9 +38,6 @@ pub enum LinkEnd {
     /// The socket failed.
     #[error("the link failed")]
     Io(#[from] std::io::Error),
-    /// This process takes no more messages.
-    #[error("this node stops")]
-    Stopping,
 }
 
 /// A stream cut into frames by a `u32` length, little-endian.

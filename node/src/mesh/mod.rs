@@ -254,9 +254,10 @@ impl<E: From<MeshEvent> + Send + 'static> Links<E> {
         let _ = self.inbox.deliver(MeshEvent::Down { node: peer.node }.into()).await;
     }
 
+    /// Until the link ends. When the driver has ended nothing more is read, but what waits may still be written.
     async fn read_all(&self, peer: &Peer, frames: &mut Frames, nonce: Nonce) -> LinkEnd {
         if self.inbox.deliver(MeshEvent::Up { node: peer.node, nonce }.into()).await.is_err() {
-            return LinkEnd::Stopping;
+            return std::future::pending().await;
         }
         loop {
             let message = match link::next_message(frames, peer).await {
@@ -264,7 +265,7 @@ impl<E: From<MeshEvent> + Send + 'static> Links<E> {
                 Err(end) => return end,
             };
             if self.inbox.deliver(MeshEvent::Message { from: peer.node, message }.into()).await.is_err() {
-                return LinkEnd::Stopping;
+                return std::future::pending().await;
             }
         }
     }

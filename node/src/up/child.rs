@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -42,6 +43,8 @@ pub struct Child {
     process: tokio::process::Child,
     stdin: Option<ChildStdin>,
     tail: Arc<Mutex<VecDeque<String>>>,
+    /// Its warnings are no news any more: it ends, and so do its peers.
+    muted: Arc<AtomicBool>,
 }
 
 /// How a child ended when it was asked to.
@@ -72,12 +75,13 @@ impl Child {
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("cannot start {} ({})", spec.name, spec.program.display()))?;
-        let tail = Arc::new(Mutex::new(VecDeque::new()));
+        let (tail, muted) = (Arc::new(Mutex::new(VecDeque::new())), Arc::new(AtomicBool::new(false)));
         if let Some(stderr) = process.stderr.take() {
-            let lines = Lines { name: spec.name.clone(), log, tail: tail.clone(), verbose: spec.verbose };
+            let (name, verbose) = (spec.name.clone(), spec.verbose);
+            let lines = Lines { name, log, tail: tail.clone(), verbose, muted: muted.clone() };
             tokio::spawn(lines.follow(stderr));
         }
-        Ok(Self { name: spec.name.clone(), stdin: process.stdin.take(), process, tail })
+        Ok(Self { name: spec.name.clone(), stdin: process.stdin.take(), process, tail, muted })
     }
 
     /// Its name.
@@ -98,6 +102,11 @@ impl Child {
     /// Its last log lines, oldest first.
     pub fn last_lines(&self) -> Vec<String> {
         self.tail.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    /// From now on warnings go to its log only.
+    pub fn mute(&self) {
+        self.muted.store(true, Ordering::Relaxed);
     }
 
     /// Ask it to end, and kill it after `grace`.
@@ -121,6 +130,7 @@ struct Lines {
     log: File,
     tail: Arc<Mutex<VecDeque<String>>>,
     verbose: bool,
+    muted: Arc<AtomicBool>,
 }
 
 impl Lines {
@@ -141,7 +151,7 @@ impl Lines {
         let line = &line[..line.floor_char_boundary(LINE_BYTES_MAX)];
         // A full disk must not take the role's log pipe with it.
         let _ = writeln!(self.log, "{line}");
-        if self.verbose || is_alarming(line) {
+        if self.verbose || is_alarming(line) && !self.muted.load(Ordering::Relaxed) {
             let _ = writeln!(std::io::stderr(), "{}: {line}", self.name);
         }
         let mut tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);

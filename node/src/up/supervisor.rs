@@ -141,6 +141,11 @@ impl Supervisor {
 
     /// End all in order. Returns what did not go well, in words.
     pub async fn stop_all(&mut self) -> Vec<String> {
+        for member in &self.members {
+            if let State::Running(child, _) = &member.state {
+                child.mute();
+            }
+        }
         let mut troubles = self.stop_group(|name| !STOP_ORDER.iter().any(|(role, _)| is_of(name, role)), STOP_GRACE_OTHERS).await;
         for (role, grace) in STOP_ORDER {
             troubles.extend(self.stop_group(|name| is_of(name, role), grace).await);
