@@ -28,12 +28,18 @@ export async function acrossTheBorder(page) {
 
 /** Walks until the agent is ten metres inside `shard` and the server has said who runs it now. */
 export async function walkInto(page, shard, timeout = 60_000) {
+  const { position } = await probe(page);
+  const inside = (value, low) => Math.min(Math.max(value, low + 10), low + shard.edge - 10);
+  await walkTo(page, inside(position.x, shard.x), inside(position.z, shard.z), timeout);
+  await page.waitForFunction((owner) => window.pangaea.probe().scene === owner, shard.owner, { timeout });
+}
+
+/** Walks until the agent is within a metre of (x, z). */
+export async function walkTo(page, x, z, timeout = 60_000) {
   await page.evaluate((target) => {
-    const inside = (value, low, edge) => Math.min(Math.max(value, low + 10), low + edge - 10);
     const steer = () => {
       const { position } = window.pangaea.probe();
-      const dx = inside(position.x, target.x, target.edge) - position.x;
-      const dz = inside(position.z, target.z, target.edge) - position.z;
+      const [dx, dz] = [target.x - position.x, target.z - position.z];
       const far = Math.hypot(dx, dz);
       window.arrived = far < 1;
       window.pangaea.walk(window.arrived ? undefined : [dx / far, dz / far]);
@@ -41,8 +47,8 @@ export async function walkInto(page, shard, timeout = 60_000) {
     };
     window.arrived = false;
     steer();
-  }, shard);
-  await page.waitForFunction((owner) => window.arrived && window.pangaea.probe().scene === owner, shard.owner, { timeout });
+  }, { x, z });
+  await page.waitForFunction(() => window.arrived, undefined, { timeout });
 }
 
 /** Watches every frame from now on; `window.walk.stop()` gives what was seen. */

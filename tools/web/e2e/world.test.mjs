@@ -10,7 +10,7 @@ import { mkdir } from "node:fs/promises";
 import { after, before, test } from "node:test";
 import { DESKTOP, PHONE, openBrowser, openPage, probe } from "./browser.mjs";
 import { meanColours } from "./pixels.mjs";
-import { acrossTheBorder, join, recordWalk, walkInto } from "./walk.mjs";
+import { acrossTheBorder, join, recordWalk, walkInto, walkTo } from "./walk.mjs";
 
 const SHOTS = process.env.E2E_SHOTS ?? "target/e2e";
 /** Metres that the prediction may be off while walking, at the worst. */
@@ -113,6 +113,26 @@ test("two guests hear each other", async () => {
   await shot(theo, "play-phone");
   for (const page of [ada, theo]) {
     assert.deepEqual(page.faults, []);
+    await page.close();
+  }
+});
+
+test("a guest who stands beside another hits them, and they see their health fall", async () => {
+  const [bold, calm] = await Promise.all([openPage(browser, url, PHONE), openPage(browser, url, PHONE)]);
+  await join(calm, "Calm");
+  const { serverPosition: there } = await probe(calm);
+  await join(bold, "Bold");
+  await walkTo(bold, there.x, there.z);
+  await calm.waitForFunction(() => window.pangaea.probe().health > 0);
+  const unhurt = (await probe(calm)).health;
+  for (let blows = 0; blows < 20 && (await probe(calm)).health >= unhurt; blows++) {
+    await bold.mouse.click(PHONE.width / 2, PHONE.height / 2);
+    await bold.waitForTimeout(700);
+  }
+  assert.ok((await probe(calm)).health < unhurt, `still ${unhurt}`);
+  await shot(bold, "play-fight");
+  for (const page of [bold, calm]) {
+    assert.equal((await probe(page)).anomaliesTotal, 0);
     await page.close();
   }
 });

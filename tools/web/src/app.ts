@@ -112,6 +112,7 @@ export class App {
         id, owner, ...square,
         screenX: this.#stage.camera.screenX(square.x + square.edge / 2), screenY: this.#stage.camera.screenY(square.z + square.edge / 2),
       })),
+      health: this.#player.slot === undefined ? 0 : this.#player.world.entities.health[this.#player.slot]!,
       gold: belongings.gold?.toString() ?? "", items: [...belongings.items.keys()].map(String), chat: [...this.#heard],
     };
   }

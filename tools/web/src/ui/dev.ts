@@ -24,6 +24,8 @@ export interface Probe {
   readonly owners: string[];
   /** Shards on show: where in the space, metres, and where their middle is on the screen. */
   readonly shards: { id: string; owner: string; x: number; z: number; edge: number; screenX: number; screenY: number }[];
+  /** Of the own agent. */
+  readonly health: number;
   readonly gold: string;
   readonly items: string[];
   readonly chat: string[];

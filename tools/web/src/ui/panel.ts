@@ -1,6 +1,7 @@
 // The side panel: who owns what, the chosen shard, nodes, and what happened lately.
 import type { ClusterEvent, ClusterStatus, ShardStatus } from "../admin/api.js";
 import { ownerCss } from "../render/palette.js";
+import { parseShard } from "../world/geometry.js";
 import { bar, byId, dot, make } from "./elements.js";
 
 /** Lines of the timeline kept. */
@@ -45,7 +46,8 @@ export class Panel {
 
   tell(event: ClusterEvent): void {
     const time = make("time", "", (event.atMs > 0 ? new Date(event.atMs) : new Date()).toLocaleTimeString("en-GB"));
-    const words = make("span", "", event.text || event.kind);
+    const crossing = event.kind === "handover" && event.entity !== undefined && event.from && event.to;
+    const words = make("span", "", crossing ? `e${event.entity}  ${event.from} → ${event.to}` : event.text || event.kind);
     words.title = event.text;
     const line = make("li", "new", time, words);
     this.#list.prepend(line);
@@ -98,8 +100,10 @@ export class Panel {
 
   #showButtons(): void {
     const focused = (document.activeElement as HTMLElement | null)?.dataset["shard"];
-    const shards = this.#status.shards.slice(0, BUTTONS_MAX);
+    const shards = this.#status.shards.slice(0, BUTTONS_MAX).sort(byPlace);
     const list = make("ul", "shards");
+    const columns = Math.sqrt(shards.length);
+    list.style.setProperty("--columns", String(Number.isInteger(columns) && columns > 1 && columns <= 8 ? columns : 4));
     for (const shard of shards) {
       const button = make("button", "", shard.id.split("/").pop() ?? shard.id);
       button.type = "button";
@@ -123,6 +127,12 @@ export class Panel {
     }
     this.#nodes.replaceChildren(heading("Nodes", String(this.#status.nodes.length)), list);
   }
+}
+
+/** As on the map, row by row, where all are of one size. */
+function byPlace(a: ShardStatus, b: ShardStatus): number {
+  const [one, other] = [parseShard(a.id), parseShard(b.id)];
+  return one && other ? one.space - other.space || one.level - other.level || one.z - other.z || one.x - other.x : 0;
 }
 
 function heading(title: string, aside: string): HTMLElement {
