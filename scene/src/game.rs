@@ -1,8 +1,8 @@
 //! A game: what its types are and which systems run, as plugin functions say.
 //!
-//! A plugin is `fn(&mut Game)`, one feature per file. The game's root plugin calls the others; [`Game::build`] runs it once, checks
-//! everything and dry-runs the schedule. Each shard runs it again for a schedule of its own, so plugins must not depend on anything
-//! but their source.
+//! A plugin is `fn(&mut Game)`, one feature per file. The game's root plugin calls the others; [`Game::build`] runs it once,
+//! checks everything and dry-runs the schedule. Each shard runs it again for a schedule of its own, so plugins must not depend
+//! on anything but their source.
 
 use std::sync::Arc;
 
@@ -79,9 +79,7 @@ pub enum GameFault {
         name: &'static str,
     },
     /// A type beyond a bound.
-    #[error(
-        "the {sort} `{name}` has {size} bytes and {fields} fields; at most {TYPE_BYTES_MAX} and {FIELDS_MAX} are possible: split it"
-    )]
+    #[error("the {sort} `{name}` has {size} bytes and {fields} fields: split it, {TYPE_BYTES_MAX} and {FIELDS_MAX} are possible")]
     Size {
         /// Component, input, event or effect.
         sort: &'static str,
@@ -103,17 +101,13 @@ pub enum GameFault {
         max: usize,
     },
     /// A flag that the component cannot have.
-    #[error(
-        "the codec component `{name}` cannot be replicated, clients only read plain types: make it `#[component]` with `Text<N>` or arrays"
-    )]
+    #[error("clients cannot read the codec component `{name}`: make it a `#[component]` with `Text<N>` or arrays")]
     CodecReplicated {
         /// The component.
         name: &'static str,
     },
     /// Systems without order, in a circle, or in conflict with themselves.
-    #[error(
-        "the systems have no order: {0}\n  say who comes first with `.before(other)` or `.after(other)`, or put them into different phases"
-    )]
+    #[error("the systems have no order: {0}\n  say who comes first with `.before(other)` or `.after(other)`, or use two phases")]
     Order(String),
 }
 

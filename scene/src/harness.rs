@@ -70,8 +70,8 @@ impl Harness {
         id
     }
 
-    /// A neighbour's entity with one ghosted component, east of the shard's eastern edge unless `position` says otherwise. It is there
-    /// from the next tick on.
+    /// A neighbour's entity with one ghosted component, east of the shard's eastern edge unless `position` says otherwise. It
+    /// is there from the next tick on.
     pub fn ghost<T: Plain>(&mut self, position: Position, component: T) -> EntityId {
         let id = self.fresh_id();
         let cell = CellId::at(self.shard.space, position.into());

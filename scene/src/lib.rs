@@ -1,7 +1,8 @@
 //! The data plane core: shards, tick phases, change feed, hand-over, ghosts and the designers' API.
 //!
-//! Designers start at [`prelude`]; a game is described by [`game::Game`] and tried in [`harness`]. A shard's entities and systems live
-//! in [`ecs::ShardWorld`]; who owns a shard, who leaves it and who speaks for an agent is decided in [`shard`] and its neighbours.
+//! Designers start at [`prelude`]; a game is described by [`game::Game`] and tried in [`harness`]. A shard's entities and
+//! systems live in [`ecs::ShardWorld`]; who owns a shard, who leaves it and who speaks for an agent is decided in [`shard`] and
+//! its neighbours.
 
 // The attributes of `pangaea-scene-macros` name this crate by its path, also when they are used inside it.
 extern crate self as pangaea_scene;

@@ -71,9 +71,10 @@
 //! assert_eq!(world.events::<Died>(bert), [Died { by: anna }]);
 //! ```
 //!
-//! Rules that keep a world moving between processes: state lives in registered components, never in statics, `Local` or resources;
-//! timers are ticks kept in components (`Clock::ticks`); random numbers come from [`Chance`]; other entities are named by [`EntityId`].
-//! Value (gold, items) changes only through [`Ledger`]. A position that is no number is put back, one outside the space to its edge.
+//! Rules that keep a world moving between processes: state lives in registered components, never in statics, `Local` or
+//! resources; timers are ticks kept in components (`Clock::ticks`); random numbers come from [`Chance`]; other entities are
+//! named by [`EntityId`]. Value (gold, items) changes only through [`Ledger`]. A position that is no number is put back, one
+//! outside the space to its edge.
 
 pub use bevy_ecs::change_detection::DetectChangesMut;
 pub use bevy_ecs::prelude::{Added, Changed, Commands, Entity, Has, Query, Ref, With, Without};

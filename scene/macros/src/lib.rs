@@ -1,7 +1,7 @@
 //! Attributes that make a struct one of the game's plain types: `#[component]`, `#[input]`, `#[event]`, `#[effect]`.
 //!
-//! Each adds `#[repr(C)]`, the usual derives, `Pod`, and the description (`Plain`) from which records, feeds and clients learn the layout.
-//! A struct that cannot be plain data is refused with a sentence that says what to do instead.
+//! Each adds `#[repr(C)]`, the usual derives, `Pod`, and the description (`Plain`) from which records, feeds and clients learn
+//! the layout. A struct that cannot be plain data is refused with a sentence that says what to do instead.
 
 use proc_macro::TokenStream;
 use proc_macro2::TokenStream as Tokens;
@@ -149,7 +149,8 @@ fn plain(sort: Sort, name: Option<String>, item: &ItemStruct) -> Tokens {
 
         #padding
 
-        // SAFETY: all fields are plain (`FieldKind` requires `Pod`), there are no type parameters and, as checked above, no padding.
+        // SAFETY: all fields are plain (`FieldKind` requires `Pod`), there are no type parameters and, as checked above, no
+        // padding.
         unsafe impl ::pangaea_scene::ecs::bytemuck::Zeroable for #ident {}
         // SAFETY: as above, and the struct is `repr(C)`.
         unsafe impl ::pangaea_scene::ecs::bytemuck::Pod for #ident {}
@@ -184,9 +185,8 @@ fn snake_case(ident: &str) -> String {
 /// A compile error in words when the compiler would put unnamed bytes between the fields.
 fn padding_check(ident: &Ident, fields: &[(&Ident, &Type)]) -> Tokens {
     let types = fields.iter().map(|(_, ty)| ty);
-    let message = format!(
-        "`{ident}` has gaps between its fields: order them from large to small, and fill the end with a field such as `pad: [u8; 3]`"
-    );
+    let message =
+        format!("`{ident}` has gaps between its fields: order them from large to small and fill the end, as in `pad: [u8; 3]`");
     quote! {
         const _: () = assert!(
             ::core::mem::size_of::<#ident>() == 0 #(+ <#types as ::pangaea_scene::ecs::FieldKind>::BYTES)*,

@@ -1,7 +1,8 @@
 //! The change feed of a tick under construction: per cell, who entered, moved, changed and left.
 //!
-//! `settle` fills in movement, `publish` the components, and both encode once for all followers. In the feed in which an entity enters
-//! a cell it has no changes: its `Enter` says everything.
+//! `settle` fills in movement, `publish` the components, and both encode once for all followers. In the feed in which an entity
+//! enters a cell it has no changes: its `Enter` says everything. No feed of a cell says both `entered` and `left` of one
+//! entity, so followers may apply the lists in any order, but for `moved` and `changed` after `entered`.
 
 use bevy_ecs::entity::Entity;
 use bytes::{Bytes, BytesMut};
@@ -89,7 +90,9 @@ impl Feed {
         filed.row = grid.insert(index, Member { entity, position, motion });
         filed.cell = index;
         filed.since = self.number;
-        self.draft(index).entered.push(id);
+        let draft = self.draft(index);
+        draft.left.retain(|leave| leave.entity != id);
+        draft.entered.push(id);
     }
 
     /// An entity leaves a cell, for another shard or for good.

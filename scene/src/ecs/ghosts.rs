@@ -1,7 +1,8 @@
 //! Ghosts: read-only copies of the neighbours' border entities, made from their cells' feeds.
 //!
-//! Every ghost belongs to the neighbour's cell that showed it last, so news of a cell it has left already change nothing. An entity
-//! that leaves a cell for another one stays for [`LIMBO_TICKS`] until that one shows it. A real entity has no ghost: real wins.
+//! Every ghost belongs to the neighbour's cell that showed it last, so news of a cell it has left already change nothing. An
+//! entity that leaves a cell for another one stays for [`LIMBO_TICKS`] until that one shows it. A real entity has no ghost:
+//! real wins.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,7 +1,7 @@
 //! The shard's cells: who is filed in each, and where they stood at the end of the last tick. Answers what is near.
 //!
-//! Cells are numbered in Morton order from the shard's first. An entity that stands outside the shard is filed in the nearest cell
-//! of it, coordinate by coordinate; a search box is cut to the shard in the same way, so it always finds them.
+//! Cells are numbered in Morton order from the shard's first. An entity that stands outside the shard is filed in the nearest
+//! cell of it, coordinate by coordinate; a search box is cut to the shard in the same way, so it always finds them.
 
 use std::collections::BTreeMap;
 
@@ -149,7 +149,8 @@ impl Grid {
         })
     }
 
-    /// The cell of a coordinate pair, cut to the shard and a little more, so that a huge radius costs no more than the cells there are.
+    /// The cell of a coordinate pair, cut to the shard and a little more, so that a huge radius costs no more than the cells
+    /// there are.
     fn cell_at(&self, x: f32, z: f32) -> CellId {
         let edge = CELL_EDGE_M * f32::from(self.shard.edge_cells());
         let corner = self.shard.first_cell().corner();

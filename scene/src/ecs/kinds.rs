@@ -1,4 +1,5 @@
-//! What a game registered, with the types erased: per component how to insert, encode and find changes; per message how to deliver.
+//! What a game registered, with the types erased: per component how to insert, encode and find changes; per message how to
+//! deliver.
 
 use bevy_ecs::component::{Component, ComponentId};
 use bevy_ecs::entity::Entity;

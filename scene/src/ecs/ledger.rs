@@ -64,7 +64,8 @@ pub struct Ledger<'w, 's> {
 }
 
 impl Ledger<'_, '_> {
-    /// Ask. `fences` are the agents of this shard in whose name it is done: the ledger refuses if any of them has another owner by then.
+    /// Ask. `fences` are the agents of this shard in whose name it is done: the ledger refuses if any of them has another owner
+    /// by then.
     pub fn ask(&mut self, fences: &[EntityId], transaction: Transaction) -> LedgerTicket {
         let ticket = LedgerTicket(self.tickets.0.fetch_add(1, Ordering::Relaxed));
         self.draft.0.push(Transfer { ticket, fences: fences.to_vec(), transaction });

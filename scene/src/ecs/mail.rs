@@ -1,7 +1,7 @@
 //! What reaches systems from outside the tick, and what they send: inputs, effects, events, bus messages, ledger operations.
 //!
-//! Incoming messages lie in one mailbox per type for one tick. Outgoing ones wait in a buffer of the system and reach the outbox in
-//! the order of systems, so that sending makes no two systems ambiguous.
+//! Incoming messages lie in one mailbox per type for one tick. Outgoing ones wait in a buffer of the system and reach the
+//! outbox in the order of systems, so that sending makes no two systems ambiguous.
 
 use bevy_ecs::entity::Entity;
 use bevy_ecs::resource::Resource;

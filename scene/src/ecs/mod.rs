@@ -1,7 +1,7 @@
 //! The ECS side of a shard: components, the designers' system parameters, the grid, ghosts and the change feed.
 //!
-//! Designers read [`plain`], [`motion`], [`senses`], [`mail`] and [`ledger`]; the tick is [`shard_world`], its parts are [`ingest`],
-//! [`settle`], [`publish`], [`ghosts`] and [`records`].
+//! Designers read [`plain`], [`motion`], [`senses`], [`mail`] and [`ledger`]; the tick is [`shard_world`], its parts are
+//! [`ingest`], [`settle`], [`publish`], [`ghosts`] and [`records`].
 
 pub(crate) mod feed;
 pub(crate) mod ghosts;

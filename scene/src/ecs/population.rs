@@ -1,5 +1,5 @@
-//! Who is here: the names of entities, and the index from our ids to bevy's, kept by component hooks so that it is right however an
-//! entity comes or goes.
+//! Who is here: the names of entities, and the index from our ids to bevy's, kept by component hooks so that it is right
+//! however an entity comes or goes.
 
 use bevy_ecs::component::Component;
 use bevy_ecs::entity::Entity;

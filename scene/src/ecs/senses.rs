@@ -73,7 +73,8 @@ impl Nearby<'_> {
     }
 }
 
-/// Reads a component of any entity in sight by id, real or ghost. Ghosts have the components registered as `.ghosted()`.
+/// Reads a component of any entity in sight by id, real or ghost. Ghosts have the components registered as `.ghosted()`. A
+/// system that has `Sight<T>` cannot also write `T`: decide in one system, write in a later one.
 #[derive(SystemParam)]
 pub struct Sight<'w, 's, T: Component> {
     population: Res<'w, Population>,
@@ -143,16 +144,16 @@ pub struct Spawn<'w, 's> {
 }
 
 impl Spawn<'_, '_> {
-    /// Make an entity at `position`; later systems that are ordered after this one see it. `None` when the shard has run out of ids
-    /// for the moment: try again at a later tick.
+    /// Make an entity at `position`; later systems that are ordered after this one see it. `None` when the shard has run out of
+    /// ids for the moment: try again at a later tick.
     pub fn at(&mut self, position: Position, components: impl Bundle) -> Option<EntityId> {
         let id = self.ids.draw()?;
         self.with_id(id, position, components);
         Some(id)
     }
 
-    /// A name for an entity that is made with [`Self::with_id`], so that the ledger can be asked about it first. `None`: try again at a
-    /// later tick.
+    /// A name for an entity that is made with [`Self::with_id`], so that the ledger can be asked about it first. `None`: try
+    /// again at a later tick.
     pub fn fresh_id(&self) -> Option<EntityId> {
         self.ids.draw()
     }
@@ -176,7 +177,8 @@ impl Spawn<'_, '_> {
     }
 }
 
-/// Random numbers that are the same when the tick is run again: drawn from the shard's seed, the tick and the system.
+/// Random numbers that are the same when the tick is run again: drawn from the shard's seed, the tick and the system's name
+/// (closures of one plugin share a name; give systems that must differ names of their own).
 #[derive(SystemParam)]
 pub struct Chance<'w, 's> {
     now: Res<'w, Now>,

@@ -161,7 +161,8 @@ impl ShardWorld {
         }
     }
 
-    /// Run the game's spawners: only for a shard that never had an owner. Needs ids, see [`Self::refill_ids`]; returns whom it made.
+    /// Run the game's spawners: only for a shard that never had an owner. Needs ids, see [`Self::refill_ids`]; returns whom it
+    /// made.
     pub fn populate(&mut self) -> Vec<EntityId> {
         self.seed()
     }
@@ -180,8 +181,8 @@ impl ShardWorld {
         out
     }
 
-    /// The entity leaves for another shard's cell; followers hear `leave(to)`. Its full record: all registered components. The epoch
-    /// and the session in it are default. `None`: it is not here.
+    /// The entity leaves for another shard's cell; followers hear `leave(to)`. Its full record: all registered components. The
+    /// epoch and the session in it are default. `None`: it is not here.
     pub fn take(&mut self, entity: EntityId, to: CellId) -> Option<Record> {
         let record = self.record_of(entity, Presence::Awake, |_| true);
         self.remove(entity, Some(to), record)

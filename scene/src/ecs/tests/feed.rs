@@ -212,6 +212,19 @@ fn leaving_names_the_cell_it_leads_to() {
 }
 
 #[test]
+fn who_ends_and_comes_again_in_one_tick_only_enters() {
+    let mut world = Harness::new(village);
+    let id = world.spawn(Position::new(600.0, 600.0), health(1.0));
+    world.tick();
+    world.tick_with(|world| {
+        assert!(world.put_to_sleep(id).is_some());
+        world.spawn(id, Position::new(600.0, 600.0), health(2.0));
+    });
+    let feeds: Vec<_> = world.feed.replicated.values().collect();
+    assert_eq!((feeds.len(), feeds[0].entered.len(), feeds[0].left.len()), (1, 1, 0));
+}
+
+#[test]
 fn outside_the_shard_an_entity_stays_filed_in_the_nearest_cell_and_crosses_beyond_the_hysteresis() {
     let mut world = Harness::new(village);
     let walker = world.spawn(Position::new(769.0, 600.0), ());

@@ -1,5 +1,5 @@
-//! Two neighbours show each other their borders, late and in bursts: nobody is real and ghost at once, and in the end each shows what
-//! the other has.
+//! Two neighbours show each other their borders, late and in bursts: nobody is real and ghost at once, and in the end each
+//! shows what the other has.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

@@ -21,6 +21,13 @@ fn filled() -> (Harness, Vec<EntityId>) {
 }
 
 #[test]
+fn shards_may_be_ticked_by_any_thread() {
+    fn may_move<T: Send + Sync>() {}
+    may_move::<Game>();
+    may_move::<ShardWorld>();
+}
+
+#[test]
 fn a_handed_over_entity_arrives_whole() {
     let (mut world, ids) = filled();
     let hash = world.world.state_hash();
