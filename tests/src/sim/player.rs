@@ -1,0 +1,255 @@
+//! A simulated player: logs in as a guest, walks, fights, picks up, comes back after a lost connection, and checks what it sees.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use fastrand::Rng;
+use pangaea_schemas::client::{ClientMessage, Input, PROTOCOL_VERSION, ServerMessage};
+use pangaea_schemas::message::Credentials;
+use pangaea_schemas::wire::client::{FromServer, decode_server, encode_client};
+use pangaea_schemas::wire::update::{Alias, Update};
+use pangaea_schemas::{EntityId, InSeq, OutSeq, RegistryHash, Tick, TypeId};
+
+/// Most inputs that wait for their acknowledgement; the player stands still meanwhile.
+const UNACKED_MAX: usize = 60;
+
+/// Where a player is in its login.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Stage {
+    Offline,
+    Greeting,
+    WaitingForTicket,
+    Joining,
+    Playing,
+}
+
+/// One player.
+#[derive(Debug)]
+pub struct Player {
+    /// What it calls itself.
+    pub name: String,
+    stage: Stage,
+    rng: Rng,
+    token: Option<String>,
+    /// The own agent, once known.
+    pub agent: EntityId,
+    next_seq: InSeq,
+    applied: InSeq,
+    unacked: Vec<Input>,
+    held: OutSeq,
+    last_tick: Tick,
+    heading: (i8, i8),
+    /// Who is seen in which cell, by short name.
+    seen: BTreeMap<Alias, (u16, u16, EntityId)>,
+    outbox: Vec<Bytes>,
+    /// What is wrong with what it saw.
+    pub anomalies: Vec<String>,
+    /// Updates received.
+    pub updates: u64,
+    /// Events received.
+    pub events: u64,
+}
+
+impl Player {
+    /// A player that has not connected.
+    pub fn new(name: String, rng: Rng) -> Self {
+        Self {
+            name,
+            stage: Stage::Offline,
+            rng,
+            token: None,
+            agent: EntityId::NONE,
+            next_seq: InSeq(1),
+            applied: InSeq(0),
+            unacked: Vec::new(),
+            held: OutSeq(0),
+            last_tick: Tick(0),
+            heading: (0, 0),
+            seen: BTreeMap::new(),
+            outbox: Vec::new(),
+            anomalies: Vec::new(),
+            updates: 0,
+            events: 0,
+        }
+    }
+
+    /// Whether it is in the world.
+    pub fn is_playing(&self) -> bool {
+        self.stage == Stage::Playing
+    }
+
+    /// Inputs the world has applied.
+    pub fn inputs_applied(&self) -> u32 {
+        self.applied.0
+    }
+
+    /// Entities it sees now.
+    pub fn sees(&self) -> usize {
+        self.seen.len()
+    }
+
+    /// The connection is there.
+    pub fn connected(&mut self) {
+        self.stage = Stage::Greeting;
+        self.seen.clear();
+        let hello = ClientMessage::Hello { protocol: PROTOCOL_VERSION, registry: RegistryHash(0), client: "sim".to_owned() };
+        self.say(&hello);
+    }
+
+    /// The connection is gone.
+    pub fn disconnected(&mut self) {
+        self.stage = Stage::Offline;
+        self.outbox.clear();
+    }
+
+    /// What it has to say.
+    pub fn take_outbox(&mut self) -> Vec<Bytes> {
+        std::mem::take(&mut self.outbox)
+    }
+
+    /// Its turn: one input, if it plays.
+    pub fn turn(&mut self) {
+        if self.stage != Stage::Playing || self.unacked.len() >= UNACKED_MAX {
+            return;
+        }
+        if self.rng.u32(..40) == 0 {
+            self.heading = (self.rng.i8(-127..=127), self.rng.i8(-127..=127));
+        }
+        let input = match self.rng.u32(..30) {
+            0 => self.on_someone("attack"),
+            1 => self.on_someone("pick_up"),
+            2 => Some(chat(self.rng.u8(..2))),
+            _ => None,
+        };
+        let (id, bytes) = input.unwrap_or_else(|| {
+            let step = [self.heading.0.to_le_bytes()[0], self.heading.1.to_le_bytes()[0]];
+            (TypeId::of("move"), Bytes::copy_from_slice(&step))
+        });
+        let input = Input { seq: self.next_seq, id, bytes };
+        self.next_seq = self.next_seq.next();
+        self.unacked.push(input.clone());
+        self.say(&ClientMessage::Inputs { inputs: vec![input], out_ack: self.held });
+    }
+
+    fn on_someone(&mut self, what: &str) -> Option<(TypeId, Bytes)> {
+        let seen: Vec<EntityId> = self.seen.values().map(|(_, _, entity)| *entity).filter(|e| *e != self.agent).collect();
+        let whom = seen.get(self.rng.usize(..seen.len().max(1)))?;
+        Some((TypeId::of(what), Bytes::copy_from_slice(&whom.0.to_le_bytes())))
+    }
+
+    fn say(&mut self, message: &ClientMessage) {
+        self.outbox.push(encode_client(message));
+    }
+
+    /// The gateway says something.
+    pub fn hear(&mut self, bytes: &Bytes) {
+        match decode_server(bytes) {
+            Ok(FromServer::Message(message)) => self.hear_message(message),
+            Ok(FromServer::Update(update)) => self.hear_update(&update),
+            Err(error) => self.anomalies.push(format!("undecodable: {error}")),
+        }
+    }
+
+    fn hear_message(&mut self, message: ServerMessage) {
+        match message {
+            ServerMessage::Welcome { .. } => match self.token.clone() {
+                Some(token) => {
+                    self.stage = Stage::Joining;
+                    self.say(&ClientMessage::Resume { token, out_ack: self.held });
+                }
+                None => {
+                    self.stage = Stage::WaitingForTicket;
+                    let name = self.name.clone();
+                    self.say(&ClientMessage::Login(Credentials::Guest { name }));
+                }
+            },
+            ServerMessage::Ticket { ticket, agent, .. } => {
+                self.agent = agent;
+                self.stage = Stage::Joining;
+                self.say(&ClientMessage::Join { ticket });
+            }
+            ServerMessage::Joined { agent, token, in_seq, .. } => self.joined(agent, token, in_seq),
+            ServerMessage::Events { events, resync } => {
+                for event in events {
+                    if event.seq != self.held.next() && !resync {
+                        self.anomalies.push(format!("event {} after {}", event.seq.0, self.held.0));
+                    }
+                    self.held = event.seq;
+                    self.events += 1;
+                }
+            }
+            ServerMessage::Refused { retry_after_ms: 0, code, text } => self.anomalies.push(format!("refused: {code:?} {text}")),
+            // A login that must wait is tried again over a new connection.
+            ServerMessage::Refused { .. } | ServerMessage::Goodbye { .. } => self.stage = Stage::Offline,
+            ServerMessage::Watching { .. } | ServerMessage::Routed { .. } | ServerMessage::Pong { .. } => {}
+        }
+    }
+
+    fn joined(&mut self, agent: EntityId, token: String, in_seq: InSeq) {
+        if agent != self.agent {
+            self.anomalies.push(format!("joined as {agent} instead of {}", self.agent));
+        }
+        if in_seq < self.applied || in_seq >= self.next_seq {
+            self.anomalies.push(format!("joined at input {} after {} of {}", in_seq.0, self.applied.0, self.next_seq.0));
+        }
+        self.stage = Stage::Playing;
+        self.token = Some(token);
+        self.acknowledge(in_seq);
+        if !self.unacked.is_empty() {
+            let inputs = self.unacked.clone();
+            self.say(&ClientMessage::Inputs { inputs, out_ack: self.held });
+        }
+    }
+
+    fn acknowledge(&mut self, upto: InSeq) {
+        self.applied = self.applied.max(upto);
+        self.unacked.retain(|input| input.seq > upto);
+    }
+
+    fn hear_update(&mut self, update: &Update) {
+        self.updates += 1;
+        let head = &update.head;
+        if head.tick < self.last_tick {
+            self.anomalies.push(format!("tick {} after {}", head.tick, self.last_tick));
+        }
+        self.last_tick = head.tick;
+        if head.in_seq >= self.next_seq || head.in_seq < self.applied {
+            self.anomalies.push(format!("input {} applied after {} of {}", head.in_seq.0, self.applied.0, self.next_seq.0));
+        }
+        self.acknowledge(head.in_seq);
+        for &(x, z) in &update.gone {
+            self.seen.retain(|_, at| (at.0, at.1) != (x, z));
+        }
+        for cell in &update.cells {
+            if cell.snapshot {
+                let kept: Vec<Alias> = cell.entered.iter().map(|(_, alias)| *alias).collect();
+                self.seen.retain(|alias, at| (at.0, at.1) != (cell.x, cell.z) || kept.contains(alias));
+            }
+            for alias in &cell.left {
+                let here = self.seen.get(alias).is_some_and(|at| (at.0, at.1) == (cell.x, cell.z));
+                if here {
+                    self.seen.remove(alias);
+                }
+            }
+            for (entity, alias) in &cell.entered {
+                let twin = self.seen.iter().find(|(other, at)| *other != alias && at.2 == *entity);
+                if let Some((other, _)) = twin {
+                    self.anomalies.push(format!("{entity} twice: as {} and {}", other.0, alias.0));
+                }
+                self.seen.insert(*alias, (cell.x, cell.z, *entity));
+            }
+            for moved in &cell.moved {
+                if !self.seen.contains_key(&moved.alias) {
+                    self.anomalies.push(format!("alias {} moves but is not here", moved.alias.0));
+                }
+            }
+        }
+    }
+}
+
+fn chat(channel: u8) -> (TypeId, Bytes) {
+    let mut bytes = vec![0; 161];
+    bytes[0] = channel;
+    bytes[1..6].copy_from_slice(b"hello");
+    (TypeId::of("chat"), bytes.into())
+}
