@@ -1,7 +1,8 @@
 //! Effects between shards: one lane per pair and direction, resent until acknowledged, applied once.
 //!
-//! The sender numbers from 1 under its own epoch and keeps what is not acknowledged. The receiver keeps (sender's epoch, upto) in its
-//! journal and acknowledges only what is durable there, so a crash on either side neither doubles an effect nor loses an acknowledged one.
+//! The sender numbers from 1 under its own epoch and keeps what is not acknowledged. The receiver keeps (sender's epoch, upto) in
+//! its journal and acknowledges only what is durable there, so a crash on either side neither doubles an effect nor loses an
+//! acknowledged one.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;

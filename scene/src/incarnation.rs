@@ -14,8 +14,8 @@
 //! | Unconfirmed | DoubtedTooLong | Fenced | stop |
 //! | all but Off, Fenced | Superseded by a higher epoch, or Conflict past the claim | Fenced | stop |
 //!
-//! Whatever is not in the table changes nothing. An epoch that was only read never gives the right to run: the way to Running leads
-//! over an OWNER entry that this very process start appended.
+//! Whatever is not in the table changes nothing. An epoch that was only read never gives the right to run: the way to Running
+//! leads over an OWNER entry that this very process start appended.
 
 use pangaea_schemas::message::ShardPhase;
 use pangaea_schemas::{JournalIndex, ShardEpoch};

@@ -1,8 +1,9 @@
 //! The way of a shard's history into its journal: batches, a short pipeline of compare-and-appends, and what may happen once they
 //! are durable.
 //!
-//! An append is resent under its own id until it is answered, so losing a message or an answer costs time only. Each append in flight
-//! expects the index before its own, so a later one cannot overtake an earlier one. What waits for durability (`T`) comes back in order.
+//! An append is resent under its own id until it is answered, so losing a message or an answer costs time only. Each append in
+//! flight expects the index before its own, so a later one cannot overtake an earlier one. What waits for durability (`T`) comes
+//! back in order.
 
 use std::collections::VecDeque;
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! A scene: the shards of one process, and what they have in common.
 //!
-//! It finds owners through the beacon, publishes its own routes, deals out entity ids, carries messages between its own shards through
-//! the same code as between processes, and reports to the world. A driver feeds [`Scene::handle`], then either [`Scene::tick`] or, to
-//! tick shards in parallel, [`Scene::begin_tick`], each of [`Scene::shards_mut`], [`Scene::end_tick`].
+//! It finds owners through the beacon, publishes its own routes, deals out entity ids, carries messages between its own shards
+//! through the same code as between processes, and reports to the world. A driver feeds [`Scene::handle`], then either
+//! [`Scene::tick`] or, to tick shards in parallel, [`Scene::begin_tick`], each of [`Scene::shards_mut`], [`Scene::end_tick`].
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;

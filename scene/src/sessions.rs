@@ -12,8 +12,8 @@
 //! | Attached, Lingering | Detach because the player logged out | Leaving |
 //! | Lingering, time up; Leaving, tick over | – | asleep, no longer in this table |
 //!
-//! An input is applied only if its sequence is `in_seq + 1`; older ones are duplicates, acknowledged by the next agent feed; newer ones
-//! wait in a window of 64.
+//! An input is applied only if its sequence is `in_seq + 1`; older ones are duplicates, acknowledged by the next agent feed;
+//! newer ones wait in a window of 64.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -133,8 +133,8 @@ impl Sessions {
         self.seats.get(&agent).map(|seat| seat.link)
     }
 
-    /// A gateway wants to speak for the agent. Inputs up to `in_ack` and events up to `out_ack` are done with, even if this owner's
-    /// record is older.
+    /// A gateway wants to speak for the agent. Inputs up to `in_ack` and events up to `out_ack` are done with, even if this
+    /// owner's record is older.
     pub fn attach(
         &mut self,
         agent: EntityId,
@@ -237,7 +237,8 @@ impl Sessions {
         inputs
     }
 
-    /// A reliable event for the agent's client. Beyond [`OUTBOX_MAX`] the oldest are dropped and the client is told to resynchronise.
+    /// A reliable event for the agent's client. Beyond [`OUTBOX_MAX`] the oldest are dropped and the client is told to
+    /// resynchronise.
     pub fn push_event(&mut self, agent: EntityId, id: TypeId, bytes: Bytes) {
         let Some(seat) = self.seats.get_mut(&agent) else { return };
         seat.state.out_seq = seat.state.out_seq.next();

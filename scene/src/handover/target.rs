@@ -8,8 +8,8 @@
 //! | accepted < xid.epoch ≤ seen | REFUSED durable | Deny: REFUSE again |
 //! | seen ≥ xid.epoch | not durable yet | Wait: the answer comes when it is |
 //!
-//! `seen` is the highest epoch that any commit named, refused ones included; `accepted` the highest that was taken. They are kept apart
-//! so that a doubled COMMIT of a refused hand-over is refused again, for ever.
+//! `seen` is the highest epoch that any commit named, refused ones included; `accepted` the highest that was taken. They are kept
+//! apart so that a doubled COMMIT of a refused hand-over is refused again, for ever.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -125,8 +125,8 @@ impl Shard {
         }
     }
 
-    /// Builds the life of the shard from its state, and raises the epochs of awake players' agents: an earlier owner that does not
-    /// know its end yet can change nothing of value afterwards.
+    /// Builds the life of the shard from its state, and raises the epochs of awake players' agents: an earlier owner that does
+    /// not know its end yet can change nothing of value afterwards.
     fn raise_fences(&mut self) {
         let Some(Recovery { image, .. }) = self.recovery.take() else { return };
         self.life.is_empty_world = image.records.is_empty() && image.fences.is_empty() && image.departures.is_empty();

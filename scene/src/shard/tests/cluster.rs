@@ -10,7 +10,7 @@ use pangaea_schemas::message::{
     Address, BeaconEntry, BeaconReply, BeaconRequest, Control, Envelope, Handover, HandoverMessage, Message, Refusal, ShardRoute,
 };
 use pangaea_schemas::wire::stored::Stored;
-use pangaea_schemas::{EntityId, NodeId, Nonce, Revision, Role, ShardEpoch, Tick, Timestamp};
+use pangaea_schemas::{AgentEpoch, EntityId, NodeId, Nonce, Revision, Role, ShardEpoch, Tick, Timestamp};
 
 use super::gate::Gate;
 use super::journal::{Fences, Journals};
@@ -92,6 +92,8 @@ pub(super) struct Cluster {
     pub weather: Weather,
     /// Commits do not arrive: they are answered with a refusal.
     pub refuses: bool,
+    /// The highest epoch that was refused.
+    pub refused: AgentEpoch,
     /// Nodes whose messages arrive nowhere and who hear nothing.
     pub cut_off: Vec<NodeId>,
     beacon: BTreeMap<String, BeaconEntry>,
@@ -124,6 +126,7 @@ impl Cluster {
             gate: Gate::default(),
             weather: Weather::default(),
             refuses: false,
+            refused: AgentEpoch::ZERO,
             cut_off: vec![],
             beacon: BTreeMap::new(),
             net: vec![],
@@ -216,6 +219,7 @@ impl Cluster {
         if self.refuses
             && let Message::Handover(HandoverMessage { lane, step: Handover::Commit { xid, .. } }) = &message
         {
+            self.refused = self.refused.max(xid.epoch);
             let step = Handover::Refuse { xid: *xid, reason: Refusal::Full };
             let message = HandoverMessage { lane: lane.back(lane.to_epoch), step };
             return self.net.push((self.step + 1, to, from, Message::Handover(message)));
@@ -283,6 +287,12 @@ impl Cluster {
         let shards = self.scenes.iter().flat_map(|(node, scene)| scene.shards().map(|shard| (*node, shard)));
         let here = shards.filter(|(_, shard)| shard.residents().any(|(entity, _)| entity == agent));
         here.map(|(node, shard)| (node, shard.id())).collect()
+    }
+
+    /// The agent's epoch where it is live.
+    pub(super) fn epoch_of(&self, agent: EntityId) -> Option<AgentEpoch> {
+        let mut residents = self.scenes.values().flat_map(Scene::shards).flat_map(|shard| shard.residents());
+        residents.find(|(entity, _)| *entity == agent).map(|(_, epoch)| epoch)
     }
 
     /// The agent's component, wherever it lives.
