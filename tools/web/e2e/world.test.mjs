@@ -24,7 +24,7 @@ before(async () => {
   await mkdir(SHOTS, { recursive: true });
   if (!url) {
     const port = 17_000 + (process.pid % 1_000) * 2;
-    mock = spawn(process.execPath, ["target/mock/server.js", String(port)], { stdio: ["ignore", "pipe", "inherit"] });
+    mock = spawn(process.execPath, ["target/mock/server.js", String(port), "600"], { stdio: ["ignore", "pipe", "inherit"] });
     await new Promise((resolve) => mock.stdout.once("data", resolve));
     url = `http://127.0.0.1:${port}/`;
   }

@@ -15,6 +15,8 @@ import * as types from "./types.js";
 const HASH = 0x5eedn;
 const VIEW_CELLS = 3;
 const REACH_M = 4;
+/** A player whose connection is lost for so long falls asleep. */
+const ASLEEP_AFTER_MS = 5_000;
 
 /** What outlives a connection. */
 interface Player {
@@ -42,7 +44,8 @@ export class Client {
     socket.on("message", (data: Buffer) => this.#receive(new Uint8Array(data)));
     socket.on("close", () => {
       Client.all.delete(this);
-      if (this.#player) land.steer(this.#player.being, 0, 0);
+      const player = this.#player;
+      if (player) setTimeout(() => [...Client.all].some((one) => one.#player === player) || land.beings.delete(player.being.id), ASLEEP_AFTER_MS);
     });
   }
 

@@ -194,6 +194,7 @@ export class App {
   // ---- what the cluster tells --------------------------------------------------------------------------------------------
 
   async #poll(): Promise<void> {
+    this.#player.session.acknowledge(); // also while the page is hidden and draws no frames
     try {
       this.#showStatus(await fetchStatus());
       byId("cluster").textContent = this.#config.cluster;
