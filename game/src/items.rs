@@ -1,5 +1,5 @@
 //! Items: grown by bushes, picked up, dropped. They belong to the ledger; what lies on the ground is a view of it that each shard
-//! makes when it starts and after each change, and that may be thrown away at any time.
+//! makes when it starts and after each change, and that may be thrown away at any time. A view stays in the shard in which it lies.
 
 use pangaea_scene::prelude::*;
 
@@ -125,7 +125,7 @@ fn grow(
             continue;
         }
         let fall = Velocity::new((dice.f32() - 0.5) * 2.0 * FALL_M, (dice.f32() - 0.5) * 2.0 * FALL_M);
-        let place = clock.inside(*position + fall);
+        let place = clock.inside_shard(*position + fall);
         let Some(item) = spawn.fresh_id() else { continue };
         let owner = Owner::Ground { space: clock.space(), position: place.into() };
         let ticket = ledger.ask(&[], Transaction::Create { item, kind: BERRY, owner });
@@ -181,9 +181,10 @@ pub(crate) fn lay_down(
         let Ok((position, purse)) = agents.get(wish.entity) else { continue };
         let item = wish.value.item;
         let Some(kind) = purse.kind_of(item) else { continue };
-        let to = Owner::Ground { space: clock.space(), position: (*position).into() };
+        let place = clock.inside_shard(*position);
+        let to = Owner::Ground { space: clock.space(), position: place.into() };
         let ticket = ledger.ask(&[wish.from], Transaction::Move { item, from: Owner::Agent(wish.from), to });
-        let Position { x, z } = *position;
+        let Position { x, z } = place;
         commands.entity(wish.entity).insert(Reaching { ticket, item, x, z, kind, act: LAID_DOWN, pad: 0 });
     }
 }

@@ -11,7 +11,7 @@ use bevy_ecs::query::With;
 use bevy_ecs::resource::Resource;
 use bevy_ecs::system::{Commands, Local, Query, Res, SystemName, SystemParam};
 use fastrand::Rng;
-use pangaea_schemas::geometry::{SpaceId, SpaceSpec};
+use pangaea_schemas::geometry::{ShardId, SpaceId, SpaceSpec};
 use pangaea_schemas::{EntityId, Tick, TickRate};
 
 use super::grid::{Grid, Near};
@@ -25,6 +25,7 @@ pub struct Now {
     pub(crate) rate: TickRate,
     pub(crate) seed: u64,
     pub(crate) space: SpaceSpec,
+    pub(crate) shard: ShardId,
 }
 
 /// The tick and the map.
@@ -57,6 +58,11 @@ impl Clock<'_> {
     /// The nearest position inside the space.
     pub fn inside(&self, position: Position) -> Position {
         self.now.space.clamp(position.into()).into()
+    }
+
+    /// The nearest position inside this shard: for things that stay where they are put, beside someone who hangs over a border.
+    pub fn inside_shard(&self, position: Position) -> Position {
+        self.now.shard.clamp(position.into()).into()
     }
 }
 

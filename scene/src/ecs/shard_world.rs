@@ -274,7 +274,7 @@ pub(crate) fn install(world: &mut World, kinds: &Kinds, shard: ShardId, space: &
     world.init_resource::<Tickets>();
     world.init_resource::<IdPool>();
     world.insert_resource(Grid::new(shard));
-    world.insert_resource(Now { tick: Tick(0), rate, seed, space: space.clone() });
+    world.insert_resource(Now { tick: Tick(0), rate, seed, space: space.clone(), shard });
     for kind in kinds.inputs.iter().chain(&kinds.effects) {
         (kind.install)(world);
     }

@@ -56,6 +56,13 @@ impl ShardId {
         outside(position.x, corner.x).hypot(outside(position.z, corner.z))
     }
 
+    /// The position of this shard nearest to `position`, a millimetre inside its far edges.
+    pub fn clamp(self, position: Position) -> Position {
+        let edge = f32::from(self.edge_cells()) * CELL_EDGE_M - 0.001;
+        let corner = self.first_cell().corner();
+        Position { x: position.x.clamp(corner.x, corner.x + edge), z: position.z.clamp(corner.z, corner.z + edge) }
+    }
+
     /// The cell of this shard nearest to `cell`.
     pub fn nearest_cell(self, cell: CellId) -> CellId {
         let first = self.first_cell();
@@ -246,6 +253,14 @@ mod tests {
         assert_eq!(s.distance_to(Position { x: 61.0, z: 68.0 }), 5.0);
         assert!(s.contains_position(Position { x: 64.0, z: 0.0 }));
         assert!(!s.contains_position(Position { x: 128.0, z: 0.0 }));
+    }
+
+    #[test]
+    fn a_clamped_position_is_inside() {
+        let s = shard(3, 2, 1);
+        for (x, z) in [(-5.0, 900.0), (512.0, 256.0), (767.9, 511.9), (9_000.0, 0.0), (768.0, 512.0)] {
+            assert!(s.contains_position(s.clamp(Position { x, z })));
+        }
     }
 
     #[test]
