@@ -43,8 +43,8 @@ pub struct Child {
     process: tokio::process::Child,
     stdin: Option<ChildStdin>,
     tail: Arc<Mutex<VecDeque<String>>>,
-    /// Its warnings are no news any more: it ends, and so do its peers.
-    muted: Arc<AtomicBool>,
+    /// Its warnings are no news: its peers come and go.
+    calm: Arc<AtomicBool>,
 }
 
 /// How a child ended when it was asked to.
@@ -75,13 +75,13 @@ impl Child {
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("cannot start {} ({})", spec.name, spec.program.display()))?;
-        let (tail, muted) = (Arc::new(Mutex::new(VecDeque::new())), Arc::new(AtomicBool::new(false)));
+        let (tail, calm) = (Arc::new(Mutex::new(VecDeque::new())), Arc::new(AtomicBool::new(true)));
         if let Some(stderr) = process.stderr.take() {
             let (name, verbose) = (spec.name.clone(), spec.verbose);
-            let lines = Lines { name, log, tail: tail.clone(), verbose, muted: muted.clone() };
+            let lines = Lines { name, log, tail: tail.clone(), verbose, calm: calm.clone() };
             tokio::spawn(lines.follow(stderr));
         }
-        Ok(Self { name: spec.name.clone(), stdin: process.stdin.take(), process, tail, muted })
+        Ok(Self { name: spec.name.clone(), stdin: process.stdin.take(), process, tail, calm })
     }
 
     /// Its name.
@@ -104,9 +104,9 @@ impl Child {
         self.tail.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
-    /// From now on warnings go to its log only.
-    pub fn mute(&self) {
-        self.muted.store(true, Ordering::Relaxed);
+    /// Whether only its errors reach the terminal, or its warnings too.
+    pub fn set_calm(&self, calm: bool) {
+        self.calm.store(calm, Ordering::Relaxed);
     }
 
     /// Ask it to end, and kill it after `grace`.
@@ -130,7 +130,7 @@ struct Lines {
     log: File,
     tail: Arc<Mutex<VecDeque<String>>>,
     verbose: bool,
-    muted: Arc<AtomicBool>,
+    calm: Arc<AtomicBool>,
 }
 
 impl Lines {
@@ -151,7 +151,8 @@ impl Lines {
         let line = &line[..line.floor_char_boundary(LINE_BYTES_MAX)];
         // A full disk must not take the role's log pipe with it.
         let _ = writeln!(self.log, "{line}");
-        if self.verbose || is_alarming(line) && !self.muted.load(Ordering::Relaxed) {
+        let shown_from = if self.calm.load(Ordering::Relaxed) { Alarm::Error } else { Alarm::Warning };
+        if self.verbose || Alarm::of(line) >= shown_from {
             let _ = writeln!(std::io::stderr(), "{}: {line}", self.name);
         }
         let mut tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
@@ -162,11 +163,31 @@ impl Lines {
     }
 }
 
-/// Whether a log line, human or JSON, is a warning or worse. Lines without a level, such as a panic's, are.
-fn is_alarming(line: &str) -> bool {
-    let head = &line[..line.floor_char_boundary(100)];
-    let calm = [" INFO ", " DEBUG ", " TRACE ", "\"INFO\"", "\"DEBUG\"", "\"TRACE\""];
-    !calm.iter().any(|level| head.contains(level))
+/// How much a log line wants to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Alarm {
+    Nothing,
+    Warning,
+    /// An error, or a line without a level, such as a panic's.
+    Error,
+}
+
+impl Alarm {
+    /// Of a line for people or in JSON.
+    fn of(line: &str) -> Self {
+        let head = &line[..line.floor_char_boundary(100)];
+        let is_one_of = |levels: [&str; 3]| {
+            let marks = levels.iter().flat_map(|level| [format!(" {level} "), format!("\"{level}\"")]);
+            marks.into_iter().any(|mark| head.contains(&mark))
+        };
+        if is_one_of(["INFO", "DEBUG", "TRACE"]) {
+            Self::Nothing
+        } else if is_one_of(["WARN"; 3]) {
+            Self::Warning
+        } else {
+            Self::Error
+        }
+    }
 }
 
 #[cfg(test)]
@@ -214,10 +235,11 @@ mod tests {
     }
 
     #[test]
-    fn only_warnings_and_unmarked_lines_reach_the_terminal() {
-        assert!(!is_alarming("2026-01-01T00:00:00Z  INFO scene: up"));
-        assert!(!is_alarming(r#"{"timestamp":"2026","level":"DEBUG","message":"x"}"#));
-        assert!(is_alarming("2026-01-01T00:00:00Z  WARN scene: late"));
-        assert!(is_alarming("thread 'tick' panicked at scene.rs:1"));
+    fn lines_are_told_apart_by_their_level() {
+        assert_eq!(Alarm::of("2026-01-01T00:00:00Z  INFO scene: up"), Alarm::Nothing);
+        assert_eq!(Alarm::of(r#"{"timestamp":"2026","level":"DEBUG","message":"x"}"#), Alarm::Nothing);
+        assert_eq!(Alarm::of("2026-01-01T00:00:00Z  WARN scene: late"), Alarm::Warning);
+        assert_eq!(Alarm::of("2026-01-01T00:00:00Z ERROR scene: broken"), Alarm::Error);
+        assert_eq!(Alarm::of("thread 'tick' panicked at scene.rs:1"), Alarm::Error);
     }
 }

@@ -149,6 +149,7 @@ impl Plan {
             up = self.until_up(supervisor) => up?,
             () = end.wanted() => return Ok(()),
         }
+        supervisor.set_calm(false);
         if options.bots > 0 {
             supervisor.add(self.bots(options))?;
         }

@@ -76,6 +76,7 @@ enum State {
 /// See the module.
 pub struct Supervisor {
     members: Vec<Member>,
+    calm: bool,
 }
 
 impl Supervisor {
@@ -84,7 +85,7 @@ impl Supervisor {
     /// # Errors
     /// One cannot be started; those before it are killed.
     pub fn start(specs: Vec<ChildSpec>) -> anyhow::Result<Self> {
-        let mut supervisor = Self { members: Vec::new() };
+        let mut supervisor = Self { members: Vec::new(), calm: true };
         for spec in specs {
             supervisor.add(spec)?;
         }
@@ -98,6 +99,7 @@ impl Supervisor {
     pub fn add(&mut self, spec: ChildSpec) -> anyhow::Result<()> {
         let child = Child::start(&spec)?;
         let pid = child.pid();
+        child.set_calm(self.calm);
         self.members.push(Member { spec, state: State::Running(Box::new(child), pid), deaths: VecDeque::new() });
         Ok(())
     }
@@ -119,6 +121,7 @@ impl Supervisor {
             match Child::start(&member.spec) {
                 Ok(child) => {
                     let pid = child.pid();
+                    child.set_calm(self.calm);
                     tracing::info!(name = %member.spec.name, ?pid, "started again");
                     member.state = State::Running(Box::new(child), pid);
                 }
@@ -139,13 +142,19 @@ impl Supervisor {
         self.members.iter().filter_map(|member| Some((member.spec.name.as_str(), pid(member)?))).collect()
     }
 
-    /// End all in order. Returns what did not go well, in words.
-    pub async fn stop_all(&mut self) -> Vec<String> {
+    /// Whether only errors reach the terminal, or warnings too. Children start calm: while all come or go, warnings are no news.
+    pub fn set_calm(&mut self, calm: bool) {
+        self.calm = calm;
         for member in &self.members {
             if let State::Running(child, _) = &member.state {
-                child.mute();
+                child.set_calm(calm);
             }
         }
+    }
+
+    /// End all in order. Returns what did not go well, in words.
+    pub async fn stop_all(&mut self) -> Vec<String> {
+        self.set_calm(true);
         let mut troubles = self.stop_group(|name| !STOP_ORDER.iter().any(|(role, _)| is_of(name, role)), STOP_GRACE_OTHERS).await;
         for (role, grace) in STOP_ORDER {
             troubles.extend(self.stop_group(|name| is_of(name, role), grace).await);

@@ -41,19 +41,31 @@ struct Door {
     last_conn: AtomicU64,
 }
 
-/// Listen on both ports; the tasks live as long as the runtime.
-pub(super) async fn start(clients: ClientListeners, node: NodeId, inbox: Inbox<Event>) -> anyhow::Result<()> {
-    let places = Arc::new(Semaphore::new(clients.connections_max));
-    let door = Arc::new(Door { inbox, places, last_conn: AtomicU64::new(0) });
-    for (transport, address) in [(Transport::Tcp, clients.tcp), (Transport::WebSocket, clients.ws)] {
-        let listener = bind(node, address).await?;
-        tokio::spawn(accept_all(listener, transport, door.clone()));
-    }
-    Ok(())
+/// The two listeners of a gateway.
+pub(super) struct Listeners {
+    pub(super) tcp: TcpListener,
+    pub(super) ws: TcpListener,
 }
 
-async fn bind(node: NodeId, address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("{node} cannot listen for clients on {address}"))
+impl Listeners {
+    /// Bind both.
+    ///
+    /// # Errors
+    /// An address is in use or not ours; the text names it.
+    pub(super) async fn bind(clients: ClientListeners, node: NodeId) -> anyhow::Result<Self> {
+        let bind = async |address: SocketAddr| {
+            TcpListener::bind(address).await.with_context(|| format!("{node} cannot listen for clients on {address}"))
+        };
+        Ok(Self { tcp: bind(clients.tcp).await?, ws: bind(clients.ws).await? })
+    }
+
+    /// Accept clients from now on; the tasks live as long as the runtime.
+    pub(super) fn accept(self, connections_max: usize, inbox: Inbox<Event>) {
+        let places = Arc::new(Semaphore::new(connections_max));
+        let door = Arc::new(Door { inbox, places, last_conn: AtomicU64::new(0) });
+        tokio::spawn(accept_all(self.tcp, Transport::Tcp, door.clone()));
+        tokio::spawn(accept_all(self.ws, Transport::WebSocket, door));
+    }
 }
 
 async fn accept_all(listener: TcpListener, transport: Transport, door: Arc<Door>) {

@@ -6,6 +6,8 @@
 mod listen;
 mod outgoing;
 mod read;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -24,6 +26,7 @@ use crate::keys::ClusterKeys;
 use crate::membership::{Heard, WORLD};
 use crate::mesh::MeshEvent;
 
+use listen::Listeners;
 use outgoing::Outgoing;
 
 /// Clients get this long to take their goodbyes when the gateway ends.
@@ -69,7 +72,8 @@ impl Driver for GatewayDriver {
         let registry = context.game.registry().clone();
         let mut config = GatewayConfig::new(options.node, options.cluster.clone(), registry, ticket_key, resume_key);
         config.connections_max = clients.connections_max;
-        listen::start(clients, options.node, context.inbox.clone()).await?;
+        let listeners = Listeners::bind(clients, options.node).await?;
+        listeners.accept(clients.connections_max, context.inbox.clone());
         let rate = options.cluster.tick_rate;
         let driver = Self { gateway: Gateway::new(config), rate, connections: BTreeMap::new(), slow: Vec::new() };
         Ok((driver, Router::new()))
