@@ -91,7 +91,7 @@ export class Client {
     if (id === types.MOVE.id) this.land.steer(being, types.MOVE.number(view, 0, "dx"), types.MOVE.number(view, 0, "dz"));
     if (id === types.ATTACK.id) {
       const target = this.land.beings.get(types.ATTACK.entity(view, 0, "target"));
-      if (target) Object.assign(target, { health: target.health > 10 ? target.health - 10 : 100, lookedAt: this.land.tick });
+      if (target) Object.assign(target, { health: target.health > 10 ? target.health - 10 : 100, lookedAt: this.land.tick + 1 }); // some clients have this tick's update already
     }
     if (id === types.PICK_UP.id) {
       const item = this.land.beings.get(types.PICK_UP.entity(view, 0, "item"));

@@ -100,10 +100,11 @@ export class Land {
   steer(being: Being, dx: number, dz: number): void {
     being.vx = (dx / 127) * SPEED_M_S;
     being.vz = (dz / 127) * SPEED_M_S;
-    being.movedAt = this.tick;
-    if (being.credit <= 0) return;
-    being.credit--;
-    this.#walk(being);
+    if (being.credit > 0) {
+      being.credit--;
+      this.#walk(being);
+    }
+    being.movedAt = this.tick + 1; // some clients have this tick's update already
   }
 
   #wander(being: Being): void {
