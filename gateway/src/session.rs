@@ -217,9 +217,10 @@ impl Session {
         }
     }
 
-    /// Whether the client is to be sent updates.
+    /// Whether the client is to be sent updates: a spectator, or a player whose agent's place is known.
     pub(crate) fn is_shown(&self) -> bool {
-        self.conn.is_some() && self.entering.is_none() && (self.state == State::Watching || self.state.is_in_world())
+        let plays = self.state.is_in_world() && self.entering.is_none() && self.agent.seen;
+        self.conn.is_some() && (self.state == State::Watching || plays)
     }
 }
 

@@ -146,7 +146,7 @@ impl Gateway {
 
     /// Let a player's view follow its agent.
     fn recentre(&mut self, key: Key) {
-        let Some(session) = self.sessions.get(key).filter(|session| session.agent.seen && session.is_shown()) else { return };
+        let Some(session) = self.sessions.get(key).filter(|session| session.is_shown()) else { return };
         let Some(space) = session.owner.and_then(|owner| self.config.spec.space(owner.shard.space)) else { return };
         let position = space.clamp(session.agent.position);
         let cell = CellId::at(space.space, position);
