@@ -64,7 +64,7 @@ pub enum Input {
         /// Which.
         conn: ConnId,
     },
-    /// How many bytes the connection's socket has not taken yet.
+    /// How many bytes the connection's socket has not taken yet; to be told once per tick, when it is or was not zero.
     Queued {
         /// Which.
         conn: ConnId,
@@ -247,9 +247,7 @@ impl Gateway {
     }
 
     pub(crate) fn tell_bytes(&mut self, key: Key, bytes: Bytes) {
-        let Some(session) = self.sessions.get_mut(key) else { return };
-        let Some(conn) = session.conn else { return };
-        session.queue.sent(bytes.len());
+        let Some(conn) = self.sessions.get(key).and_then(|session| session.conn) else { return };
         self.bytes_out += bytes.len() as u64;
         self.outputs.push_back(Output::ToClient { conn, bytes });
     }

@@ -102,7 +102,7 @@ pub(crate) enum Flow {
     Hopeless,
 }
 
-/// A client's unsent bytes: counted up by what is sent, set by what the driver tells.
+/// A client's unsent bytes, as the driver last told.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct SocketQueue {
     bytes: usize,
@@ -110,10 +110,6 @@ pub(crate) struct SocketQueue {
 }
 
 impl SocketQueue {
-    pub(crate) fn sent(&mut self, bytes: usize) {
-        self.bytes += bytes;
-    }
-
     pub(crate) fn told(&mut self, bytes: usize) {
         self.bytes = bytes;
     }
@@ -153,9 +149,9 @@ mod tests {
     fn a_slow_client_is_spared_then_sent_away() {
         let start = Timestamp(1);
         let mut queue = SocketQueue::default();
-        queue.sent(SLOW_QUEUE_BYTES);
+        queue.told(SLOW_QUEUE_BYTES);
         assert_eq!(queue.flow(start), Flow::Keeps);
-        queue.sent(1);
+        queue.told(SLOW_QUEUE_BYTES + 1);
         assert_eq!(queue.flow(start), Flow::Slow);
         assert_eq!(queue.flow(start + SLOW_TIME_MAX), Flow::Hopeless);
         queue.told(0);
