@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use pangaea_bots::Scenario;
 use pangaea_node::telemetry::LogFormat;
 use pangaea_node::up::UpOptions;
 
@@ -168,7 +169,7 @@ pub(crate) struct BotsArgs {
     pub(crate) seconds: u64,
     /// What they do: wander, border-storm or city-rush
     #[arg(long, default_value = "wander", value_name = "NAME")]
-    pub(crate) scenario: String,
+    pub(crate) scenario: Scenario,
     /// The same seed: the same decisions
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub(crate) seed: u64,

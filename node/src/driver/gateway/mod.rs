@@ -56,8 +56,6 @@ pub(super) struct GatewayDriver {
     gateway: Gateway,
     rate: TickRate,
     connections: BTreeMap<ConnId, Arc<Outgoing>>,
-    /// Connections whose unsent bytes the core was told, and which are not zero.
-    slow: Vec<ConnId>,
 }
 
 impl Driver for GatewayDriver {
@@ -75,7 +73,7 @@ impl Driver for GatewayDriver {
         let listeners = Listeners::bind(clients, options.node).await?;
         listeners.accept(clients.connections_max, context.inbox.clone());
         let rate = options.cluster.tick_rate;
-        let driver = Self { gateway: Gateway::new(config), rate, connections: BTreeMap::new(), slow: Vec::new() };
+        let driver = Self { gateway: Gateway::new(config), rate, connections: BTreeMap::new() };
         Ok((driver, Router::new()))
     }
 
@@ -156,20 +154,10 @@ impl GatewayDriver {
         metrics::counter!("pangaea_client_inputs").absolute(report.inputs);
     }
 
-    /// Tell the core how much each connection's socket has not taken; a zero only after something else.
+    /// Tell the core how much each connection's socket has not taken: between ticks it counts what it sent as unsent.
     fn tell_unsent(&mut self, now: Timestamp) {
-        let was_slow = std::mem::take(&mut self.slow);
-        for conn in was_slow {
-            if self.connections.get(&conn).is_some_and(|outgoing| outgoing.unsent_bytes() == 0) {
-                self.gateway.handle(now, Input::Queued { conn, bytes: 0 });
-            }
-        }
         for (&conn, outgoing) in &self.connections {
-            let bytes = outgoing.unsent_bytes();
-            if bytes > 0 {
-                self.slow.push(conn);
-                self.gateway.handle(now, Input::Queued { conn, bytes });
-            }
+            self.gateway.handle(now, Input::Queued { conn, bytes: outgoing.unsent_bytes() });
         }
     }
 
