@@ -68,7 +68,11 @@ fn many(arguments: &Arguments, seeds: u64) -> ExitCode {
     let took = began.elapsed();
     let per_hour = seeds as f64 * 3_600.0 / took.as_secs_f64();
     println!("{} passed, {failed} failed", seeds - failed);
-    println!("{} simulated seconds in {:.1} s: {per_hour:.0} seeds per hour on one core", seeds * arguments.seconds, took.as_secs_f64());
+    println!(
+        "{} simulated seconds in {:.1} s: {per_hour:.0} seeds per hour on one core",
+        seeds * arguments.seconds,
+        took.as_secs_f64()
+    );
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

@@ -10,6 +10,7 @@ use pangaea_node::mesh::MeshEvent;
 use pangaea_persistence::store::MemoryStore;
 use pangaea_scene::game::Game;
 use pangaea_schemas::cluster::ClusterSpec;
+use pangaea_schemas::message::{Feed, HandoverMessage, Message, Session};
 use pangaea_schemas::wire::{self, client::decode_client};
 use pangaea_schemas::{NodeId, Nonce, Role, Tick, Timestamp};
 use pangaea_world::auth::Input as AuthInput;
@@ -378,15 +379,35 @@ fn client_end(player: usize) -> NodeId {
     NodeId::new(Role::Gateway, 10_000 + player as u16)
 }
 
-/// The first two names in a message's debug form: `Feed Frame`, `Handover Commit`.
-fn kind_of(message: &pangaea_schemas::message::Message) -> String {
-    let text = format!("{message:?}");
-    let mut names = text.split(|c: char| !c.is_alphanumeric()).filter(|word| word.starts_with(char::is_uppercase));
-    let first = names.next().unwrap_or_default();
-    match first {
-        "Handover" => format!("Handover {}", names.find(|n| STEPS.contains(n)).unwrap_or_default()),
-        _ => format!("{first} {}", names.next().unwrap_or_default()),
+/// What a message is, in a few words: the conversation, the step, and who it is about.
+fn kind_of(message: &Message) -> String {
+    match message {
+        Message::Handover(HandoverMessage { step, lane }) => {
+            format!("Handover {} {} > {}", name_of(step), lane.from, lane.to)
+        }
+        Message::Session(session) => match session {
+            Session::Events { agent, events, resync, .. } => {
+                let seqs = (events.first().map(|e| e.seq.0), events.last().map(|e| e.seq.0));
+                format!("Session Events {agent} {seqs:?} resync {resync}")
+            }
+            Session::Attach { agent, session, out_ack, .. } => format!("Session Attach {agent} {session} ack {}", out_ack.0),
+            Session::Attached { agent, session, out_seq, .. } => format!("Session Attached {agent} {session} out {}", out_seq.0),
+            Session::Route { agent, shard, epoch, in_seq, .. } => {
+                format!("Session Route {agent} {shard} {epoch} in {}", in_seq.0)
+            }
+            Session::Hint { agent, target, epoch, .. } => format!("Session Hint {agent} {target} {epoch}"),
+            other => format!("Session {}", name_of(other)),
+        },
+        Message::Feed(Feed::Frame(frame)) => format!("Feed Frame {} #{} {} cells", frame.shard, frame.seq, frame.cells.len()),
+        other => {
+            let text = format!("{other:?}");
+            let mut names = text.split(|c: char| !c.is_alphanumeric()).filter(|word| word.starts_with(char::is_uppercase));
+            format!("{} {}", names.next().unwrap_or_default(), names.next().unwrap_or_default())
+        }
     }
 }
 
-const STEPS: [&str; 7] = ["Offer", "Reserved", "No", "Commit", "Ack", "Refuse", "Stale"];
+/// The variant's name in a debug form.
+fn name_of(value: &impl std::fmt::Debug) -> String {
+    format!("{value:?}").chars().take_while(|c| c.is_alphanumeric()).collect()
+}

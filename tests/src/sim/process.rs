@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
-use pangaea_gateway::{ConnId, Gateway, GatewayConfig, Input as GatewayInput, Output as GatewayOutput};
 use pangaea_gateway::ticket::{ResumeKey, TicketKey};
+use pangaea_gateway::{ConnId, Gateway, GatewayConfig, Input as GatewayInput, Output as GatewayOutput};
 use pangaea_node::membership::{Heard, Membership, Step};
 use pangaea_node::mesh::MeshEvent;
 use pangaea_persistence::Data;
@@ -86,9 +86,7 @@ impl Process {
                 guests: true,
                 dummy_phc: "hash of nobody".to_owned(),
             }))),
-            Role::Scene => {
-                Cores::Scene(Box::new(Scene::new(SceneConfig { node, nonce, spec, game: shared.game.clone(), seed })))
-            }
+            Role::Scene => Cores::Scene(Box::new(Scene::new(SceneConfig { node, nonce, spec, game: shared.game.clone(), seed }))),
             Role::Gateway => {
                 let ticket_key = TicketKey::new(keys::ticket_public()).expect("a key of the right length");
                 let resume_key = ResumeKey::new(&keys::RESUME).expect("a key of the right length");
