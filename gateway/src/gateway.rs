@@ -21,6 +21,9 @@ use crate::routes::Routes;
 use crate::session::{Event, Owner, Session, State};
 use crate::slab::{Key, Slab};
 
+/// How far into a tick its updates are composed: scenes tick at its start, and what they tell should not wait for the next one.
+const COMPOSE_AFTER_PERCENT: u32 = 40;
+
 /// One client connection, named by the driver; a name is never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnId(pub u64);
@@ -194,7 +197,9 @@ impl Gateway {
 
     /// When `tick` is to be called next, and why.
     pub fn poll_timeout(&self) -> Option<(Timestamp, &'static str)> {
-        Some((self.config.spec.tick_rate.start_of(self.tick.next()), "compose the next tick's updates"))
+        let rate = self.config.spec.tick_rate;
+        let composes = rate.start_of(self.tick.next()) + rate.interval() * COMPOSE_AFTER_PERCENT / 100;
+        Some((composes, "compose the tick's updates"))
     }
 
     /// The gateway's numbers.
