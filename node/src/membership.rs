@@ -9,8 +9,11 @@
 //! | a watch of `node/` tells somebody | the mesh learns or forgets its address |
 //! | a core asks for a watch or a subscription | kept as a *standing request* |
 //! | the link to the world comes up | all standing requests are sent again: watches end with the link |
+//! | … to another incarnation of the world | its beacon is *young* for one lease, see [`remembered`] |
 //!
 //! Request ids of this module have the highest bit set; those of cores don't, so replies find whom they are for.
+
+mod remembered;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,6 +23,8 @@ use pangaea_schemas::wire::stored::Stored;
 use pangaea_schemas::{NodeId, Nonce, RequestId, Role, Timestamp};
 
 use crate::mesh::MeshEvent;
+
+use remembered::Remembered;
 
 /// Time between two renewals of the lease.
 pub const RENEW_EVERY: Duration = Duration::from_millis(100);
@@ -98,6 +103,9 @@ pub struct Membership {
     requests: u64,
     renewals: BTreeMap<RequestId, Timestamp>,
     name_taken: Option<Timestamp>,
+    /// The world's incarnation, once there was a link.
+    world: Option<Nonce>,
+    remembered: Remembered,
     peers: BTreeMap<NodeId, NodeInfo>,
     standing: Vec<Envelope>,
     steps: Vec<Step>,
@@ -111,12 +119,14 @@ impl Membership {
             message: Message::BeaconRequest(BeaconRequest::Watch { prefix: "node/".to_owned() }),
         };
         Self {
+            remembered: Remembered::new(info.node),
             info,
             lease,
             next_renewal: Timestamp::default(),
             requests: 0,
             renewals: BTreeMap::new(),
             name_taken: None,
+            world: None,
             peers: BTreeMap::new(),
             standing: vec![watch.clone()],
             steps: vec![Step::Send(watch)],
@@ -154,10 +164,7 @@ impl Membership {
 
     /// Look at what the core sends: watches and subscriptions become standing.
     pub fn note_sent(&mut self, envelope: &Envelope) {
-        let standing = matches!(
-            envelope.message,
-            Message::BeaconRequest(BeaconRequest::Watch { .. }) | Message::BusRequest(BusRequest::Subscribe { .. })
-        );
+        let standing = is_watch(envelope) || matches!(envelope.message, Message::BusRequest(BusRequest::Subscribe { .. }));
         if !standing || self.standing.contains(envelope) {
             return;
         }
@@ -171,10 +178,9 @@ impl Membership {
     /// Sort out what came.
     pub fn hear(&mut self, now: Timestamp, event: MeshEvent) -> Heard {
         match event {
-            MeshEvent::Up { node, .. } => {
+            MeshEvent::Up { node, nonce } => {
                 if node == WORLD {
-                    self.steps.extend(self.standing.iter().cloned().map(Step::Send));
-                    self.next_renewal = Timestamp::default();
+                    self.world_is_up(now, nonce);
                 }
                 Heard::Up { node }
             }
@@ -183,7 +189,18 @@ impl Membership {
         }
     }
 
-    fn hear_message(&mut self, now: Timestamp, from: NodeId, message: Message) -> Heard {
+    fn world_is_up(&mut self, now: Timestamp, nonce: Nonce) {
+        if self.world.replace(nonce).is_some_and(|known| known != nonce) {
+            self.remembered.beacon_is_young_until(now + self.lease);
+        }
+        self.steps.extend(self.standing.iter().cloned().map(Step::Send));
+        self.next_renewal = Timestamp::default();
+    }
+
+    fn hear_message(&mut self, now: Timestamp, from: NodeId, mut message: Message) -> Heard {
+        if let Message::BeaconReply(reply) = &mut message {
+            self.remembered.complete(now, reply);
+        }
         match &message {
             Message::BeaconReply(BeaconReply::Registered { request, .. }) if request.0 & OWN_REQUEST != 0 => {
                 self.name_taken = None;
@@ -240,6 +257,9 @@ impl Membership {
 
     /// What to do next; drain until `None`.
     pub fn poll_step(&mut self, now: Timestamp) -> Option<Step> {
+        if self.remembered.beacon_has_grown_up(now) {
+            self.steps.extend(self.standing.iter().filter(|asked| is_watch(asked)).cloned().map(Step::Send));
+        }
         if self.next_renewal <= now {
             self.next_renewal = now + RENEW_EVERY;
             self.requests += 1;
@@ -254,6 +274,10 @@ impl Membership {
         }
         (!self.steps.is_empty()).then(|| self.steps.remove(0))
     }
+}
+
+fn is_watch(envelope: &Envelope) -> bool {
+    matches!(envelope.message, Message::BeaconRequest(BeaconRequest::Watch { .. }))
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! The mesh: one TCP link to every other node of the cluster.
 //!
 //! Delivery is at most once and in order per link. A node knows the world's address from its configuration and all others from
-//! the beacon ([`Mesh::learn`]); which side dials is the handshake's rule: the higher id dials. Messages to a peer wait in a bounded queue with the
-//! policy of [`FrameClass`] and the queue's bounds. What comes in goes to the driver's inbox as a [`MeshEvent`]; when the inbox is full the link is not
-//! read, so the sender's queue fills: no node can drown another.
+//! the beacon ([`Mesh::learn`]); the node with the higher id dials. Messages to a peer wait in a queue that is bounded in bytes,
+//! with a stated policy for what goes when it is full. What comes in goes to the driver's inbox as a [`MeshEvent`]; when the
+//! inbox is full the link is not read, so the sender's queue fills: no node can drown another.
 
 mod handshake;
 mod inbox;
