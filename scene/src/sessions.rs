@@ -63,6 +63,8 @@ struct Seat {
     unsent: usize,
     resync: bool,
     resend_at: Option<Timestamp>,
+    /// Last event made before the session in force spoke for the agent: a fresh client needs everything after it.
+    fresh_after: OutSeq,
 }
 
 /// What an attach comes to.
@@ -111,7 +113,8 @@ impl Sessions {
         let outbox = VecDeque::from(std::mem::take(&mut state.outbox));
         let unsent = outbox.len();
         state.gateway = gateway_of(link);
-        let seat = Seat { state, link, window: BTreeMap::new(), outbox, unsent, resync: false, resend_at: None };
+        let fresh_after = outbox.front().map_or(state.out_seq, |event: &ReliableEvent| OutSeq(event.seq.0 - 1));
+        let seat = Seat { state, link, window: BTreeMap::new(), outbox, unsent, resync: false, resend_at: None, fresh_after };
         self.seats.insert(agent, seat);
     }
 
@@ -126,6 +129,11 @@ impl Sessions {
     pub fn state(&self, agent: EntityId) -> Option<SessionState> {
         let seat = self.seats.get(&agent)?;
         Some(SessionState { outbox: seat.outbox.iter().cloned().collect(), ..seat.state.clone() })
+    }
+
+    /// The event after which a fresh client of the session in force goes on; what is made while it joins is for it.
+    pub fn fresh_after(&self, agent: EntityId) -> OutSeq {
+        self.seats.get(&agent).map_or(OutSeq(0), |seat| seat.fresh_after)
     }
 
     /// How the agent is connected; `None` for those without a player.
@@ -149,7 +157,8 @@ impl Sessions {
         }
         let former = gateway_of(seat.link).filter(|former| (*former, seat.state.epoch) != (gateway, session));
         let former = former.map(|former| (former, seat.state.epoch));
-        if session > seat.state.epoch {
+        let is_new = session > seat.state.epoch;
+        if is_new {
             seat.window.clear();
         }
         seat.state.epoch = session;
@@ -157,6 +166,9 @@ impl Sessions {
         seat.state.in_seq = seat.state.in_seq.max(in_ack);
         seat.acknowledge(out_ack);
         seat.state.out_seq = seat.state.out_seq.max(out_ack);
+        if is_new {
+            seat.fresh_after = seat.state.out_seq;
+        }
         seat.unsent = seat.outbox.len();
         if let Link::Joining { .. } = seat.link {
             seat.link = Link::Joining { gateway };
@@ -428,6 +440,17 @@ mod tests {
         assert_eq!(applied(&mut s), [41]);
         s.push_event(AGENT, TypeId(1), Bytes::new());
         assert_eq!(told(&mut s, 0), [8]);
+    }
+
+    #[test]
+    fn a_fresh_client_gets_what_is_made_while_it_joins_and_nothing_older() {
+        let mut s = seated();
+        s.push_event(AGENT, TypeId(1), Bytes::new());
+        s.attach(AGENT, se(2), GATE, InSeq(0), OutSeq(0));
+        s.push_event(AGENT, TypeId(1), Bytes::new());
+        assert_eq!(s.fresh_after(AGENT), OutSeq(1));
+        s.attach(AGENT, se(2), GATE, InSeq(0), OutSeq(0));
+        assert_eq!(s.fresh_after(AGENT), OutSeq(1), "asking again does not skip what was made since");
     }
 
     #[test]

@@ -165,7 +165,7 @@ impl Shard {
             shard_epoch: self.epoch(),
             epoch: resident.epoch,
             in_seq: state.in_seq,
-            out_seq: state.out_seq,
+            out_seq: self.life.sessions.fresh_after(agent),
         };
         self.tell(gateway, attached);
     }

@@ -82,7 +82,7 @@ pub enum Session {
         epoch: AgentEpoch,
         /// Last input applied.
         in_seq: InSeq,
-        /// Last event made.
+        /// Last event made before this session spoke for the agent: a fresh client gets those after it.
         out_seq: OutSeq,
     },
     /// Shard: it does not.

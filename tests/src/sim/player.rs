@@ -168,7 +168,13 @@ impl Player {
                 self.stage = Stage::Joining;
                 self.say(&ClientMessage::Join { ticket });
             }
-            ServerMessage::Joined { agent, token, in_seq, .. } => self.joined(agent, token, in_seq),
+            ServerMessage::Joined { agent, token, resumed, in_seq, out_seq, .. } => {
+                if !resumed {
+                    (self.held, self.next_seq, self.applied) = (out_seq, in_seq.next(), in_seq);
+                    self.unacked.clear();
+                }
+                self.joined(agent, token, in_seq);
+            }
             ServerMessage::Events { events, resync } => {
                 for event in events {
                     if event.seq != self.held.next() && !resync {
