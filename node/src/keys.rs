@@ -34,6 +34,12 @@ pub enum KeyError {
         #[source]
         source: std::io::Error,
     },
+    /// A role is started in a folder that never was a cluster's.
+    #[error("there is no key file {path}; `pangaea up` makes it, another host gets it from the cluster's data folder")]
+    Missing {
+        /// Which file.
+        path: PathBuf,
+    },
     /// The file is not what it should be.
     #[error(
         "the key file {path} holds {found} bytes instead of {wanted}; restore it from a backup, or delete the folder to log everybody out"
@@ -141,7 +147,10 @@ impl ClusterKeys {
 
     fn read<const N: usize>(&self, name: &str) -> Result<[u8; N], KeyError> {
         let path = self.path(name);
-        let bytes = fs::read(&path).map_err(|source| KeyError::File { what: "read", path: path.clone(), source })?;
+        let bytes = fs::read(&path).map_err(|source| match source.kind() {
+            std::io::ErrorKind::NotFound => KeyError::Missing { path: path.clone() },
+            _ => KeyError::File { what: "read", path: path.clone(), source },
+        })?;
         bytes.try_into().map_err(|bytes: Vec<u8>| KeyError::Length { path, found: bytes.len(), wanted: N })
     }
 }

@@ -48,6 +48,9 @@ pub(super) struct Shell<E> {
     pub(super) port: Port,
     pub(super) events: Receiver<E>,
     pub(super) readiness: Readiness,
+    lease: Duration,
+    /// When the renewal was sent that holds the lease.
+    renewed: Option<Timestamp>,
 }
 
 /// One role's driver.
@@ -103,8 +106,9 @@ async fn live<D: Driver>(options: RoleOptions, game: BuiltGame) -> anyhow::Resul
     tracing::info!(pid = std::process::id(), nonce = %context.nonce, listen = %context.options.listen, "started");
 
     let membership = Membership::new(node_info(&context), context.options.cluster.lease);
+    let lease = context.options.cluster.lease;
     let Context { clock, readiness, .. } = context;
-    let shell = Shell { clock, port: Port::new(mesh.clone(), membership), events, readiness };
+    let shell = Shell { clock, port: Port::new(mesh.clone(), membership), events, readiness, lease, renewed: None };
     let (end, ended) = tokio::sync::oneshot::channel();
     let span = tracing::Span::current();
     let drive = move || {
@@ -175,6 +179,10 @@ impl<E> Shell<E> {
         {
             batch.push_back(event);
         }
+        let now = self.clock.now();
+        if self.renewed.take_if(|sent| now.since(*sent) > self.lease).is_some() {
+            self.readiness.wait_for("its lease: the world does not answer");
+        }
         metrics::gauge!("pangaea_driver_inbox_events").set(self.events.len() as f64);
     }
 
@@ -210,7 +218,9 @@ impl<E> Shell<E> {
             }
             Heard::Nothing => Ok(None),
             Heard::Renewed { sent } => {
-                self.readiness.ready();
+                if self.renewed.replace(sent).is_none() {
+                    self.readiness.ready();
+                }
                 Ok(Some(Heard::Renewed { sent }))
             }
             other @ (Heard::Core { .. } | Heard::Up { .. } | Heard::Down { .. }) => Ok(Some(other)),
