@@ -14,7 +14,7 @@ use crate::events::Incoming;
 use crate::feeds::Verdict;
 use crate::gateway::Gateway;
 use crate::limits::{LOBBY_TIME_MAX, RESUME_TOKEN_TIME};
-use crate::session::{Event, Owner, Place, State};
+use crate::session::{Agent, Event, Owner, Place, State};
 use crate::slab::Key;
 
 /// The directory and shards are asked again after this long.
@@ -23,6 +23,10 @@ pub(crate) const ASK_AGAIN_AFTER: Duration = Duration::from_millis(500);
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(200);
 /// An agent that does not arrive by then is looked for.
 pub(crate) const CROSSING_TIME_MAX: Duration = Duration::from_secs(1);
+/// An owner that does not speak of its agent for so long is told again whose session it is.
+pub(crate) const SILENCE_MAX: Duration = Duration::from_secs(1);
+/// An owner that does not speak of its agent for so long is looked up again.
+pub(crate) const LOST_FROM_SIGHT_AFTER: Duration = Duration::from_secs(3);
 /// A shard that does not answer is asked so often before the directory is asked again.
 pub(crate) const ATTACH_TRIES_MAX: u8 = 3;
 
@@ -184,7 +188,7 @@ impl Gateway {
     }
 
     /// Say again whose session it is, without leaving the state: the answer tells what the shard has.
-    fn attach_again(&mut self, now: Timestamp, key: Key) {
+    pub(crate) fn attach_again(&mut self, now: Timestamp, key: Key) {
         let Some(session) = self.sessions.get_mut(key) else { return };
         let Some(owner) = session.owner else { return };
         // Answers that are under way must not make one question more each.
@@ -244,13 +248,16 @@ impl Gateway {
         let stale = self.routes.is_stale(proof.owner.shard, proof.shard_epoch);
         let Some(session) = self.sessions.get_mut(key) else { return false };
         let known = session.owner.map(|owner| owner.epoch);
-        let newer = known.is_none_or(|known| proof.owner.epoch > known || reattached && proof.owner.epoch == known);
+        // An owner that was lost from sight and speaks again is as good as one that answers.
+        let again = reattached || matches!(session.state, State::Locating { .. } | State::Attaching { .. });
+        let newer = known.is_none_or(|known| proof.owner.epoch > known || again && proof.owner.epoch == known);
         // A client that enters is told by the answer to its attach, which alone says all it must know.
         let early = session.entering.is_some() && !reattached;
         if stale || early || !newer || !session.step(Event::Owned) {
             return false;
         }
         session.deadline = now;
+        session.agent.heard = now;
         session.inputs.acknowledge(proof.in_seq);
         session.inputs.rewind();
         session.events.rewind();
@@ -363,7 +370,7 @@ impl Gateway {
                 continue;
             };
             session.inputs.acknowledge(news.in_seq);
-            session.agent = crate::session::Agent { position: news.position, tick: frame.tick, seen: true };
+            session.agent = Agent { position: news.position, tick: frame.tick, seen: true, heard: now };
         }
     }
 

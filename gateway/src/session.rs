@@ -153,6 +153,8 @@ pub(crate) struct Agent {
     pub(crate) tick: Tick,
     /// The position has been told at all.
     pub(crate) seen: bool,
+    /// When the owner spoke of it last.
+    pub(crate) heard: Timestamp,
 }
 
 /// One client.

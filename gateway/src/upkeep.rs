@@ -11,7 +11,7 @@ use pangaea_schemas::{EntityId, NodeId, OutSeq, SessionEpoch, Tick, Timestamp};
 use crate::compose::compose;
 use crate::gateway::{Gateway, Output};
 use crate::limits::{ENTER_TIME_MAX, Flow, INPUTS, LOBBY_TIME_MAX, MESSAGES, PLAYER_BYTES, SPECTATOR_BYTES};
-use crate::nodes::ATTACH_TRIES_MAX;
+use crate::nodes::{ATTACH_TRIES_MAX, LOST_FROM_SIGHT_AFTER, SILENCE_MAX};
 use crate::routes::SHARD_PREFIX;
 use crate::session::{Event, State};
 use crate::slab::Key;
@@ -117,7 +117,11 @@ impl Gateway {
             if session.inputs.has_unsent() {
                 self.talking.push(key);
             }
-            return;
+            return match now.since(session.agent.heard) {
+                silent if silent >= LOST_FROM_SIGHT_AFTER => self.locate(now, key),
+                silent if silent >= SILENCE_MAX => self.attach_again(now, key),
+                _ => {}
+            };
         }
         if session.entering.is_some_and(|since| now.since(since) >= ENTER_TIME_MAX) {
             return self.give_up(now, key, RefusalCode::Unavailable, "the world does not answer; please try again");

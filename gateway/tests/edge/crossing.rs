@@ -111,6 +111,27 @@ fn an_owner_that_lost_inputs_on_the_way_hears_them_again() {
 }
 
 #[test]
+fn an_owner_that_forgot_the_session_is_told_again_and_at_last_looked_up() {
+    let mut stage = Stage::new();
+    let conn = stage.playing(ANA, cell(15, 15), 1);
+    stage.told_scenes();
+    stage.ticks(18);
+    assert!(stage.told_scenes().is_empty());
+    stage.ticks(13);
+    let told = stage.told_scenes();
+    assert!(told.iter().all(|(node, told)| *node == scene(1) && matches!(told, Session::Attach { .. })), "{told:?}");
+    assert_eq!(told.len(), 2, "every half second");
+    stage.ticks(31);
+    let located = stage.sent().iter().filter(|sent| matches!(sent.message, Message::Directory(Directory::Locate { .. }))).count();
+    assert_eq!(located, 1);
+    stage.input(conn, 1..=1);
+    assert_eq!(stage.inputs_told(), []);
+    stage.start_over(shard(1, 1));
+    stage.agent_news(shard(1, 1), 1, ANA, login(1), 1, 0, middle_of(cell(15, 15)));
+    assert_eq!(stage.inputs_told(), [(scene(1), 1)], "an owner that speaks again is the owner");
+}
+
+#[test]
 fn a_client_whose_agent_has_no_owner_is_read_for_a_second_and_stays_connected() {
     let mut stage = Stage::new();
     let conn = stage.playing(ANA, cell(15, 15), 1);
