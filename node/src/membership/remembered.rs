@@ -3,10 +3,11 @@
 //! The beacon is a cache: when the world process starts anew it is empty, while everybody is still where they were. Until the
 //! living have had one lease of time to register again, absence from it means nothing:
 //!
-//! | beacon | a watch starts | next |
-//! |---|---|---|
-//! | known for longer than a lease | passed on as it is | |
-//! | young: another incarnation of the world | what is remembered and missing is added, but for what is this node's own: that is put again by whoever put it | after one lease all watches are asked again, and count as they are |
+//! | beacon | when a watch starts |
+//! |---|---|
+//! | known for longer than a lease | its entries are passed on as they are |
+//! | young: another incarnation of the world | what is remembered and missing is added, but for this node's own: that is put again |
+//! | grown up: one lease later | all watches are asked again, and their entries count as they are |
 
 use std::collections::BTreeMap;
 
