@@ -6,7 +6,7 @@
 //! | beacon | when a watch starts |
 //! |---|---|
 //! | known for longer than a lease | its entries are passed on as they are |
-//! | young: another incarnation of the world | what is remembered and missing is added, but for this node's own: that is put again |
+//! | young: another incarnation of the world | what is remembered is added, but for this node's own: that is put again |
 //! | grown up: one lease later | all watches are asked again, and their entries count as they are |
 
 use std::collections::BTreeMap;
