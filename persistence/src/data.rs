@@ -10,7 +10,8 @@ use pangaea_schemas::message::{
     BlobReply, BlobRequest, JournalReply, JournalRequest, LedgerReply, LedgerRequest, LedgerResult, Message, TableReply,
     TableRequest,
 };
-use pangaea_schemas::{NodeId, Timestamp};
+use pangaea_schemas::geometry::ShardId;
+use pangaea_schemas::{JournalIndex, NodeId, Nonce, ShardEpoch, Timestamp};
 
 use crate::batch::Batch;
 use crate::journal::AppendError;
@@ -137,6 +138,19 @@ impl<S: Store> Data<S> {
             Ok(())
         })?;
         Ok(audit)
+    }
+
+    /// The owner in force and the tail of every journal in shard order, as of the last commit.
+    ///
+    /// # Errors
+    /// The store cannot be read, or a journal's head is damaged.
+    pub fn owners(&self) -> Result<Vec<(ShardId, NodeId, Nonce, ShardEpoch, JournalIndex)>, StoreError> {
+        let mut owners = Vec::new();
+        self.store.read(&mut |rows| {
+            owners = journal::owner_list(&Batch::new(rows, &mut Hot::default()))?;
+            Ok(())
+        })?;
+        Ok(owners)
     }
 
     /// Reads everything and says what is wrong with it.

@@ -224,8 +224,13 @@ pub(crate) fn trim(
     Ok(JournalReply::Trimmed { request, first: head.first })
 }
 
-/// The owner in force and the tail of every journal, in shard order.
+/// Answers who owns what.
 pub(crate) fn owners(batch: &Batch<'_>, request: RequestId) -> Result<JournalReply, StoreError> {
+    Ok(JournalReply::OwnerList { request, owners: owner_list(batch)? })
+}
+
+/// The owner in force and the tail of every journal, in shard order.
+pub(crate) fn owner_list(batch: &Batch<'_>) -> Result<Vec<(ShardId, NodeId, Nonce, ShardEpoch, JournalIndex)>, StoreError> {
     let mut owners = Vec::new();
     for (key, value) in batch.under(RowTable::Heads, &[])? {
         let head = Head::decode(value).map_err(|e| StoreError::damaged(RowTable::Heads, &key, e.0))?;
@@ -236,7 +241,7 @@ pub(crate) fn owners(batch: &Batch<'_>, request: RequestId) -> Result<JournalRep
         }
     }
     owners.sort_by_key(|(shard, ..)| *shard);
-    Ok(JournalReply::OwnerList { request, owners })
+    Ok(owners)
 }
 
 /// In which shard's state an entity is: the smallest shard with a journal around its cell.

@@ -237,6 +237,11 @@ impl Leaves {
         self.of(entity).is_some_and(|(_, leave)| !leave.letting.is_live())
     }
 
+    /// Who has left the live set and is confirmed by nobody.
+    pub fn away(&self) -> impl Iterator<Item = EntityId> {
+        self.by_xid.values().filter(|leave| !leave.letting.is_live()).flat_map(|leave| leave.members.iter().copied())
+    }
+
     /// Keeps an effect on somebody who is away until it is clear where they are. `false`: not away, or too many.
     pub fn hold(&mut self, effect: &Effect) -> bool {
         let Some(leave) = self.by_entity.get(&effect.to).and_then(|xid| self.by_xid.get_mut(xid)) else { return false };

@@ -216,6 +216,12 @@ impl Shard {
         self.life.residents.iter().map(|(entity, resident)| (*entity, resident.epoch))
     }
 
+    /// Everybody whom this shard has to keep: live, asleep, or on the way to a shard that has not confirmed them.
+    pub fn kept(&self) -> impl Iterator<Item = EntityId> {
+        let live = self.life.residents.keys().chain(self.life.asleep.keys()).copied();
+        live.chain(self.life.leaves.away())
+    }
+
     /// A message for this shard came from a node.
     pub fn handle(&mut self, now: Timestamp, from: NodeId, message: Message) {
         self.now = now;

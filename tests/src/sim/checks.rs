@@ -1,34 +1,68 @@
-//! The cluster seen from above: what must hold at every moment, whoever believes what.
+//! The cluster seen from above: what must hold at every moment, and once it is calm again, whoever believes what.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use pangaea_scene::shard::Shard;
+use pangaea_schemas::cluster::ClusterSpec;
 use pangaea_schemas::geometry::ShardId;
-use pangaea_schemas::{AgentEpoch, EntityId, NodeId};
+use pangaea_schemas::{AgentEpoch, EntityId, NodeId, Nonce, ShardEpoch};
 
 use super::process::Process;
 
-/// Invariant I1: no agent is live in two shards that may both run, and no shard runs in two scenes.
+/// Each journal's owner in force.
+pub type Owners = BTreeMap<ShardId, (Nonce, ShardEpoch)>;
+
+/// Invariant I1: no shard is run by two owners in force, and no entity is live in two shards of owners in force. An owner that
+/// the journal has replaced may go on until it hears of it; nobody listens to it.
 ///
 /// # Errors
 /// Names the entity or the shard and both places.
-pub fn one_owner(processes: &BTreeMap<NodeId, Process>) -> Result<usize, String> {
-    let mut shards: BTreeMap<ShardId, NodeId> = BTreeMap::new();
+pub fn one_owner(processes: &BTreeMap<NodeId, Process>, owners: &Owners) -> Result<usize, String> {
     let mut live: BTreeMap<EntityId, (ShardId, NodeId, AgentEpoch)> = BTreeMap::new();
-    for (node, process) in processes {
-        let Some(scene) = process.scene() else { continue };
-        for shard in scene.shards().filter(|shard| shard.incarnation().ticks()) {
-            if let Some(other) = shards.insert(shard.id(), *node) {
-                return Err(format!("shard {} runs at {other} and at {node}", shard.id()));
-            }
-            for (entity, epoch) in shard.residents() {
-                if let Some((at, there, other)) = live.insert(entity, (shard.id(), *node, epoch)) {
-                    return Err(format!(
-                        "{entity} is live in {at} of {there} ({other}) and in {} of {node} ({epoch})",
-                        shard.id()
-                    ));
-                }
+    for (node, process, shard) in ticking(processes) {
+        let epoch = shard.incarnation().epoch().unwrap_or_default();
+        let (nonce, in_force) = owners.get(&shard.id()).copied().unwrap_or_default();
+        if epoch > in_force || (epoch == in_force && nonce != process.nonce()) {
+            return Err(format!("{node} runs {} under {epoch}, but the journal says {in_force} of {nonce}", shard.id()));
+        }
+        if epoch < in_force {
+            continue;
+        }
+        for (entity, epoch) in shard.residents() {
+            if let Some((at, there, other)) = live.insert(entity, (shard.id(), node, epoch)) {
+                let here = shard.id();
+                return Err(format!("{entity} is live in {at} of {there} ({other}) and in {here} of {node} ({epoch})"));
             }
         }
     }
     Ok(live.len())
+}
+
+/// Everybody who is in the world: live, asleep, or between two shards.
+pub fn present(processes: &BTreeMap<NodeId, Process>) -> BTreeSet<EntityId> {
+    ticking(processes).flat_map(|(_, _, shard)| shard.kept().collect::<Vec<_>>()).collect()
+}
+
+/// The system is live again: every shard of the cluster is run by its owner in force. What is wrong, in words.
+pub fn all_run(processes: &BTreeMap<NodeId, Process>, owners: &Owners, spec: &ClusterSpec) -> Vec<String> {
+    let runs: BTreeSet<ShardId> = ticking(processes)
+        .filter(|(_, _, shard)| shard.incarnation().is_confirmed())
+        .filter(|(_, _, shard)| owners.get(&shard.id()).map(|owner| owner.1) == shard.incarnation().epoch())
+        .map(|(_, _, shard)| shard.id())
+        .collect();
+    let shards = spec.spaces.iter().flat_map(|space| space.first_shards());
+    shards.filter(|shard| !runs.contains(shard)).map(|shard| format!("nobody runs {shard} at the end")).collect()
+}
+
+/// Who was there and is no more. What is wrong, in words.
+pub fn lost(processes: &BTreeMap<NodeId, Process>, born: &BTreeSet<EntityId>) -> Vec<String> {
+    let here = present(processes);
+    born.difference(&here).map(|entity| format!("{entity} is lost")).collect()
+}
+
+fn ticking(processes: &BTreeMap<NodeId, Process>) -> impl Iterator<Item = (NodeId, &Process, &Shard)> {
+    let scenes = processes.iter().filter_map(|(node, process)| Some((*node, process, process.scene()?)));
+    scenes
+        .flat_map(|(node, process, scene)| scene.shards().map(move |shard| (node, process, shard)))
+        .filter(|(_, _, shard)| shard.incarnation().ticks())
 }

@@ -1,26 +1,26 @@
 //! The simulated cluster and its main loop.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
 use fastrand::Rng;
 use pangaea_gateway::{ConnId, Input as GatewayInput};
 use pangaea_node::mesh::MeshEvent;
-use pangaea_persistence::store::MemoryStore;
+use pangaea_persistence::store::{MemoryFaults, MemoryStore};
 use pangaea_scene::game::Game;
 use pangaea_schemas::cluster::ClusterSpec;
-use pangaea_schemas::message::{Feed, HandoverMessage, Message, Session};
 use pangaea_schemas::wire::{self, client::decode_client};
-use pangaea_schemas::{NodeId, Nonce, Role, Tick, Timestamp};
+use pangaea_schemas::{EntityId, NodeId, Nonce, Role, Timestamp};
 use pangaea_world::auth::Input as AuthInput;
 
-use super::checks;
+use super::checks::{self, Owners};
+use super::faults::{self, Fault, HICCUP};
 use super::network::{Link, Network};
 use super::player::Player;
 use super::process::{Effect, Process, Shared};
 use super::schedule::{BEGINNING, Schedule};
-use super::trace::Trace;
+use super::trace::{Trace, kind_of};
 
 /// How a simulation is set up.
 #[derive(Clone, Debug)]
@@ -33,7 +33,7 @@ pub struct Options {
     pub players: usize,
     /// Print the trace.
     pub print: bool,
-    /// Kill and restart processes.
+    /// Let things go wrong, see [`faults`].
     pub faults: bool,
 }
 
@@ -41,6 +41,11 @@ impl Options {
     /// A usual run of `seed`.
     pub fn seed(seed: u64) -> Self {
         Self { seed, span: Duration::from_secs(20), players: 6, print: false, faults: false }
+    }
+
+    /// A usual run of `seed` in which things go wrong.
+    pub fn faulty(seed: u64) -> Self {
+        Self { span: Duration::from_secs(35), faults: true, ..Self::seed(seed) }
     }
 }
 
@@ -69,21 +74,68 @@ pub struct Outcome {
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// A commit of the data node's disk takes so many microseconds.
 const COMMIT_US: std::ops::Range<u64> = 1_000..8_000;
+/// How many times longer on a slow disk.
+const SLOW_COMMIT: u32 = 60;
+/// Of 1,000 commits on a failing disk, so many fail.
+const FAILING_PERMILLE: u32 = 400;
+/// A player that sees nothing for this long calls again, perhaps elsewhere.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// In so much time at the end every player's inputs must be applied.
+const LIVE_WITHIN: Duration = Duration::from_secs(3);
+/// The data process.
+const DATA: NodeId = NodeId::new(Role::Data, 1);
 
 #[derive(Debug)]
 enum Event {
     Start(NodeId),
     Deliver(Link, Bytes),
     LinkUp(Link),
+    /// The first node notices that its link to the second is gone.
+    LinkDown(NodeId, NodeId),
     Wake(NodeId),
-    Tick(NodeId, u64, Tick),
+    Tick(NodeId, u64),
     Commit(NodeId, u64),
     Hashed(NodeId, u64, AuthInput),
     Connect(usize),
+    /// A client's connection begins or ends at its gateway.
+    Line(NodeId, u64, GatewayInput),
     ToGateway(usize, ConnId, Bytes),
     ToPlayer(usize, ConnId, Bytes),
     Turn(usize),
     Look,
+    Fault(Fault),
+    /// Both ends of a cut link notice.
+    Torn(NodeId, NodeId, Timestamp),
+    /// A cut link is whole again.
+    Healed(NodeId, NodeId),
+    Awake(NodeId),
+    DiskWell,
+}
+
+impl Event {
+    /// The process that it happens to; while that stands still, it waits.
+    fn node(&self) -> Option<NodeId> {
+        match self {
+            Self::Deliver(link, _) | Self::LinkUp(link) => Some(link.to.0),
+            Self::LinkDown(node, _)
+            | Self::Wake(node)
+            | Self::Tick(node, _)
+            | Self::Commit(node, _)
+            | Self::Hashed(node, ..)
+            | Self::Line(node, ..) => Some(*node),
+            Self::Start(_)
+            | Self::Connect(_)
+            | Self::ToGateway(..)
+            | Self::ToPlayer(..)
+            | Self::Turn(_)
+            | Self::Look
+            | Self::Fault(_)
+            | Self::Torn(..)
+            | Self::Healed(..)
+            | Self::Awake(_)
+            | Self::DiskWell => None,
+        }
+    }
 }
 
 /// See the module.
@@ -95,11 +147,18 @@ pub struct Cluster {
     network: Network,
     processes: BTreeMap<NodeId, Process>,
     wakes: BTreeMap<NodeId, Timestamp>,
+    /// Processes that stand still, and what waits for them.
+    asleep: BTreeMap<NodeId, Vec<Event>>,
     disk: Option<MemoryStore>,
+    disk_is_slow: bool,
     players: Vec<Player>,
     /// Each player's connection and its gateway.
     lines: Vec<Option<(NodeId, ConnId)>>,
     conns: u64,
+    /// The journals' owners, as last seen.
+    owners: Owners,
+    /// Who was in the world before anything went wrong.
+    born: BTreeSet<EntityId>,
     entities: usize,
     handovers: u64,
     faults: Vec<String>,
@@ -116,17 +175,19 @@ impl Cluster {
         };
         let shared = Shared { spec: ClusterSpec::demo(), game, scenes: 2 };
         let mut schedule = Schedule::default();
-        let roles = [(Role::World, 1), (Role::Data, 1), (Role::Auth, 1), (Role::Scene, 2), (Role::Gateway, 2)];
-        for (role, count) in roles {
-            for ordinal in 1..=count {
-                schedule.after(Duration::from_millis(rng.u64(..50)), Event::Start(NodeId::new(role, ordinal)));
-            }
+        for node in nodes() {
+            schedule.after(Duration::from_millis(rng.u64(..50)), Event::Start(node));
         }
         for player in 0..options.players {
             schedule.after(Duration::from_millis(rng.u64(500..4_000)), Event::Connect(player));
             schedule.after(Duration::from_millis(rng.u64(..50)), Event::Turn(player));
         }
         schedule.after(LOOK_EVERY, Event::Look);
+        if options.faults {
+            for (at, fault) in faults::draw(&mut rng.fork(), options.span, &nodes()) {
+                schedule.after(at, Event::Fault(fault));
+            }
+        }
         let players = (0..options.players).map(|n| Player::new(format!("Player {n}"), rng.fork())).collect();
         Self {
             network: Network::new(rng.fork()),
@@ -137,9 +198,13 @@ impl Cluster {
             schedule,
             processes: BTreeMap::new(),
             wakes: BTreeMap::new(),
+            asleep: BTreeMap::new(),
             disk: None,
+            disk_is_slow: false,
             players,
             conns: 0,
+            owners: Owners::new(),
+            born: BTreeSet::new(),
             entities: 0,
             handovers: 0,
             faults: Vec::new(),
@@ -163,7 +228,12 @@ impl Cluster {
         for player in &self.players {
             self.faults.extend(player.anomalies.iter().map(|anomaly| format!("{}: {anomaly}", player.name)));
         }
-        if let Some(data) = self.processes.get(&NodeId::new(Role::Data, 1)).and_then(Process::data) {
+        if self.faults.is_empty() && self.options.span > LIVE_WITHIN * 2 {
+            self.faults.extend(checks::all_run(&self.processes, &self.owners, &self.shared.spec));
+            self.faults.extend(checks::lost(&self.processes, &self.born));
+            self.faults.extend(self.players.iter().filter_map(|player| player.stuck()));
+        }
+        if let Some(data) = self.processes.get(&DATA).and_then(Process::data) {
             match data.audit() {
                 Ok(audit) => self.faults.extend(audit.faults.iter().map(|fault| format!("ledger: {fault}"))),
                 Err(error) => self.faults.push(format!("the ledger cannot be read: {error}")),
@@ -173,7 +243,7 @@ impl Cluster {
             hash: self.trace.hash(),
             lines: self.trace.lines(),
             playing: self.players.iter().filter(|player| player.is_playing()).count(),
-            inputs: self.players.iter().map(|player| u64::from(player.inputs_applied())).sum(),
+            inputs: self.players.iter().map(Player::inputs_applied).sum(),
             updates: self.players.iter().map(|player| player.updates).sum(),
             entities: self.entities,
             handovers: self.handovers,
@@ -182,6 +252,14 @@ impl Cluster {
     }
 
     fn happen(&mut self, event: Event) {
+        let waiting = event.node().and_then(|node| self.asleep.get_mut(&node));
+        match waiting {
+            Some(waiting) => waiting.push(event),
+            None => self.act(event),
+        }
+    }
+
+    fn act(&mut self, event: Event) {
         let now = self.schedule.now();
         match event {
             Event::Start(node) => self.start(node),
@@ -191,13 +269,15 @@ impl Cluster {
                 self.with(link.to.0, |process| process.hear(now, MeshEvent::Up { node: link.from.0, nonce }));
             }
             Event::Deliver(..) | Event::LinkUp(_) => {}
+            Event::LinkDown(node, peer) => self.with(node, |process| process.hear(now, MeshEvent::Down { node: peer })),
             Event::Wake(node) => {
                 if self.wakes.get(&node).is_some_and(|at| *at <= now) {
                     self.wakes.remove(&node);
                     self.with(node, |_| {});
                 }
             }
-            Event::Tick(node, life, tick) if self.is_alive(node, life) => {
+            Event::Tick(node, life) if self.is_alive(node, life) => {
+                let tick = self.shared.spec.tick_rate.tick_at(now);
                 self.with(node, |process| process.tick(now, tick));
                 self.plan_tick(node);
             }
@@ -205,16 +285,18 @@ impl Cluster {
             Event::Hashed(node, life, done) if self.is_alive(node, life) => {
                 self.with(node, |process| process.hashed(now, done));
             }
-            Event::Tick(..) | Event::Commit(..) | Event::Hashed(..) => {}
+            Event::Line(node, life, input) if self.is_alive(node, life) => self.with(node, |process| process.client(now, input)),
+            Event::Tick(..) | Event::Commit(..) | Event::Hashed(..) | Event::Line(..) => {}
             Event::Connect(player) => self.connect(player),
             Event::ToGateway(player, conn, bytes) => self.to_gateway(player, conn, &bytes),
             Event::ToPlayer(player, conn, bytes) => self.to_player(player, conn, &bytes),
-            Event::Turn(player) => {
-                self.players[player].turn();
-                self.flush_player(player);
-                self.schedule.after(self.shared.spec.tick_rate.interval(), Event::Turn(player));
-            }
+            Event::Turn(player) => self.turn(player),
             Event::Look => self.look(),
+            Event::Fault(fault) => self.go_wrong(fault),
+            Event::Torn(a, b, heals) => self.tear(a, b, heals),
+            Event::Healed(a, b) => self.heal(a, b),
+            Event::Awake(node) => self.awake(node),
+            Event::DiskWell => self.set_disk(false, MemoryFaults::default()),
         }
     }
 
@@ -227,6 +309,9 @@ impl Cluster {
     }
 
     fn start(&mut self, node: NodeId) {
+        if self.processes.contains_key(&node) {
+            return;
+        }
         let now = self.schedule.now();
         let nonce = Nonce(self.rng.u128(..));
         let disk = if node.role == Role::Data { self.disk.take() } else { None };
@@ -235,13 +320,22 @@ impl Cluster {
         let others: Vec<NodeId> = self.processes.keys().copied().collect();
         self.processes.insert(node, process);
         for other in others {
-            for (from, to) in [(node, other), (other, node)] {
-                let at = self.network.arrival(now, from, to);
-                self.schedule.at(at, Event::LinkUp(self.network.link(from, to)));
-            }
+            self.link_up(node, other);
         }
         self.with(node, |_| {});
         self.plan_tick(node);
+    }
+
+    /// Two processes connect, unless the network between them is cut.
+    fn link_up(&mut self, a: NodeId, b: NodeId) {
+        let now = self.schedule.now();
+        if self.network.is_blocked(now, a, b) || self.network.is_blocked(now, b, a) {
+            return;
+        }
+        for (from, to) in [(a, b), (b, a)] {
+            let at = self.network.arrival(now, from, to);
+            self.schedule.at(at, Event::LinkUp(self.network.link(from, to)));
+        }
     }
 
     fn plan_tick(&mut self, node: NodeId) {
@@ -250,7 +344,7 @@ impl Cluster {
             let tick = rate.tick_at(self.schedule.now()).next();
             // Real ticks begin a little late, each at its own time.
             let late = Duration::from_micros(self.rng.u64(..2_000));
-            self.schedule.at(rate.start_of(tick) + late, Event::Tick(node, self.life(node), tick));
+            self.schedule.at(rate.start_of(tick) + late, Event::Tick(node, self.life(node)));
         }
     }
 
@@ -290,7 +384,7 @@ impl Cluster {
         let now = self.schedule.now();
         match effect {
             Effect::Send(to, message) => {
-                if self.processes.contains_key(&to) {
+                if self.processes.contains_key(&to) && !self.network.is_blocked(now, node, to) {
                     let at = self.network.arrival(now, node, to);
                     self.schedule.at(at, Event::Deliver(self.network.link(node, to), wire::encode(&message)));
                 }
@@ -312,7 +406,8 @@ impl Cluster {
             }
             Effect::Later(delay, done) => self.schedule.after(delay, Event::Hashed(node, life, done)),
             Effect::Commit => {
-                let delay = Duration::from_micros(self.rng.u64(COMMIT_US));
+                let slow = if self.disk_is_slow { SLOW_COMMIT } else { 1 };
+                let delay = Duration::from_micros(self.rng.u64(COMMIT_US)) * slow;
                 self.schedule.after(delay, Event::Commit(node, life));
             }
         }
@@ -321,19 +416,40 @@ impl Cluster {
     fn connect(&mut self, player: usize) {
         let now = self.schedule.now();
         let gateway = NodeId::new(Role::Gateway, self.rng.u16(1..=2));
+        if !self.processes.contains_key(&gateway) {
+            return self.schedule.after(Duration::from_millis(200), Event::Connect(player));
+        }
         self.conns += 1;
         let conn = ConnId(self.conns);
         self.trace.line(now, gateway, format_args!("is called by player {player} as {}", conn.0));
         self.lines[player] = Some((gateway, conn));
-        self.with(gateway, |process| process.client(now, GatewayInput::Opened { conn }));
-        self.players[player].connected();
+        self.at_gateway(player, gateway, GatewayInput::Opened { conn });
+        self.players[player].connected(now);
         self.flush_player(player);
     }
 
+    fn at_gateway(&mut self, player: usize, gateway: NodeId, input: GatewayInput) {
+        let at = self.network.arrival(self.schedule.now(), client_end(player), gateway);
+        self.schedule.at(at, Event::Line(gateway, self.life(gateway), input));
+    }
+
+    /// The line is dead: the player calls again after a while.
     fn hang_up(&mut self, player: usize) {
         self.lines[player] = None;
         self.players[player].disconnected();
         self.schedule.after(Duration::from_millis(self.rng.u64(200..800)), Event::Connect(player));
+    }
+
+    fn turn(&mut self, player: usize) {
+        let now = self.schedule.now();
+        if let Some((gateway, conn)) = self.lines[player].filter(|_| self.players[player].has_had_enough(now, PATIENCE)) {
+            self.trace.line(now, format_args!("player {player}"), format_args!("hangs up"));
+            self.at_gateway(player, gateway, GatewayInput::Closed { conn });
+            self.hang_up(player);
+        }
+        self.players[player].turn();
+        self.flush_player(player);
+        self.schedule.after(self.shared.spec.tick_rate.interval(), Event::Turn(player));
     }
 
     fn flush_player(&mut self, player: usize) {
@@ -347,10 +463,9 @@ impl Cluster {
     }
 
     fn to_gateway(&mut self, player: usize, conn: ConnId, bytes: &Bytes) {
-        let now = self.schedule.now();
         let Some((gateway, _)) = self.lines[player].filter(|line| line.1 == conn) else { return };
         match decode_client(bytes) {
-            Ok(message) => self.with(gateway, |process| process.client(now, GatewayInput::Client { conn, message })),
+            Ok(message) => self.happen(Event::Line(gateway, self.life(gateway), GatewayInput::Client { conn, message })),
             Err(error) => self.faults.push(format!("player {player} sent what does not decode: {error}")),
         }
     }
@@ -360,54 +475,126 @@ impl Cluster {
             return;
         }
         let now = self.schedule.now();
-        self.players[player].hear(bytes);
+        self.players[player].hear(now, bytes);
         self.trace.line(now, format_args!("player {player}"), format_args!("sees {}", self.players[player].sees()));
         self.flush_player(player);
     }
 
+    // What goes wrong.
+
+    fn go_wrong(&mut self, fault: Fault) {
+        let now = self.schedule.now();
+        self.trace.line(now, "fault", format_args!("{fault}"));
+        match fault {
+            Fault::Kill { node, span } => self.kill(node, span),
+            Fault::Pause { node, span } => {
+                if self.processes.contains_key(&node) && !self.asleep.contains_key(&node) {
+                    self.asleep.insert(node, Vec::new());
+                    self.schedule.after(span, Event::Awake(node));
+                }
+            }
+            Fault::Cut { from, to, both, span, notice } => self.cut((from, to, both), span, notice),
+            Fault::SlowDisk { span } => {
+                self.set_disk(true, MemoryFaults::default());
+                self.schedule.after(span, Event::DiskWell);
+            }
+            Fault::FailingDisk { span } => {
+                self.set_disk(false, MemoryFaults { fail_permille: FAILING_PERMILLE, ..MemoryFaults::default() });
+                self.schedule.after(span, Event::DiskWell);
+            }
+        }
+    }
+
+    fn kill(&mut self, node: NodeId, span: Duration) {
+        let now = self.schedule.now();
+        let Some(process) = self.processes.remove(&node) else { return };
+        if let Some(mut disk) = process.into_disk() {
+            disk.crash();
+            disk.set_faults(MemoryFaults::default());
+            self.disk = Some(disk);
+        }
+        self.network.end_life(node);
+        self.wakes.remove(&node);
+        self.asleep.remove(&node);
+        for other in self.processes.keys().copied().collect::<Vec<_>>() {
+            let at = self.network.arrival(now, node, other);
+            self.schedule.at(at, Event::LinkDown(other, node));
+        }
+        for player in 0..self.lines.len() {
+            if self.lines[player].is_some_and(|(gateway, _)| gateway == node) {
+                self.hang_up(player);
+            }
+        }
+        self.schedule.after(span, Event::Start(node));
+    }
+
+    fn cut(&mut self, (from, to, both): (NodeId, NodeId, bool), span: Duration, notice: Duration) {
+        let now = self.schedule.now();
+        let heals = now + span;
+        let ways = if both { vec![(from, to), (to, from)] } else { vec![(from, to)] };
+        if span <= HICCUP {
+            return ways.into_iter().for_each(|(from, to)| self.network.stall(from, to, heals));
+        }
+        ways.into_iter().for_each(|(from, to)| self.network.block(from, to, heals));
+        self.schedule.after(notice.min(span), Event::Torn(from, to, heals));
+        self.schedule.at(heals, Event::Healed(from, to));
+    }
+
+    fn tear(&mut self, a: NodeId, b: NodeId, heals: Timestamp) {
+        self.network.tear(a, b);
+        for (node, peer) in [(a, b), (b, a)] {
+            self.network.block(node, peer, heals);
+            self.happen(Event::LinkDown(node, peer));
+        }
+    }
+
+    fn heal(&mut self, a: NodeId, b: NodeId) {
+        if self.processes.contains_key(&a) && self.processes.contains_key(&b) {
+            self.network.tear(a, b);
+            self.link_up(a, b);
+        }
+    }
+
+    fn awake(&mut self, node: NodeId) {
+        self.trace.line(self.schedule.now(), node, format_args!("wakes"));
+        for event in self.asleep.remove(&node).into_iter().flatten() {
+            self.act(event);
+        }
+    }
+
+    fn set_disk(&mut self, slow: bool, faults: MemoryFaults) {
+        self.disk_is_slow = slow;
+        if let Some(data) = self.processes.get_mut(&DATA).and_then(Process::data_mut) {
+            data.store_mut().set_faults(faults);
+        }
+    }
+
     fn look(&mut self) {
-        match checks::one_owner(&self.processes) {
+        if let Some(owners) = self.processes.get(&DATA).and_then(Process::data).and_then(|data| data.owners().ok()) {
+            self.owners = owners.into_iter().map(|(shard, _, nonce, epoch, _)| (shard, (nonce, epoch))).collect();
+        }
+        match checks::one_owner(&self.processes, &self.owners) {
             Ok(entities) => self.entities = entities,
             Err(fault) => self.faults.push(fault),
+        }
+        let now = self.schedule.now();
+        if now.since(BEGINNING) < faults::CALM_BEFORE {
+            self.born = checks::present(&self.processes);
+        }
+        if BEGINNING + self.options.span < now + LIVE_WITHIN {
+            self.players.iter_mut().for_each(Player::note_progress);
         }
         self.schedule.after(LOOK_EVERY, Event::Look);
     }
 }
 
+/// One world, data and auth process, two scenes and two gateways.
+fn nodes() -> Vec<NodeId> {
+    let roles = [(Role::World, 1), (Role::Data, 1), (Role::Auth, 1), (Role::Scene, 2), (Role::Gateway, 2)];
+    roles.into_iter().flat_map(|(role, count)| (1..=count).map(move |ordinal| NodeId::new(role, ordinal))).collect()
+}
+
 /// Clients share the network's order of links under names that no process has.
 fn client_end(player: usize) -> NodeId {
     NodeId::new(Role::Gateway, 10_000 + player as u16)
-}
-
-/// What a message is, in a few words: the conversation, the step, and who it is about.
-fn kind_of(message: &Message) -> String {
-    match message {
-        Message::Handover(HandoverMessage { step, lane }) => {
-            format!("Handover {} {} > {}", name_of(step), lane.from, lane.to)
-        }
-        Message::Session(session) => match session {
-            Session::Events { agent, events, resync, .. } => {
-                let seqs = (events.first().map(|e| e.seq.0), events.last().map(|e| e.seq.0));
-                format!("Session Events {agent} {seqs:?} resync {resync}")
-            }
-            Session::Attach { agent, session, out_ack, .. } => format!("Session Attach {agent} {session} ack {}", out_ack.0),
-            Session::Attached { agent, session, out_seq, .. } => format!("Session Attached {agent} {session} out {}", out_seq.0),
-            Session::Route { agent, shard, epoch, in_seq, .. } => {
-                format!("Session Route {agent} {shard} {epoch} in {}", in_seq.0)
-            }
-            Session::Hint { agent, target, epoch, .. } => format!("Session Hint {agent} {target} {epoch}"),
-            other => format!("Session {}", name_of(other)),
-        },
-        Message::Feed(Feed::Frame(frame)) => format!("Feed Frame {} #{} {} cells", frame.shard, frame.seq, frame.cells.len()),
-        other => {
-            let text = format!("{other:?}");
-            let mut names = text.split(|c: char| !c.is_alphanumeric()).filter(|word| word.starts_with(char::is_uppercase));
-            format!("{} {}", names.next().unwrap_or_default(), names.next().unwrap_or_default())
-        }
-    }
-}
-
-/// The variant's name in a debug form.
-fn name_of(value: &impl std::fmt::Debug) -> String {
-    format!("{value:?}").chars().take_while(|c| c.is_alphanumeric()).collect()
 }

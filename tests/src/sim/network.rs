@@ -1,5 +1,5 @@
 //! The pretended network: every message takes its time; on one link they stay in order, as TCP keeps them; links break with their
-//! processes, and what was under way is lost.
+//! processes or when they are cut, and what was under way is lost.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,7 +21,11 @@ pub struct Network {
     /// When the last message on a link arrives: the next one is not earlier.
     last: BTreeMap<(NodeId, NodeId), Timestamp>,
     /// Which incarnation's links these are: raised when either end dies.
-    generation: BTreeMap<NodeId, u64>,
+    lives: BTreeMap<NodeId, u64>,
+    /// How often the link between two nodes broke; the smaller node first.
+    breaks: BTreeMap<(NodeId, NodeId), u64>,
+    /// What is sent this way is lost until then.
+    blocked: BTreeMap<(NodeId, NodeId), Timestamp>,
 }
 
 /// A link between two incarnations.
@@ -31,18 +35,19 @@ pub struct Link {
     pub from: (NodeId, u64),
     /// Receiver and its incarnation's count.
     pub to: (NodeId, u64),
+    breaks: u64,
 }
 
 impl Network {
     /// A network whose delays follow from `rng`.
     pub fn new(rng: Rng) -> Self {
-        Self { rng, last: BTreeMap::new(), generation: BTreeMap::new() }
+        Self { rng, last: BTreeMap::new(), lives: BTreeMap::new(), breaks: BTreeMap::new(), blocked: BTreeMap::new() }
     }
 
     /// The link as it is now.
     pub fn link(&self, from: NodeId, to: NodeId) -> Link {
-        let count = |node| (node, self.generation.get(&node).copied().unwrap_or_default());
-        Link { from: count(from), to: count(to) }
+        let count = |node| (node, self.lives.get(&node).copied().unwrap_or_default());
+        Link { from: count(from), to: count(to), breaks: self.breaks.get(&pair(from, to)).copied().unwrap_or_default() }
     }
 
     /// Whether a message sent over `link` still arrives.
@@ -50,9 +55,31 @@ impl Network {
         link == self.link(link.from.0, link.to.0)
     }
 
-    /// All links of a node break.
-    pub fn cut(&mut self, node: NodeId) {
-        *self.generation.entry(node).or_default() += 1;
+    /// A node dies, and its links with it.
+    pub fn end_life(&mut self, node: NodeId) {
+        *self.lives.entry(node).or_default() += 1;
+    }
+
+    /// The link between two nodes breaks: what is under way is lost.
+    pub fn tear(&mut self, a: NodeId, b: NodeId) {
+        *self.breaks.entry(pair(a, b)).or_default() += 1;
+    }
+
+    /// What is sent this way is lost until then.
+    pub fn block(&mut self, from: NodeId, to: NodeId, until: Timestamp) {
+        let blocked = self.blocked.entry((from, to)).or_default();
+        *blocked = (*blocked).max(until);
+    }
+
+    /// Whether what is sent this way now is lost.
+    pub fn is_blocked(&self, now: Timestamp, from: NodeId, to: NodeId) -> bool {
+        self.blocked.get(&(from, to)).is_some_and(|until| now < *until)
+    }
+
+    /// What is sent this way arrives after that, in order: a hiccup that breaks nothing.
+    pub fn stall(&mut self, from: NodeId, to: NodeId, until: Timestamp) {
+        let last = self.last.entry((from, to)).or_default();
+        *last = (*last).max(until);
     }
 
     /// When a message sent now arrives.
@@ -65,4 +92,8 @@ impl Network {
         *last = (now + Duration::from_micros(us)).max(*last);
         *last
     }
+}
+
+fn pair(a: NodeId, b: NodeId) -> (NodeId, NodeId) {
+    (a.min(b), a.max(b))
 }

@@ -1,6 +1,7 @@
 //! A simulated player: logs in as a guest, walks, fights, picks up, comes back after a lost connection, and checks what it sees.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bytes::Bytes;
 use fastrand::Rng;
@@ -8,7 +9,7 @@ use pangaea_schemas::client::{ClientMessage, Input, PROTOCOL_VERSION, ServerMess
 use pangaea_schemas::message::Credentials;
 use pangaea_schemas::wire::client::{FromServer, decode_server, encode_client};
 use pangaea_schemas::wire::update::{Alias, Update};
-use pangaea_schemas::{EntityId, InSeq, OutSeq, RegistryHash, Tick, TypeId};
+use pangaea_schemas::{EntityId, InSeq, OutSeq, RegistryHash, Tick, Timestamp, TypeId};
 
 /// Most inputs that wait for their acknowledgement; the player stands still meanwhile.
 const UNACKED_MAX: usize = 60;
@@ -31,10 +32,14 @@ pub struct Player {
     stage: Stage,
     rng: Rng,
     token: Option<String>,
+    /// When it last heard anything.
+    heard: Timestamp,
     /// The own agent, once known.
     pub agent: EntityId,
     next_seq: InSeq,
     applied: InSeq,
+    /// Last input told as applied on this connection.
+    connected_at: InSeq,
     unacked: Vec<Input>,
     held: OutSeq,
     last_tick: Tick,
@@ -48,6 +53,10 @@ pub struct Player {
     pub updates: u64,
     /// Events received.
     pub events: u64,
+    /// Inputs applied.
+    inputs: u64,
+    /// Of them, those before the end had to show some.
+    progress: Option<u64>,
 }
 
 impl Player {
@@ -58,9 +67,11 @@ impl Player {
             stage: Stage::Offline,
             rng,
             token: None,
+            heard: Timestamp(0),
             agent: EntityId::NONE,
             next_seq: InSeq(1),
             applied: InSeq(0),
+            connected_at: InSeq(0),
             unacked: Vec::new(),
             held: OutSeq(0),
             last_tick: Tick(0),
@@ -70,6 +81,8 @@ impl Player {
             anomalies: Vec::new(),
             updates: 0,
             events: 0,
+            inputs: 0,
+            progress: None,
         }
     }
 
@@ -79,8 +92,22 @@ impl Player {
     }
 
     /// Inputs the world has applied.
-    pub fn inputs_applied(&self) -> u32 {
-        self.applied.0
+    pub fn inputs_applied(&self) -> u64 {
+        self.inputs
+    }
+
+    /// From here on its inputs must be applied.
+    pub fn note_progress(&mut self) {
+        self.progress.get_or_insert(self.inputs);
+    }
+
+    /// Why it does not play on at the end, if it does not.
+    pub fn stuck(&self) -> Option<String> {
+        if self.stage != Stage::Playing {
+            return Some(format!("{} does not play at the end: {:?}", self.name, self.stage));
+        }
+        let still = self.progress.is_some_and(|before| self.inputs <= before);
+        still.then(|| format!("{}: no input is applied at the end, {} wait", self.name, self.unacked.len()))
     }
 
     /// Entities it sees now.
@@ -89,8 +116,9 @@ impl Player {
     }
 
     /// The connection is there.
-    pub fn connected(&mut self) {
+    pub fn connected(&mut self, now: Timestamp) {
         self.stage = Stage::Greeting;
+        self.heard = now;
         self.seen.clear();
         let hello = ClientMessage::Hello { protocol: PROTOCOL_VERSION, registry: RegistryHash(0), client: "sim".to_owned() };
         self.say(&hello);
@@ -100,6 +128,11 @@ impl Player {
     pub fn disconnected(&mut self) {
         self.stage = Stage::Offline;
         self.outbox.clear();
+    }
+
+    /// Whether it hangs up: it was refused, or hears nothing.
+    pub fn has_had_enough(&self, now: Timestamp, patience: Duration) -> bool {
+        self.stage == Stage::Offline || now.since(self.heard) >= patience
     }
 
     /// What it has to say.
@@ -142,7 +175,8 @@ impl Player {
     }
 
     /// The gateway says something.
-    pub fn hear(&mut self, bytes: &Bytes) {
+    pub fn hear(&mut self, now: Timestamp, bytes: &Bytes) {
+        self.heard = now;
         match decode_server(bytes) {
             Ok(FromServer::Message(message)) => self.hear_message(message),
             Ok(FromServer::Update(update)) => self.hear_update(&update),
@@ -195,9 +229,11 @@ impl Player {
         if agent != self.agent {
             self.anomalies.push(format!("joined as {agent} instead of {}", self.agent));
         }
-        if in_seq < self.applied || in_seq >= self.next_seq {
+        if in_seq >= self.next_seq {
             self.anomalies.push(format!("joined at input {} after {} of {}", in_seq.0, self.applied.0, self.next_seq.0));
         }
+        // A gateway and an owner that die together know the client's inputs only as far as they were journaled.
+        self.connected_at = in_seq;
         self.stage = Stage::Playing;
         self.token = Some(token);
         self.acknowledge(in_seq);
@@ -208,6 +244,7 @@ impl Player {
     }
 
     fn acknowledge(&mut self, upto: InSeq) {
+        self.inputs += u64::from(upto.0.saturating_sub(self.applied.0));
         self.applied = self.applied.max(upto);
         self.unacked.retain(|input| input.seq > upto);
     }
@@ -219,9 +256,10 @@ impl Player {
             self.anomalies.push(format!("tick {} after {}", head.tick, self.last_tick));
         }
         self.last_tick = head.tick;
-        if head.in_seq >= self.next_seq || head.in_seq < self.applied {
+        if head.in_seq >= self.next_seq || head.in_seq < self.connected_at {
             self.anomalies.push(format!("input {} applied after {} of {}", head.in_seq.0, self.applied.0, self.next_seq.0));
         }
+        self.connected_at = head.in_seq;
         self.acknowledge(head.in_seq);
         for &(x, z) in &update.gone {
             self.seen.retain(|_, at| (at.0, at.1) != (x, z));

@@ -127,6 +127,14 @@ impl Process {
         }
     }
 
+    /// The data node's core, to hurt its disk.
+    pub fn data_mut(&mut self) -> Option<&mut Data<MemoryStore>> {
+        match &mut self.cores {
+            Cores::Data { data, .. } => Some(data),
+            Cores::World { .. } | Cores::Scene(_) | Cores::Auth(_) | Cores::Gateway(_) => None,
+        }
+    }
+
     /// The mesh says something.
     pub fn hear(&mut self, now: Timestamp, event: MeshEvent) {
         let heard = self.membership.hear(now, event);
@@ -170,9 +178,8 @@ impl Process {
         let own = match &self.cores {
             Cores::World { beacon, .. } => beacon.poll_timeout(),
             Cores::Auth(auth) => auth.poll_timeout(),
-            Cores::Scene(scene) => scene.poll_timeout(),
-            // Both look at their time-outs in each tick or commit.
-            Cores::Gateway(_) | Cores::Data { .. } => None,
+            // They look at their time-outs in each tick or commit.
+            Cores::Scene(_) | Cores::Gateway(_) | Cores::Data { .. } => None,
         };
         own.map_or(self.membership.poll_timeout(), |(at, _)| at.min(self.membership.poll_timeout()))
     }

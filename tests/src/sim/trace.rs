@@ -3,6 +3,7 @@
 use std::fmt;
 
 use pangaea_schemas::Timestamp;
+use pangaea_schemas::message::{Feed, HandoverMessage, Message, Session};
 
 use super::schedule::BEGINNING;
 
@@ -42,4 +43,37 @@ impl Trace {
     pub fn lines(&self) -> u64 {
         self.lines
     }
+}
+
+/// What a message is, in a few words: the conversation, the step, and who it is about.
+pub fn kind_of(message: &Message) -> String {
+    match message {
+        Message::Handover(HandoverMessage { step, lane }) => {
+            format!("Handover {} {} > {}", name_of(step), lane.from, lane.to)
+        }
+        Message::Session(session) => match session {
+            Session::Events { agent, events, resync, .. } => {
+                let seqs = (events.first().map(|e| e.seq.0), events.last().map(|e| e.seq.0));
+                format!("Session Events {agent} {seqs:?} resync {resync}")
+            }
+            Session::Attach { agent, session, out_ack, .. } => format!("Session Attach {agent} {session} ack {}", out_ack.0),
+            Session::Attached { agent, session, out_seq, .. } => format!("Session Attached {agent} {session} out {}", out_seq.0),
+            Session::Route { agent, shard, epoch, in_seq, .. } => {
+                format!("Session Route {agent} {shard} {epoch} in {}", in_seq.0)
+            }
+            Session::Hint { agent, target, epoch, .. } => format!("Session Hint {agent} {target} {epoch}"),
+            other => format!("Session {}", name_of(other)),
+        },
+        Message::Feed(Feed::Frame(frame)) => format!("Feed Frame {} #{} {} cells", frame.shard, frame.seq, frame.cells.len()),
+        other => {
+            let text = format!("{other:?}");
+            let mut names = text.split(|c: char| !c.is_alphanumeric()).filter(|word| word.starts_with(char::is_uppercase));
+            format!("{} {}", names.next().unwrap_or_default(), names.next().unwrap_or_default())
+        }
+    }
+}
+
+/// The variant's name in a debug form.
+fn name_of(value: &impl std::fmt::Debug) -> String {
+    format!("{value:?}").chars().take_while(|c| c.is_alphanumeric()).collect()
 }

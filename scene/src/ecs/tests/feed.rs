@@ -227,7 +227,7 @@ fn who_ends_and_comes_again_in_one_tick_only_enters() {
 #[test]
 fn outside_the_shard_an_entity_stays_filed_in_the_nearest_cell_and_crosses_beyond_the_hysteresis() {
     let mut world = Harness::new(village);
-    let walker = world.spawn(Position::new(769.0, 600.0), ());
+    let walker = world.spawn(Position::new(769.0, 600.0), health(1.0));
     let rider = world.spawn(Position::new(760.0, 600.0), Tied { to: walker });
     assert!(world.tick().crossings.is_empty(), "one metre is within the hysteresis");
     world.set(walker, Position::new(770.5, 600.0));

@@ -147,3 +147,12 @@ fn a_moved_shard_goes_on_as_it_would_have() {
         assert_eq!(target.state_hash(), hashes[tick as usize - 1]);
     }
 }
+
+#[test]
+fn what_has_nothing_that_lasts_has_no_record_at_rest() {
+    let mut world = Harness::new(village);
+    let view = world.spawn(Position::new(600.0, 600.0), ());
+    world.tick();
+    assert_eq!(world.world.record(view), None);
+    assert!(world.world.take(view, CellId::default()).is_some(), "but it may be handed over");
+}
