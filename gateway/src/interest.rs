@@ -13,8 +13,6 @@ use crate::slab::Key;
 pub(crate) const CENTRE_HYSTERESIS_M: f32 = 4.0;
 /// A changed cell that was not sent for so long goes first, however far it is: 1 s at 20 Hz.
 pub(crate) const STARVED_ROUNDS: Round = 20;
-/// The period of the slowest cells.
-pub(crate) const PERIOD_MAX_ROUNDS: Round = 4;
 
 /// A cell that a client looks at.
 #[derive(Clone, Copy, Debug)]
@@ -110,7 +108,7 @@ fn period(ring: u16) -> Round {
     match ring {
         0 | 1 => 1,
         2 => 2,
-        3.. => PERIOD_MAX_ROUNDS,
+        3.. => 4,
     }
 }
 

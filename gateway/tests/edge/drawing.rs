@@ -80,7 +80,7 @@ fn an_entity_between_two_owners_stays_drawn() {
     let updates = stage.updates(conn);
     assert_eq!(of(&updates, cell(16, 15))[0].entered.len(), 1);
     assert!(of(&updates, cell(15, 15)).is_empty());
-    stage.ticks(23);
+    stage.ticks(59);
     assert!(of(&stage.updates(conn), cell(15, 15)).is_empty(), "a client short of bytes may not have heard of the new cell yet");
     stage.ticks(3);
     assert_eq!(of(&stage.updates(conn), cell(15, 15))[0].left.len(), 1, "its old cell lets go a little later");

@@ -247,7 +247,8 @@ fn wander(seed: u64) {
         stage.updates(conn).iter().for_each(|update| model.apply(update));
     }
     stage.handle(Input::Queued { conn, bytes: 0 });
-    for _ in 0..60 {
+    // Until the last mover's old cell has let go, see `cells::LEFT_DELAY_ROUNDS`.
+    for _ in 0..80 {
         exchange(&mut stage, &mut world, true);
         stage.tick();
         stage.updates(conn).iter().for_each(|update| model.apply(update));
