@@ -77,6 +77,7 @@ pub fn plugin(game: &mut Game) {
     game.system(Phase::React, (suffer, reward).chain());
 }
 
+#[allow(clippy::too_many_arguments, reason = "a system's parameters say what it touches")]
 pub(crate) fn strike(
     inputs: Inputs<Attack>,
     clock: Clock,

@@ -27,7 +27,10 @@ fn settle(shard: &mut Seeding) {
         let hue = shard.rng().u8(..);
         let space = shard.space().clone();
         let place = space.clamp(Position::new(pasture.x + x, pasture.z + z).into()).into();
-        shard.at(place, (name("Sheep"), Look { kind: Look::SHEEP, hue }, Health::full(30), Flocks { flock: u32::from(hue) % 3, pad: 0 }));
+        shard.at(
+            place,
+            (name("Sheep"), Look { kind: Look::SHEEP, hue }, Health::full(30), Flocks { flock: u32::from(hue) % 3, pad: 0 }),
+        );
     }
     for _ in 0..WOLVES {
         let (place, hue) = (shard.anywhere(), shard.rng().u8(..));

@@ -1,4 +1,5 @@
-//! Flocking, after C. Reynolds, "Flocks, Herds, and Schools" (1987): keep together, keep apart, and here: flee from wolves' teeth.
+//! Flocking, after C. Reynolds, "Flocks, Herds, and Schools" (1987): keep together, keep apart, and here: flee from wolves'
+//! teeth.
 //!
 //! Neighbours may be ghosts of the next shard; `Nearby` and `Sight` show them alike, so a flock grazes across a border.
 

@@ -1,5 +1,6 @@
 //! Items: grown by bushes, picked up, dropped. They belong to the ledger; what lies on the ground is a view of it that each shard
-//! makes when it starts and after each change, and that may be thrown away at any time. A view stays in the shard in which it lies.
+//! makes when it starts and after each change, and that may be thrown away at any time. A view stays in the shard in which it
+//! lies.
 
 use pangaea_scene::prelude::*;
 

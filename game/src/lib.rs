@@ -1,7 +1,7 @@
 //! The demo game: enough of a game that the architecture is used in earnest. One feature per file; start with [`movement`].
 //!
-//! A feature is a `plugin` that registers its types and systems. A system is a plain function over components; where an entity lives,
-//! which process runs it and when it crosses a border is none of its business.
+//! A feature is a `plugin` that registers its types and systems. A system is a plain function over components; where an entity
+//! lives, which process runs it and when it crosses a border is none of its business.
 
 pub mod chat;
 pub mod combat;

@@ -1,7 +1,7 @@
 //! Walking: a player's step is checked here, a creature's velocity is carried out here. Nobody leaves the map.
 //!
-//! Each `move` input is one step of one tick's length, so a client can predict it exactly. Steps are paid from a credit that grows by
-//! one per tick: a client that sends more inputs does not walk faster, one whose inputs were delayed catches up.
+//! Each `move` input is one step of one tick's length, so a client can predict it exactly. Steps are paid from a credit that
+//! grows by one per tick: a client that sends more inputs does not walk faster, one whose inputs were delayed catches up.
 
 use pangaea_scene::prelude::*;
 

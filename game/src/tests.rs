@@ -140,7 +140,9 @@ fn an_item_is_picked_up_when_the_ledger_says_so() {
     world.tick();
     world.input(anna, PickUp { item: berry });
     let asked = world.tick().ledger.clone();
-    assert!(matches!(asked[..], [ref one] if matches!(one.transaction, Transaction::Move { item, to: Owner::Agent(to), .. } if item == berry && to == anna)));
+    assert!(
+        matches!(asked[..], [ref one] if matches!(one.transaction, Transaction::Move { item, to: Owner::Agent(to), .. } if item == berry && to == anna))
+    );
     world.ticks(3);
     assert!(world.get::<Item>(berry).is_some(), "nothing has happened yet");
     ledger_says(&mut world, asked[0].ticket, anna, 2, 100, &[berry]);

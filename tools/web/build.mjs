@@ -1,5 +1,6 @@
 // Builds the page into dist/ (committed, embedded by the server), or with --test or --mock the tests or the mock cluster
-// into target/, or with --check compares what is committed with what the sources give. The output depends only on the sources and the lock file: no hashes, no dates, no source maps.
+// into target/, or with --check compares what is committed with what the sources give. The output depends only on the sources
+// and the lock file: no hashes, no dates, no source maps.
 import { build } from "esbuild";
 import { cp, mkdir, readdir, readFile, rm } from "node:fs/promises";
 
