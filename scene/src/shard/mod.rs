@@ -216,10 +216,10 @@ impl Shard {
         self.life.residents.iter().map(|(entity, resident)| (*entity, resident.epoch))
     }
 
-    /// Everybody whom this shard has to keep: live, asleep, or on the way to a shard that has not confirmed them.
+    /// Everybody with a record whom this shard has to keep: live, asleep, or on the way to a shard that has not confirmed them.
     pub fn kept(&self) -> impl Iterator<Item = EntityId> {
-        let live = self.life.residents.keys().chain(self.life.asleep.keys()).copied();
-        live.chain(self.life.leaves.away())
+        let live = self.life.residents.keys().copied().filter(|entity| self.world.record(*entity).is_some());
+        live.chain(self.life.asleep.keys().copied()).chain(self.life.leaves.away())
     }
 
     /// A message for this shard came from a node.

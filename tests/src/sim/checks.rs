@@ -38,7 +38,7 @@ pub fn one_owner(processes: &BTreeMap<NodeId, Process>, owners: &Owners) -> Resu
     Ok(live.len())
 }
 
-/// Everybody who is in the world: live, asleep, or between two shards.
+/// Everybody who is in the world and must stay: live, asleep, or between two shards. Things on the ground are the ledger's.
 pub fn present(processes: &BTreeMap<NodeId, Process>) -> BTreeSet<EntityId> {
     ticking(processes).flat_map(|(_, _, shard)| shard.kept().collect::<Vec<_>>()).collect()
 }

@@ -66,6 +66,8 @@ pub struct Outcome {
     pub entities: usize,
     /// Hand-overs that came to an end.
     pub handovers: u64,
+    /// The longest time that any player waited for an input to be applied.
+    pub longest_pause: Duration,
     /// What was wrong, in words.
     pub faults: Vec<String>,
 }
@@ -80,8 +82,10 @@ const SLOW_COMMIT: u32 = 60;
 const FAILING_PERMILLE: u32 = 400;
 /// A player that sees nothing for this long calls again, perhaps elsewhere.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// In so much time at the end every player's inputs must be applied.
-const LIVE_WITHIN: Duration = Duration::from_secs(3);
+/// So long after the last fault everybody must play again.
+const RECOVERY_MAX: Duration = Duration::from_secs(5);
+/// Then nobody waits longer than this for an input to be applied.
+const IDLE_MAX: Duration = Duration::from_secs(1);
 /// The data process.
 const DATA: NodeId = NodeId::new(Role::Data, 1);
 
@@ -159,6 +163,9 @@ pub struct Cluster {
     owners: Owners,
     /// Who was in the world before anything went wrong.
     born: BTreeSet<EntityId>,
+    /// After this nothing goes wrong any more.
+    calm_after: Duration,
+    longest_pause: Duration,
     entities: usize,
     handovers: u64,
     faults: Vec<String>,
@@ -183,10 +190,10 @@ impl Cluster {
             schedule.after(Duration::from_millis(rng.u64(..50)), Event::Turn(player));
         }
         schedule.after(LOOK_EVERY, Event::Look);
-        if options.faults {
-            for (at, fault) in faults::draw(&mut rng.fork(), options.span, &nodes()) {
-                schedule.after(at, Event::Fault(fault));
-            }
+        let wrong = if options.faults { faults::draw(&mut rng.fork(), options.span, &nodes()) } else { Vec::new() };
+        let calm_after = wrong.iter().map(|(at, fault)| *at + fault.span()).max().unwrap_or(faults::CALM_BEFORE);
+        for (at, fault) in wrong {
+            schedule.after(at, Event::Fault(fault));
         }
         let players = (0..options.players).map(|n| Player::new(format!("Player {n}"), rng.fork())).collect();
         Self {
@@ -205,6 +212,8 @@ impl Cluster {
             conns: 0,
             owners: Owners::new(),
             born: BTreeSet::new(),
+            calm_after,
+            longest_pause: Duration::ZERO,
             entities: 0,
             handovers: 0,
             faults: Vec::new(),
@@ -228,10 +237,11 @@ impl Cluster {
         for player in &self.players {
             self.faults.extend(player.anomalies.iter().map(|anomaly| format!("{}: {anomaly}", player.name)));
         }
-        if self.faults.is_empty() && self.options.span > LIVE_WITHIN * 2 {
+        if self.faults.is_empty() && self.options.span > self.calm_after + RECOVERY_MAX {
             self.faults.extend(checks::all_run(&self.processes, &self.owners, &self.shared.spec));
             self.faults.extend(checks::lost(&self.processes, &self.born));
-            self.faults.extend(self.players.iter().filter_map(|player| player.stuck()));
+            let away = self.players.iter().filter(|player| !player.is_playing());
+            self.faults.extend(away.map(|player| format!("{} does not play at the end", player.name)));
         }
         if let Some(data) = self.processes.get(&DATA).and_then(Process::data) {
             match data.audit() {
@@ -247,6 +257,7 @@ impl Cluster {
             updates: self.players.iter().map(|player| player.updates).sum(),
             entities: self.entities,
             handovers: self.handovers,
+            longest_pause: self.longest_pause,
             faults: self.faults,
         }
     }
@@ -581,8 +592,13 @@ impl Cluster {
         if now.since(BEGINNING) < faults::CALM_BEFORE {
             self.born = checks::present(&self.processes);
         }
-        if BEGINNING + self.options.span < now + LIVE_WITHIN {
-            self.players.iter_mut().for_each(Player::note_progress);
+        let calm = BEGINNING + self.calm_after + RECOVERY_MAX < now;
+        for player in &self.players {
+            let idle = player.idle(now);
+            self.longest_pause = self.longest_pause.max(idle);
+            if calm && idle > IDLE_MAX {
+                self.faults.push(format!("{} plays no more: no input is applied for {} ms", player.name, idle.as_millis()));
+            }
         }
         self.schedule.after(LOOK_EVERY, Event::Look);
     }

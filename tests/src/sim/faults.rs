@@ -9,7 +9,7 @@ use pangaea_schemas::{NodeId, Role};
 /// Faults begin after this: by then everybody has come in.
 pub const CALM_BEFORE: Duration = Duration::from_secs(5);
 /// No fault lasts into this last part of a simulation: the system must be live again when it ends.
-pub const CALM_AFTER: Duration = Duration::from_secs(15);
+pub const CALM_AFTER: Duration = Duration::from_secs(12);
 /// Most faults of one simulation.
 const FAULTS_MAX: usize = 4;
 /// A cut that is over by then breaks no link: what was sent arrives late.
@@ -55,6 +55,19 @@ pub enum Fault {
         /// For how long.
         span: Duration,
     },
+}
+
+impl Fault {
+    /// How long it lasts.
+    pub fn span(&self) -> Duration {
+        match self {
+            Self::Kill { span, .. }
+            | Self::Pause { span, .. }
+            | Self::Cut { span, .. }
+            | Self::SlowDisk { span }
+            | Self::FailingDisk { span } => *span,
+        }
+    }
 }
 
 impl fmt::Display for Fault {

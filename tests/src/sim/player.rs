@@ -6,13 +6,22 @@ use std::time::Duration;
 use bytes::Bytes;
 use fastrand::Rng;
 use pangaea_schemas::client::{ClientMessage, Input, PROTOCOL_VERSION, ServerMessage};
+use pangaea_schemas::geometry::Position;
 use pangaea_schemas::message::Credentials;
 use pangaea_schemas::wire::client::{FromServer, decode_server, encode_client};
 use pangaea_schemas::wire::update::{Alias, Update};
-use pangaea_schemas::{EntityId, InSeq, OutSeq, RegistryHash, Tick, Timestamp, TypeId};
+use pangaea_schemas::{EntityId, InSeq, OutSeq, RegistryHash, Tick, TickRate, Timestamp, TypeId};
 
 /// Most inputs that wait for their acknowledgement; the player stands still meanwhile.
 const UNACKED_MAX: usize = 60;
+/// The middle of the demo's space, in metres, where players are born.
+const MIDDLE_M: f32 = 512.0;
+/// How far from it players go, in metres.
+const ROAM_M: f32 = 40.0;
+/// No agent is faster, in metres per second.
+const SPEED_MAX: f32 = 9.0;
+/// A new owner knows positions of this age, in seconds.
+const RECORD_AGE: f32 = 1.2;
 
 /// Where a player is in its login.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,8 +64,10 @@ pub struct Player {
     pub events: u64,
     /// Inputs applied.
     inputs: u64,
-    /// Of them, those before the end had to show some.
-    progress: Option<u64>,
+    /// When one was applied last; nothing is waited for before the player is in the world.
+    applied_at: Option<Timestamp>,
+    /// Where the own agent was last seen, and in which tick.
+    seen_at: Option<(Tick, Position)>,
 }
 
 impl Player {
@@ -82,7 +93,8 @@ impl Player {
             updates: 0,
             events: 0,
             inputs: 0,
-            progress: None,
+            applied_at: None,
+            seen_at: None,
         }
     }
 
@@ -96,18 +108,9 @@ impl Player {
         self.inputs
     }
 
-    /// From here on its inputs must be applied.
-    pub fn note_progress(&mut self) {
-        self.progress.get_or_insert(self.inputs);
-    }
-
-    /// Why it does not play on at the end, if it does not.
-    pub fn stuck(&self) -> Option<String> {
-        if self.stage != Stage::Playing {
-            return Some(format!("{} does not play at the end: {:?}", self.name, self.stage));
-        }
-        let still = self.progress.is_some_and(|before| self.inputs <= before);
-        still.then(|| format!("{}: no input is applied at the end, {} wait", self.name, self.unacked.len()))
+    /// For how long no input has been applied, of a player that has ever been in the world.
+    pub fn idle(&self, now: Timestamp) -> Duration {
+        self.applied_at.map_or(Duration::ZERO, |at| now.since(at))
     }
 
     /// Entities it sees now.
@@ -146,7 +149,7 @@ impl Player {
             return;
         }
         if self.rng.u32(..40) == 0 {
-            self.heading = (self.rng.i8(-127..=127), self.rng.i8(-127..=127));
+            self.heading = self.heading_for_the_middle();
         }
         let input = match self.rng.u32(..30) {
             0 => self.on_someone("attack"),
@@ -162,6 +165,15 @@ impl Player {
         self.next_seq = self.next_seq.next();
         self.unacked.push(input.clone());
         self.say(&ClientMessage::Inputs { inputs: vec![input], out_ack: self.held });
+    }
+
+    /// Where four shards meet, so that borders are crossed all the time.
+    fn heading_for_the_middle(&mut self) -> (i8, i8) {
+        let Some((_, position)) = self.seen_at else { return (0, 0) };
+        let mut near = || MIDDLE_M + (self.rng.f32() - 0.5) * 2.0 * ROAM_M;
+        let (x, z) = (near() - position.x, near() - position.z);
+        let length = x.hypot(z).max(1.0);
+        ((x / length * 127.0) as i8, (z / length * 127.0) as i8)
     }
 
     fn on_someone(&mut self, what: &str) -> Option<(TypeId, Bytes)> {
@@ -249,6 +261,17 @@ impl Player {
         self.unacked.retain(|input| input.seq > upto);
     }
 
+    /// The own agent never jumps; after the loss of its owner it may stand where it stood a second ago.
+    fn see_oneself(&mut self, tick: Tick, position: Position) {
+        if let Some((before, from)) = self.seen_at.replace((tick, position)) {
+            let way = (position.x - from.x).hypot(position.z - from.z);
+            let seconds = tick.since(before) as f32 * TickRate::DEFAULT.seconds_per_tick();
+            if way > SPEED_MAX * (seconds + RECORD_AGE) {
+                self.anomalies.push(format!("jumps {way:.1} m within {seconds:.2} s at {tick}"));
+            }
+        }
+    }
+
     fn hear_update(&mut self, update: &Update) {
         self.updates += 1;
         let head = &update.head;
@@ -258,6 +281,10 @@ impl Player {
         self.last_tick = head.tick;
         if head.in_seq >= self.next_seq || head.in_seq < self.connected_at {
             self.anomalies.push(format!("input {} applied after {} of {}", head.in_seq.0, self.applied.0, self.next_seq.0));
+        }
+        self.see_oneself(head.tick, head.position);
+        if head.in_seq > self.applied {
+            self.applied_at = Some(self.heard);
         }
         self.connected_at = head.in_seq;
         self.acknowledge(head.in_seq);
