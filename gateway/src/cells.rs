@@ -85,8 +85,8 @@ pub(crate) struct Entity {
 /// What is to happen in a later round.
 #[derive(Clone, Copy, Debug)]
 enum Due {
-    /// Say that the alias left the cell, unless it came back.
-    Depart { cell: CellId, entity: EntityId, alias: Alias },
+    /// Say that the alias left the cell in that round, unless it came back.
+    Depart { cell: CellId, entity: EntityId, alias: Alias, left: Round },
     /// Stop drawing the entity if it still hangs in that cell since that tick.
     EndLimbo { cell: CellId, entity: EntityId, tick: Tick },
     /// Forget the alias of an entity that is out of sight since that round.
@@ -206,7 +206,7 @@ impl CellStore {
         let now = std::mem::replace(&mut self.due, later);
         for due in now.into_values().flatten() {
             match due {
-                Due::Depart { cell, entity, alias } => self.depart(cell, entity, alias),
+                Due::Depart { cell, entity, alias, left } => self.depart(cell, entity, alias, left),
                 Due::EndLimbo { cell, entity, tick } => self.end_limbo(cell, entity, tick),
                 Due::Forget { entity, since } => self.forget(entity, since),
             }
@@ -246,7 +246,8 @@ impl CellStore {
                 self.put_in(key, name);
                 if let Some(old) = self.cells.get(cell) {
                     let alias = self.entities.get(name).map_or_else(Alias::default, |entity| entity.alias);
-                    self.later(LEFT_DELAY_ROUNDS, Due::Depart { cell: old.id, entity: enter.entity, alias });
+                    let due = Due::Depart { cell: old.id, entity: enter.entity, alias, left: self.round };
+                    self.later(LEFT_DELAY_ROUNDS, due);
                 }
             }
             None => self.put_in(key, name),
@@ -320,11 +321,25 @@ impl CellStore {
         self.note_left(key, alias);
     }
 
-    fn depart(&mut self, cell: CellId, entity: EntityId, alias: Alias) {
+    /// Who has moved on again meanwhile is waited for once more: clients may not have heard of its newest cell. But only once, or
+    /// whoever does not look at those cells would draw a restless entity for ever.
+    fn depart(&mut self, cell: CellId, entity: EntityId, alias: Alias, left: Round) {
         let Some(&key) = self.index.get(&cell) else { return };
-        if self.member_mut(key, entity).is_none() {
+        if self.member_mut(key, entity).is_some() {
+            return;
+        }
+        let heard_at = self.entered_at(entity).map_or(0, |entered| entered + LEFT_DELAY_ROUNDS);
+        if heard_at > self.round && self.round - left < 2 * LEFT_DELAY_ROUNDS {
+            self.later(heard_at - self.round, Due::Depart { cell, entity, alias, left });
+        } else {
             self.note_left(key, alias);
         }
+    }
+
+    /// When the entity came into the cell in which it is drawn.
+    fn entered_at(&self, entity: EntityId) -> Option<Round> {
+        let (cell, index) = self.entities.get(*self.names.get(&entity)?)?.place?;
+        self.cells.get(cell)?.members.get(index as usize).map(|member| member.entered)
     }
 
     fn note_left(&mut self, key: Key, alias: Alias) {

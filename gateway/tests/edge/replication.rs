@@ -248,7 +248,7 @@ fn wander(seed: u64) {
     }
     stage.handle(Input::Queued { conn, bytes: 0 });
     // Until the last mover's old cell has let go, see `cells::LEFT_DELAY_ROUNDS`.
-    for _ in 0..80 {
+    for _ in 0..160 {
         exchange(&mut stage, &mut world, true);
         stage.tick();
         stage.updates(conn).iter().for_each(|update| model.apply(update));
