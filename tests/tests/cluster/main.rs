@@ -1,0 +1,17 @@
+//! End to end: real clusters of real processes on this machine, started, played on, hurt and stopped from outside.
+//!
+//! | file | open it for |
+//! |---|---|
+//! | `process` | a running cluster, its guard, and commands that ask it |
+//! | `player` | a client small enough to read, over TCP |
+//! | `life` | a day in the life: up, bots, down, up again with everything where it was |
+//! | `refusals` | what does not start, and clients that are turned away: in words |
+//! | `recovery` | processes that are killed |
+//!
+//! One cluster runs at a time, whoever runs the tests: they measure time, and a machine has few cores.
+
+mod life;
+mod player;
+mod process;
+mod recovery;
+mod refusals;

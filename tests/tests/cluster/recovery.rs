@@ -1,0 +1,116 @@
+//! Processes that are killed: nobody is kicked out for good, and nothing is left behind.
+
+use std::io;
+use std::process::{Child, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::player::{Player, guest};
+use crate::process::{Cluster, Site, all_run, read_json, signal};
+
+/// The world works again within this time, whatever was killed.
+const RECOVERY_TIME_MAX: Duration = Duration::from_secs(10);
+/// Pause between two tries to come back.
+const TRY_AGAIN_AFTER: Duration = Duration::from_millis(100);
+
+fn bots(cluster: &Cluster, count: u32) -> Child {
+    let count = count.to_string();
+    let mut bots = cluster.command(&["bots", "--count", &count, "--seconds", "12", "--scenario", "border-storm", "--json"]);
+    let bots = bots.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("bots start");
+    cluster.await_status("bots play", Duration::from_secs(30), |status| status["sessions"].as_u64() >= count.parse().ok());
+    bots
+}
+
+/// What bots saw; anomalies of other kinds than `allowed` are faults.
+fn report(bots: Child, allowed: &[&str]) -> Value {
+    let (_, report) = read_json(&bots.wait_with_output().expect("bots end"));
+    let kinds = report["anomalies"].as_object().expect("counts by kind");
+    let faults: Vec<_> = kinds.keys().filter(|kind| !allowed.contains(&kind.as_str())).collect();
+    assert!(faults.is_empty(), "{report:#}");
+    report
+}
+
+/// Come back, again and again until it works.
+fn resume(player: &Player, gateway: &str) -> Player {
+    let began = Instant::now();
+    loop {
+        match player.resume(gateway) {
+            Ok(player) => return player,
+            Err(error) => assert!(began.elapsed() < RECOVERY_TIME_MAX, "not back after {RECOVERY_TIME_MAX:?}: {error}"),
+        }
+        thread::sleep(TRY_AGAIN_AFTER);
+    }
+}
+
+#[test]
+fn no_orphans_when_the_supervisor_is_killed() {
+    let site = Site::new();
+    let cluster = site.up(&["--bots", "5"]);
+    let lived_on = cluster.kill_supervisor(Duration::from_secs(5));
+    println!("the children ended {lived_on:.1?} after their supervisor");
+    let again = site.up(&[]);
+    assert_eq!(again.stop().status.code(), Some(0), "the folder is free and whole");
+}
+
+#[test]
+fn sessions_go_on_at_another_gateway_when_theirs_is_killed() {
+    let site = Site::new();
+    let cluster = site.up(&["--gateways", "2"]);
+    let (first, second) = (cluster.gateway(1), cluster.gateway(2));
+    let bots = bots(&cluster, 20);
+    let mut player = Player::enter(&first, guest("Wanderer"));
+    player.walk(127, 0, 20).expect("walked");
+    let applied = player.applied;
+
+    signal(cluster.pid_of("gateway-1"), "KILL");
+    let killed = Instant::now();
+    let broken = loop {
+        if let Err(error) = player.see() {
+            break error;
+        }
+    };
+    assert!(matches!(broken.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset), "{broken}");
+    let mut back = resume(&player, &second);
+    assert!(back.resumed, "the session went on");
+    assert_eq!(back.agent, player.agent);
+    assert!(back.applied >= applied, "no acknowledged input is taken back");
+    assert!(back.position.distance(player.position) < 1.0, "from {:?} to {:?}", player.position, back.position);
+    println!("back at the other gateway after {:.1?}", killed.elapsed());
+    back.walk(-127, 0, 20).expect("it walks on");
+
+    // Half of the bots lose their line once; they come back where they were, at the gateway that was started again.
+    let report = report(bots, &["disconnected"]);
+    assert_eq!(report["connected"], 20, "{report:#}");
+    assert_eq!(report["anomalies"]["disconnected"], 10, "{report:#}");
+    assert_eq!(cluster.ask(&["ledger"]).0, Some(0));
+    assert_eq!(cluster.stop().status.code(), Some(0));
+}
+
+#[test]
+fn the_world_comes_back_when_a_scene_is_killed() {
+    let site = Site::new();
+    let cluster = site.up(&["--gateways", "2"]);
+    let bots = bots(&cluster, 20);
+    let mut player = Player::enter(&cluster.gateway(1), guest("Witness"));
+    player.walk(127, 0, 20).expect("walked");
+
+    let victim = cluster.pid_of("scene-1");
+    signal(victim, "KILL");
+    let killed = Instant::now();
+    let is_back = |status: &Value| all_run(status) && status["nodes"].as_array().is_some_and(|nodes| nodes.len() == 7);
+    let reborn = |status: &Value| status["nodes"].as_array().is_some_and(|nodes| nodes.iter().all(|node| node["pid"] != victim));
+    cluster.await_status("all shards run", RECOVERY_TIME_MAX, |status| is_back(status) && reborn(status));
+    println!("all shards run again {:.1?} after the kill", killed.elapsed());
+    player.walk(127, 0, 20).expect("nobody was kicked out");
+    assert!(killed.elapsed() < RECOVERY_TIME_MAX, "{:.1?}", killed.elapsed());
+    println!("the witness walks again {:.1?} after the kill", killed.elapsed());
+
+    // A scene's last moments may not have reached the journal: up to a second of motion is lived again.
+    let report = report(bots, &["update_gap", "jump", "input_back", "vanished", "tick_back", "lost", "blinked"]);
+    println!("what bots saw: {}", report["anomalies"]);
+    assert_eq!(report["connected"], 20, "{report:#}");
+    assert_eq!(cluster.ask(&["ledger"]).0, Some(0));
+    assert_eq!(cluster.stop().status.code(), Some(0));
+}
