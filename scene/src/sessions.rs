@@ -29,6 +29,8 @@ pub const INPUT_WINDOW: u32 = 64;
 pub const INPUTS_PER_TICK_MAX: usize = 8;
 /// An agent stays this long in the world after its client is lost.
 pub const LINGER: Duration = Duration::from_secs(10);
+/// More events than an owner makes for one client before its record is journaled again.
+pub const RECOVERY_GAP: u32 = 4_096;
 /// Unacknowledged events are sent again after this.
 pub const EVENT_RESEND: Duration = Duration::from_secs(1);
 
@@ -131,6 +133,12 @@ impl Sessions {
         Some(SessionState { outbox: seat.outbox.iter().cloned().collect(), ..seat.state.clone() })
     }
 
+    /// An owner that recovers a session does not know which events its forerunner made after the record was journaled: it goes
+    /// on beyond all numbers that may have been used, and the client is told to resynchronise.
+    pub fn recovered(state: SessionState) -> SessionState {
+        SessionState { out_seq: OutSeq(state.out_seq.0 + RECOVERY_GAP), ..state }
+    }
+
     /// The event after which a fresh client of the session in force goes on; what is made while it joins is for it.
     pub fn fresh_after(&self, agent: EntityId) -> OutSeq {
         self.seats.get(&agent).map_or(OutSeq(0), |seat| seat.fresh_after)
@@ -169,6 +177,9 @@ impl Sessions {
         if is_new {
             seat.fresh_after = seat.state.out_seq;
         }
+        // The next event the client gets is not the one after the last it holds: those between are lost.
+        let next = seat.outbox.front().map_or(seat.state.out_seq.next(), |event| event.seq);
+        seat.resync |= next > out_ack.next();
         seat.unsent = seat.outbox.len();
         if let Link::Joining { .. } = seat.link {
             seat.link = Link::Joining { gateway };
@@ -281,9 +292,13 @@ impl Sessions {
             if seat.unsent == 0 {
                 continue;
             }
-            let events = seat.outbox.iter().skip(seat.outbox.len() - seat.unsent).cloned().collect();
-            let resync = std::mem::take(&mut seat.resync);
-            out.push((gateway, Session::Events { agent: *agent, session: seat.state.epoch, events, resync }));
+            let unsent: Vec<ReliableEvent> = seat.outbox.iter().skip(seat.outbox.len() - seat.unsent).cloned().collect();
+            let mut resync = std::mem::take(&mut seat.resync);
+            for events in unsent.chunk_by(|a, b| a.seq.next() == b.seq) {
+                let (agent, session, events) = (*agent, seat.state.epoch, events.to_vec());
+                out.push((gateway, Session::Events { agent, session, events, resync }));
+                resync = true;
+            }
             seat.unsent = 0;
             seat.resend_at = Some(now + EVENT_RESEND);
         }
@@ -451,6 +466,28 @@ mod tests {
         assert_eq!(s.fresh_after(AGENT), OutSeq(1));
         s.attach(AGENT, se(2), GATE, InSeq(0), OutSeq(0));
         assert_eq!(s.fresh_after(AGENT), OutSeq(1), "asking again does not skip what was made since");
+    }
+
+    #[test]
+    fn an_owner_that_recovers_uses_no_number_twice_and_says_that_something_may_be_lost() {
+        let mut s = Sessions::default();
+        let event = |seq| ReliableEvent { seq: OutSeq(seq), id: TypeId(1), bytes: Bytes::new() };
+        let state = SessionState { epoch: se(1), out_seq: OutSeq(2), outbox: vec![event(2)], ..SessionState::default() };
+        s.seat(AGENT, Sessions::recovered(state), Link::Lingering { until: AT(10_000) });
+        s.attach(AGENT, se(1), GATE, InSeq(0), OutSeq(1));
+        s.push_event(AGENT, TypeId(1), Bytes::new());
+        let runs: Vec<(u32, bool)> = s
+            .poll_events(AT(0))
+            .into_iter()
+            .map(|(_, message)| match message {
+                Session::Events { events, resync, .. } => (events[0].seq.0, resync),
+                other => panic!("only events, not {other:?}"),
+            })
+            .collect();
+        assert_eq!(runs, [(2, false), (3 + RECOVERY_GAP, true)]);
+        s.attach(AGENT, se(1), GATE, InSeq(0), OutSeq(2));
+        let (_, message) = s.poll_events(AT(1)).remove(0);
+        assert!(matches!(message, Session::Events { resync: true, .. }), "told again when it is asked again");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::effects::EffectLanes;
 use crate::handover::target::Arrivals;
 use crate::incarnation::{Happening, Order};
 use crate::journal_writer::{APPEND_RESEND, ConflictVerdict};
-use crate::sessions::{LINGER, Link};
+use crate::sessions::{LINGER, Link, Sessions};
 
 /// A shard's state on its way from the journal.
 #[derive(Debug)]
@@ -159,6 +159,7 @@ impl Shard {
         } else {
             record.epoch = record.epoch.next().max(self.life.arrivals.fence(agent).seen.next());
             self.accept_epoch(&record);
+            record.session = Sessions::recovered(record.session);
             record.session.gateway = None;
             self.life.residents.insert(agent, Resident::new(record.epoch, self.now, ValueGate::Closed));
             self.life.sessions.seat(agent, record.session.clone(), Link::Lingering { until: self.now + LINGER });
