@@ -8,6 +8,7 @@
 //! | none | `Register` | held by that incarnation until `now + ttl` |
 //! | held | `Register`, same incarnation | held until `now + ttl`; the key changes only if the info did |
 //! | held | `Register`, another incarnation | unchanged, `NameTaken` |
+//! | held | the time was over long ago: the beacon itself stood still | held for [`GRACE`] |
 //! | held | `Deregister` or [`Beacon::reaped`] of the holder, or the time is over | none; the node's keys are deleted |
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -26,6 +27,10 @@ pub const WATCHES_PER_NODE_MAX: usize = 16;
 pub const TTL_MS_MIN: u32 = 100;
 /// Longest lease in milliseconds.
 pub const TTL_MS_MAX: u32 = 60_000;
+/// A lease whose end is looked at so late says that the beacon stood still, not that the node is gone.
+pub const STALL: Duration = Duration::from_millis(250);
+/// After standing still the beacon waits this long for renewals: those that waited for it, and the next ones.
+pub const GRACE: Duration = Duration::from_millis(500);
 /// Node keys are written by registrations only.
 const NODE_PREFIX: &str = "node/";
 
@@ -114,8 +119,14 @@ impl Beacon {
         }
     }
 
-    /// Ends the leases whose time is over.
+    /// Ends the leases whose time is over. A beacon that itself stood still heard no renewal meanwhile: it lets everybody live
+    /// on for [`GRACE`], so that its own pause deregisters nobody.
     pub fn handle_timeout(&mut self, now: Timestamp) {
+        let first_end = self.leases.values().map(|lease| lease.ends).min();
+        if first_end.is_some_and(|ends| now.since(ends) >= STALL) {
+            tracing::warn!("the beacon stood still: leases are prolonged");
+            self.leases.values_mut().for_each(|lease| lease.ends = lease.ends.max(now + GRACE));
+        }
         let over: Vec<NodeId> = self.leases.iter().filter(|(_, lease)| lease.ends <= now).map(|(node, _)| *node).collect();
         for node in over {
             tracing::warn!(%node, "lease expired");

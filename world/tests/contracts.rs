@@ -141,3 +141,22 @@ fn the_next_deadline_is_the_earliest_lease() {
     beacon.send(SCENE, register(1));
     assert_eq!(beacon.beacon.poll_timeout(), Some((START + Duration::from_secs(1), "lease")));
 }
+
+#[test]
+fn a_beacon_that_stood_still_itself_deregisters_nobody_who_still_renews() {
+    let mut beacon = EmbeddedBeacon::fresh();
+    beacon.send(SCENE, register(1));
+    beacon.received(SCENE);
+    beacon.now = START + Duration::from_secs(60);
+    beacon.send(SCENE, register(2));
+    let taken = BeaconReply::NameTaken { request: RequestId(1), holder: Nonce(1) };
+    assert_eq!(beacon.received(SCENE), [taken], "renewals may be waiting in the queue");
+    beacon.send(SCENE, register(1));
+    beacon.pass(Duration::from_millis(999));
+    beacon.send(SCENE, register(2));
+    assert_eq!(beacon.received(SCENE).len(), 2, "the lease runs on from the renewal");
+    beacon.pass(Duration::from_secs(1));
+    beacon.send(SCENE, register(2));
+    let given = BeaconReply::Registered { request: RequestId(1), ttl_ms: 1_000 };
+    assert_eq!(beacon.received(SCENE), [given], "who does not renew is gone, a grace later than usual");
+}
