@@ -6,11 +6,11 @@
 
 use std::collections::VecDeque;
 
+use pangaea_schemas::geometry::ShardId;
 use pangaea_schemas::message::{
     BlobReply, BlobRequest, JournalReply, JournalRequest, LedgerReply, LedgerRequest, LedgerResult, Message, TableReply,
     TableRequest,
 };
-use pangaea_schemas::geometry::ShardId;
 use pangaea_schemas::{JournalIndex, NodeId, Nonce, ShardEpoch, Timestamp};
 
 use crate::batch::Batch;
