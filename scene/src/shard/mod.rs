@@ -219,7 +219,8 @@ impl Shard {
     /// Everybody with a record whom this shard has to keep: live, asleep, or on the way to a shard that has not confirmed them.
     pub fn kept(&self) -> impl Iterator<Item = EntityId> {
         let live = self.life.residents.keys().copied().filter(|entity| self.world.record(*entity).is_some());
-        live.chain(self.life.asleep.keys().copied()).chain(self.life.leaves.away())
+        let coming = self.life.inbox.arrivals.iter().map(|record| record.entity);
+        live.chain(coming).chain(self.life.asleep.keys().copied()).chain(self.life.leaves.away())
     }
 
     /// A message for this shard came from a node.
