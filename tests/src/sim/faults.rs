@@ -101,7 +101,7 @@ fn one(rng: &mut Rng, nodes: &[NodeId]) -> Fault {
     let (short, long, notice) = (millis(100..1_500), millis(100..5_000), millis(50..2_000));
     let node = nodes[rng.usize(..nodes.len())];
     match rng.u32(..10) {
-        0..=3 => Fault::Kill { node, span: short },
+        0..=3 => Fault::Kill { node, span: if rng.bool() { short } else { long } },
         4 | 5 => Fault::Pause { node, span: long },
         6 | 7 => {
             let others: Vec<NodeId> = nodes.iter().copied().filter(|other| *other != node && speak(node, *other)).collect();

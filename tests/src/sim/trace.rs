@@ -3,7 +3,8 @@
 use std::fmt;
 
 use pangaea_schemas::Timestamp;
-use pangaea_schemas::message::{Feed, HandoverMessage, Message, Session};
+use pangaea_schemas::journal::Xid;
+use pangaea_schemas::message::{Feed, Handover, HandoverMessage, Message, Session};
 
 use super::schedule::BEGINNING;
 
@@ -49,7 +50,8 @@ impl Trace {
 pub fn kind_of(message: &Message) -> String {
     match message {
         Message::Handover(HandoverMessage { step, lane }) => {
-            format!("Handover {} {} > {}", name_of(step), lane.from, lane.to)
+            let xid = xid_of(step);
+            format!("Handover {} {} {} {} > {}", name_of(step), xid.entity, xid.epoch, lane.from, lane.to)
         }
         Message::Session(session) => match session {
             Session::Events { agent, events, resync, .. } => {
@@ -70,6 +72,19 @@ pub fn kind_of(message: &Message) -> String {
             let mut names = text.split(|c: char| !c.is_alphanumeric()).filter(|word| word.starts_with(char::is_uppercase));
             format!("{} {}", names.next().unwrap_or_default(), names.next().unwrap_or_default())
         }
+    }
+}
+
+/// Which hand-over a step is about.
+fn xid_of(step: &Handover) -> Xid {
+    match step {
+        Handover::Offer { xid, .. }
+        | Handover::Reserved { xid }
+        | Handover::No { xid, .. }
+        | Handover::Commit { xid, .. }
+        | Handover::Ack { xid }
+        | Handover::Refuse { xid, .. }
+        | Handover::Stale { xid, .. } => *xid,
     }
 }
 
