@@ -2,7 +2,8 @@
 //!
 //! It finds owners through the beacon, publishes its own routes, deals out entity ids, carries messages between its own shards
 //! through the same code as between processes, and reports to the world. A driver feeds [`Scene::handle`], then either
-//! [`Scene::tick`] or, to tick shards in parallel, [`Scene::begin_tick`], each of [`Scene::shards_mut`], [`Scene::end_tick`].
+//! [`Scene::tick`] or, to tick shards in parallel, [`Scene::begin_tick`], each shard of [`Scene::lend_shards`] wherever it likes,
+//! [`Scene::return_shards`], [`Scene::end_tick`].
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -72,7 +73,7 @@ pub struct Scene {
     nonce: Nonce,
     spec: ClusterSpec,
     shard_config: Arc<ShardConfig>,
-    shards: BTreeMap<ShardId, Shard>,
+    shards: BTreeMap<ShardId, Box<Shard>>,
     routes: Arc<Routes>,
     routes_are_new: bool,
     keys: BTreeMap<ShardId, Published>,
@@ -129,12 +130,12 @@ impl Scene {
 
     /// A shard's core, for those who look at it.
     pub fn shard(&self, shard: ShardId) -> Option<&Shard> {
-        self.shards.get(&shard)
+        self.shards.get(&shard).map(Box::as_ref)
     }
 
     /// All shards that this scene has to do with, in order.
     pub fn shards(&self) -> impl Iterator<Item = &Shard> {
-        self.shards.values()
+        self.shards.values().map(Box::as_ref)
     }
 
     /// Takes a message from a node or service.
@@ -169,9 +170,14 @@ impl Scene {
         self.spread_routes(now);
     }
 
-    /// The shards, to be ticked in any order, on any thread.
-    pub fn shards_mut(&mut self) -> impl Iterator<Item = &mut Shard> {
-        self.shards.values_mut()
+    /// All shards by value, to be ticked in any order, on any thread. The scene has none until [`Self::return_shards`].
+    pub fn lend_shards(&mut self) -> Vec<Box<Shard>> {
+        std::mem::take(&mut self.shards).into_values().collect()
+    }
+
+    /// The shards are back, in any order.
+    pub fn return_shards(&mut self, shards: impl IntoIterator<Item = Box<Shard>>) {
+        self.shards.extend(shards.into_iter().map(|shard| (shard.id(), shard)));
     }
 
     /// After the shards have ticked: what they said, routes, reports.
@@ -180,7 +186,7 @@ impl Scene {
         self.publish_routes(now);
         if self.report_at <= now {
             self.report_at = now + REPORT_EVERY;
-            let shards = self.shards.values_mut().filter_map(Shard::report).collect();
+            let shards = self.shards.values_mut().filter_map(|shard| shard.report()).collect();
             let report = SceneReport { tick: self.tick, late_ticks: self.late_ticks, shards };
             self.send(Address::World, Message::Control(Control::Scene(report)));
         }
@@ -193,7 +199,7 @@ impl Scene {
 
     /// The next deadline that does not wait for a tick.
     pub fn poll_timeout(&self) -> Option<(Timestamp, &'static str)> {
-        self.shards.values().filter_map(Shard::poll_timeout).min_by_key(|(at, _)| *at)
+        self.shards().filter_map(Shard::poll_timeout).min_by_key(|(at, _)| *at)
     }
 
     fn send(&mut self, to: Address, message: Message) {
@@ -223,7 +229,7 @@ impl Scene {
         let (config, routes) = (&self.shard_config, &self.routes);
         let lease_until = self.lease_until;
         let shard =
-            self.shards.entry(id).or_insert_with(|| Shard::new(id, space.clone(), Arc::clone(config), Arc::clone(routes)));
+            self.shards.entry(id).or_insert_with(|| Box::new(Shard::new(id, space.clone(), Arc::clone(config), Arc::clone(routes))));
         shard.lease(lease_until);
     }
 

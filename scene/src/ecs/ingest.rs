@@ -125,7 +125,8 @@ impl Seeding<'_> {
 
 impl ShardWorld {
     /// Apply all that came, in a fixed order: ghosts, entities, connections, then messages.
-    pub(crate) fn ingest(&mut self, input: TickInput, out: &mut Simulated) {
+    pub(crate) fn ingest(&mut self, input: TickInput) -> Simulated {
+        let mut out = Simulated::default();
         self.world.resource_mut::<Now>().tick = input.tick;
         self.world.resource_mut::<Tickets>().begin(input.tick);
         self.ingest_ghosts(&input.ghosts, &input.ghost_sources_lost);
@@ -140,13 +141,14 @@ impl ShardWorld {
             self.connect(id, connected);
         }
         for effect in std::mem::take(&mut self.pending).into_iter().chain(input.effects) {
-            self.receive(effect, out);
+            self.receive(effect, &mut out);
         }
         for client_input in &input.inputs {
             self.apply(client_input);
         }
         self.world.resource_mut::<Answers>().0 = input.ledger;
         self.world.resource_mut::<Newspaper>().0 = input.news;
+        out
     }
 
     /// Empty the mailboxes.

@@ -169,8 +169,12 @@ impl ShardWorld {
 
     /// Ingest, then Simulate.
     pub fn simulate(&mut self, input: TickInput) -> Simulated {
-        let mut out = Simulated::default();
-        self.ingest(input, &mut out);
+        let ingested = self.ingest(input);
+        self.run_systems(ingested)
+    }
+
+    /// Simulate: the designers' systems, and what came of them beside what `out` holds from [`Self::ingest`].
+    pub(crate) fn run_systems(&mut self, mut out: Simulated) -> Simulated {
         self.schedule.run(&mut self.world);
         self.clear_mail();
         out.despawned = self.unfile_ceased(None);

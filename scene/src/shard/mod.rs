@@ -46,6 +46,7 @@ use crate::journal_writer::JournalWriter;
 use crate::sessions::Sessions;
 
 pub use routes::Routes;
+pub use tick::TickPhase;
 
 use followers::Followers;
 use ledger_desk::LedgerDesk;

@@ -1,4 +1,6 @@
 //! The phases of a tick, in this order: Ingest → Simulate → Hand over → Publish → Persist.
+//!
+//! A driver that measures them hears when each has ended; the shard reads no clock.
 
 use pangaea_schemas::journal::ShardOp;
 use pangaea_schemas::message::{Address, BusRequest, Message};
@@ -8,9 +10,29 @@ use super::residents::ValueGate;
 use super::{Resident, SHARD_IDS, Shard, Then};
 use crate::ecs::{Simulated, TickInput};
 
+/// A phase of a shard's tick.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TickPhase {
+    /// What came since the last tick reaches the entities.
+    Ingest,
+    /// The designers' systems.
+    Simulate,
+    /// What systems asked for beyond the shard, and who leaves it.
+    HandOver,
+    /// The change feed.
+    Publish,
+    /// What the journal must hold.
+    Persist,
+}
+
 impl Shard {
     /// One tick. A shard that does not run looks at its time-outs only.
     pub fn tick(&mut self, now: Timestamp, tick: Tick) {
+        self.tick_observed(now, tick, |_| {});
+    }
+
+    /// The same; `ended` hears of each phase when it is over, in order. A shard that does not run has no phases.
+    pub fn tick_observed(&mut self, now: Timestamp, tick: Tick, mut ended: impl FnMut(TickPhase)) {
         (self.now, self.tick) = (now, tick);
         self.keep_confirmed();
         if self.incarnation.ticks() {
@@ -18,17 +40,23 @@ impl Shard {
             self.follow_neighbours();
             let input = self.ingest();
             let newborn = input.births.iter().map(|(agent, _)| *agent).collect();
-            let mut simulated = self.world.simulate(input);
+            let ingested = self.world.ingest(input);
+            ended(TickPhase::Ingest);
+            let mut simulated = self.world.run_systems(ingested);
+            ended(TickPhase::Simulate);
             let crossings = std::mem::take(&mut simulated.crossings);
             self.follow_up(simulated);
             self.births_are_done(newborn);
             self.hand_over(&crossings);
             self.fall_asleep();
+            ended(TickPhase::HandOver);
             let published = self.world.publish();
             self.send_feed(&published);
             self.tell_clients();
+            ended(TickPhase::Publish);
             self.persist(published.dirty);
             self.tell_directory();
+            ended(TickPhase::Persist);
         }
         self.flush();
     }
