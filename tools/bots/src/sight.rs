@@ -44,7 +44,7 @@ pub(crate) struct Sight {
     pub(crate) own_seen: Instant,
     drawn: FxHashMap<Alias, Drawn>,
     names: FxHashMap<EntityId, Alias>,
-    departed: FxHashMap<EntityId, (Instant, Position)>,
+    departed: FxHashMap<EntityId, (Instant, Drawn)>,
 }
 
 impl Sight {
@@ -122,10 +122,12 @@ impl Sight {
     }
 
     fn notice_blink(&mut self, now: Instant, entity: EntityId, drawn: &Drawn, anomalies: &mut Anomalies) {
-        let Some((at, place)) = self.departed.remove(&entity) else { return };
+        let Some((at, before)) = self.departed.remove(&entity) else { return };
         let away = now.duration_since(at);
-        if away < BLINK && place.distance(drawn.position()) < BLINK_M {
-            anomalies.note(AnomalyKind::Blinked, || format!("{entity} was away for {} ms near {place:?}", away.as_millis()));
+        if away < BLINK && before.position().distance(drawn.position()) < BLINK_M {
+            let text =
+                || format!("{entity} left {:?} and was away for {} ms until {:?}", before.cell, away.as_millis(), drawn.cell);
+            anomalies.note(AnomalyKind::Blinked, text);
         }
     }
 
@@ -159,7 +161,7 @@ impl Sight {
                 && !drawn.is_item
                 && is_near(here, own)
             {
-                self.departed.insert(drawn.entity, (now, drawn.position()));
+                self.departed.insert(drawn.entity, (now, drawn));
             }
         }
         if !cell.snapshot {
