@@ -1,9 +1,9 @@
 //! One deterministic cluster in one thread: the real cores, a pretended network, clock and disk.
 //!
 //! Everything is drawn from one seed. Time jumps from event to event ([`schedule`]); messages go through the wire format and take
-//! their time ([`network`]) and go wrong ([`faults`]); each process has the same cores as the real one ([`process`]); players are clients that check what they
-//! see ([`player`]); after each tick the whole cluster is looked at from above ([`checks`]). The trace has one line per event
-//! ([`trace`]): the same seed prints the same trace, byte for byte.
+//! their time ([`network`]) and go wrong ([`faults`]); each process has the same cores as the real one ([`process`]); players
+//! are clients that check what they see ([`player`]); after each tick the whole cluster is looked at from above ([`checks`]).
+//! The trace has one line per event ([`trace`]): the same seed prints the same trace, byte for byte.
 
 pub mod checks;
 pub mod cluster;

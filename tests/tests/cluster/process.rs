@@ -1,7 +1,7 @@
 //! `pangaea up` as a child process, its guard, and commands that ask it.
 //!
-//! Whatever a test does, nothing outlives it: a [`Cluster`] that is dropped kills its supervisor, and a [`Site`] every process that
-//! works on its folder.
+//! Whatever a test does, nothing outlives it: a [`Cluster`] that is dropped kills its supervisor, and a [`Site`] every process
+//! that works on its folder.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};

@@ -95,7 +95,8 @@ test("keys walk, and the agent stands where the server says once they are let go
     const { position, serverPosition, prediction } = window.pangaea.probe();
     return prediction.open === 0 && Math.hypot(position.x - serverPosition.x, position.z - serverPosition.z) < 0.05;
   });
-  assert.equal((await probe(page)).anomaliesTotal, 0);
+  const seen = await probe(page);
+  assert.equal(seen.anomaliesTotal, 0, JSON.stringify(seen.anomalies));
   await page.close();
 });
 
@@ -132,7 +133,8 @@ test("a guest who stands beside another hits them, and they see their health fal
   assert.ok((await probe(calm)).health < unhurt, `still ${unhurt}`);
   await shot(bold, "play-fight");
   for (const page of [bold, calm]) {
-    assert.equal((await probe(page)).anomaliesTotal, 0);
+    const seen = await probe(page);
+    assert.equal(seen.anomaliesTotal, 0, JSON.stringify(seen.anomalies));
     await page.close();
   }
 });

@@ -2,15 +2,19 @@
 //! tells everything; what cannot run here is skipped loudly.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
 
+use crate::cluster::Cluster;
 use crate::{schemas, tidy};
 
 /// Seeds of the simulator per run.
 const SIM_SEEDS: &str = "20";
+
+/// The browser where nobody names another.
+const CHROMIUM: &str = "/usr/bin/chromium";
 
 /// What became of a step.
 enum Outcome {
@@ -29,7 +33,9 @@ const STEPS: &[Step] = &[
     ("clippy", |root| cargo(root, &["clippy", "--locked", "--workspace", "--all-targets", "--", "--deny", "warnings"])),
     ("test", |root| cargo(root, &["test", "--locked", "--workspace"])),
     ("simulator", simulator),
+    ("cluster", cluster),
     ("web", web),
+    ("browser", browser),
 ];
 
 /// Runs every step; fails when one did.
@@ -87,12 +93,44 @@ fn simulator(root: &Path) -> Outcome {
     cargo(root, &["run", "--quiet", "--package", "pangaea-tests", "--bin", "sim", "--", "--seeds", SIM_SEEDS])
 }
 
+/// A cluster of real processes with bots that storm its borders.
+fn cluster(root: &Path) -> Outcome {
+    let check = || {
+        let cluster = Cluster::start(root, &["--gateways", "2", "--bots", "0"])?;
+        cluster.command(&["bots", "--count", "100", "--seconds", "15", "--scenario", "border-storm"])?;
+        cluster.command(&["status"])?;
+        cluster.command(&["ledger"])?;
+        cluster.stop()
+    };
+    check().into()
+}
+
 /// The browser client's own checks; they need npm and, once, its registry.
 fn web(root: &Path) -> Outcome {
-    let folder = root.join("tools/web");
-    let npm = |arguments: &[&str]| crate::run(Command::new("npm").args(arguments).current_dir(&folder));
-    if let Err(error) = npm(&["ci", "--no-audit", "--no-fund", "--loglevel=error"]) {
+    if let Err(error) = npm(root, &["ci", "--no-audit", "--no-fund", "--loglevel=error"], &[]) {
         return Outcome::Skipped(format!("npm cannot install: {error:#}"));
     }
-    npm(&["run", "check"]).into()
+    npm(root, &["run", "check"], &[]).into()
+}
+
+/// The page in a real browser, on a real cluster.
+fn browser(root: &Path) -> Outcome {
+    let chromium = std::env::var("CHROMIUM").unwrap_or_else(|_| CHROMIUM.to_owned());
+    if !Path::new(&chromium).exists() {
+        return Outcome::Skipped(format!("there is no {chromium}; the variable CHROMIUM names another"));
+    }
+    if !root.join("tools/web/node_modules/playwright-core").exists() {
+        return Outcome::Skipped("npm has not installed playwright-core".to_owned());
+    }
+    let check = || {
+        let cluster = Cluster::start(root, &[])?;
+        npm(root, &["run", "e2e"], &[("PANGAEA_URL", cluster.url()), ("CHROMIUM", &chromium)])?;
+        cluster.stop()
+    };
+    check().into()
+}
+
+fn npm(root: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> anyhow::Result<()> {
+    let variables = variables.iter().copied();
+    crate::run(Command::new("npm").args(arguments).envs(variables).current_dir(root.join("tools/web")).stdin(Stdio::null()))
 }

@@ -4,6 +4,8 @@ pub mod ci;
 pub mod schemas;
 pub mod tidy;
 
+mod cluster;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

@@ -1,0 +1,41 @@
+//! The simulated cluster: the same seed is the same story, and in a few stories everything happens that should.
+
+use std::time::Duration;
+
+use pangaea_tests::sim::{Cluster, Options, Outcome};
+
+fn run(options: Options) -> Outcome {
+    let seed = options.seed;
+    let outcome = Cluster::new(options).run();
+    assert_eq!(outcome.faults, Vec::<String>::new(), "again: cargo sim -- {seed}");
+    outcome
+}
+
+#[test]
+fn the_same_seed_tells_the_same_story_line_by_line() {
+    let story = || run(Options { span: Duration::from_secs(25), ..Options::faulty(7) });
+    assert_eq!(story(), story());
+    let other = run(Options { span: Duration::from_secs(25), ..Options::faulty(8) });
+    assert_ne!(story().hash, other.hash);
+}
+
+#[test]
+fn while_nothing_goes_wrong_everybody_plays_without_a_pause() {
+    for seed in 1..=3 {
+        let outcome = run(Options { span: Duration::from_secs(15), ..Options::seed(seed) });
+        assert_eq!(outcome.playing, 6);
+        assert!(outcome.handovers > 0, "players cross borders between two scenes");
+        assert!(outcome.inputs > 6 * 15 * 10, "most inputs are applied: {}", outcome.inputs);
+        assert!(outcome.entities > 384, "the creatures of 16 shards and the players: {}", outcome.entities);
+        assert!(outcome.longest_pause < Duration::from_millis(400), "{:?}", outcome.longest_pause);
+    }
+}
+
+#[test]
+fn after_kills_pauses_cuts_and_failing_disks_everybody_plays_on() {
+    for seed in 1..=6 {
+        let outcome = run(Options::faulty(seed));
+        assert_eq!(outcome.playing, 6);
+        assert!(outcome.inputs > 6 * 35 * 8, "the world stood still for too long: {}", outcome.inputs);
+    }
+}

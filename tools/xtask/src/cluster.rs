@@ -1,0 +1,101 @@
+//! A real cluster for checks that need one: started from the debug build, and gone when the check is over, however it ends.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+
+use crate::run;
+
+/// Ports of one cluster, from its base on.
+const PORTS: u16 = 80;
+/// Bases that are tried: above the usual ports, below those that the system hands out by itself.
+const BASES: std::ops::Range<u16> = 12_000..20_000;
+/// A cluster that was asked to end has ended by then.
+const DOWN_TIME_MAX: Duration = Duration::from_secs(60);
+/// Pause between two looks at a process that ends.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// `pangaea up` as a child process; killed, with all its roles, when dropped.
+pub(crate) struct Cluster {
+    up: Child,
+    program: PathBuf,
+    url: String,
+}
+
+impl Cluster {
+    /// Build it, start it on an empty folder below `target/` and wait until it is up.
+    pub(crate) fn start(root: &Path, options: &[&str]) -> anyhow::Result<Self> {
+        run(Command::new("cargo").args(["build", "--locked", "--package", "pangaea-game"]).current_dir(root))?;
+        let target = target_folder(root);
+        let (program, folder, base) = (target.join("debug/pangaea"), target.join("ci/world"), free_ports()?);
+        if folder.exists() {
+            fs::remove_dir_all(&folder).with_context(|| format!("cannot empty {}", folder.display()))?;
+        }
+        let mut command = Command::new(&program);
+        command.args(["up", "--port-base", &base.to_string(), "--data-dir"]).arg(folder).args(options);
+        let up = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("cannot start the cluster")?;
+        let mut cluster = Self { up, program, url: format!("http://127.0.0.1:{base}") };
+        cluster.await_up()?;
+        Ok(cluster)
+    }
+
+    /// Its page.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// `pangaea COMMAND` against it; an error unless it succeeds.
+    pub(crate) fn command(&self, words: &[&str]) -> anyhow::Result<()> {
+        run(Command::new(&self.program).args(["--cluster", &self.url]).args(words).stdin(Stdio::null()))
+    }
+
+    /// End it in good order.
+    pub(crate) fn stop(mut self) -> anyhow::Result<()> {
+        run(Command::new("sh").args(["-c", &format!("kill -INT {}", self.up.id())]))?;
+        let deadline = Instant::now() + DOWN_TIME_MAX;
+        while Instant::now() < deadline {
+            if let Some(status) = self.up.try_wait()? {
+                ensure!(status.success(), "the cluster ended badly: {status}");
+                return Ok(());
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+        bail!("the cluster did not end within {} s", DOWN_TIME_MAX.as_secs())
+    }
+
+    /// `up` itself gives up after a minute. Its few later lines fit the pipe.
+    fn await_up(&mut self) -> anyhow::Result<()> {
+        let stdout = self.up.stdout.as_mut().context("stdout is piped")?;
+        for line in BufReader::new(stdout).lines() {
+            if line?.starts_with("Pangaea is up.") {
+                return Ok(());
+            }
+        }
+        bail!("the cluster did not come up: {}", self.up.wait()?)
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        // It may have ended already. The roles end by themselves when their supervisor has gone.
+        let _ = self.up.kill();
+        let _ = self.up.wait();
+    }
+}
+
+/// Where cargo builds.
+fn target_folder(root: &Path) -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |folder| root.join(folder))
+}
+
+/// A base whose ports are all free now.
+fn free_ports() -> anyhow::Result<u16> {
+    let is_free = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+    let mut bases = BASES.step_by(usize::from(PORTS));
+    bases.find(|base| (*base..base + PORTS).all(is_free)).context("no ports are free")
+}
