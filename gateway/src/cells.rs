@@ -28,7 +28,8 @@ pub(crate) type Round = u32;
 /// A client that has never been sent a cell.
 pub(crate) const NEVER: Round = 0;
 /// How long a cell that was left for another one keeps quiet about it: until every cell has been sent also to a client whose
-/// byte allowance is spent: the snapshot of a crowded cell costs it up to a second, then each cell has its turn. Whoever does not look at the other cell draws the entity at the edge of sight for so long.
+/// byte allowance is spent: the snapshot of a crowded cell costs it up to a second, then each cell has its turn. Whoever does
+/// not look at the other cell draws the entity at the edge of sight for so long.
 pub(crate) const LEFT_DELAY_ROUNDS: Round = 3 * STARVED_ROUNDS;
 /// How long an entity that left for another cell is drawn where it was: 2 s at 20 Hz.
 pub(crate) const LIMBO_ROUNDS: Round = 40;

@@ -208,8 +208,8 @@ impl ShardWorld {
         Arc::new(self.cell_snapshot(cell, filter))
     }
 
-    /// The entity's persistent components as they are now. The epoch and the session are default. `None` also for an entity without
-    /// any: it is a view of something that lasts elsewhere, such as an item of the ledger.
+    /// The entity's persistent components as they are now. The epoch and the session are default. `None` also for an entity
+    /// without any: it is a view of something that lasts elsewhere, such as an item of the ledger.
     pub fn record(&self, entity: EntityId) -> Option<Record> {
         self.record_of(entity, Presence::Awake, |kind| kind.persistent).filter(|record| !record.components.is_empty())
     }
