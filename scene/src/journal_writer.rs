@@ -116,6 +116,11 @@ impl<T> JournalWriter<T> {
         self.waiting.is_empty() && self.in_flight.is_empty()
     }
 
+    /// Entries not durable yet, sent or not.
+    pub fn queued(&self) -> usize {
+        self.waiting.len() + self.in_flight.len()
+    }
+
     /// When the oldest unanswered append was first sent.
     pub fn unanswered_since(&self) -> Option<Timestamp> {
         self.in_flight.front().map(|flight| flight.since)

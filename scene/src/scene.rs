@@ -19,6 +19,7 @@ use pangaea_schemas::wire::stored::Stored;
 use pangaea_schemas::{EntityId, NodeId, Nonce, RequestId, Revision, ShardEpoch, Tick, Timestamp};
 
 use crate::game::BuiltGame;
+use crate::peers::Peers;
 use crate::shard::{Outgoing, Routes, SHARD_IDS, Shard, ShardConfig};
 
 /// The world hears of the scene this often.
@@ -77,7 +78,7 @@ pub struct Scene {
     routes: Arc<Routes>,
     routes_are_new: bool,
     keys: BTreeMap<ShardId, Published>,
-    nodes: BTreeMap<NodeId, Nonce>,
+    peers: Peers,
     ids: IdBlock,
     local: VecDeque<(ShardId, Message)>,
     out: VecDeque<Envelope>,
@@ -103,7 +104,7 @@ impl Scene {
             routes: Arc::default(),
             routes_are_new: false,
             keys: BTreeMap::new(),
-            nodes: BTreeMap::new(),
+            peers: Peers::default(),
             ids: IdBlock::default(),
             local: VecDeque::new(),
             out: VecDeque::new(),
@@ -140,13 +141,17 @@ impl Scene {
 
     /// Takes a message from a node or service.
     pub fn handle(&mut self, now: Timestamp, from: NodeId, message: Message) {
+        self.peers.hear(now, from);
         match message {
             Message::BeaconReply(reply) => self.beacon_replied(now, reply),
             Message::BusEvent(event) => self.shards.values_mut().for_each(|shard| shard.news(event.clone())),
             Message::JournalReply(JournalReply::IdBlock { first, count, .. }) => {
                 self.ids = IdBlock { next: first.0, left: count, ask_again: now };
             }
-            Message::Control(Control::Reaped { node, .. }) => self.node_lost(now, node),
+            Message::Control(Control::Reaped { node, .. }) => {
+                self.peers.reaped(node);
+                self.node_lost(now, node);
+            }
             message => match shard_of(&message) {
                 Some(shard) => self.deliver(now, from, shard, message),
                 None => tracing::debug!(%from, ?message, "nobody here asked for this"),
@@ -165,6 +170,9 @@ impl Scene {
     /// Before the shards tick: ids, routes, watches.
     pub fn begin_tick(&mut self, now: Timestamp, tick: Tick) {
         self.tick = tick;
+        for node in self.peers.gone(now) {
+            self.node_lost(now, node);
+        }
         self.watch(now);
         self.deal_ids(now);
         self.spread_routes(now);
@@ -190,6 +198,17 @@ impl Scene {
             let report = SceneReport { tick: self.tick, late_ticks: self.late_ticks, shards };
             self.send(Address::World, Message::Control(Control::Scene(report)));
         }
+    }
+
+    /// The process is to end: nobody moves any more, and all that changed goes to the journals at once.
+    pub fn close(&mut self, now: Timestamp) {
+        self.shards.values_mut().for_each(|shard| shard.close(now));
+        self.collect(now);
+    }
+
+    /// Whether everything is durable after [`Self::close`].
+    pub fn is_closed(&self) -> bool {
+        self.shards().all(Shard::is_closed)
     }
 
     /// What to send next.
@@ -228,8 +247,10 @@ impl Scene {
         };
         let (config, routes) = (&self.shard_config, &self.routes);
         let lease_until = self.lease_until;
-        let shard =
-            self.shards.entry(id).or_insert_with(|| Box::new(Shard::new(id, space.clone(), Arc::clone(config), Arc::clone(routes))));
+        let shard = self
+            .shards
+            .entry(id)
+            .or_insert_with(|| Box::new(Shard::new(id, space.clone(), Arc::clone(config), Arc::clone(routes))));
         shard.lease(lease_until);
     }
 
@@ -297,8 +318,7 @@ impl Scene {
                 if prefix == NODE_PREFIX {
                     let here: Vec<NodeId> =
                         entries.iter().filter_map(|e| e.key.strip_prefix(NODE_PREFIX)?.parse().ok()).collect();
-                    let gone: Vec<NodeId> = self.nodes.keys().copied().filter(|node| !here.contains(node)).collect();
-                    gone.into_iter().for_each(|node| self.node_lost(now, node));
+                    self.peers.registered_are(&here);
                 }
                 entries.into_iter().for_each(|entry| self.beacon_entry(now, entry));
             }
@@ -323,13 +343,12 @@ impl Scene {
             let Ok(node) = name.parse::<NodeId>() else { return };
             match entry.value.map(|value| NodeInfo::from_stored(&value)) {
                 Some(Ok(info)) => {
-                    if self.nodes.get(&node).is_some_and(|known| *known != info.nonce) {
+                    if self.peers.registered(node, info.nonce) {
                         self.node_lost(now, node);
                     }
-                    self.nodes.insert(node, info.nonce);
                 }
                 Some(Err(error)) => tracing::warn!(%node, %error, "the beacon holds a node that cannot be read"),
-                None => self.node_lost(now, node),
+                None => self.peers.unregistered(node),
             }
         } else if let Some(shard) = entry.key.strip_prefix(SHARD_PREFIX).and_then(|name| name.parse::<ShardId>().ok()) {
             self.route_entry(shard, entry);
@@ -356,7 +375,6 @@ impl Scene {
     }
 
     fn node_lost(&mut self, now: Timestamp, node: NodeId) {
-        self.nodes.remove(&node);
         self.shards.values_mut().for_each(|shard| shard.node_lost(now, node));
     }
 

@@ -3,9 +3,10 @@
 //! Group commit comes by itself: while a transaction is written, requests queue up; then all of them go into the next one.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -45,6 +46,7 @@ impl From<Stop> for Event {
 
 pub(super) struct DataDriver {
     data: Data<LmdbStore>,
+    folder: PathBuf,
 }
 
 impl Driver for DataDriver {
@@ -56,7 +58,7 @@ impl Driver for DataDriver {
         let store = LmdbStore::open(&folder, LmdbOptions::default())
             .with_context(|| format!("cannot open the store in {}", folder.display()))?;
         let routes = Router::new().route("/api/ledger", get(ledger)).with_state(context.inbox.clone());
-        Ok((Self { data: Data::new(store) }, routes))
+        Ok((Self { data: Data::new(store), folder }, routes))
     }
 
     fn drive(mut self, mut shell: Shell<Event>) -> anyhow::Result<()> {
@@ -78,6 +80,13 @@ impl Driver for DataDriver {
             }
             shell.port.maintain(shell.clock.now());
             self.commit(&mut shell);
+            if let Some(reason) = self.data.broken() {
+                bail!(
+                    "the store in {} failed in a way that leaves its state unknown: {reason}. Nothing of the last batch was acknowledged. \
+                     Check the disk; then start this process again, it looks at what is there",
+                    self.folder.display()
+                );
+            }
         }
         shell.port.leave();
         Ok(())

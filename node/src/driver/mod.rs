@@ -8,6 +8,7 @@ mod data;
 mod gateway;
 mod process;
 mod scene;
+mod tick_threads;
 mod world;
 
 use pangaea_scene::game::BuiltGame;

@@ -1,25 +1,23 @@
 //! The driver of a scene process: messages as they come, ticks on absolute deadlines, shards in parallel.
 //!
-//! The driver's thread is the tick thread. At a tick it starts as many helpers as there is work for, for the tick only, and
-//! they take shards from a common queue until none is left; a tick that is done in a moment needs no helpers.
+//! The driver's thread is one of the tick threads, see [`super::tick_threads`]. A scene that is told to stop stands still, gets all
+//! that changed into its journals, and ends as soon as they have it.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use crossbeam::queue::ArrayQueue;
 use pangaea_scene::scene::{Scene, SceneConfig};
-use pangaea_scene::shard::Shard;
+use pangaea_schemas::message::{Control, Message, SceneReport};
 use pangaea_schemas::{Tick, TickRate, Timestamp};
 
 use super::process::{Context, Driver, Shell, Stop};
+use super::tick_threads::TickThreads;
 use crate::membership::Heard;
 use crate::mesh::MeshEvent;
 
-/// A scene that stops goes on ticking for so long: every change is journaled at most 1 s after it was made.
-const FLUSH_TIME: Duration = Duration::from_millis(1_200);
-/// Helpers are started when the last tick took at least this long in all; starting one costs some tens of microseconds.
-const HELPERS_FROM: Duration = Duration::from_millis(2);
+/// A scene that stops waits no longer than this for its journals; what they do not have then is at most a second old.
+const CLOSE_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// Everything that wakes a scene process.
 pub(super) enum Event {
@@ -42,10 +40,8 @@ impl From<Stop> for Event {
 pub(super) struct SceneDriver {
     scene: Scene,
     rate: TickRate,
-    threads: usize,
+    threads: TickThreads,
     last_tick: Tick,
-    /// Time of the last tick's shards, added up over all threads.
-    last_work: Duration,
 }
 
 impl Driver for SceneDriver {
@@ -65,9 +61,8 @@ impl Driver for SceneDriver {
         let driver = Self {
             scene,
             rate,
-            threads: if options.tick_threads == 0 { cores } else { options.tick_threads },
+            threads: TickThreads::start(if options.tick_threads == 0 { cores } else { options.tick_threads })?,
             last_tick: rate.tick_at(context.clock.now()),
-            last_work: Duration::ZERO,
         };
         Ok((driver, Router::new()))
     }
@@ -87,7 +82,8 @@ impl Driver for SceneDriver {
                         }
                     }
                     Event::Stop => {
-                        ends_at.get_or_insert(shell.clock.now() + FLUSH_TIME);
+                        ends_at.get_or_insert(shell.clock.now() + CLOSE_TIME_MAX);
+                        self.scene.close(shell.clock.now());
                     }
                 }
             }
@@ -100,9 +96,16 @@ impl Driver for SceneDriver {
                 self.tick(&shell, now);
             }
             while let Some(envelope) = self.scene.poll_output() {
+                if let Message::Control(Control::Scene(report)) = &envelope.message {
+                    show(report);
+                }
                 shell.port.send(envelope);
             }
-            if ends_at.is_some_and(|at| at <= now) {
+            let Some(ends_at) = ends_at else { continue };
+            if self.scene.is_closed() || ends_at <= now {
+                if !self.scene.is_closed() {
+                    tracing::warn!("the journals did not answer: what changed in the last second may be lost");
+                }
                 shell.port.leave();
                 return Ok(());
             }
@@ -133,48 +136,25 @@ impl SceneDriver {
         self.scene.begin_tick(now, tick);
         record("begin", began);
         let ticking = Instant::now();
-        self.tick_shards(now, tick);
+        let ticked = self.threads.tick(self.scene.lend_shards(), now, tick);
+        let queued: usize = ticked.iter().map(|shard| shard.journal_queued()).sum();
+        self.scene.return_shards(ticked);
         record("shards", ticking);
         let ending = Instant::now();
         self.scene.end_tick(shell.clock.now());
         record("end", ending);
         record("all", began);
+        metrics::gauge!("pangaea_journal_queued_entries").set(queued as f64);
         metrics::gauge!("pangaea_mesh_queued_bytes").set(shell.port.queued_bytes() as f64);
     }
+}
 
-    fn tick_shards(&mut self, now: Timestamp, tick: Tick) {
-        let shards: Vec<&mut Shard> = self.scene.shards_mut().collect();
-        if shards.is_empty() {
-            return;
-        }
-        let helpers = if self.last_work < HELPERS_FROM { 0 } else { self.threads.min(shards.len()) - 1 };
-        let queue = ArrayQueue::new(shards.len());
-        for shard in shards {
-            // The queue has a place for each.
-            let _ = queue.push(shard);
-        }
-        let work = || {
-            let mut worked = Duration::ZERO;
-            while let Some(shard) = queue.pop() {
-                let began = Instant::now();
-                shard.tick(now, tick);
-                let took = began.elapsed();
-                shard.note_tick_time(took.as_micros() as u32);
-                metrics::histogram!("pangaea_shard_tick_seconds").record(took);
-                worked += took;
-            }
-            worked
-        };
-        self.last_work = std::thread::scope(|scope| {
-            let helpers: Vec<_> = (0..helpers).map(|_| scope.spawn(work)).collect();
-            let own = work();
-            // A helper's panic is the tick's panic: a shard in an unknown state must not go on.
-            helpers
-                .into_iter()
-                .map(|helper| helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-                .sum::<Duration>()
-                + own
-        });
+/// What the world hears, for those who read metrics.
+fn show(report: &SceneReport) {
+    for shard in &report.shards {
+        let id = shard.shard.to_string();
+        metrics::counter!("pangaea_shard_handovers_begun", "shard" => id.clone()).absolute(shard.handovers_out);
+        metrics::counter!("pangaea_shard_handovers_taken", "shard" => id).absolute(shard.handovers_in);
     }
 }
 

@@ -130,7 +130,9 @@ impl Mesh {
     /// Send to a peer, or drop by the queue's policy. Never waits.
     pub fn send(&self, to: NodeId, message: &Message) {
         let Some(peer) = self.peers.peer(to) else { return };
-        let dropped = peer.push(self.peers.clock.now(), FrameClass::of(message), wire::encode(message));
+        let (class, frame) = (FrameClass::of(message), wire::encode(message));
+        metrics::counter!("pangaea_mesh_offered_bytes", "class" => class.name()).increment(frame.len() as u64);
+        let dropped = peer.push(self.peers.clock.now(), class, frame);
         note_dropped(to, dropped);
     }
 

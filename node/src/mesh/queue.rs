@@ -38,6 +38,14 @@ impl FrameClass {
             _ => Self::Message,
         }
     }
+
+    /// In a word, for metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Feed => "feed",
+            Self::Message => "message",
+        }
+    }
 }
 
 /// What a push cost.

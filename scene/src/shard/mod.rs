@@ -164,6 +164,8 @@ pub struct Shard {
     peers: BTreeMap<ShardId, ShardEpoch>,
     routes: Arc<Routes>,
     lease_until: Timestamp,
+    /// The process ends: entities stand still, see [`Shard::close`].
+    closing: bool,
     meter: Meter,
     requests: u64,
     now: Timestamp,
@@ -189,6 +191,7 @@ impl Shard {
             peers: BTreeMap::new(),
             routes,
             lease_until: Timestamp(0),
+            closing: false,
             meter: Meter::default(),
             requests: 0,
             now: Timestamp(0),
@@ -296,6 +299,11 @@ impl Shard {
     /// The last tick took this long, as the driver measured.
     pub fn note_tick_time(&mut self, us: u32) {
         self.meter.note(us);
+    }
+
+    /// Journal entries not durable yet.
+    pub fn journal_queued(&self) -> usize {
+        self.writer.queued()
     }
 
     /// The shard's numbers; `None` when this scene has nothing to do with it.

@@ -2,6 +2,8 @@
 //!
 //! A driver that measures them hears when each has ended; the shard reads no clock.
 
+use std::collections::BTreeSet;
+
 use pangaea_schemas::journal::ShardOp;
 use pangaea_schemas::message::{Address, BusRequest, Message};
 use pangaea_schemas::{AgentEpoch, EntityId, Tick, Timestamp};
@@ -26,7 +28,7 @@ pub enum TickPhase {
 }
 
 impl Shard {
-    /// One tick. A shard that does not run looks at its time-outs only.
+    /// One tick. A shard that does not run, or closes, looks at its time-outs only.
     pub fn tick(&mut self, now: Timestamp, tick: Tick) {
         self.tick_observed(now, tick, |_| {});
     }
@@ -35,7 +37,7 @@ impl Shard {
     pub fn tick_observed(&mut self, now: Timestamp, tick: Tick, mut ended: impl FnMut(TickPhase)) {
         (self.now, self.tick) = (now, tick);
         self.keep_confirmed();
-        if self.incarnation.ticks() {
+        if self.incarnation.ticks() && !self.closing {
             self.populate_once();
             self.follow_neighbours();
             let input = self.ingest();
@@ -59,6 +61,26 @@ impl Shard {
             ended(TickPhase::Persist);
         }
         self.flush();
+    }
+
+    /// The process is to end: from now on nobody moves, and all that changed goes to the journal at once. Messages are still
+    /// heard, so hand-overs on their way come to rest.
+    pub fn close(&mut self, now: Timestamp) {
+        self.now = now;
+        self.closing = true;
+        if self.incarnation.ticks() {
+            let changed = self.life.dirty.iter_mut().fold(std::mem::take(&mut self.life.urgent), |mut all, bucket| {
+                all.append(bucket);
+                all
+            });
+            self.journal(changed);
+        }
+        self.flush();
+    }
+
+    /// A closed shard whose journal holds everything.
+    pub fn is_closed(&self) -> bool {
+        self.closing && self.writer.is_idle()
     }
 
     /// A shard that never had an entity gets its first ones from the game's spawners, as soon as there are ids.
@@ -127,7 +149,12 @@ impl Shard {
         let mut due = std::mem::take(&mut self.life.urgent);
         let bucket = (self.tick.0 % self.life.dirty.len() as u64) as usize;
         due.append(&mut self.life.dirty[bucket]);
-        for entity in due {
+        self.journal(due);
+    }
+
+    /// Records of these, and which effects are in them.
+    fn journal(&mut self, changed: BTreeSet<EntityId>) {
+        for entity in changed {
             if let Some(record) = self.record(entity) {
                 self.bucket_of(entity).remove(&entity);
                 self.writer.push(ShardOp::Put(record));
@@ -151,7 +178,7 @@ impl Shard {
         self.bucket_of(entity).remove(&entity);
     }
 
-    fn bucket_of(&mut self, entity: EntityId) -> &mut std::collections::BTreeSet<EntityId> {
+    fn bucket_of(&mut self, entity: EntityId) -> &mut BTreeSet<EntityId> {
         let at = (entity.0 % self.life.dirty.len() as u64) as usize;
         &mut self.life.dirty[at]
     }

@@ -43,7 +43,7 @@ fn a_handed_over_entity_arrives_whole() {
     });
     world.next_input().arrivals = still.collect();
     let input = std::mem::take(world.next_input());
-    world.world.ingest(input, &mut Default::default());
+    world.world.ingest(input);
     assert_eq!(world.world.state_hash(), hash);
     assert_eq!(world.get::<Notes>(ids[0]).map(|notes| notes.lines.len()), Some(2));
     assert_eq!(world.get::<Mood>(ids[0]), Some(Mood { anger: 3 }));

@@ -243,3 +243,34 @@ fn an_order_that_is_older_than_the_journal_is_not_obeyed() {
     cluster.steps(200);
     assert_eq!(cluster.owners(target), [(scene_id(1), ShardEpoch(1))]);
 }
+
+#[test]
+fn a_scene_that_closes_stands_still_and_its_successor_goes_on_from_there() {
+    let mut cluster = with_anna(6);
+    walk(&mut cluster, 1.0, 7);
+    let closed_at = cluster.now();
+    cluster.scenes.get_mut(&scene_id(2)).expect("it runs").close(closed_at);
+    for _ in 0..5 {
+        cluster.gate.input(ANNA, go(1.0, 0.0));
+    }
+    let mut steps = 0;
+    while !cluster.scenes[&scene_id(2)].is_closed() {
+        cluster.steps(1);
+        steps += 1;
+        assert!(steps < 20, "it waits for more than its journals");
+    }
+    cluster.steps(100);
+    let stood = anna_did(&cluster);
+    assert_eq!(stood, 7, "she moved in a closed scene");
+    cluster.start_scene(2);
+    for z in [0, 1] {
+        cluster.assign(2, shard(1, z));
+    }
+    cluster.steps(100);
+    while cluster.homes(ANNA).is_empty() {
+        cluster.steps(1);
+    }
+    assert!(anna_did(&cluster) >= stood, "she was put back to {}", anna_did(&cluster));
+    settle(&mut cluster);
+    assert_eq!(anna_did(&cluster), 12, "what she was told meanwhile she did once");
+}
