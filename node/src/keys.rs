@@ -113,6 +113,15 @@ impl ClusterKeys {
         self.read("ticket.public")
     }
 
+    /// A number that is this cluster's own and stays the same: not a secret.
+    ///
+    /// # Errors
+    /// As [`Self::ticket_public`].
+    pub fn seed(&self) -> Result<u64, KeyError> {
+        let words = self.ticket_public()?;
+        Ok(words.chunks_exact(8).fold(0, |seed, word| seed ^ word.try_into().map_or(0, u64::from_le_bytes)))
+    }
+
     /// Symmetric key of resume tokens.
     ///
     /// # Errors
@@ -170,6 +179,7 @@ mod tests {
         keys.create_missing().expect("kept");
         let second = (keys.ticket_secret().expect("read"), keys.resume().expect("read"), keys.operator_token().expect("read"));
         assert_eq!(first, second);
+        assert_eq!(keys.seed().expect("read"), keys.seed().expect("read"));
         assert_eq!(&first.0[32..], keys.ticket_public().expect("read").as_slice(), "the pair belongs together");
         for name in ["ticket.secret", "ticket.public", "resume.key", "operator.token"] {
             let mode = fs::metadata(folder.path().join("keys").join(name)).expect("there").permissions().mode();

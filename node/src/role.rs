@@ -3,13 +3,16 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use pangaea_schemas::NodeId;
 use pangaea_schemas::cluster::ClusterSpec;
+use pangaea_schemas::{NodeId, Role};
 
 use crate::telemetry::LogFormat;
 
 /// Where clients of an embedded cluster are counted to; beyond it new connections are turned away.
 pub const CONNECTIONS_MAX_DEFAULT: usize = 10_000;
+
+/// Scenes of a cluster that nobody told otherwise.
+pub const SCENES_DEFAULT: u16 = 2;
 
 /// One process of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +35,8 @@ pub struct RoleOptions {
     pub log: LogFormat,
     /// Threads that tick shards, for scenes; zero: one per core.
     pub tick_threads: usize,
+    /// For the world: it gives out the first shards when so many scenes are there, or after a while.
+    pub scenes_expected: usize,
     /// Whether guests are let in without a password, for auth.
     pub guests: bool,
     /// Where clients connect, for gateways.
@@ -66,6 +71,9 @@ impl RoleOptions {
         }
         if self.tick_threads > 0 {
             flag("tick-threads", self.tick_threads.to_string());
+        }
+        if self.node.role == Role::World {
+            flag("scenes", self.scenes_expected.to_string());
         }
         if self.log == LogFormat::Json {
             flag("log", "json".to_owned());

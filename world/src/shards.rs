@@ -118,7 +118,12 @@ impl Shard {
             Custody::Vacant { .. } => {
                 let lost = before.holder();
                 if let Some(Holder { node, .. }) = lost {
-                    tracing::warn!(shard = %self.id, was = %node, "shard is vacant");
+                    // One that was only remembered from before this world's start is no loss of today.
+                    if matches!(before, Custody::Recalled { .. }) {
+                        tracing::info!(shard = %self.id, was = %node, "shard waits for an owner");
+                    } else {
+                        tracing::warn!(shard = %self.id, was = %node, "shard is vacant");
+                    }
                     events.push(now, Happening::ShardVacant { shard: self.id, was: node });
                 }
                 lost.is_some()

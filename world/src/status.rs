@@ -116,7 +116,7 @@ pub struct ShardStatus {
 /// Something happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// Rises by one, from 1 at the start of this world server.
+    /// Rises by one. It starts at the microsecond in which this world server did, so those of its successor are higher.
     pub seq: u64,
     /// When the world heard of it.
     pub at: Timestamp,
@@ -187,8 +187,8 @@ impl Events {
     }
 }
 
-pub(crate) fn plugin(world: &mut World) {
-    world.insert_resource(Events::default());
+pub(crate) fn plugin(world: &mut World, started: Timestamp) {
+    world.insert_resource(Events { last: started.0, ring: VecDeque::new() });
 }
 
 pub(crate) fn snapshot(ecs: &mut Ecs) -> Status {

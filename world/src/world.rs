@@ -19,7 +19,7 @@ use pangaea_schemas::{NodeId, RequestId, Tick, TickRate, Timestamp};
 
 use crate::inbox::Inbox;
 use crate::status::{Event, Status};
-use crate::{agents, chat, clock, gates, logins, nodes, shards, status};
+use crate::{agents, chat, clock, gates, nodes, shards, status};
 
 /// Most messages that wait to be sent; beyond it the newest are dropped, their senders ask again.
 pub const OUTBOX_MAX: usize = 262_144;
@@ -46,7 +46,7 @@ pub enum Phase {
     Shards,
     /// Where the agents are.
     Agents,
-    /// Gateways and authentication servers.
+    /// Gateways.
     Edge,
     /// Clock, chat, and the systems of designers.
     Simulate,
@@ -135,12 +135,11 @@ impl World {
         ecs.init_resource::<Inbox>();
         ecs.init_resource::<Outbox>();
         let mut world = Self { ecs, schedule: schedule(), rate, last_tick: rate.tick_at(now) };
-        status::plugin(&mut world);
+        status::plugin(&mut world, now);
         nodes::plugin(&mut world);
         shards::plugin(&mut world);
         agents::plugin(&mut world);
         gates::plugin(&mut world);
-        logins::plugin(&mut world);
         clock::plugin(&mut world);
         chat::plugin(&mut world);
         world
@@ -215,11 +214,6 @@ impl World {
     /// The gateway that the next client should use.
     pub fn gateway_for_client(&mut self) -> Option<NodeInfo> {
         gates::for_client(&mut self.ecs)
-    }
-
-    /// The authentication server that a gateway should use.
-    pub fn auth_for_gateway(&self, gateway: NodeId) -> Option<NodeId> {
-        self.ecs.resource::<logins::Spread>().server_of(gateway)
     }
 
     /// Messages dropped since start: received over a bound, and not sent over a bound.

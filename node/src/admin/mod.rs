@@ -114,6 +114,10 @@ fn stream_events(shown: watch::Receiver<Arc<Snapshot>>, after: u64) -> impl Stre
     stream::unfold((shown, after, Vec::<EventView>::new()), |(mut shown, mut after, mut pending)| async move {
         while pending.is_empty() {
             let snapshot = shown.borrow_and_update().clone();
+            // A number from the future is another world's, whose clock was ahead: start over.
+            if snapshot.events.last().is_some_and(|last| last.seq < after) {
+                after = 0;
+            }
             pending.extend(snapshot.events.iter().filter(|event| event.seq > after).cloned());
             pending.drain(..pending.len().saturating_sub(EVENTS_AT_ONCE_MAX));
             // Popped from the end.
@@ -210,5 +214,16 @@ mod tests {
         let stream = stream_events(shown, 4);
         let told: Vec<_> = stream.take(2).map(|event| format!("{:?}", event.expect("infallible"))).collect().await;
         assert!(told[0].contains("5") && told[1].contains("6"), "{told:?}");
+    }
+
+    #[tokio::test]
+    async fn a_page_that_heard_a_later_world_starts_over() {
+        let (show, shown) = watch::channel(Arc::new(Snapshot::default()));
+        show.send_replace(Arc::new(Snapshot {
+            events: vec![EventView { seq: 4, ..EventView::default() }],
+            ..Snapshot::default()
+        }));
+        let told: Vec<_> = stream_events(shown, 900).take(1).collect().await;
+        assert!(format!("{told:?}").contains('4'), "{told:?}");
     }
 }

@@ -27,8 +27,6 @@ const SHOW_EVERY: Duration = Duration::from_millis(200);
 const EVENTS_SHOWN_MAX: usize = 1_024;
 /// Rounds in which the three cores of this process answer each other before the outside is heard again.
 const ROUNDS_MAX: usize = 64;
-/// The world waits this long for further scenes before it gives out the first shards, in scenes.
-const SCENES_EXPECTED: usize = 2;
 
 /// Everything that wakes a world process.
 pub(super) enum Event {
@@ -65,7 +63,8 @@ impl Driver for WorldDriver {
 
     async fn open(context: &Context<Event>) -> anyhow::Result<(Self, Router)> {
         let (spec, now) = (context.options.cluster.clone(), context.clock.now());
-        let operator_token = ClusterKeys::below(&context.options.data_dir).operator_token()?.into();
+        let keys = ClusterKeys::below(&context.options.data_dir);
+        let operator_token = keys.operator_token()?.into();
         let (show, shown) = watch::channel(Arc::new(Snapshot::default()));
         let (orders, mut taken) = mpsc::channel(ORDERS_MAX);
         let inbox = context.inbox.clone();
@@ -76,7 +75,7 @@ impl Driver for WorldDriver {
                 }
             }
         });
-        let config = WorldConfig { spec: spec.clone(), seed: context.nonce.0 as u64, scenes_expected: SCENES_EXPECTED };
+        let config = WorldConfig { spec: spec.clone(), seed: keys.seed()?, scenes_expected: context.options.scenes_expected };
         let mut world = World::new(now, config);
         world.check()?;
         let driver = Self {

@@ -137,6 +137,7 @@ impl Plan {
             supervised: true,
             log: options.log,
             tick_threads: if node.role == Role::Scene { options.tick_threads } else { 0 },
+            scenes_expected: usize::from(options.scenes),
             guests: node.role == Role::Auth,
             clients,
         }

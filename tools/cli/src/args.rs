@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use pangaea_bots::Scenario;
+use pangaea_node::role::SCENES_DEFAULT;
 use pangaea_node::telemetry::LogFormat;
 use pangaea_node::up::UpOptions;
 
@@ -85,7 +86,7 @@ pub(crate) struct UpArgs {
     #[arg(long, default_value_t = 7_000, value_name = "N")]
     port_base: u16,
     /// Scene processes
-    #[arg(long, default_value_t = 2, value_name = "N")]
+    #[arg(long, default_value_t = SCENES_DEFAULT, value_name = "N")]
     scenes: u16,
     /// Gateway processes
     #[arg(long, default_value_t = 1, value_name = "N")]

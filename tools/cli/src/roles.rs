@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
 use clap::Args;
-use pangaea_node::role::{CONNECTIONS_MAX_DEFAULT, ClientListeners, RoleOptions};
+use pangaea_node::role::{CONNECTIONS_MAX_DEFAULT, ClientListeners, RoleOptions, SCENES_DEFAULT};
 use pangaea_node::up::PortTable;
 use pangaea_scene::game::Game;
 use pangaea_schemas::cluster::ClusterSpec;
@@ -47,6 +47,9 @@ pub(crate) struct RoleArgs {
     /// Scenes: threads that tick shards; 0: one per core
     #[arg(long, default_value_t = 0, value_name = "N")]
     tick_threads: usize,
+    /// The world: give out the first shards when so many scenes are there
+    #[arg(long, default_value_t = SCENES_DEFAULT.into(), value_name = "N")]
+    scenes: usize,
     /// Auth: let guests in without a password (development only)
     #[arg(long)]
     guests: bool,
@@ -87,6 +90,7 @@ impl RoleArgs {
             supervised: self.supervised,
             log: self.log.into(),
             tick_threads: self.tick_threads,
+            scenes_expected: self.scenes,
             guests: self.guests,
             clients,
         })
@@ -135,6 +139,7 @@ mod tests {
                 supervised: true,
                 log: pangaea_node::telemetry::LogFormat::Json,
                 tick_threads: if role == Role::Scene { 3 } else { 0 },
+                scenes_expected: if role == Role::World { 5 } else { usize::from(SCENES_DEFAULT) },
                 guests: role == Role::Auth,
                 clients: (role == Role::Gateway).then(|| ClientListeners {
                     tcp: ports.client_tcp(1),

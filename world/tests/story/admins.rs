@@ -1,7 +1,6 @@
 //! What admins see and order.
 
 use pangaea_schemas::message::{Control, Message};
-use pangaea_schemas::{NodeId, Role};
 use pangaea_world::Order;
 use pangaea_world::status::{Happening, NodeState};
 
@@ -69,20 +68,4 @@ fn a_drained_gateway_is_told_where_its_clients_go_until_it_reports() {
     assert_eq!(drains(&mut stage), 3, "it has reported");
     let states: Vec<NodeState> = stage.status().nodes.iter().map(|node| node.state).collect();
     assert_eq!(states, [NodeState::Draining, NodeState::Up]);
-}
-
-#[test]
-fn gateways_are_spread_over_the_authentication_servers_that_are_here() {
-    let mut stage = Stage::new();
-    let auth = |n| NodeId::new(Role::Auth, n);
-    stage.start(gateway(1));
-    stage.pass(100);
-    assert_eq!(stage.world.auth_for_gateway(gateway(1)), None);
-    stage.start(auth(1));
-    stage.pass(100);
-    assert_eq!(stage.world.auth_for_gateway(gateway(1)), Some(auth(1)));
-    stage.start(auth(2));
-    stage.kill(auth(1));
-    stage.pass(3_000);
-    assert_eq!(stage.world.auth_for_gateway(gateway(1)), Some(auth(2)));
 }
