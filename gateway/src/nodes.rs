@@ -46,6 +46,7 @@ impl Gateway {
                 let changed = self.routes.learn(reply);
                 if !changed.is_empty() {
                     self.feeds.reroute(&self.routes, &changed);
+                    self.follow_owners(now, &changed);
                 }
             }
             Message::AuthReply(reply) => self.hear_auth(now, reply),
@@ -74,6 +75,18 @@ impl Gateway {
         let playing: Vec<_> = self.agents.values().copied().filter(here).collect();
         for key in playing {
             self.attach_again(now, key);
+        }
+    }
+
+    /// These shards have another owner or epoch: it has the agents from the journal and waits to be told whose they are.
+    fn follow_owners(&mut self, now: Timestamp, changed: &[ShardId]) {
+        for key in self.agents.values().copied().collect::<Vec<_>>() {
+            let owner =
+                self.sessions.get(key).filter(|session| session.state == State::Playing).and_then(|session| session.owner);
+            let Some(shard) = owner.map(|owner| owner.shard).filter(|shard| changed.contains(shard)) else { continue };
+            if let Some(node) = self.routes.owner(shard).map(|route| route.owner) {
+                self.attach_at(now, key, shard, node, false);
+            }
         }
     }
 

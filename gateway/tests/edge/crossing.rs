@@ -132,6 +132,17 @@ fn an_owner_that_forgot_the_session_is_told_again_and_at_last_looked_up() {
 }
 
 #[test]
+fn a_new_owner_of_the_shard_is_told_at_once_whose_its_agents_are() {
+    let mut stage = Stage::new();
+    stage.playing(ANA, cell(15, 15), 1);
+    stage.told_scenes();
+    stage.route(shard(1, 1), 2, 2);
+    let told = stage.told_scenes();
+    let [(node, Session::Attach { agent: ANA, birth: None, .. })] = told.as_slice() else { panic!("no attach but {told:?}") };
+    assert_eq!(*node, scene(2));
+}
+
+#[test]
 fn a_client_whose_agent_has_no_owner_is_read_for_a_second_and_stays_connected() {
     let mut stage = Stage::new();
     let conn = stage.playing(ANA, cell(15, 15), 1);
