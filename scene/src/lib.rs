@@ -25,6 +25,8 @@ pub mod sessions;
 
 pub mod effects;
 
+pub mod peers;
+
 pub mod shard;
 
 pub mod scene;
