@@ -6,12 +6,11 @@
 
 use std::collections::VecDeque;
 
-use pangaea_schemas::geometry::ShardId;
 use pangaea_schemas::message::{
     BlobReply, BlobRequest, JournalReply, JournalRequest, LedgerReply, LedgerRequest, LedgerResult, Message, TableReply,
     TableRequest,
 };
-use pangaea_schemas::{JournalIndex, NodeId, Nonce, ShardEpoch, Timestamp};
+use pangaea_schemas::{NodeId, Timestamp};
 
 use crate::batch::Batch;
 use crate::journal::AppendError;
@@ -144,7 +143,7 @@ impl<S: Store> Data<S> {
     ///
     /// # Errors
     /// The store cannot be read, or a journal's head is damaged.
-    pub fn owners(&self) -> Result<Vec<(ShardId, NodeId, Nonce, ShardEpoch, JournalIndex)>, StoreError> {
+    pub fn owners(&self) -> Result<Vec<journal::OwnerInForce>, StoreError> {
         let mut owners = Vec::new();
         self.store.read(&mut |rows| {
             owners = journal::owner_list(&Batch::new(rows, &mut Hot::default()))?;

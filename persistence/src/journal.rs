@@ -229,8 +229,11 @@ pub(crate) fn owners(batch: &Batch<'_>, request: RequestId) -> Result<JournalRep
     Ok(JournalReply::OwnerList { request, owners: owner_list(batch)? })
 }
 
+/// A journal's shard, its owner in force (node, start, epoch), and its tail.
+pub type OwnerInForce = (ShardId, NodeId, Nonce, ShardEpoch, JournalIndex);
+
 /// The owner in force and the tail of every journal, in shard order.
-pub(crate) fn owner_list(batch: &Batch<'_>) -> Result<Vec<(ShardId, NodeId, Nonce, ShardEpoch, JournalIndex)>, StoreError> {
+pub(crate) fn owner_list(batch: &Batch<'_>) -> Result<Vec<OwnerInForce>, StoreError> {
     let mut owners = Vec::new();
     for (key, value) in batch.under(RowTable::Heads, &[])? {
         let head = Head::decode(value).map_err(|e| StoreError::damaged(RowTable::Heads, &key, e.0))?;

@@ -39,6 +39,6 @@ pub mod data;
 
 pub use data::Data;
 pub use ids::ID_BLOCK;
-pub use journal::ENTRIES_KEPT;
+pub use journal::{ENTRIES_KEPT, OwnerInForce};
 pub use load::IMAGE_PART_BYTES;
 pub use store::{LmdbOptions, LmdbStore, MemoryFaults, MemoryStore, Store, StoreError};

@@ -17,60 +17,11 @@ use pangaea_world::auth::Input as AuthInput;
 use super::checks::{self, Owners};
 use super::faults::{self, Fault, HICCUP};
 use super::network::{Link, Network};
+use super::outcome::{Options, Outcome};
 use super::player::Player;
 use super::process::{Effect, Process, Shared};
 use super::schedule::{BEGINNING, Schedule};
 use super::trace::{Trace, kind_of};
-
-/// How a simulation is set up.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Everything follows from it.
-    pub seed: u64,
-    /// Simulated time.
-    pub span: Duration,
-    /// Players.
-    pub players: usize,
-    /// Print the trace.
-    pub print: bool,
-    /// Let things go wrong, see [`faults`].
-    pub faults: bool,
-}
-
-impl Options {
-    /// A usual run of `seed`.
-    pub fn seed(seed: u64) -> Self {
-        Self { seed, span: Duration::from_secs(20), players: 6, print: false, faults: false }
-    }
-
-    /// A usual run of `seed` in which things go wrong.
-    pub fn faulty(seed: u64) -> Self {
-        Self { span: Duration::from_secs(35), faults: true, ..Self::seed(seed) }
-    }
-}
-
-/// What came of a simulation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outcome {
-    /// Hash of the trace.
-    pub hash: u64,
-    /// Lines of the trace.
-    pub lines: u64,
-    /// Players in the world at the end.
-    pub playing: usize,
-    /// Inputs applied, over all players.
-    pub inputs: u64,
-    /// Updates seen, over all players.
-    pub updates: u64,
-    /// Entities live at the end.
-    pub entities: usize,
-    /// Hand-overs that came to an end.
-    pub handovers: u64,
-    /// The longest time that any player waited for an input to be applied.
-    pub longest_pause: Duration,
-    /// What was wrong, in words.
-    pub faults: Vec<String>,
-}
 
 /// Time between two looks at the whole cluster.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -299,8 +250,8 @@ impl Cluster {
             Event::Line(node, life, input) if self.is_alive(node, life) => self.with(node, |process| process.client(now, input)),
             Event::Tick(..) | Event::Commit(..) | Event::Hashed(..) | Event::Line(..) => {}
             Event::Connect(player) => self.connect(player),
-            Event::ToGateway(player, conn, bytes) => self.to_gateway(player, conn, &bytes),
-            Event::ToPlayer(player, conn, bytes) => self.to_player(player, conn, &bytes),
+            Event::ToGateway(player, conn, bytes) => self.reach_gateway(player, conn, &bytes),
+            Event::ToPlayer(player, conn, bytes) => self.reach_player(player, conn, &bytes),
             Event::Turn(player) => self.turn(player),
             Event::Look => self.look(),
             Event::Fault(fault) => self.go_wrong(fault),
@@ -473,7 +424,7 @@ impl Cluster {
         }
     }
 
-    fn to_gateway(&mut self, player: usize, conn: ConnId, bytes: &Bytes) {
+    fn reach_gateway(&mut self, player: usize, conn: ConnId, bytes: &Bytes) {
         let Some((gateway, _)) = self.lines[player].filter(|line| line.1 == conn) else { return };
         match decode_client(bytes) {
             Ok(message) => self.happen(Event::Line(gateway, self.life(gateway), GatewayInput::Client { conn, message })),
@@ -481,7 +432,7 @@ impl Cluster {
         }
     }
 
-    fn to_player(&mut self, player: usize, conn: ConnId, bytes: &Bytes) {
+    fn reach_player(&mut self, player: usize, conn: ConnId, bytes: &Bytes) {
         if self.lines[player].is_none_or(|line| line.1 != conn) {
             return;
         }

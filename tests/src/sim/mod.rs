@@ -10,9 +10,11 @@ pub mod cluster;
 pub mod faults;
 pub mod keys;
 pub mod network;
+pub mod outcome;
 pub mod player;
 pub mod process;
 pub mod schedule;
 pub mod trace;
 
-pub use cluster::{Cluster, Options, Outcome};
+pub use cluster::Cluster;
+pub use outcome::{Options, Outcome};

@@ -23,6 +23,7 @@ impl Trace {
     }
 
     /// One event.
+    #[allow(clippy::print_stdout, reason = "printing is what a printed trace is for")]
     pub fn line(&mut self, now: Timestamp, who: impl fmt::Display, what: fmt::Arguments<'_>) {
         let at = now.since(BEGINNING);
         let line = format!("{:>4}.{:06} {who:<10} {what}", at.as_secs(), at.subsec_micros());

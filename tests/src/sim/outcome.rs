@@ -1,0 +1,53 @@
+//! What goes into a simulation and what comes out of it.
+
+use std::time::Duration;
+
+/// How a simulation is set up.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Everything follows from it.
+    pub seed: u64,
+    /// Simulated time.
+    pub span: Duration,
+    /// Players.
+    pub players: usize,
+    /// Print the trace.
+    pub print: bool,
+    /// Let things go wrong, see [`super::faults`].
+    pub faults: bool,
+}
+
+impl Options {
+    /// A usual run of `seed`.
+    pub fn seed(seed: u64) -> Self {
+        Self { seed, span: Duration::from_secs(20), players: 6, print: false, faults: false }
+    }
+
+    /// A usual run of `seed` in which things go wrong.
+    pub fn faulty(seed: u64) -> Self {
+        Self { span: Duration::from_secs(35), faults: true, ..Self::seed(seed) }
+    }
+}
+
+/// What came of a simulation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Hash of the trace.
+    pub hash: u64,
+    /// Lines of the trace.
+    pub lines: u64,
+    /// Players in the world at the end.
+    pub playing: usize,
+    /// Inputs applied, over all players.
+    pub inputs: u64,
+    /// Updates seen, over all players.
+    pub updates: u64,
+    /// Entities live at the end.
+    pub entities: usize,
+    /// Hand-overs that came to an end.
+    pub handovers: u64,
+    /// The longest time that any player waited for an input to be applied.
+    pub longest_pause: Duration,
+    /// What was wrong, in words.
+    pub faults: Vec<String>,
+}
