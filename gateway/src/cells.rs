@@ -107,6 +107,8 @@ pub(crate) struct CellStore {
     aliases: FxHashSet<u32>,
     last_alias: u32,
     due: BTreeMap<Round, Vec<Due>>,
+    /// When an entity last left a cell that has not let go of it yet; never iterated.
+    leaving: FxHashMap<(CellId, EntityId), Round>,
     /// Cells that got their first follower.
     pub(crate) wanted: Vec<CellId>,
     /// Cells that lost their last follower.
@@ -124,6 +126,7 @@ impl Default for CellStore {
             aliases: FxHashSet::default(),
             last_alias: 0,
             due: BTreeMap::new(),
+            leaving: FxHashMap::default(),
             wanted: Vec::new(),
             unwanted: Vec::new(),
         }
@@ -248,6 +251,7 @@ impl CellStore {
                 if let Some(old) = self.cells.get(cell) {
                     let alias = self.entities.get(name).map_or_else(Alias::default, |entity| entity.alias);
                     let due = Due::Depart { cell: old.id, entity: enter.entity, alias, left: self.round };
+                    self.leaving.insert((old.id, enter.entity), self.round);
                     self.later(LEFT_DELAY_ROUNDS, due);
                 }
             }
@@ -322,17 +326,21 @@ impl CellStore {
         self.note_left(key, alias);
     }
 
-    /// Who has moved on again meanwhile is waited for once more: clients may not have heard of its newest cell. But only once, or
-    /// whoever does not look at those cells would draw a restless entity for ever.
+    /// Who came back and left again has a later departure, which counts. Who has moved on meanwhile is waited for once more: clients
+    /// may not have heard of its newest cell. But only once, or whoever does not look at those cells would draw a restless entity
+    /// for ever.
     fn depart(&mut self, cell: CellId, entity: EntityId, alias: Alias, left: Round) {
-        let Some(&key) = self.index.get(&cell) else { return };
-        if self.member_mut(key, entity).is_some() {
+        if self.leaving.get(&(cell, entity)) != Some(&left) {
             return;
         }
+        let key = self.index.get(&cell).copied().filter(|key| self.member_mut(*key, entity).is_none());
         let heard_at = self.entered_at(entity).map_or(0, |entered| entered + LEFT_DELAY_ROUNDS);
-        if heard_at > self.round && self.round - left < 2 * LEFT_DELAY_ROUNDS {
+        if key.is_some() && heard_at > self.round && self.round - left < 2 * LEFT_DELAY_ROUNDS {
             self.later(heard_at - self.round, Due::Depart { cell, entity, alias, left });
-        } else {
+            return;
+        }
+        self.leaving.remove(&(cell, entity));
+        if let Some(key) = key {
             self.note_left(key, alias);
         }
     }
