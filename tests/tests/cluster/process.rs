@@ -252,7 +252,8 @@ fn program() -> &'static Path {
         let profile = tests.ancestors().nth(2).expect("target/PROFILE/deps");
         let target = profile.parent().expect("target/PROFILE");
         let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        build.args(["build", "--quiet", "--locked", "--package", "pangaea-game", "--target-dir"]).arg(target);
+        // As `cargo test --workspace` does: a package built alone has other features and would build the dependencies anew.
+        build.args(["build", "--quiet", "--locked", "--workspace", "--bins", "--tests", "--target-dir"]).arg(target);
         if profile.ends_with("release") {
             build.arg("--release");
         }

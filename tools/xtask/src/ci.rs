@@ -30,8 +30,9 @@ const STEPS: &[Step] = &[
     ("format", |root| cargo(root, &["fmt", "--all", "--check"])),
     ("tidy", |root| tidy::check(root).into()),
     ("schemas", fresh_schemas),
-    ("clippy", |root| cargo(root, &["clippy", "--locked", "--workspace", "--all-targets", "--", "--deny", "warnings"])),
-    ("test", |root| cargo(root, &["test", "--locked", "--workspace"])),
+    ("clippy", clippy),
+    ("build", |root| crate::build(root).into()),
+    ("test", |root| cargo(root, &["test", "--locked", "--workspace", "--no-fail-fast"])),
     ("simulator", simulator),
     ("cluster", cluster),
     ("web", web),
@@ -79,6 +80,10 @@ fn cargo(root: &Path, arguments: &[&str]) -> Outcome {
     crate::run(Command::new("cargo").args(arguments).current_dir(root)).into()
 }
 
+fn clippy(root: &Path) -> Outcome {
+    cargo(root, &["clippy", "--locked", "--workspace", "--all-targets", "--keep-going", "--", "--deny", "warnings"])
+}
+
 fn fresh_schemas(root: &Path) -> Outcome {
     match schemas::available(root) {
         Ok(()) => schemas::check(root).into(),
@@ -87,10 +92,11 @@ fn fresh_schemas(root: &Path) -> Outcome {
 }
 
 fn simulator(root: &Path) -> Outcome {
-    if !root.join("tests/src/bin/sim.rs").exists() {
-        return Outcome::Skipped("there is no tests/src/bin/sim.rs".to_owned());
-    }
-    cargo(root, &["run", "--quiet", "--package", "pangaea-tests", "--bin", "sim", "--", "--seeds", SIM_SEEDS])
+    let check = || {
+        crate::build(root)?;
+        crate::run(Command::new(crate::built(root, "sim")).args(["--seeds", SIM_SEEDS]).current_dir(root))
+    };
+    check().into()
 }
 
 /// A cluster of real processes with bots that storm its borders.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 
-use crate::run;
+use crate::{build, built, run};
 
 /// Ports of one cluster, from its base on.
 const PORTS: u16 = 80;
@@ -28,11 +28,10 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// Build it, start it on an empty folder below `target/` and wait until it is up.
+    /// Start it on an empty folder below `target/` and wait until it is up.
     pub(crate) fn start(root: &Path, options: &[&str]) -> anyhow::Result<Self> {
-        run(Command::new("cargo").args(["build", "--locked", "--package", "pangaea-game"]).current_dir(root))?;
-        let target = target_folder(root);
-        let (program, folder, base) = (target.join("debug/pangaea"), target.join("ci/world"), free_ports()?);
+        build(root)?;
+        let (program, folder, base) = (built(root, "pangaea"), root.join("target/ci/world"), free_ports()?);
         if folder.exists() {
             fs::remove_dir_all(&folder).with_context(|| format!("cannot empty {}", folder.display()))?;
         }
@@ -86,11 +85,6 @@ impl Drop for Cluster {
         let _ = self.up.kill();
         let _ = self.up.wait();
     }
-}
-
-/// Where cargo builds.
-fn target_folder(root: &Path) -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |folder| root.join(folder))
 }
 
 /// A base whose ports are all free now.

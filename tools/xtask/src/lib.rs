@@ -23,3 +23,15 @@ pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
     ensure!(status.success(), "{command:?} failed: {status}");
     Ok(())
 }
+
+/// Builds every binary as `cargo test --workspace` sees it: a package built alone has other features and would build the
+/// dependencies once more.
+pub(crate) fn build(root: &Path) -> anyhow::Result<()> {
+    run(Command::new("cargo").args(["build", "--locked", "--workspace", "--bins", "--tests"]).current_dir(root))
+}
+
+/// Where [`build`] puts a binary.
+pub(crate) fn built(root: &Path, name: &str) -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |folder| root.join(folder));
+    target.join("debug").join(name)
+}
