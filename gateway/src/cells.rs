@@ -326,9 +326,9 @@ impl CellStore {
         self.note_left(key, alias);
     }
 
-    /// Who came back and left again has a later departure, which counts. Who has moved on meanwhile is waited for once more: clients
-    /// may not have heard of its newest cell. But only once, or whoever does not look at those cells would draw a restless entity
-    /// for ever.
+    /// Who came back and left again has a later departure, which counts. Who has moved on meanwhile is waited for once more:
+    /// clients may not have heard of its newest cell. But only once, or whoever does not look at those cells would draw a
+    /// restless entity for ever.
     fn depart(&mut self, cell: CellId, entity: EntityId, alias: Alias, left: Round) {
         if self.leaving.get(&(cell, entity)) != Some(&left) {
             return;
