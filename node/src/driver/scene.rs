@@ -1,7 +1,7 @@
 //! The driver of a scene process: messages as they come, ticks on absolute deadlines, shards in parallel.
 //!
-//! The driver's thread is one of the tick threads, see [`super::tick_threads`]. A scene that is told to stop stands still, gets all
-//! that changed into its journals, and ends as soon as they have it.
+//! The driver's thread is one of the tick threads, see [`super::tick_threads`]. A scene that is told to stop stands still, gets
+//! all that changed into its journals, and ends as soon as they have it.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
