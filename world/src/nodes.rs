@@ -152,7 +152,8 @@ fn leave(ecs: &mut Ecs, node: NodeId) {
     let Some((nonce, entity)) = nodes.by_id.remove(&node) else { return };
     nodes.left.push((node, nonce));
     ecs.despawn(entity);
-    tracing::warn!(%node, %nonce, "node left");
+    // Whoever knows that it did not go by itself warns: the beacon of a lease that expired, the shell of a process that died.
+    tracing::info!(%node, %nonce, "node left");
     ecs.resource_mut::<Events>().push(at, Happening::NodeLeft { node });
 }
 

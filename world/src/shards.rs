@@ -118,8 +118,8 @@ impl Shard {
             Custody::Vacant { .. } => {
                 let lost = before.holder();
                 if let Some(Holder { node, .. }) = lost {
-                    // One that was only remembered from before this world's start is no loss of today.
-                    if matches!(before, Custody::Recalled { .. }) {
+                    // A node's leaving is told by itself; an owner from before this world's start is no loss of today.
+                    if matches!(event, CustodyEvent::Left { .. }) || matches!(before, Custody::Recalled { .. }) {
                         tracing::info!(shard = %self.id, was = %node, "shard waits for an owner");
                     } else {
                         tracing::warn!(shard = %self.id, was = %node, "shard is vacant");

@@ -10,10 +10,10 @@ use axum::Router;
 use crossbeam::channel::{Receiver, Sender};
 use pangaea_world::auth::{Auth, AuthConfig, Input, JOBS_MAX, JobId, Output, Signer};
 
-use super::process::{Context, Driver, Shell, Stop};
+use super::process::{self, Context, Driver, Shell};
 use crate::keys::ClusterKeys;
 use crate::membership::Heard;
-use crate::mesh::{Inbox, MeshEvent};
+use crate::mesh::Inbox;
 
 /// Threads that hash: each takes tens of milliseconds of a core per password.
 const HASH_THREADS: usize = 2;
@@ -24,24 +24,8 @@ const TICKET_KEY_NAME: &str = "k1";
 /// How long the driver waits when the core has no deadline.
 const IDLE_WAIT: Duration = Duration::from_secs(1);
 
-/// Everything that wakes an authentication process.
-pub(super) enum Event {
-    Mesh(MeshEvent),
-    Done(Input),
-    Stop,
-}
-
-impl From<MeshEvent> for Event {
-    fn from(event: MeshEvent) -> Self {
-        Self::Mesh(event)
-    }
-}
-
-impl From<Stop> for Event {
-    fn from(_: Stop) -> Self {
-        Self::Stop
-    }
-}
+/// Passwords that are done wake an authentication process too.
+type Event = process::Event<Input>;
 
 /// Work for the pool; a missing hash means: make one.
 struct Job {
@@ -56,7 +40,7 @@ pub(super) struct AuthDriver {
 }
 
 impl Driver for AuthDriver {
-    type Event = Event;
+    type Own = Input;
 
     async fn open(context: &Context<Event>) -> anyhow::Result<(Self, Router)> {
         let secret = ClusterKeys::below(&context.options.data_dir).ticket_secret()?;
@@ -89,7 +73,7 @@ impl Driver for AuthDriver {
                             self.auth.handle(shell.clock.now(), Input::Node { from, message });
                         }
                     }
-                    Event::Done(input) => self.auth.handle(shell.clock.now(), input),
+                    Event::Own(input) => self.auth.handle(shell.clock.now(), input),
                     Event::Stop => {
                         shell.port.leave();
                         return Ok(());
@@ -138,7 +122,7 @@ fn hash_for_ever(jobs: &Receiver<Job>, inbox: &Inbox<Event>) {
             },
         };
         metrics::histogram!("pangaea_hash_seconds").record(began.elapsed());
-        if inbox.deliver_blocking(Event::Done(done)).is_err() {
+        if inbox.deliver_blocking(Event::Own(done)).is_err() {
             return;
         }
     }

@@ -17,32 +17,17 @@ use pangaea_persistence::{Data, LmdbOptions, LmdbStore};
 use pangaea_schemas::message::Currency;
 use tokio::sync::oneshot;
 
-use super::process::{Context, Driver, Shell, Stop};
+use super::process::{self, Context, Driver, Shell};
 use crate::admin::{CurrencyView, LedgerView};
 use crate::membership::Heard;
-use crate::mesh::{Inbox, MeshEvent};
+use crate::mesh::Inbox;
 
 /// The lease is renewed by [`Shell::wait`]; otherwise a data process has no deadline of its own.
 const IDLE_WAIT: Duration = Duration::from_secs(1);
 
-/// Everything that wakes a data process.
-pub(super) enum Event {
-    Mesh(MeshEvent),
-    Audit(oneshot::Sender<Result<Audit, String>>),
-    Stop,
-}
-
-impl From<MeshEvent> for Event {
-    fn from(event: MeshEvent) -> Self {
-        Self::Mesh(event)
-    }
-}
-
-impl From<Stop> for Event {
-    fn from(_: Stop) -> Self {
-        Self::Stop
-    }
-}
+/// Who wants the ledger audited.
+type AuditAsked = oneshot::Sender<Result<Audit, String>>;
+type Event = process::Event<AuditAsked>;
 
 pub(super) struct DataDriver {
     data: Data<LmdbStore>,
@@ -50,7 +35,7 @@ pub(super) struct DataDriver {
 }
 
 impl Driver for DataDriver {
-    type Event = Event;
+    type Own = AuditAsked;
 
     async fn open(context: &Context<Event>) -> anyhow::Result<(Self, Router)> {
         let folder = context.options.data_dir.join("data");
@@ -74,7 +59,7 @@ impl Driver for DataDriver {
                         }
                     }
                     // Whoever asked may have gone.
-                    Event::Audit(answer) => drop(answer.send(self.data.audit().map_err(|error| error.to_string()))),
+                    Event::Own(answer) => drop(answer.send(self.data.audit().map_err(|error| error.to_string()))),
                     Event::Stop => stopping = true,
                 }
             }
@@ -113,7 +98,7 @@ impl DataDriver {
 
 async fn ledger(State(inbox): State<Inbox<Event>>) -> Response {
     let (answer, audit) = oneshot::channel();
-    if inbox.deliver(Event::Audit(answer)).await.is_err() {
+    if inbox.deliver(Event::Own(answer)).await.is_err() {
         return (StatusCode::SERVICE_UNAVAILABLE, "the data node stops\n").into_response();
     }
     match audit.await {

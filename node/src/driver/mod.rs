@@ -1,7 +1,7 @@
 //! One process of a role: the core on a thread of its own, tokio's tasks around it for everything that waits.
 //!
-//! Each driver has one closed enum of events, which lists everything that wakes it, and one bounded loop: wait for events or the
-//! next deadline, hand at most [`BATCH_MAX`] events to the core, then drain its outputs.
+//! One closed enum of events, with one part per role, lists everything that wakes a driver. Each has one bounded loop: wait for
+//! events or the next deadline, hand at most [`BATCH_MAX`] events to the core, then drain its outputs.
 
 mod auth;
 mod data;

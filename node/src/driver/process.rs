@@ -28,9 +28,21 @@ const IO_THREADS: usize = 2;
 /// After its driver has ended, a process gives its links this long to send what waits.
 const FLUSH_TIME: Duration = Duration::from_millis(150);
 
-/// The process is to end in good order.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Stop;
+/// Everything that wakes a driver beside its deadlines.
+pub(super) enum Event<Own> {
+    /// A peer.
+    Mesh(MeshEvent),
+    /// What only this role has.
+    Own(Own),
+    /// The process is to end in good order.
+    Stop,
+}
+
+impl<Own> From<MeshEvent> for Event<Own> {
+    fn from(event: MeshEvent) -> Self {
+        Self::Mesh(event)
+    }
+}
 
 /// What a driver is made of, before its thread starts.
 pub(super) struct Context<E> {
@@ -55,14 +67,14 @@ pub(super) struct Shell<E> {
 
 /// One role's driver.
 pub(super) trait Driver: Sized + Send + 'static {
-    /// Everything that wakes it.
-    type Event: From<MeshEvent> + From<Stop> + Send + 'static;
+    /// What wakes it beside peers and its end.
+    type Own: Send + 'static;
 
     /// Open what it needs: keys, stores, listeners. Within the runtime. Returns its HTTP routes beside the usual ones.
-    async fn open(context: &Context<Self::Event>) -> anyhow::Result<(Self, Router)>;
+    async fn open(context: &Context<Event<Self::Own>>) -> anyhow::Result<(Self, Router)>;
 
     /// Run to the end, on a thread of its own.
-    fn drive(self, shell: Shell<Self::Event>) -> anyhow::Result<()>;
+    fn drive(self, shell: Shell<Event<Self::Own>>) -> anyhow::Result<()>;
 }
 
 /// See [`super::run`].
@@ -145,8 +157,8 @@ fn node_info<E>(context: &Context<E>) -> NodeInfo {
     }
 }
 
-/// Deliver [`Stop`] on SIGTERM, on SIGINT, and when a supervised process's stdin ends.
-async fn stop_when_told<E: From<Stop>>(supervised: bool, inbox: Inbox<E>) {
+/// Deliver [`Event::Stop`] on SIGTERM, on SIGINT, and when a supervised process's stdin ends.
+async fn stop_when_told<Own>(supervised: bool, inbox: Inbox<Event<Own>>) {
     let stdin_ends = async {
         if !supervised {
             return std::future::pending().await;
@@ -165,7 +177,7 @@ async fn stop_when_told<E: From<Stop>>(supervised: bool, inbox: Inbox<E>) {
         () = stdin_ends => tracing::info!("told to stop: the supervisor closed stdin"),
     }
     // A closed inbox means that it stops already.
-    let _ = inbox.deliver(Stop.into()).await;
+    let _ = inbox.deliver(Event::Stop).await;
 }
 
 impl<E> Shell<E> {

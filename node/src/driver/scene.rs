@@ -4,6 +4,7 @@
 //! all that changed into its journals, and ends as soon as they have it.
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -11,31 +12,15 @@ use pangaea_scene::scene::{Scene, SceneConfig};
 use pangaea_schemas::message::{Control, Message, SceneReport};
 use pangaea_schemas::{Tick, TickRate, Timestamp};
 
-use super::process::{Context, Driver, Shell, Stop};
+use super::process::{self, Context, Driver, Shell};
 use super::tick_threads::TickThreads;
 use crate::membership::Heard;
-use crate::mesh::MeshEvent;
 
 /// A scene that stops waits no longer than this for its journals; what they do not have then is at most a second old.
 const CLOSE_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// Everything that wakes a scene process.
-pub(super) enum Event {
-    Mesh(MeshEvent),
-    Stop,
-}
-
-impl From<MeshEvent> for Event {
-    fn from(event: MeshEvent) -> Self {
-        Self::Mesh(event)
-    }
-}
-
-impl From<Stop> for Event {
-    fn from(_: Stop) -> Self {
-        Self::Stop
-    }
-}
+/// Nothing wakes a scene process but its peers, the next tick and its end.
+type Event = process::Event<Infallible>;
 
 pub(super) struct SceneDriver {
     scene: Scene,
@@ -45,7 +30,7 @@ pub(super) struct SceneDriver {
 }
 
 impl Driver for SceneDriver {
-    type Event = Event;
+    type Own = Infallible;
 
     async fn open(context: &Context<Event>) -> anyhow::Result<(Self, Router)> {
         let options = &context.options;
@@ -81,6 +66,7 @@ impl Driver for SceneDriver {
                             self.hear(shell.clock.now(), heard);
                         }
                     }
+                    Event::Own(never) => match never {},
                     Event::Stop => {
                         ends_at.get_or_insert(shell.clock.now() + CLOSE_TIME_MAX);
                         self.scene.close(shell.clock.now());

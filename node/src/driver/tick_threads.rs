@@ -117,10 +117,7 @@ fn name(phase: TickPhase) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use std::panic;
-
     use pangaea_scene::game::{BuiltGame, Game};
-    use pangaea_scene::prelude::Phase;
     use pangaea_scene::scene::{Scene, SceneConfig};
     use pangaea_schemas::cluster::ClusterSpec;
     use pangaea_schemas::message::{Control, Message};

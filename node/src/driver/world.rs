@@ -13,13 +13,12 @@ use pangaea_world::status::{Event as WorldNews, Happening, NodeState, NodeStatus
 use pangaea_world::{Beacon, Bus, World, WorldConfig};
 use tokio::sync::{mpsc, watch};
 
-use super::process::{Context, Driver, Shell, Stop};
+use super::process::{self, Context, Driver, Shell};
 use crate::admin::{
     self, Admin, AdminOrder, ConfigView, EventView, NodeView, ORDERS_MAX, Quantiles, ShardView, Snapshot, SpaceView, StatusView,
 };
 use crate::keys::ClusterKeys;
 use crate::membership::Heard;
-use crate::mesh::MeshEvent;
 
 /// Time between two snapshots for admins.
 const SHOW_EVERY: Duration = Duration::from_millis(200);
@@ -28,24 +27,8 @@ const EVENTS_SHOWN_MAX: usize = 1_024;
 /// Rounds in which the three cores of this process answer each other before the outside is heard again.
 const ROUNDS_MAX: usize = 64;
 
-/// Everything that wakes a world process.
-pub(super) enum Event {
-    Mesh(MeshEvent),
-    Order(AdminOrder),
-    Stop,
-}
-
-impl From<MeshEvent> for Event {
-    fn from(event: MeshEvent) -> Self {
-        Self::Mesh(event)
-    }
-}
-
-impl From<Stop> for Event {
-    fn from(_: Stop) -> Self {
-        Self::Stop
-    }
-}
+/// What an admin orders wakes a world process too.
+type Event = process::Event<AdminOrder>;
 
 pub(super) struct WorldDriver {
     spec: ClusterSpec,
@@ -59,7 +42,7 @@ pub(super) struct WorldDriver {
 }
 
 impl Driver for WorldDriver {
-    type Event = Event;
+    type Own = AdminOrder;
 
     async fn open(context: &Context<Event>) -> anyhow::Result<(Self, Router)> {
         let (spec, now) = (context.options.cluster.clone(), context.clock.now());
@@ -70,7 +53,7 @@ impl Driver for WorldDriver {
         let inbox = context.inbox.clone();
         tokio::spawn(async move {
             while let Some(order) = taken.recv().await {
-                if inbox.deliver(Event::Order(order)).await.is_err() {
+                if inbox.deliver(Event::Own(order)).await.is_err() {
                     return;
                 }
             }
@@ -102,7 +85,7 @@ impl Driver for WorldDriver {
                             self.dispatch(shell.clock.now(), heard);
                         }
                     }
-                    Event::Order(AdminOrder::Reaped { node, pid }) => self.reaped(&mut shell, node, pid),
+                    Event::Own(AdminOrder::Reaped { node, pid }) => self.reaped(&mut shell, node, pid),
                     Event::Stop => return Ok(()),
                 }
             }

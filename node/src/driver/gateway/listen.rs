@@ -14,10 +14,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
-use super::Event;
 use super::outgoing::Outgoing;
 use super::read::Reader;
 use super::write;
+use super::{Event, FromClient};
 use crate::mesh::Inbox;
 use crate::role::ClientListeners;
 
@@ -114,11 +114,11 @@ async fn serve(stream: TcpStream, transport: Transport, door: Arc<Door>, _place:
         }
     }
     // A closed inbox means that this gateway stops.
-    let _ = door.inbox.deliver(Event::Client(Input::Closed { conn })).await;
+    let _ = door.inbox.deliver(Event::Own(FromClient::Said(Input::Closed { conn }))).await;
 }
 
 async fn announce(door: &Door, conn: ConnId, outgoing: &Arc<Outgoing>) -> bool {
-    door.inbox.deliver(Event::Opened { conn, outgoing: outgoing.clone() }).await.is_ok()
+    door.inbox.deliver(Event::Own(FromClient::Opened { conn, outgoing: outgoing.clone() })).await.is_ok()
 }
 
 /// Read and write until the client goes, the core closes, or the last resort ends it.

@@ -21,10 +21,9 @@ use pangaea_gateway::{ConnId, Gateway, GatewayConfig, Input, Output};
 use pangaea_schemas::message::{Control, Message};
 use pangaea_schemas::{TickRate, Timestamp};
 
-use super::process::{Context, Driver, Shell, Stop};
+use super::process::{self, Context, Driver, Shell};
 use crate::keys::ClusterKeys;
 use crate::membership::{Heard, WORLD};
-use crate::mesh::MeshEvent;
 
 use listen::Listeners;
 use outgoing::Outgoing;
@@ -32,25 +31,15 @@ use outgoing::Outgoing;
 /// Clients get this long to take their goodbyes when the gateway ends.
 const GOODBYE_TIME: Duration = Duration::from_secs(1);
 
-/// Everything that wakes a gateway process.
-pub(super) enum Event {
-    Mesh(MeshEvent),
+/// Clients wake a gateway process too.
+pub(super) enum FromClient {
+    /// It is there; what is pushed into `outgoing` is sent to it.
     Opened { conn: ConnId, outgoing: Arc<Outgoing> },
-    Client(Input),
-    Stop,
+    /// What its reader says.
+    Said(Input),
 }
 
-impl From<MeshEvent> for Event {
-    fn from(event: MeshEvent) -> Self {
-        Self::Mesh(event)
-    }
-}
-
-impl From<Stop> for Event {
-    fn from(_: Stop) -> Self {
-        Self::Stop
-    }
-}
+type Event = process::Event<FromClient>;
 
 pub(super) struct GatewayDriver {
     gateway: Gateway,
@@ -59,7 +48,7 @@ pub(super) struct GatewayDriver {
 }
 
 impl Driver for GatewayDriver {
-    type Event = Event;
+    type Own = FromClient;
 
     async fn open(context: &Context<Event>) -> anyhow::Result<(Self, Router)> {
         let options = &context.options;
@@ -90,11 +79,11 @@ impl Driver for GatewayDriver {
                             self.hear(shell.clock.now(), heard);
                         }
                     }
-                    Event::Opened { conn, outgoing } => {
+                    Event::Own(FromClient::Opened { conn, outgoing }) => {
                         self.connections.insert(conn, outgoing);
                         self.gateway.handle(shell.clock.now(), Input::Opened { conn });
                     }
-                    Event::Client(input) => self.client(shell.clock.now(), input),
+                    Event::Own(FromClient::Said(input)) => self.client(shell.clock.now(), input),
                     Event::Stop => {
                         ends_at.get_or_insert(shell.clock.now() + GOODBYE_TIME);
                         shell.port.membership().set_draining();

@@ -20,8 +20,8 @@ use tokio::net::tcp::OwnedReadHalf;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message as WsMessage;
 
-use super::Event;
 use super::outgoing::Outgoing;
+use super::{Event, FromClient};
 use crate::mesh::Inbox;
 
 /// A connection's reader.
@@ -102,6 +102,6 @@ impl Reader<'_> {
     }
 
     async fn deliver(&self, input: Input) -> Result<(), End> {
-        self.inbox.deliver(Event::Client(input)).await.map_err(|_| End)
+        self.inbox.deliver(Event::Own(FromClient::Said(input))).await.map_err(|_| End)
     }
 }

@@ -44,14 +44,14 @@ impl Door {
 
     async fn opened(&self) -> (ConnId, Arc<Outgoing>) {
         match self.event().await {
-            Event::Opened { conn, outgoing } => (conn, outgoing),
+            Event::Own(FromClient::Opened { conn, outgoing }) => (conn, outgoing),
             _ => panic!("not an opening"),
         }
     }
 
     async fn input(&self) -> Input {
         match self.event().await {
-            Event::Client(input) => input,
+            Event::Own(FromClient::Said(input)) => input,
             _ => panic!("not a client's words"),
         }
     }
