@@ -127,9 +127,9 @@ pub struct CurrencyView {
 pub struct ConfigView {
     /// The cluster's name.
     pub cluster: String,
-    /// Hosts and ports of the gateways' WebSocket listeners, those that drain excepted.
+    /// Hosts and ports of the gateways' WebSocket listeners, those that drain excepted; the least used one first.
     pub gateway_ws: Vec<String>,
-    /// Hosts and ports of the gateways' TCP listeners, those that drain excepted.
+    /// Hosts and ports of the gateways' TCP listeners, those that drain excepted; the least used one first.
     pub gateway_tcp: Vec<String>,
     /// The maps.
     pub spaces: Vec<SpaceView>,

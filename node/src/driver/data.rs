@@ -67,7 +67,7 @@ impl Driver for DataDriver {
             self.commit(&mut shell);
             if let Some(reason) = self.data.broken() {
                 bail!(
-                    "the store in {} failed in a way that leaves its state unknown: {reason}. Nothing of the last batch was acknowledged. \
+                    "the store in {} failed and its state is unknown: {reason}. Nothing of the last batch was acknowledged. \
                      Check the disk; then start this process again, it looks at what is there",
                     self.folder.display()
                 );

@@ -183,7 +183,8 @@ impl WorldDriver {
             self.events.push_back(event_view(&event));
         }
         let nodes: Vec<_> = status.nodes.iter().map(node_view).collect();
-        let config = config_view(&self.spec, &nodes);
+        let next = self.world.gateway_for_client().map(|info| info.node.to_string());
+        let config = config_view(&self.spec, &nodes, next.as_deref());
         let status = StatusView {
             cluster: self.spec.name.clone(),
             tick: status.tick.0,
@@ -224,8 +225,13 @@ fn shard_view(shard: &ShardStatus) -> ShardView {
     }
 }
 
-fn config_view(spec: &ClusterSpec, nodes: &[NodeView]) -> ConfigView {
-    let open = nodes.iter().filter(|node| node.state == NodeState::Up.name());
+/// Gateways that take clients; the one that the next client should use comes first.
+fn config_view(spec: &ClusterSpec, nodes: &[NodeView], next: Option<&str>) -> ConfigView {
+    let mut open: Vec<_> = nodes.iter().filter(|node| node.state == NodeState::Up.name()).collect();
+    open.sort_by_key(|node| Some(node.id.as_str()) != next);
+    let listening = |address: fn(&NodeView) -> &String| {
+        open.iter().map(|node| address(node).clone()).filter(|address| !address.is_empty()).collect()
+    };
     let space = |space: &pangaea_schemas::geometry::SpaceSpec| SpaceView {
         id: space.space.0,
         name: space.name.clone(),
@@ -235,8 +241,8 @@ fn config_view(spec: &ClusterSpec, nodes: &[NodeView]) -> ConfigView {
     };
     ConfigView {
         cluster: spec.name.clone(),
-        gateway_ws: open.clone().filter(|node| !node.client_ws.is_empty()).map(|node| node.client_ws.clone()).collect(),
-        gateway_tcp: open.filter(|node| !node.client_tcp.is_empty()).map(|node| node.client_tcp.clone()).collect(),
+        gateway_ws: listening(|node| &node.client_ws),
+        gateway_tcp: listening(|node| &node.client_tcp),
         spaces: spec.spaces.iter().map(space).collect(),
         cell_edge_m: CELL_EDGE_M,
         tick_hz: spec.tick_rate.hz(),
