@@ -216,11 +216,6 @@ impl Scene {
         self.out.pop_front()
     }
 
-    /// The next deadline that does not wait for a tick.
-    pub fn poll_timeout(&self) -> Option<(Timestamp, &'static str)> {
-        self.shards().filter_map(Shard::poll_timeout).min_by_key(|(at, _)| *at)
-    }
-
     fn send(&mut self, to: Address, message: Message) {
         self.out.push_back(Envelope { to, message });
     }

@@ -57,8 +57,8 @@ impl Driver for SceneDriver {
         let mut ends_at = None;
         loop {
             let next_tick = self.rate.start_of(self.last_tick.next());
-            let deadline = self.scene.poll_timeout().map_or(next_tick, |(at, _)| at.min(next_tick));
-            shell.wait(deadline.max(shell.clock.now()), &mut batch);
+            // The core looks at all its time-outs in each tick.
+            shell.wait(next_tick.max(shell.clock.now()), &mut batch);
             for event in batch.drain(..) {
                 match event {
                     Event::Mesh(event) => {

@@ -332,11 +332,6 @@ impl Shard {
         self.out.pop_front()
     }
 
-    /// When something is due that does not wait for the next tick. All other time-outs are looked at in each tick.
-    pub fn poll_timeout(&self) -> Option<(Timestamp, &'static str)> {
-        self.writer.poll_timeout().map(|at| (at, "append without an answer"))
-    }
-
     fn epoch(&self) -> ShardEpoch {
         self.incarnation.epoch().unwrap_or_default()
     }
