@@ -2,7 +2,7 @@
 //!
 //! Group commit comes by itself: while a transaction is written, requests queue up; then all of them go into the next one.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use axum::{Json, Router};
 use pangaea_persistence::ledger::Audit;
 use pangaea_persistence::{Data, LmdbOptions, LmdbStore};
 use pangaea_schemas::message::Currency;
+use pangaea_schemas::{NodeId, Role};
 use tokio::sync::oneshot;
 
 use super::process::{self, Context, Driver, Shell};
@@ -23,7 +24,9 @@ use crate::membership::Heard;
 use crate::mesh::Inbox;
 
 /// The lease is renewed by [`Shell::wait`]; otherwise a data process has no deadline of its own.
-const IDLE_WAIT: Duration = Duration::from_secs(1);
+const IDLE_WAIT: Duration = Duration::from_millis(250);
+/// A data process that stops goes on for the scenes that stop with it, at most for so long: they write what is not written yet.
+const SCENES_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// Who wants the ledger audited.
 type AuditAsked = oneshot::Sender<Result<Audit, String>>;
@@ -32,6 +35,8 @@ type Event = process::Event<AuditAsked>;
 pub(super) struct DataDriver {
     data: Data<LmdbStore>,
     folder: PathBuf,
+    /// Scenes whose links are up.
+    scenes: BTreeSet<NodeId>,
 }
 
 impl Driver for DataDriver {
@@ -43,24 +48,24 @@ impl Driver for DataDriver {
         let store = LmdbStore::open(&folder, LmdbOptions::default())
             .with_context(|| format!("cannot open the store in {}", folder.display()))?;
         let routes = Router::new().route("/api/ledger", get(ledger)).with_state(context.inbox.clone());
-        Ok((Self { data: Data::new(store), folder }, routes))
+        Ok((Self { data: Data::new(store), folder, scenes: BTreeSet::new() }, routes))
     }
 
     fn drive(mut self, mut shell: Shell<Event>) -> anyhow::Result<()> {
         let mut batch = VecDeque::new();
-        let mut stopping = false;
-        while !stopping {
+        let mut ends_at = None;
+        while !ends_at.is_some_and(|at| self.scenes.is_empty() || at <= shell.clock.now()) {
             shell.wait(shell.clock.now() + IDLE_WAIT, &mut batch);
             for event in batch.drain(..) {
                 match event {
                     Event::Mesh(event) => {
-                        if let Some(Heard::Core { from, message }) = shell.hear(event)? {
-                            self.data.handle(shell.clock.now(), from, message);
+                        if let Some(heard) = shell.hear(event)? {
+                            self.hear(&shell, heard);
                         }
                     }
                     // Whoever asked may have gone.
                     Event::Own(answer) => drop(answer.send(self.data.audit().map_err(|error| error.to_string()))),
-                    Event::Stop => stopping = true,
+                    Event::Stop => ends_at = Some(shell.clock.now() + SCENES_TIME_MAX),
                 }
             }
             shell.port.maintain(shell.clock.now());
@@ -79,6 +84,15 @@ impl Driver for DataDriver {
 }
 
 impl DataDriver {
+    fn hear(&mut self, shell: &Shell<Event>, heard: Heard) {
+        match heard {
+            Heard::Core { from, message } => self.data.handle(shell.clock.now(), from, message),
+            Heard::Up { node } if node.role == Role::Scene => _ = self.scenes.insert(node),
+            Heard::Down { node } => _ = self.scenes.remove(&node),
+            Heard::Up { .. } | Heard::Renewed { .. } | Heard::NameTaken { .. } | Heard::Nothing => {}
+        }
+    }
+
     fn commit(&mut self, shell: &mut Shell<Event>) {
         if self.data.has_work() {
             let (before, began) = (self.data.counts(), std::time::Instant::now());
