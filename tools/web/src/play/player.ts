@@ -13,9 +13,10 @@ const CHANNELS: readonly Channel[] = ["near", "world"];
 
 /** Ticks caught up with at most, after a pause of the page. */
 const CATCH_UP_TICKS = 4;
-/** A confirmed step longer than this many walks is a jump. */
-const JUMP_FACTOR = 1.6;
-const JUMP_MARGIN_M = 1.5;
+/** Beyond what was walked in the ticks since, an agent may make up for so many steps whose inputs came late (the game's credit). */
+const CREDIT_STEPS = 12;
+/** Farther than that and this is a jump. */
+const JUMP_MARGIN_M = 0.5;
 /** Own agent missing from its own view for so long is an anomaly. */
 const VANISHED_MS = 1_000;
 /** After an event that may move the agent at once (a death, a portal), jumps are no anomaly for so long. */
@@ -148,7 +149,7 @@ export class Player {
     const ticks = this.#confirmedTick === undefined ? 0 : tick - this.#confirmedTick;
     if (ticks > 0 && performance.now() > this.#forgivenUntil) {
       const way = Math.hypot(x - this.confirmed.x, z - this.confirmed.z);
-      const most = (this.prediction.speed * ticks * JUMP_FACTOR) / this.session.tickHz + JUMP_MARGIN_M;
+      const most = (this.prediction.speed * (ticks + CREDIT_STEPS)) / this.session.tickHz + JUMP_MARGIN_M;
       if (way > most) this.world.anomalies.jumped++;
     }
     this.#confirmedTick = tick;
