@@ -12,7 +12,7 @@ use crate::process::{Cluster, Site, all_run, read_json, signal};
 
 /// The world works again within this time, whatever was killed.
 const RECOVERY_TIME_MAX: Duration = Duration::from_secs(10);
-/// A scene whose supervisor has gone grants its journals five seconds; the data node may have ended before it.
+/// A cluster whose supervisor has gone is gone, too, within this time.
 const ORPHANS_TIME_MAX: Duration = Duration::from_secs(5);
 /// Pause between two tries to come back.
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(100);
