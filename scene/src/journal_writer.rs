@@ -201,11 +201,6 @@ impl<T> JournalWriter<T> {
         }
     }
 
-    /// When to flush again for what is unanswered.
-    pub fn poll_timeout(&self) -> Option<Timestamp> {
-        self.resend_at
-    }
-
     fn position(&self, id: AppendId) -> Option<usize> {
         (id.nonce == self.nonce).then(|| self.in_flight.iter().position(|flight| flight.seq == id.seq))?
     }

@@ -278,11 +278,6 @@ impl Leaves {
     pub fn is_empty(&self) -> bool {
         self.by_xid.is_empty()
     }
-
-    /// The next time-out.
-    pub fn poll_timeout(&self) -> Option<Timestamp> {
-        self.by_xid.values().filter(|l| l.letting != Letting::Leaving).map(|l| l.due).min()
-    }
 }
 
 #[cfg(test)]
