@@ -21,6 +21,8 @@ pub mod journal_writer;
 
 pub mod handover;
 
+pub mod migration;
+
 pub mod sessions;
 
 pub mod effects;
