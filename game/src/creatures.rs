@@ -8,9 +8,9 @@ use crate::items::Bush;
 use crate::looks::{Look, Name};
 use crate::wander::Wanders;
 
-/// Sheep per new shard.
+/// Sheep of a herd.
 const SHEEP: usize = 14;
-/// Wolves per new shard.
+/// Wolves per herd.
 const WOLVES: usize = 4;
 /// Bushes per new shard.
 const BUSHES: usize = 3;
@@ -21,6 +21,16 @@ pub fn plugin(game: &mut Game) {
 }
 
 fn settle(shard: &mut Seeding) {
+    for _ in 0..shard.abundance() {
+        settle_herd(shard);
+    }
+    for _ in 0..BUSHES {
+        let place = shard.anywhere();
+        shard.at(place, (name("Berry bush"), Look { kind: Look::BUSH, hue: 90 }, Bush::ripe()));
+    }
+}
+
+fn settle_herd(shard: &mut Seeding) {
     let pasture = shard.anywhere();
     for _ in 0..SHEEP {
         let (x, z) = (shard.rng().f32() * 30.0 - 15.0, shard.rng().f32() * 30.0 - 15.0);
@@ -35,10 +45,6 @@ fn settle(shard: &mut Seeding) {
     for _ in 0..WOLVES {
         let (place, hue) = (shard.anywhere(), shard.rng().u8(..));
         shard.at(place, (name("Wolf"), Look { kind: Look::WOLF, hue }, Health::full(60), Wanders::now()));
-    }
-    for _ in 0..BUSHES {
-        let place = shard.anywhere();
-        shard.at(place, (name("Berry bush"), Look { kind: Look::BUSH, hue: 90 }, Bush::ripe()));
     }
 }
 

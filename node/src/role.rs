@@ -14,6 +14,9 @@ pub const CONNECTIONS_MAX_DEFAULT: usize = 10_000;
 /// Scenes of a cluster that nobody told otherwise.
 pub const SCENES_DEFAULT: u16 = 2;
 
+/// Life in the new shards of a cluster that nobody told otherwise.
+pub const ABUNDANCE_DEFAULT: u16 = 1;
+
 /// One process of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoleOptions {
@@ -21,8 +24,10 @@ pub struct RoleOptions {
     pub node: NodeId,
     /// The cluster's shape.
     pub cluster: ClusterSpec,
-    /// Where peers connect.
+    /// Where this process listens for peers.
     pub listen: SocketAddr,
+    /// Where peers are told to connect, when it is not where this process listens: behind a relay or an address translation.
+    pub advertise: Option<SocketAddr>,
     /// Where the world's peers connect: everybody finds everybody from there.
     pub world: SocketAddr,
     /// Metrics and health; the admin API and the page, for the world.
@@ -35,6 +40,8 @@ pub struct RoleOptions {
     pub log: LogFormat,
     /// Threads that tick shards, for scenes; zero: one per core.
     pub tick_threads: usize,
+    /// How many times the usual life scenes give to new shards.
+    pub abundance: u16,
     /// For the world: it gives out the first shards when so many scenes are there, or after a while.
     pub scenes_expected: usize,
     /// Whether guests are let in without a password, for auth.
@@ -61,6 +68,9 @@ impl RoleOptions {
         let mut flag = |name: &str, value: String| args.extend([format!("--{name}"), value]);
         flag("id", self.node.to_string());
         flag("listen", self.listen.to_string());
+        if let Some(advertise) = self.advertise {
+            flag("advertise", advertise.to_string());
+        }
         flag("world", self.world.to_string());
         flag("http", self.http.to_string());
         flag("data-dir", self.data_dir.display().to_string());
@@ -71,6 +81,9 @@ impl RoleOptions {
         }
         if self.tick_threads > 0 {
             flag("tick-threads", self.tick_threads.to_string());
+        }
+        if self.abundance != ABUNDANCE_DEFAULT {
+            flag("abundance", self.abundance.to_string());
         }
         if self.node.role == Role::World {
             flag("scenes", self.scenes_expected.to_string());

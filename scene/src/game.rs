@@ -129,6 +129,7 @@ pub struct Game {
 pub struct BuiltGame {
     root: fn(&mut Game),
     registry: Registry,
+    pub(crate) abundance: u16,
 }
 
 impl BuiltGame {
@@ -140,6 +141,12 @@ impl BuiltGame {
     /// Hash of [`Self::registry`].
     pub fn registry_hash(&self) -> RegistryHash {
         self.registry.hash()
+    }
+
+    /// The same game with so many times the usual life in new shards, see [`Seeding::abundance`].
+    #[must_use]
+    pub fn with_abundance(self, abundance: u16) -> Self {
+        Self { abundance, ..self }
     }
 
     /// A world and a schedule for one shard.
@@ -176,7 +183,7 @@ impl Game {
             game.faults.extend(dry_run.err());
         }
         let faults = std::mem::take(&mut game.faults);
-        if faults.is_empty() { Ok(BuiltGame { root, registry: game.describe() }) } else { Err(GameError(faults)) }
+        if faults.is_empty() { Ok(BuiltGame { root, registry: game.describe(), abundance: 1 }) } else { Err(GameError(faults)) }
     }
 
     fn described(root: fn(&mut Self)) -> Self {

@@ -28,7 +28,7 @@ pub use supervisor::{Death, Supervisor};
 
 use crate::admin::{Reaped, StatusView, client};
 use crate::keys::ClusterKeys;
-use crate::role::{CONNECTIONS_MAX_DEFAULT, ClientListeners, RoleOptions};
+use crate::role::{ABUNDANCE_DEFAULT, CONNECTIONS_MAX_DEFAULT, ClientListeners, RoleOptions};
 use crate::telemetry::LogFormat;
 
 /// The cluster must be up by then.
@@ -55,6 +55,8 @@ pub struct UpOptions {
     pub run_for: Option<Duration>,
     /// Threads that tick shards, per scene; zero: one per core.
     pub tick_threads: usize,
+    /// How many times the usual life scenes give to new shards.
+    pub abundance: u16,
     /// All log lines of all roles on the terminal.
     pub verbose: bool,
     /// How the roles' log lines look.
@@ -137,6 +139,7 @@ impl Plan {
             supervised: true,
             log: options.log,
             tick_threads: if node.role == Role::Scene { options.tick_threads } else { 0 },
+            abundance: if node.role == Role::Scene { options.abundance } else { ABUNDANCE_DEFAULT },
             scenes_expected: usize::from(options.scenes),
             guests: node.role == Role::Auth,
             clients,

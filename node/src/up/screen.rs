@@ -62,10 +62,12 @@ mod tests {
             bots: 20,
             run_for: None,
             tick_threads: 0,
+            abundance: crate::role::ABUNDANCE_DEFAULT,
             verbose: false,
             log: crate::telemetry::LogFormat::Human,
+            advertised: std::collections::BTreeMap::new(),
         };
-        let nodes = super::super::nodes(options.scenes, options.gateways);
+        let nodes = super::super::cluster::nodes(options.scenes, options.gateways);
         let text = text(PortTable::new(7_100).expect("fits"), &nodes, &options.data_dir, &options);
         for node in &nodes {
             assert!(text.contains(&node.to_string()), "{node} in {text}");

@@ -88,6 +88,7 @@ impl Birthing<'_> {
 pub struct Seeding<'w> {
     shard: ShardId,
     space: &'w SpaceSpec,
+    abundance: u16,
     rng: Rng,
     world: &'w mut World,
 }
@@ -101,6 +102,11 @@ impl Seeding<'_> {
     /// The map it is cut from.
     pub fn space(&self) -> &SpaceSpec {
         self.space
+    }
+
+    /// How many times the usual life this cluster wants: 1, or more to see how it fares in a crowd.
+    pub fn abundance(&self) -> u16 {
+        self.abundance
     }
 
     /// The same numbers for the same shard.
@@ -199,7 +205,8 @@ impl ShardWorld {
         let space = self.world.resource::<Now>().space.clone();
         let seed = self.world.resource::<Now>().seed;
         let rng = Rng::with_seed(mix(seed ^ mix(self.bounds.shard.to_bits())));
-        let mut seeding = Seeding { shard: self.bounds.shard, space: &space, rng, world: &mut self.world };
+        let (shard, abundance) = (self.bounds.shard, self.abundance);
+        let mut seeding = Seeding { shard, space: &space, abundance, rng, world: &mut self.world };
         for spawn in &self.spawners {
             spawn(&mut seeding);
         }

@@ -56,6 +56,7 @@ pub struct ShardWorld {
     /// Effects to entities here, for the next tick.
     pub(crate) pending: Vec<Effect>,
     pub(crate) spawners: Vec<fn(&mut Seeding)>,
+    pub(crate) abundance: u16,
     pub(crate) births: Vec<fn(&mut Birthing)>,
 }
 
@@ -157,6 +158,7 @@ impl ShardWorld {
             walkers,
             moved,
             spawners,
+            abundance: game.abundance,
             births,
         }
     }

@@ -1,11 +1,12 @@
 //! What can be typed.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use pangaea_bots::Scenario;
-use pangaea_node::role::SCENES_DEFAULT;
+use pangaea_node::role::{ABUNDANCE_DEFAULT, SCENES_DEFAULT};
 use pangaea_node::telemetry::LogFormat;
 use pangaea_node::up::UpOptions;
 
@@ -100,6 +101,9 @@ pub(crate) struct UpArgs {
     /// Threads that tick shards in each scene; 0: one per core
     #[arg(long, default_value_t = 0, value_name = "N")]
     tick_threads: usize,
+    /// Creatures of new shards, times the usual: 17 makes a new world of 5,000
+    #[arg(long, default_value_t = ABUNDANCE_DEFAULT, value_name = "N")]
+    abundance: u16,
     /// Show all log lines of all roles, not only warnings and errors
     #[arg(long)]
     verbose: bool,
@@ -128,8 +132,10 @@ impl UpArgs {
             bots: self.bots,
             run_for: self.run_for.map(Duration::from_secs),
             tick_threads: self.tick_threads,
+            abundance: self.abundance,
             verbose: self.verbose,
             log: self.log.into(),
+            advertised: BTreeMap::new(),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
 use clap::Args;
-use pangaea_node::role::{CONNECTIONS_MAX_DEFAULT, ClientListeners, RoleOptions, SCENES_DEFAULT};
+use pangaea_node::role::{ABUNDANCE_DEFAULT, CONNECTIONS_MAX_DEFAULT, ClientListeners, RoleOptions, SCENES_DEFAULT};
 use pangaea_node::up::PortTable;
 use pangaea_scene::game::Game;
 use pangaea_schemas::cluster::ClusterSpec;
@@ -23,9 +23,12 @@ pub(crate) struct RoleArgs {
     /// Which node it is, such as scene-2; the first of its role when not given
     #[arg(long, value_name = "NODE")]
     id: Option<NodeId>,
-    /// Where other nodes connect
+    /// Where it listens for other nodes
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
+    /// Where other nodes are told to connect, when that is not where it listens
+    #[arg(long, value_name = "ADDRESS")]
+    advertise: Option<SocketAddr>,
     /// Where the world listens for other nodes
     #[arg(long, value_name = "ADDRESS")]
     world: Option<SocketAddr>,
@@ -47,6 +50,9 @@ pub(crate) struct RoleArgs {
     /// Scenes: threads that tick shards; 0: one per core
     #[arg(long, default_value_t = 0, value_name = "N")]
     tick_threads: usize,
+    /// Scenes: creatures of new shards, times the usual
+    #[arg(long, default_value_t = ABUNDANCE_DEFAULT, value_name = "N")]
+    abundance: u16,
     /// The world: give out the first shards when so many scenes are there
     #[arg(long, default_value_t = SCENES_DEFAULT.into(), value_name = "N")]
     scenes: usize,
@@ -84,12 +90,14 @@ impl RoleArgs {
             node,
             cluster: ClusterSpec::demo(),
             listen: self.listen.unwrap_or_else(|| ports.node(node)),
+            advertise: self.advertise,
             world: self.world.unwrap_or_else(|| ports.node(NodeId::new(Role::World, 1))),
             http: self.http.unwrap_or_else(|| ports.http(node)),
             data_dir: self.data_dir,
             supervised: self.supervised,
             log: self.log.into(),
             tick_threads: self.tick_threads,
+            abundance: self.abundance,
             scenes_expected: self.scenes,
             guests: self.guests,
             clients,
@@ -99,7 +107,8 @@ impl RoleArgs {
 
 /// Run the process to its end.
 pub(crate) fn run(options: RoleOptions, game: fn(&mut Game)) -> anyhow::Result<ExitCode> {
-    pangaea_node::driver::run(options, Game::build(game)?)?;
+    let built = Game::build(game)?.with_abundance(options.abundance);
+    pangaea_node::driver::run(options, built)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -133,12 +142,14 @@ mod tests {
                 node,
                 cluster: ClusterSpec::demo(),
                 listen: ports.node(node),
+                advertise: (role == Role::Data).then(|| ports.web()),
                 world: ports.node(NodeId::new(Role::World, 1)),
                 http: ports.http(node),
                 data_dir: "/tmp/with space".into(),
                 supervised: true,
                 log: pangaea_node::telemetry::LogFormat::Json,
                 tick_threads: if role == Role::Scene { 3 } else { 0 },
+                abundance: if role == Role::Scene { 17 } else { ABUNDANCE_DEFAULT },
                 scenes_expected: if role == Role::World { 5 } else { usize::from(SCENES_DEFAULT) },
                 guests: role == Role::Auth,
                 clients: (role == Role::Gateway).then(|| ClientListeners {
