@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use pangaea_schemas::client::Input;
+use pangaea_schemas::mutant::Mutant;
 use pangaea_schemas::{InSeq, Timestamp};
 
 use crate::limits::{INPUT_OVERHEAD_BYTES, INPUTS_HELD_AGE_MAX, INPUTS_HELD_BYTES_MAX};
@@ -68,7 +69,9 @@ impl InputQueue {
 
     /// Tell everything again: there is a new owner, or the way to the old one broke.
     pub(crate) fn rewind(&mut self) {
-        self.sent = self.applied;
+        if !Mutant::InputsNotResent.lives() {
+            self.sent = self.applied;
+        }
     }
 
     /// Tell again what was told too long ago.

@@ -19,6 +19,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use pangaea_schemas::message::{Address, BeaconEntry, BeaconReply, BeaconRequest, BusRequest, Envelope, Message, NodeInfo};
+use pangaea_schemas::mutant::Mutant;
 use pangaea_schemas::wire::stored::Stored;
 use pangaea_schemas::{NodeId, Nonce, RequestId, Role, Timestamp};
 
@@ -204,7 +205,8 @@ impl Membership {
         match &message {
             Message::BeaconReply(BeaconReply::Registered { request, .. }) if request.0 & OWN_REQUEST != 0 => {
                 self.name_taken = None;
-                return self.renewals.remove(request).map_or(Heard::Nothing, |sent| Heard::Renewed { sent });
+                let counts_from = |sent| if Mutant::LeaseFromReply.lives() { now } else { sent };
+                return self.renewals.remove(request).map_or(Heard::Nothing, |sent| Heard::Renewed { sent: counts_from(sent) });
             }
             Message::BeaconReply(BeaconReply::NameTaken { request, holder }) if request.0 & OWN_REQUEST != 0 => {
                 let since = *self.name_taken.get_or_insert(now);

@@ -18,6 +18,7 @@
 //! leads over an OWNER entry that this very process start appended.
 
 use pangaea_schemas::message::ShardPhase;
+use pangaea_schemas::mutant::Mutant;
 use pangaea_schemas::{JournalIndex, ShardEpoch};
 
 /// Where the owner is in its life.
@@ -185,6 +186,7 @@ impl Incarnation {
                 None
             }
             Happening::DoubtedTooLong => match *self {
+                Self::Unconfirmed { .. } if Mutant::DoubtForEver.lives() => None,
                 Self::Unconfirmed { epoch } => self.stop(epoch),
                 Self::Off
                 | Self::Claiming { .. }
@@ -214,6 +216,10 @@ impl Incarnation {
 
     fn conflict(&mut self, tail: JournalIndex, found: ShardEpoch) -> Option<Order> {
         match *self {
+            Self::Claiming { .. } if Mutant::ResumeWithoutClaim.lives() => {
+                *self = Self::Recovering { epoch: found, owner: tail };
+                Some(Order::Load)
+            }
             Self::Claiming { above, .. } if found <= above => {
                 let epoch = found.next();
                 *self = Self::Claiming { above, epoch };
@@ -223,6 +229,7 @@ impl Incarnation {
                 *self = Self::Off;
                 Some(Order::Stop)
             }
+            Self::Running { .. } | Self::Unconfirmed { .. } if Mutant::GoOnAfterConflict.lives() => None,
             Self::Recovering { epoch, .. } | Self::Fencing { epoch } | Self::Running { epoch } | Self::Unconfirmed { epoch } => {
                 self.stop(epoch)
             }
@@ -235,7 +242,7 @@ impl Incarnation {
         if found > epoch {
             return self.stop(epoch);
         }
-        if found < epoch || index < owner {
+        if (found < epoch || index < owner) && !Mutant::RecoverFromOldReading.lives() {
             return Some(Order::Load);
         }
         *self = Self::Fencing { epoch };

@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use pangaea_schemas::message::{ClientInput, Session};
+use pangaea_schemas::mutant::Mutant;
 use pangaea_schemas::record::{OUTBOX_MAX, ReliableEvent, SessionState};
 use pangaea_schemas::{EntityId, InSeq, NodeId, OutSeq, SessionEpoch, Timestamp, TypeId};
 
@@ -160,7 +161,7 @@ impl Sessions {
         out_ack: OutSeq,
     ) -> Attaching {
         let Some(seat) = self.seats.get_mut(&agent) else { return Attaching::Unknown };
-        if session < seat.state.epoch {
+        if session < seat.state.epoch && !Mutant::OldSessionAttaches.lives() {
             return Attaching::Refused { current: seat.state.epoch };
         }
         let former = gateway_of(seat.link).filter(|former| (*former, seat.state.epoch) != (gateway, session));
@@ -171,7 +172,7 @@ impl Sessions {
         }
         seat.state.epoch = session;
         seat.state.gateway = Some(gateway);
-        seat.state.in_seq = seat.state.in_seq.max(in_ack);
+        seat.state.in_seq = if Mutant::InputTwiceAfterResume.lives() { in_ack } else { seat.state.in_seq.max(in_ack) };
         seat.acknowledge(out_ack);
         seat.state.out_seq = seat.state.out_seq.max(out_ack);
         if is_new {
@@ -241,6 +242,9 @@ impl Sessions {
         }
         if input.seq.0 - seat.state.in_seq.0 > INPUT_WINDOW {
             return Inputting::TooNew;
+        }
+        if Mutant::InputGapApplied.lives() {
+            seat.state.in_seq = InSeq(input.seq.0 - 1);
         }
         seat.window.insert(input.seq, input);
         Inputting::Waits

@@ -14,6 +14,7 @@ pub mod geometry;
 pub mod id;
 pub mod journal;
 pub mod message;
+pub mod mutant;
 pub mod record;
 pub mod registry;
 pub mod ticket;

@@ -19,6 +19,7 @@ use std::time::Duration;
 use pangaea_schemas::geometry::ShardId;
 use pangaea_schemas::journal::{Departure, Xid};
 use pangaea_schemas::message::{ClientInput, Effect};
+use pangaea_schemas::mutant::Mutant;
 use pangaea_schemas::record::Record;
 use pangaea_schemas::{EntityId, Timestamp};
 
@@ -83,13 +84,15 @@ impl Letting {
             }
             (Self::Offered | Self::Reserved, Heard::NotWanted | Heard::CameBack | Heard::TimedOut) => Some(SourceOrder::Forget),
             (Self::Reserved, Heard::TickEnded) => {
-                *self = Self::Leaving;
+                *self = if Mutant::CommitBeforeOut.lives() { Self::Out } else { Self::Leaving };
                 Some(SourceOrder::LetGo)
             }
             (Self::Leaving, Heard::OutDurable) => {
                 *self = Self::Out;
                 Some(SourceOrder::Commit)
             }
+            (Self::Out, Heard::TimedOut) if Mutant::DestroyBeforeAccept.lives() => Some(SourceOrder::Settle),
+            (Self::Out, Heard::TimedOut) if Mutant::ResumeByTimeout.lives() => Some(SourceOrder::TakeBack),
             (Self::Out, Heard::TimedOut) => Some(SourceOrder::Commit),
             (Self::Out, Heard::Accepted) => Some(SourceOrder::Settle),
             (Self::Out, Heard::Refused) => Some(SourceOrder::TakeBack),
@@ -214,6 +217,12 @@ impl Leaves {
     /// The entity is live here again although an older hand-over of it is not settled yet: it is no longer away.
     pub fn came_home(&mut self, entity: EntityId) {
         self.by_entity.remove(&entity);
+    }
+
+    /// The hand-over that an answer from `from` is about; `None`: it is over, or was another shard's to answer.
+    pub fn answered(&self, from: ShardId, xid: Xid) -> Option<Xid> {
+        let xid = if Mutant::RefusalOfAnotherEpoch.lives() { *self.by_entity.get(&xid.entity)? } else { xid };
+        self.by_xid.get(&xid).filter(|leave| leave.target == from).map(|_| xid)
     }
 
     /// The payload of a hand-over.

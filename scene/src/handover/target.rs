@@ -14,6 +14,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pangaea_schemas::journal::{Fence, Xid};
+use pangaea_schemas::mutant::Mutant;
 use pangaea_schemas::{EntityId, Timestamp};
 
 use super::{RESERVATION, RESERVATIONS_MAX};
@@ -35,7 +36,8 @@ pub enum CommitAnswer {
 
 /// The table above.
 pub fn answer(fence: Fence, xid: Xid, can_take: bool, is_pending: bool) -> CommitAnswer {
-    match (fence.seen < xid.epoch, fence.accepted >= xid.epoch) {
+    let seen = if Mutant::AcceptedForSeen.lives() { fence.accepted } else { fence.seen };
+    match (seen < xid.epoch || Mutant::AcceptTwice.lives(), fence.accepted >= xid.epoch) {
         (true, _) if can_take => CommitAnswer::Take,
         (true, _) => CommitAnswer::Refuse,
         (false, _) if is_pending => CommitAnswer::Wait,

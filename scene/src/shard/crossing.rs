@@ -293,7 +293,7 @@ impl Shard {
     }
 
     fn answered(&mut self, from: ShardId, xid: Xid, heard: Heard) {
-        if self.life.leaves.leave(xid).is_some_and(|leave| leave.target == from) {
+        if let Some(xid) = self.life.leaves.answered(from, xid) {
             self.step_leave(xid, heard);
         }
     }
