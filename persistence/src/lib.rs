@@ -5,7 +5,8 @@
 //!
 //! Read in this order: [`store`] (what a store promises), `batch` (the changes of one commit), `journal` and `fold` (a
 //! shard's log and the rows it folds into), `load`, [`ledger`], `tables`, `blobs`, `ids`, `service` (the copy in memory),
-//! [`verify`], [`contact`] (which data node serves which keys), [`data`] (all of it together).
+//! [`verify`], [`contact`] (which data node serves which keys), [`data`] (all of it together), [`contract`] (what any backend
+//! of the journal and of the blobs must do).
 
 mod key;
 
@@ -36,6 +37,8 @@ pub mod verify;
 pub mod contact;
 
 pub mod data;
+
+pub mod contract;
 
 pub use data::Data;
 pub use ids::ID_BLOCK;
