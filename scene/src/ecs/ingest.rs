@@ -164,7 +164,7 @@ impl ShardWorld {
         }
     }
 
-    fn arrive(&mut self, record: &Record) {
+    pub(crate) fn arrive(&mut self, record: &Record) {
         let id = record.entity;
         if self.world.resource::<Population>().real(id).is_some() {
             tracing::error!(%id, "an entity arrived that is here already; the newcomer is dropped");

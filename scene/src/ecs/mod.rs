@@ -1,11 +1,12 @@
 //! The ECS side of a shard: components, the designers' system parameters, the grid, ghosts and the change feed.
 //!
 //! Designers read [`plain`], [`motion`], [`senses`], [`mail`] and [`ledger`]; the tick is [`shard_world`], its parts are
-//! [`ingest`], [`settle`], [`publish`], [`ghosts`] and [`records`].
+//! [`ingest`], [`settle`], [`publish`], [`ghosts`], [`records`] and [`image`].
 
 pub(crate) mod feed;
 pub(crate) mod ghosts;
 pub(crate) mod grid;
+pub(crate) mod image;
 pub(crate) mod ingest;
 pub(crate) mod kinds;
 pub(crate) mod ledger;
@@ -23,6 +24,7 @@ pub(crate) mod shard_world;
 mod tests;
 
 pub use grid::Near;
+pub use image::{Copied, WorldDelta, WorldRest};
 pub use ingest::{Birthing, Player, Seeding, Tied};
 pub use ledger::{Ledger, LedgerTicket, Settled, Transfer};
 pub use mail::{Bus, Effects, Events, Inputs, Letter, News, Received};

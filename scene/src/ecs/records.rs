@@ -96,14 +96,16 @@ impl ShardWorld {
         Some(record)
     }
 
-    /// See [`ShardWorld::state_hash`]. Entities are summed, so their order does not matter.
+    /// See [`ShardWorld::state_hash`].
     pub(crate) fn hash_state(&self) -> u64 {
-        let now = self.world.resource::<Now>();
-        let mut hash = mix(now.seed);
-        let Some(mut query) = self.world.try_query::<&Identity>() else { return hash };
-        for identity in query.iter(&self.world) {
-            hash = hash.wrapping_add(self.hash_entity(identity.id()));
-        }
+        let ids = self.real_ids().into_iter();
+        self.hash_with(ids.map(|id| self.hash_entity(id)))
+    }
+
+    /// The same, with the entities' hashes at hand. They are summed, so their order does not matter.
+    pub(crate) fn hash_with(&self, entities: impl Iterator<Item = u64>) -> u64 {
+        let seed = mix(self.world.resource::<Now>().seed);
+        let mut hash = entities.fold(seed, u64::wrapping_add);
         for effect in &self.pending {
             let address = mix(effect.to.0) ^ mix(effect.from.0).rotate_left(1) ^ u64::from(effect.id.0);
             hash = mix(hash ^ address ^ fnv(&effect.bytes));
@@ -115,9 +117,13 @@ impl ShardWorld {
     }
 
     fn hash_entity(&self, id: EntityId) -> u64 {
-        let Some(record) = self.record_of(id, Presence::Awake, |_| true) else { return 0 };
+        self.record_of(id, Presence::Awake, |_| true).map_or(0, |record| Self::hash_record(&record))
+    }
+
+    /// Of an entity with all its components, whoever owns it.
+    pub(crate) fn hash_record(record: &Record) -> u64 {
         let position = u64::from(record.position.x.to_bits()) << 32 | u64::from(record.position.z.to_bits());
-        let start = mix(id.0 ^ mix(position));
+        let start = mix(record.entity.0 ^ mix(position));
         record.components.iter().fold(start, |hash, part| mix(hash ^ u64::from(part.id.0) ^ fnv(&part.bytes).rotate_left(7)))
     }
 }

@@ -2,6 +2,7 @@
 
 mod feed;
 mod ghosts;
+mod image;
 mod messages;
 mod nearby;
 mod records;

@@ -1,0 +1,106 @@
+//! A shard's world on its way to another process: copied in rounds while it ticks, the same to the last bit in the end.
+//!
+//! Enumerated here and in the hash ([`ShardWorld::state_hash`]), all that a tick depends on: every registered component of every
+//! entity, exact positions, effects for the next tick, the seed, ids not used yet. Not copied: ghosts, which the new owner's
+//! neighbours show it anew; mailboxes, answers and drafts, which are empty between two ticks.
+
+use std::collections::BTreeMap;
+
+use pangaea_schemas::EntityId;
+use pangaea_schemas::message::Effect;
+use pangaea_schemas::record::{Presence, Record};
+
+use super::population::{Identity, Population};
+use super::senses::{IdPool, Now};
+use super::shard_world::ShardWorld;
+
+/// What of a world was sent already: entities by the hash of what was sent.
+#[derive(Clone, Debug, Default)]
+pub struct Copied(BTreeMap<EntityId, u64>);
+
+/// What differs from what was sent.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct WorldDelta {
+    /// New or changed entities, whole: all registered components. In order of id; epochs and sessions are default.
+    pub records: Vec<Record>,
+    /// No longer here, in order.
+    pub gone: Vec<EntityId>,
+}
+
+/// What is not an entity, and the hash of all.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct WorldRest {
+    /// Of all chance in the shard.
+    pub seed: u64,
+    /// Effects for the next tick, in order.
+    pub pending: Vec<Effect>,
+    /// Blocks of ids for entities to come: first, and the one behind the last.
+    pub ids: Vec<(u64, u64)>,
+    /// [`ShardWorld::state_hash`] of the whole.
+    pub hash: u64,
+}
+
+impl ShardWorld {
+    /// Whatever changed since the last call with the same `copied`, everything in the first. One pass over all entities.
+    pub fn delta(&self, copied: &mut Copied) -> WorldDelta {
+        let mut delta = WorldDelta::default();
+        let mut here = BTreeMap::new();
+        for id in self.real_ids() {
+            let Some(record) = self.record_of(id, Presence::Awake, |_| true) else { continue };
+            let hash = Self::hash_record(&record);
+            if copied.0.get(&id) != Some(&hash) {
+                delta.records.push(record);
+            }
+            here.insert(id, hash);
+        }
+        delta.gone = copied.0.keys().filter(|id| !here.contains_key(id)).copied().collect();
+        copied.0 = here;
+        delta
+    }
+
+    /// What is not an entity; asked right after [`Self::delta`] with the same `copied`.
+    pub fn rest(&self, copied: &Copied) -> WorldRest {
+        let blocks = self.world.resource::<IdPool>().blocks();
+        WorldRest {
+            seed: self.world.resource::<Now>().seed,
+            pending: self.pending.clone(),
+            ids: blocks.into_iter().map(|block| (block.start, block.end)).collect(),
+            hash: self.hash_with(copied.0.values().copied()),
+        }
+    }
+
+    /// Takes over what changed in the world that this one becomes a copy of. Followers hear nothing of it.
+    pub fn overwrite(&mut self, delta: &WorldDelta) {
+        let old = delta.gone.iter().copied().chain(delta.records.iter().map(|record| record.entity));
+        for id in old {
+            if let Some(entity) = self.real(id) {
+                self.world.despawn(entity);
+            }
+        }
+        self.unfile_ceased(None);
+        delta.records.iter().for_each(|record| self.arrive(record));
+        self.file_newborns();
+        self.publish_feed();
+    }
+
+    /// Takes over what is not an entity. `false`: the copy differs from its original and must not run.
+    pub fn complete(&mut self, rest: WorldRest) -> bool {
+        self.world.resource_mut::<Now>().seed = rest.seed;
+        self.pending = rest.pending;
+        let mut pool = IdPool::default();
+        for (first, end) in rest.ids {
+            pool.refill(EntityId(first), end.saturating_sub(first));
+        }
+        self.world.insert_resource(pool);
+        self.hash_state() == rest.hash
+    }
+
+    /// All entities that live here, in order of id.
+    pub(crate) fn real_ids(&self) -> Vec<EntityId> {
+        let Some(mut query) = self.world.try_query::<&Identity>() else { return Vec::new() };
+        let mut ids: Vec<_> = query.iter(&self.world).map(Identity::id).collect();
+        ids.sort_unstable();
+        debug_assert_eq!(ids.len(), self.world.resource::<Population>().len());
+        ids
+    }
+}
