@@ -148,7 +148,7 @@ fn node_info<E>(context: &Context<E>) -> NodeInfo {
         node: options.node,
         nonce: context.nonce,
         pid: std::process::id(),
-        address: options.listen.to_string(),
+        address: options.advertise.unwrap_or(options.listen).to_string(),
         client_tcp: options.clients.map_or_else(String::new, |clients| clients.tcp.to_string()),
         client_ws: options.clients.map_or_else(String::new, |clients| clients.ws.to_string()),
         http: options.http.to_string(),

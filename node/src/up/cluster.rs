@@ -1,0 +1,240 @@
+//! The processes of a cluster on this machine: planned and checked, started, watched over, ended.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use pangaea_schemas::cluster::ClusterSpec;
+use pangaea_schemas::{NodeId, Role};
+use tokio::time::Instant;
+
+use super::child::ChildSpec;
+use super::data_dir::DataDir;
+use super::ports::{GATEWAYS_MAX, PORTS, PortTable, SCENES_MAX};
+use super::supervisor::{Death, Supervisor};
+use super::{LOOK_EVERY, Progress, UP_TIME_MAX, UpOptions};
+use crate::admin::{Reaped, StatusView, client};
+use crate::keys::ClusterKeys;
+use crate::role::{ABUNDANCE_DEFAULT, CONNECTIONS_MAX_DEFAULT, ClientListeners, RoleOptions};
+
+/// Bots that are not told when to stop.
+const BOTS_FOR_EVER_S: u64 = 10 * 365 * 24 * 3_600;
+
+/// Every process of one cluster, each started again when it dies. Dropping it kills them.
+pub struct LocalCluster {
+    plan: Plan,
+    supervisor: Supervisor,
+}
+
+impl LocalCluster {
+    /// Check everything that can be checked beforehand, then start every process.
+    ///
+    /// # Errors
+    /// What is wrong, where, and what to do. Nothing is left running.
+    pub fn start(options: &UpOptions) -> anyhow::Result<Self> {
+        let plan = Plan::of(options)?;
+        let supervisor = Supervisor::start(plan.nodes.iter().map(|node| plan.role_process(*node, options)).collect())?;
+        Ok(Self { plan, supervisor })
+    }
+
+    /// Wait until all nodes are registered and all shards run; from then on warnings reach the terminal.
+    ///
+    /// # Errors
+    /// A process died, or it takes longer than a minute.
+    pub async fn until_up(&mut self) -> anyhow::Result<()> {
+        let began = Instant::now();
+        let mut progress = Progress::new();
+        let outcome = loop {
+            if let Some(death) = self.supervisor.poll_deaths().into_iter().next() {
+                break Err(anyhow::anyhow!("{death}"));
+            }
+            let missing = match self.status().await {
+                Ok(status) => self.plan.missing(&status),
+                Err(_) => Some("world-1 starts".to_owned()),
+            };
+            let Some(missing) = missing else { break Ok(()) };
+            if began.elapsed() > UP_TIME_MAX {
+                let (seconds, logs) = (UP_TIME_MAX.as_secs(), self.logs());
+                break Err(anyhow::anyhow!("the world is not up after {seconds} s: {missing}. Logs: {}", logs.display()));
+            }
+            progress.show(&format!("Starting Pangaea ({:.0} s): {missing}", began.elapsed().as_secs_f64()));
+            tokio::time::sleep(LOOK_EVERY * 2).await;
+        };
+        progress.end();
+        self.supervisor.set_calm(outcome.is_err());
+        outcome
+    }
+
+    /// Let bots play, as one more process.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub(super) fn add_bots(&mut self, options: &UpOptions) -> anyhow::Result<()> {
+        self.supervisor.add(self.plan.bots_process(options))
+    }
+
+    /// Who died since the last look. The world is told, and whose pause is over is started again.
+    pub fn look(&mut self) -> Vec<Death> {
+        let deaths = self.supervisor.poll_deaths();
+        for death in &deaths {
+            self.plan.report_dead(death);
+        }
+        self.supervisor.restart_due();
+        deaths
+    }
+
+    /// Whether only errors of the processes reach the terminal, or warnings too.
+    pub fn set_calm(&mut self, calm: bool) {
+        self.supervisor.set_calm(calm);
+    }
+
+    /// End all in order. Returns what did not go well, in words.
+    pub async fn stop(mut self) -> Vec<String> {
+        self.supervisor.stop_all().await
+    }
+
+    /// The process of a node, while it runs.
+    pub fn pid(&self, node: NodeId) -> Option<u32> {
+        let name = node.to_string();
+        self.supervisor.running().into_iter().find(|(running, _)| *running == name).map(|(_, pid)| pid)
+    }
+
+    /// What the admin API says now.
+    ///
+    /// # Errors
+    /// The world does not answer, or something else.
+    pub async fn status(&self) -> anyhow::Result<StatusView> {
+        let body = client::get(&self.plan.ports.web().to_string(), "/api/status").await?;
+        serde_json::from_slice(&body).context("the admin API's status is not JSON")
+    }
+
+    /// What a status lacks, in words; `None` when the world is up.
+    pub fn missing(&self, status: &StatusView) -> Option<String> {
+        self.plan.missing(status)
+    }
+
+    /// In start order, which is the order of roles.
+    pub fn nodes(&self) -> &[NodeId] {
+        &self.plan.nodes
+    }
+
+    /// Which port is whose.
+    pub fn ports(&self) -> PortTable {
+        self.plan.ports
+    }
+
+    /// Where everything durable is.
+    pub fn data_dir(&self) -> &Path {
+        self.plan.data_dir.path()
+    }
+
+    /// Where the processes' logs are.
+    pub fn logs(&self) -> PathBuf {
+        self.data_dir().join("logs")
+    }
+}
+
+/// What was checked before the start.
+struct Plan {
+    ports: PortTable,
+    nodes: Vec<NodeId>,
+    advertised: BTreeMap<NodeId, SocketAddr>,
+    data_dir: DataDir,
+    operator_token: String,
+    program: PathBuf,
+    cluster: ClusterSpec,
+}
+
+impl Plan {
+    fn of(options: &UpOptions) -> anyhow::Result<Self> {
+        if !(1..=SCENES_MAX).contains(&options.scenes) || !(1..=GATEWAYS_MAX).contains(&options.gateways) {
+            bail!("one machine takes 1 to {SCENES_MAX} scenes and 1 to {GATEWAYS_MAX} gateways");
+        }
+        let ports = PortTable::new(options.port_base)
+            .with_context(|| format!("--port-base must be from 1024 to {}", u16::MAX - PORTS))?;
+        let nodes = nodes(options.scenes, options.gateways);
+        ports.check(&nodes)?;
+        let data_dir = DataDir::open(&options.data_dir)?;
+        let keys = ClusterKeys::below(data_dir.path());
+        keys.create_missing()?;
+        let operator_token = keys.operator_token()?;
+        let program = std::env::current_exe().context("cannot find this program's own file")?;
+        let (advertised, cluster) = (options.advertised.clone(), ClusterSpec::demo());
+        Ok(Self { ports, nodes, advertised, data_dir, operator_token, program, cluster })
+    }
+
+    fn role_process(&self, node: NodeId, options: &UpOptions) -> ChildSpec {
+        let args = self.role(node, options).to_args();
+        self.process(node.to_string(), args, options)
+    }
+
+    fn process(&self, name: String, args: Vec<String>, options: &UpOptions) -> ChildSpec {
+        ChildSpec { program: self.program.clone(), args, log: self.data_dir.log_of(&name), verbose: options.verbose, name }
+    }
+
+    fn role(&self, node: NodeId, options: &UpOptions) -> RoleOptions {
+        let clients = (node.role == Role::Gateway).then(|| ClientListeners {
+            tcp: self.ports.client_tcp(node.ordinal),
+            ws: self.ports.client_ws(node.ordinal),
+            connections_max: CONNECTIONS_MAX_DEFAULT,
+        });
+        let world = NodeId::new(Role::World, 1);
+        RoleOptions {
+            node,
+            cluster: self.cluster.clone(),
+            listen: self.ports.node(node),
+            advertise: self.advertised.get(&node).copied(),
+            world: self.advertised.get(&world).copied().unwrap_or_else(|| self.ports.node(world)),
+            http: self.ports.http(node),
+            data_dir: self.data_dir.path().to_owned(),
+            supervised: true,
+            log: options.log,
+            tick_threads: if node.role == Role::Scene { options.tick_threads } else { 0 },
+            abundance: if node.role == Role::Scene { options.abundance } else { ABUNDANCE_DEFAULT },
+            scenes_expected: usize::from(options.scenes),
+            guests: node.role == Role::Auth,
+            clients,
+        }
+    }
+
+    fn bots_process(&self, options: &UpOptions) -> ChildSpec {
+        let seconds = options.run_for.map_or(BOTS_FOR_EVER_S, |span| span.as_secs());
+        let words = ["--cluster", &format!("http://{}", self.ports.web()), "bots", "--supervised", "--json"];
+        let numbers = ["--count".to_owned(), options.bots.to_string(), "--seconds".to_owned(), seconds.to_string()];
+        self.process("bots".to_owned(), words.iter().map(|word| (*word).to_owned()).chain(numbers).collect(), options)
+    }
+
+    fn missing(&self, status: &StatusView) -> Option<String> {
+        let up = |node: &NodeId| status.nodes.iter().any(|seen| seen.id == node.to_string());
+        let waiting: Vec<_> = self.nodes.iter().filter(|node| !up(node)).map(NodeId::to_string).collect();
+        if !waiting.is_empty() {
+            return Some(format!("waiting for {}", waiting.join(", ")));
+        }
+        let running = status.shards.iter().filter(|shard| shard.phase == "running").count();
+        let all: usize = self.cluster.spaces.iter().map(|space| space.first_shards().len()).sum();
+        (running < all).then(|| format!("{running} of {all} shards run"))
+    }
+
+    /// Tell the world that a process is dead, so that nobody waits for its lease. In the background: the world itself may hang,
+    /// and the others must be watched meanwhile.
+    fn report_dead(&self, death: &Death) {
+        let Some(pid) = death.pid.filter(|_| death.name.parse::<NodeId>().is_ok()) else { return };
+        let reaped = Reaped { node: death.name.clone(), pid };
+        let (web, token) = (self.ports.web().to_string(), self.operator_token.clone());
+        tokio::spawn(async move {
+            let body = serde_json::to_vec(&reaped).unwrap_or_default();
+            if let Err(error) = client::post(&web, "/api/reaped", &token, &body).await {
+                tracing::debug!("cannot report a death: {error:#}");
+            }
+        });
+    }
+}
+
+/// In start order, which is the order of roles.
+pub(super) fn nodes(scenes: u16, gateways: u16) -> Vec<NodeId> {
+    let one = [Role::World, Role::Data, Role::Auth].map(|role| NodeId::new(role, 1));
+    let scenes = (1..=scenes).map(|n| NodeId::new(Role::Scene, n));
+    let gateways = (1..=gateways).map(|n| NodeId::new(Role::Gateway, n));
+    one.into_iter().chain(scenes).chain(gateways).collect()
+}
