@@ -31,7 +31,9 @@ impl Player {
     }
 }
 
-/// Goes wherever another entity goes: a mount with its rider. Both must live in one shard when tied; they cross cuts together.
+/// Goes wherever another entity goes: a mount with its rider. Insert it to bind, remove it to set free. Both must live in one
+/// shard when tied; from then on they cross cuts together, all of a group or none. Ties may form chains, and circles, which the
+/// lowest id leads. At most [`GROUP_MAX`](crate::handover::GROUP_MAX) entities: a larger group stays where it is.
 #[component]
 pub struct Tied {
     /// Who leads.

@@ -116,31 +116,38 @@ impl ShardWorld {
         if self.bounds.outside.is_empty() {
             return Vec::new();
         }
-        let tied = self.tied();
-        let follows = |id: &EntityId| tied.values().any(|group| group.contains(id));
-        let leaders = self.bounds.outside.iter().filter(|id| !follows(id));
-        let crossing = |id: &EntityId| {
-            let position = self.position(*id)?;
+        let ties = self.ties();
+        let leaders = self.bounds.outside.iter().filter(|id| leader_of(&ties, **id) == **id);
+        let crossing = |leader: &EntityId| {
+            let position = self.position(*leader)?;
             let beyond = self.bounds.shard.distance_to(position) > CROSSING_HYSTERESIS_M;
             let target = CellId::at(self.bounds.space.space, position);
-            let group = tied.get(id).cloned().unwrap_or_default();
-            beyond.then_some(Crossing { entity: *id, target, group })
+            let follows = |id: &EntityId| id != leader && leader_of(&ties, *id) == *leader;
+            let group = ties.keys().copied().filter(follows).collect();
+            beyond.then_some(Crossing { entity: *leader, target, group })
         };
         leaders.filter_map(crossing).collect()
     }
 
-    /// By leader: who is tied to it here, in order of id. A leader that is itself tied leads nobody.
-    fn tied(&self) -> BTreeMap<EntityId, Vec<EntityId>> {
-        let mut tied = BTreeMap::<EntityId, Vec<EntityId>>::new();
-        let Some(mut query) = self.world.try_query::<(&Identity, &Tied)>() else { return tied };
-        let pairs: BTreeMap<EntityId, EntityId> = query.iter(&self.world).map(|(id, tie)| (id.id(), tie.to)).collect();
-        for (follower, leader) in &pairs {
-            if self.real(*leader).is_some() && !pairs.contains_key(leader) {
-                tied.entry(*leader).or_default().push(*follower);
-            }
-        }
-        tied
+    /// Who is tied to whom, both here.
+    fn ties(&self) -> BTreeMap<EntityId, EntityId> {
+        let Some(mut query) = self.world.try_query::<(&Identity, &Tied)>() else { return BTreeMap::new() };
+        let pairs = query.iter(&self.world).map(|(id, tie)| (id.id(), tie.to));
+        pairs.filter(|(_, leader)| self.real(*leader).is_some()).collect()
     }
+}
+
+/// Where all ties lead in the end. A circle is led by the lowest id in it, so partners may be tied to each other.
+fn leader_of(ties: &BTreeMap<EntityId, EntityId>, follower: EntityId) -> EntityId {
+    let mut at = follower;
+    for _ in 0..=ties.len() {
+        match ties.get(&at) {
+            Some(next) => at = *next,
+            None => return at,
+        }
+    }
+    let circle = std::iter::successors(ties.get(&at), |next| ties.get(*next)).take_while(|next| **next != at);
+    circle.copied().fold(at, EntityId::min)
 }
 
 impl Bounds {

@@ -257,3 +257,25 @@ fn a_position_that_is_no_number_is_put_back_and_one_outside_the_space_to_its_edg
     assert!(position.x == 0.0 && position.z < 1_024.0);
     assert_eq!(crossings[0].target, CellId { space: world.shard().space, x: 0, z: 31 });
 }
+
+#[test]
+fn ties_in_a_chain_or_a_circle_make_one_group_until_they_are_removed() {
+    let mut world = Harness::new(village);
+    let beyond = Position::new(771.0, 600.0);
+    let leader = world.spawn(beyond, health(1.0));
+    let mount = world.spawn(Position::new(760.0, 600.0), Tied { to: leader });
+    let bird_on_mount = world.spawn(beyond, Tied { to: mount });
+    let first_partner = world.spawn(beyond, health(1.0));
+    let second_partner = world.spawn(beyond, Tied { to: first_partner });
+    world.set(first_partner, Tied { to: second_partner });
+    let of_nobody_here = world.spawn(beyond, Tied { to: EntityId(7) });
+    let groups = |world: &mut Harness| -> Vec<(EntityId, Vec<EntityId>)> {
+        world.tick().crossings.iter().map(|crossing| (crossing.entity, crossing.group.clone())).collect()
+    };
+    let tied = vec![(leader, vec![mount, bird_on_mount]), (first_partner, vec![second_partner]), (of_nobody_here, vec![])];
+    assert_eq!(groups(&mut world), tied);
+    world.world.strip::<Tied>(second_partner);
+    world.world.strip::<Tied>(mount);
+    let freed = vec![(leader, vec![]), (second_partner, vec![first_partner]), (of_nobody_here, vec![])];
+    assert_eq!(groups(&mut world), freed, "bird and mount now follow the mount, which stands inside");
+}

@@ -30,6 +30,12 @@ pub(super) struct Go {
     pub poke: EntityId,
 }
 
+/// Tie yourself to somebody of the same shard; to nobody: be free again.
+#[input]
+pub(super) struct Follow {
+    pub whom: EntityId,
+}
+
 #[component]
 pub(super) struct Steps {
     pub count: u32,
@@ -48,10 +54,11 @@ pub(super) struct Noted {
 
 fn walking(game: &mut Game) {
     game.component::<Steps>().replicated().persistent();
-    game.input::<Go>().effect::<Poke>().event::<Noted>();
+    game.input::<Go>().input::<Follow>().effect::<Poke>().event::<Noted>();
     game.birth(|agent| {
         agent.insert(Steps { count: 0, pokes: 0 });
     });
+    game.system(Phase::Input, follow);
     game.system(Phase::Act, walk);
     game.system(Phase::React, feel);
 }
@@ -64,6 +71,17 @@ fn walk(inputs: Inputs<Go>, mut agents: Query<(&mut Position, &mut Steps)>, mut 
         events.tell(go.to, &Noted { count: steps.count });
         if go.value.poke.is_some() {
             effects.send(go.to, go.value.poke, &Poke { strength: 1 });
+        }
+    }
+}
+
+fn follow(inputs: Inputs<Follow>, mut commands: Commands) {
+    for wish in inputs.iter() {
+        let mut follower = commands.entity(wish.entity);
+        if wish.value.whom == EntityId::NONE {
+            follower.remove::<Tied>();
+        } else {
+            follower.insert(Tied { to: wish.value.whom });
         }
     }
 }
@@ -90,6 +108,8 @@ pub(super) struct Cluster {
     pub fences: Fences,
     pub gate: Gate,
     pub weather: Weather,
+    /// The ledger answers nothing meanwhile.
+    pub ledger_is_away: bool,
     /// Commits do not arrive: they are answered with a refusal.
     pub refuses: bool,
     /// The highest epoch that was refused.
@@ -125,6 +145,7 @@ impl Cluster {
             fences: Fences::default(),
             gate: Gate::default(),
             weather: Weather::default(),
+            ledger_is_away: false,
             refuses: false,
             refused: AgentEpoch::ZERO,
             cut_off: vec![],
@@ -239,6 +260,7 @@ impl Cluster {
                     self.post(DATA, from, Message::JournalReply(reply));
                 }
             }
+            Message::LedgerRequest(_) if self.ledger_is_away => {}
             Message::LedgerRequest(request) => {
                 let reply = self.fences.answer(request);
                 self.post(DATA, from, Message::LedgerReply(reply));

@@ -6,7 +6,7 @@ use pangaea_schemas::geometry::ShardId;
 use pangaea_schemas::message::{AttachRefusal, Birth, ClientInput, Feed, FeedFilter, Message, Session, ShardRoute};
 use pangaea_schemas::{AccountId, AgentEpoch, EntityId, InSeq, NodeId, OutSeq, SessionEpoch, Timestamp, TypeId};
 
-use super::cluster::{Go, Noted, plain, shard};
+use super::cluster::{Noted, plain, shard};
 use crate::ecs::Plain;
 
 #[derive(Default)]
@@ -36,11 +36,11 @@ impl Gate {
         self.players.insert(agent, Player { session, shard: Some(shard(1, 1)), ..Player::default() });
     }
 
-    pub(super) fn input(&mut self, agent: EntityId, go: Go) {
+    pub(super) fn input<T: Plain>(&mut self, agent: EntityId, input: T) {
         let player = self.players.get_mut(&agent).expect("joined");
         player.sent = player.sent.next();
         let (session, seq) = (player.session, player.sent);
-        player.unacked.push(ClientInput { agent, session, seq, id: TypeId::of(Go::NAME), bytes: plain(&go) });
+        player.unacked.push(ClientInput { agent, session, seq, id: TypeId::of(T::NAME), bytes: plain(&input) });
     }
 
     /// What the gateway says in each tick: attach until attached, unacknowledged inputs until acknowledged.

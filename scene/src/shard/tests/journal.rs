@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use pangaea_schemas::geometry::ShardId;
-use pangaea_schemas::journal::{Departure, Entry, Fence, ShardOp};
+use pangaea_schemas::journal::{Departure, Entry, Fence, ShardOp, Xid};
 use pangaea_schemas::message::{
     AppendId, JournalReply, JournalRequest, LedgerReply, LedgerRequest, LedgerResult, ShardImage, Transaction,
 };
@@ -86,6 +86,18 @@ impl Journals {
         let has = |records: &[Record]| records.iter().filter(|record| record.entity == entity).count();
         let count = |image: ShardImage| has(&image.records) + image.departures.iter().map(|d| has(&d.members)).sum::<usize>();
         shards.into_iter().map(|shard| count(self.image(shard))).sum()
+    }
+
+    /// Where an entity is, live or on its way out: the shard, and the hand-over.
+    pub(super) fn places(&self, entity: EntityId) -> Vec<(ShardId, Option<Xid>)> {
+        let has = |records: &[Record]| records.iter().any(|record| record.entity == entity);
+        let mut places = vec![];
+        for shard in self.logs.keys() {
+            let image = self.image(*shard);
+            places.extend(has(&image.records).then_some((*shard, None)));
+            places.extend(image.departures.iter().filter(|d| has(&d.members)).map(|d| (*shard, Some(d.xid))));
+        }
+        places
     }
 
     /// In how many shards' states an entity is live.

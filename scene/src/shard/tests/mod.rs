@@ -3,6 +3,7 @@
 
 mod cluster;
 mod gate;
+mod groups;
 mod journal;
 
 use pangaea_schemas::geometry::ShardId;
