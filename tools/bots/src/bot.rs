@@ -1,4 +1,5 @@
-//! One bot's life: into the world as a guest, play until the fleet is done, back again when the connection is lost.
+//! One bot's life: into the world as a guest, play until the fleet is done, back again when the connection is lost – at the
+//! gateway that the last one named, or else at the next one.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -13,12 +14,13 @@ use pangaea_schemas::{InSeq, OutSeq, RegistryHash, Tick};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
-use crate::anomaly::AnomalyKind;
+use crate::anomaly::{AnomalyKind, Whereabouts};
 use crate::connection::Connection;
 use crate::inputs::Abilities;
 use crate::pilot::Pilot;
 use crate::report::{Tally, record};
 use crate::sight::Sight;
+use crate::vitals::{Stage, Vitals};
 use crate::{Endpoint, Scenario};
 
 /// A bot that is not in the world by then has failed.
@@ -27,6 +29,10 @@ const ENTER_TIME_MAX: Duration = Duration::from_secs(60);
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(15);
 /// A lost session is kept by the gateway for this long.
 const RESUME_TIME_MAX: Duration = Duration::from_secs(30);
+/// One try to come back takes at most this long: there are other gateways.
+const RETURN_TRY_MAX: Duration = Duration::from_secs(3);
+/// A gateway that says nothing for so long is given up.
+const SILENCE_MAX: Duration = Duration::from_secs(4);
 /// Pause between two tries.
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(500);
 /// No update for so long is an anomaly.
@@ -47,6 +53,8 @@ pub(crate) enum Phase {
     Gathering,
     /// What is seen now counts.
     Measuring,
+    /// Nothing new is begun; what is under way may end.
+    Resting,
     /// The end.
     Over,
 }
@@ -55,7 +63,8 @@ pub(crate) enum Phase {
 #[derive(Clone, Debug)]
 pub(crate) struct Role {
     pub(crate) number: u32,
-    pub(crate) endpoint: Endpoint,
+    /// Its own gateway first, then where it goes when that one fails.
+    pub(crate) endpoints: Vec<Endpoint>,
     pub(crate) scenario: Scenario,
     pub(crate) seed: u64,
 }
@@ -68,6 +77,13 @@ struct Player {
     token: String,
     pilot: Pilot,
     sight: Sight,
+    vitals: watch::Sender<Vitals>,
+    /// Which of the endpoints it is connected to.
+    at: usize,
+    /// Where the gateway that says goodbye wants it to go.
+    sent_on: Option<Endpoint>,
+    /// When anything came from the gateway.
+    heard: Instant,
     sent: InSeq,
     acknowledged: InSeq,
     unacknowledged: VecDeque<(Instant, Input)>,
@@ -81,22 +97,25 @@ struct Player {
     tally: Tally,
 }
 
-/// Live until the fleet is over; what was seen.
-pub(crate) async fn live(role: Role, mut phase: watch::Receiver<Phase>, joined: impl FnOnce(bool)) -> Tally {
+/// Live until the fleet is over; what was seen. `vitals` tell meanwhile how it is.
+pub(crate) async fn live(role: Role, mut phase: watch::Receiver<Phase>, vitals: watch::Sender<Vitals>) -> Tally {
     let number = role.number;
     let entered = tokio::select! {
-        entered = timeout(ENTER_TIME_MAX, enter_patiently(role)) => entered.unwrap_or_else(|_| Err(anyhow::anyhow!("it took too long"))),
+        entered = timeout(ENTER_TIME_MAX, enter_patiently(role, &vitals)) => {
+            entered.unwrap_or_else(|_| Err(anyhow::anyhow!("it took too long")))
+        }
         () = over(&mut phase) => Err(anyhow::anyhow!("the fleet was over before it got in")),
     };
-    joined(entered.is_ok());
     match entered {
         Ok((connection, mut player)) => {
             player.play(connection, phase).await;
+            vitals.send_modify(|vitals| vitals.stage = Stage::Out);
             player.tally
         }
         Err(error) => {
             let mut tally = Tally::default();
-            tally.anomalies.note(AnomalyKind::NeverJoined, || format!("bot {number}: {error:#}"));
+            tally.anomalies.note(AnomalyKind::NeverJoined, 1.0, || format!("bot {number}: {error:#}"));
+            vitals.send_modify(|vitals| vitals.stage = Stage::Out);
             tally
         }
     }
@@ -107,10 +126,10 @@ async fn over(phase: &mut watch::Receiver<Phase>) {
     let _ = phase.wait_for(|phase| *phase == Phase::Over).await;
 }
 
-async fn enter_patiently(role: Role) -> anyhow::Result<(Connection, Player)> {
+async fn enter_patiently(role: Role, vitals: &watch::Sender<Vitals>) -> anyhow::Result<(Connection, Player)> {
     let began = Instant::now();
     loop {
-        match enter(&role).await {
+        match enter(&role, vitals).await {
             Ok(entered) => return Ok(entered),
             Err(error) if began.elapsed() + TRY_AGAIN_AFTER * 4 > ENTER_TIME_MAX => return Err(error),
             Err(error) => tracing::debug!(bot = role.number, "not in yet: {error:#}"),
@@ -127,9 +146,10 @@ async fn greet(endpoint: &Endpoint) -> anyhow::Result<(Connection, ServerMessage
     Ok((connection, welcome))
 }
 
-async fn enter(role: &Role) -> anyhow::Result<(Connection, Player)> {
-    let (mut connection, welcome) = greet(&role.endpoint).await?;
-    let ServerMessage::Welcome { tick_hz, description, .. } = welcome else { bail!("no welcome but {welcome:?}") };
+async fn enter(role: &Role, vitals: &watch::Sender<Vitals>) -> anyhow::Result<(Connection, Player)> {
+    let own = role.endpoints.first().context("no gateway is known")?;
+    let (mut connection, welcome) = greet(own).await?;
+    let ServerMessage::Welcome { tick_hz, description, gateway, .. } = welcome else { bail!("no welcome but {welcome:?}") };
     let description = description.context("the welcome lacks the game's description")?;
     let name = format!("bot {}", role.number);
     connection.send(&ClientMessage::Login(Credentials::Guest { name })).await?;
@@ -143,7 +163,14 @@ async fn enter(role: &Role) -> anyhow::Result<(Connection, Player)> {
             let now = Instant::now();
             let edge_m = f32::from(space_edge_cells) * CELL_EDGE_M;
             let rng = fastrand::Rng::with_seed(role.seed);
+            vitals.send_modify(|vitals| (vitals.stage, vitals.agent) = (Stage::Playing, agent));
+            let mut tally = Tally { joined: 1, ..Tally::default() };
+            tally.anomalies.whereabouts = Whereabouts { gateway, ..Whereabouts::default() };
             let player = Player {
+                vitals: vitals.clone(),
+                at: 0,
+                sent_on: None,
+                heard: now,
                 role: role.clone(),
                 abilities: Abilities::of(&description),
                 tick_hz: f32::from(tick_hz.max(1)),
@@ -159,7 +186,7 @@ async fn enter(role: &Role) -> anyhow::Result<(Connection, Player)> {
                 joined_at: now,
                 farewell: None,
                 phase: Phase::Gathering,
-                tally: Tally { joined: 1, ..Tally::default() },
+                tally,
             };
             Ok((connection, player))
         }
@@ -199,11 +226,12 @@ impl Player {
             };
             if let Some(error) = broken {
                 let farewell = self.farewell.take().unwrap_or_else(|| format!("{error:#}"));
-                self.note(AnomalyKind::Disconnected, farewell);
+                self.note(AnomalyKind::Disconnected, 1.0, farewell);
+                self.vitals.send_modify(|vitals| vitals.stage = Stage::Returning);
                 connection = tokio::select! {
                     resumed = timeout(RESUME_TIME_MAX, self.resume_patiently()) => match resumed {
                         Ok(resumed) => resumed,
-                        Err(_) => return self.note(AnomalyKind::Disconnected, "it did not get back in".to_owned()),
+                        Err(_) => return self.note(AnomalyKind::NeverBack, 1.0, format!("not within {} s", RESUME_TIME_MAX.as_secs())),
                     },
                     () = over(&mut phase) => return,
                 };
@@ -212,24 +240,37 @@ impl Player {
     }
 
     async fn resume_patiently(&mut self) -> Connection {
+        let mut tries = 0;
         loop {
-            match self.resume().await {
-                Ok(connection) => return connection,
-                Err(error) => tracing::debug!(bot = self.role.number, "not back yet: {error:#}"),
+            tries += 1;
+            let next = self.role.endpoints[(self.at + tries) % self.role.endpoints.len()].clone();
+            let goal = self.sent_on.take().unwrap_or(next);
+            match timeout(RETURN_TRY_MAX, self.resume(&goal)).await {
+                Ok(Ok(connection)) => {
+                    self.at = (self.at + tries) % self.role.endpoints.len();
+                    self.vitals.send_modify(|vitals| vitals.stage = Stage::Playing);
+                    return connection;
+                }
+                Ok(Err(error)) => tracing::debug!(bot = self.role.number, "not back yet: {error:#}"),
+                Err(_) => tracing::debug!(bot = self.role.number, ?goal, "not back yet: no answer"),
             }
             sleep(TRY_AGAIN_AFTER).await;
         }
     }
 
-    async fn resume(&mut self) -> anyhow::Result<Connection> {
-        let (mut connection, _) = greet(&self.role.endpoint).await?;
+    async fn resume(&mut self, goal: &Endpoint) -> anyhow::Result<Connection> {
+        let (mut connection, welcome) = greet(goal).await?;
         connection.send(&ClientMessage::Resume { token: self.token.clone(), out_ack: self.last_event }).await?;
         match answer(&mut connection).await? {
             ServerMessage::Joined { token, in_seq, .. } => {
+                if let ServerMessage::Welcome { gateway, .. } = welcome {
+                    self.tally.anomalies.whereabouts.gateway = gateway;
+                }
+                let now = Instant::now();
                 self.token = token;
-                self.sight.forget(Instant::now());
-                (self.last_update, self.joined_at) = (None, Instant::now());
-                self.acknowledge(in_seq, Instant::now());
+                self.sight.forget(now);
+                (self.last_update, self.joined_at, self.heard) = (None, now, now);
+                self.acknowledge(in_seq, now);
                 let again: Vec<_> = self.unacknowledged.iter().map(|(_, input)| input.clone()).collect();
                 for inputs in again.chunks(INPUTS_MAX) {
                     let out_ack = self.last_event;
@@ -245,18 +286,25 @@ impl Player {
         if self.phase == Phase::Measuring {
             self.tally.bytes += bytes as u64;
         }
+        self.heard = Instant::now();
         match message {
             FromServer::Update(update) => self.see(Instant::now(), &update),
             FromServer::Message(ServerMessage::Events { events, resync }) => {
                 for event in events {
                     if event.seq != self.last_event.next() && !resync {
                         let last = self.last_event;
-                        self.note(AnomalyKind::EventGap, format!("event {} after {}", event.seq.0, last.0));
+                        let missing = event.seq.0.abs_diff(last.0);
+                        self.note(AnomalyKind::EventGap, f64::from(missing), format!("event {} after {}", event.seq.0, last.0));
                     }
-                    self.last_event = event.seq.max(self.last_event);
+                    if event.seq > self.last_event {
+                        self.last_event = event.seq;
+                        self.look_into_purse(event.id, &event.bytes);
+                    }
                 }
             }
-            FromServer::Message(ServerMessage::Goodbye { code, text, .. }) => {
+            FromServer::Message(ServerMessage::Routed { scene, .. }) => self.tally.anomalies.whereabouts.scene = scene,
+            FromServer::Message(ServerMessage::Goodbye { code, text, reconnect_to, .. }) => {
+                self.sent_on = Some(reconnect_to).filter(|goal| !goal.is_empty()).map(|goal| self.like_own(goal));
                 self.farewell = Some(format!("goodbye ({code:?}): {text}"));
             }
             FromServer::Message(ServerMessage::Refused { code, text, .. }) => {
@@ -275,25 +323,30 @@ impl Player {
                 record(&mut self.tally.gaps, gap);
             }
             if gap > UPDATE_GAP_MAX {
-                self.note(AnomalyKind::UpdateGap, format!("{} ms", gap.as_millis()));
+                self.note(AnomalyKind::UpdateGap, gap.as_secs_f64() * 1e3, format!("{} ms", gap.as_millis()));
             }
             if head.tick < tick {
-                self.note(AnomalyKind::TickBack, format!("{} after {tick}", head.tick));
+                self.note(AnomalyKind::TickBack, tick.since(head.tick) as f64, format!("{} after {tick}", head.tick));
             }
             let seconds = head.tick.since(tick).max(1) as f32 / self.tick_hz;
             let way = head.position.distance(place);
             if way > self.sight.speed.unwrap_or(SPEED_M_PER_S) * seconds + CATCH_UP_M {
-                self.note(AnomalyKind::Jump, format!("{way:.1} m in {seconds:.2} s, from {place:?} to {:?}", head.position));
+                let what = format!("{way:.1} m in {seconds:.2} s, from {place:?} to {:?}", head.position);
+                self.note(AnomalyKind::Jump, f64::from(way), what);
             }
         }
         self.last_update = Some((now, head.tick, head.position));
         if head.in_seq < self.acknowledged {
             let before = self.acknowledged;
-            self.note(AnomalyKind::InputBack, format!("{} after {}", head.in_seq.0, before.0));
+            self.note(
+                AnomalyKind::InputBack,
+                f64::from(before.0 - head.in_seq.0),
+                format!("{} after {}", head.in_seq.0, before.0),
+            );
         }
         if head.in_seq > self.sent {
             let sent = self.sent;
-            self.note(AnomalyKind::InputBeyond, format!("{} of {}", head.in_seq.0, sent.0));
+            self.note(AnomalyKind::InputBeyond, f64::from(head.in_seq.0 - sent.0), format!("{} of {}", head.in_seq.0, sent.0));
         }
         self.acknowledge(head.in_seq, now);
         self.sight.apply(now, update, &self.abilities, &mut self.tally.anomalies);
@@ -301,25 +354,50 @@ impl Player {
         if unseen > UNSEEN_MAX && now.duration_since(self.joined_at) > UNSEEN_MAX * 2 {
             self.sight.own_seen = now;
             let place = head.position;
-            self.note(AnomalyKind::Vanished, format!("the own agent is not drawn for {} ms at {place:?}", unseen.as_millis()));
+            let what = format!("the own agent is not drawn for {} ms at {place:?}", unseen.as_millis());
+            self.note(AnomalyKind::Vanished, unseen.as_secs_f64() * 1e3, what);
         }
     }
 
     fn acknowledge(&mut self, upto: InSeq, now: Instant) {
         self.acknowledged = self.acknowledged.max(upto);
-        while let Some((at, _)) = self.unacknowledged.front().filter(|(_, input)| input.seq <= upto) {
+        let mut answered = None;
+        while let Some((at, _)) = self.unacknowledged.pop_front_if(|(_, input)| input.seq <= upto) {
             if self.phase == Phase::Measuring {
-                record(&mut self.tally.latencies, now.duration_since(*at));
+                record(&mut self.tally.latencies, now.duration_since(at));
             }
-            self.unacknowledged.pop_front();
+            answered = Some(at);
+        }
+        let unanswered = self.unacknowledged.len();
+        self.vitals.send_modify(|vitals| (vitals.answered, vitals.unanswered) = (vitals.answered.max(answered), unanswered));
+    }
+
+    fn look_into_purse(&mut self, id: pangaea_schemas::TypeId, bytes: &[u8]) {
+        let Some(belongings) = self.abilities.belongings(id, bytes) else { return };
+        let before = self.vitals.borrow().belongings.clone();
+        if let Some(before) = before.filter(|before| belongings.takes_back(before)) {
+            self.note(AnomalyKind::BelongingsBack, 1.0, format!("{belongings:?} after {before:?}"));
+        }
+        self.vitals.send_modify(|vitals| (vitals.belongings, vitals.told) = (Some(belongings), Some(Instant::now())));
+    }
+
+    /// An address, of the sort that this bot uses.
+    fn like_own(&self, goal: String) -> Endpoint {
+        match self.role.endpoints.first() {
+            Some(Endpoint::WebSocket(_)) => Endpoint::WebSocket(goal),
+            Some(Endpoint::Tcp(_)) | None => Endpoint::Tcp(goal),
         }
     }
 
     async fn act(&mut self, connection: &mut Connection) -> anyhow::Result<()> {
-        let Some((_, _, place)) = self.last_update else { return Ok(()) };
         let now = Instant::now();
+        let silent = now.duration_since(self.heard);
+        if silent > SILENCE_MAX {
+            bail!("the gateway says nothing for {} ms", silent.as_millis());
+        }
+        let Some((_, _, place)) = self.last_update else { return Ok(()) };
         let mut inputs = Vec::new();
-        if self.unacknowledged.len() < UNACKNOWLEDGED_MAX {
+        if self.phase != Phase::Resting && self.unacknowledged.len() < UNACKNOWLEDGED_MAX {
             let (dx, dz) = self.pilot.steer(now, place);
             let mut wishes: Vec<_> = self.abilities.walk(dx, dz).into_iter().collect();
             wishes.extend(self.whim(place));
@@ -358,12 +436,16 @@ impl Player {
         let since = self.last_update.map_or(self.joined_at, |(at, _, _)| at);
         let silent = now.duration_since(since);
         if silent > UPDATE_GAP_MAX {
-            self.note(AnomalyKind::UpdateGap, format!("silent for the last {} ms", silent.as_millis()));
+            self.note(
+                AnomalyKind::UpdateGap,
+                silent.as_secs_f64() * 1e3,
+                format!("silent for the last {} ms", silent.as_millis()),
+            );
         }
     }
 
-    fn note(&mut self, kind: AnomalyKind, what: String) {
+    fn note(&mut self, kind: AnomalyKind, size: f64, what: String) {
         let number = self.role.number;
-        self.tally.anomalies.note(kind, || format!("bot {number}: {what}"));
+        self.tally.anomalies.note(kind, size, || format!("bot {number}: {what}"));
     }
 }

@@ -4,6 +4,8 @@ use bytes::Bytes;
 use pangaea_schemas::registry::{Field, FieldType, Registry, TypeInfo};
 use pangaea_schemas::{EntityId, TypeId};
 
+use crate::vitals::Belongings;
+
 /// The parts of a game that bots know how to use; what a game does not have is not used.
 #[derive(Clone, Debug)]
 pub(crate) struct Abilities {
@@ -16,6 +18,17 @@ pub(crate) struct Abilities {
     /// Component that marks what can be picked up.
     pub(crate) item: Option<TypeId>,
     pace: Option<(TypeId, Field)>,
+    holdings: Option<Holdings>,
+}
+
+/// The event that tells what the own agent owns.
+#[derive(Clone, Debug)]
+struct Holdings {
+    id: TypeId,
+    gold: Field,
+    count: Field,
+    items: Field,
+    version: Option<Field>,
 }
 
 #[derive(Clone, Debug)]
@@ -44,6 +57,11 @@ impl Abilities {
             chat: input("chat", "text", FieldType::Text),
             health: component("health"),
             item: component("item"),
+            holdings: named(&registry.events, "holdings").and_then(|ty| {
+                let number = |name| of_type(ty, name, FieldType::U64);
+                let items = of_type(ty, "items", FieldType::Entity)?;
+                Some(Holdings { id: ty.id, gold: number("gold")?, count: number("count")?, items, version: number("version") })
+            }),
             pace: pace.and_then(|ty| Some((ty.id, of_type(ty, "metres_per_s", FieldType::F32)?))),
         }
     }
@@ -68,6 +86,21 @@ impl Abilities {
     /// Words to whoever is near: the game's first channel is 0.
     pub(crate) fn chat(&self, text: &str) -> Option<(TypeId, Bytes)> {
         filled(self.chat.as_ref()?, text.as_bytes())
+    }
+
+    /// What the own agent owns, if this is the event that says so.
+    pub(crate) fn belongings(&self, id: TypeId, bytes: &[u8]) -> Option<Belongings> {
+        let holdings = self.holdings.as_ref().filter(|holdings| holdings.id == id)?;
+        let number = |at: usize| Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
+        let field = |field: &Field| number(usize::from(field.offset));
+        let slot = |n: usize| number(usize::from(holdings.items.offset) + n * 8).map(EntityId);
+        let items = (0..usize::from(holdings.items.length.max(1))).filter_map(slot).filter(|item| item.is_some());
+        Some(Belongings {
+            version: holdings.version.as_ref().and_then(field),
+            gold: field(&holdings.gold)?,
+            count: field(&holdings.count)?,
+            items: items.collect(),
+        })
     }
 
     /// Full speed in m/s, if these are the bytes of the component that says so.

@@ -1,12 +1,14 @@
 //! Bots: real clients over real sockets that report every anomaly a client can see.
 //!
 //! [`run`] brings a fleet of them into a cluster, lets them play a [`Scenario`] and sums up what they saw. A bot knows only the
-//! client protocol: what it may send it reads from the description in `Welcome`. Read in this order: [`options`], `fleet`,
-//! `bot`, `pilot`, `sight`, then [`anomaly`] and [`report`].
+//! client protocol: what it may send it reads from the description in `Welcome`. [`Fleet`] is the same in steps, for whoever
+//! watches the bots' [`vitals`] meanwhile. Read in this order: [`options`], `fleet`, `bot`, `pilot`, `sight`, then [`anomaly`] and
+//! [`report`].
 
 pub mod anomaly;
 pub mod options;
 pub mod report;
+pub mod vitals;
 
 mod bot;
 mod connection;
@@ -15,7 +17,8 @@ mod inputs;
 mod pilot;
 mod sight;
 
-pub use anomaly::AnomalyKind;
-pub use fleet::run;
+pub use anomaly::{AnomalyKind, Sighting};
+pub use fleet::{Fleet, run};
 pub use options::{BotOptions, Endpoint, Scenario};
 pub use report::{Report, Spread};
+pub use vitals::{Belongings, Stage, Vitals};

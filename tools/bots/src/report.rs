@@ -6,7 +6,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use crate::anomaly::Anomalies;
+use crate::anomaly::{Anomalies, Sighting};
 
 /// Longest time a histogram holds in µs: a minute.
 const LONGEST_US: u64 = 60_000_000;
@@ -44,6 +44,9 @@ pub struct Report {
     /// A few of each kind in words; not in the JSON.
     #[serde(skip)]
     pub examples: Vec<String>,
+    /// Each anomaly for itself, as far as bots remember them; not in the JSON.
+    #[serde(skip)]
+    pub sightings: Vec<Sighting>,
 }
 
 /// Counts of one bot or of all of them.
@@ -89,6 +92,7 @@ impl Tally {
             anomalies: self.anomalies.counts(),
             anomalies_total: self.anomalies.total(),
             examples: self.anomalies.examples().map(|(kind, text)| format!("{kind}: {text}")).collect(),
+            sightings: self.anomalies.sightings().to_vec(),
         }
     }
 }
@@ -121,7 +125,7 @@ mod tests {
     fn the_report_has_the_names_that_scripts_rely_on() {
         let mut tally = Tally { joined: 2, inputs: 400, updates: 398, bytes: 40_000, ..Tally::default() };
         record(&mut tally.gaps, Duration::from_millis(50));
-        tally.anomalies.note(AnomalyKind::Jump, || "7 m in a tick".to_owned());
+        tally.anomalies.note(AnomalyKind::Jump, 7.0, || "7 m in a tick".to_owned());
         let json = serde_json::to_value(tally.report(Duration::from_secs(10))).expect("plain data");
         assert_eq!(json["connected"], 2);
         assert_eq!(json["inputs_per_s"], 40.0);

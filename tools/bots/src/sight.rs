@@ -106,7 +106,7 @@ impl Sight {
     fn enter(&mut self, now: Instant, cell: &CellUpdate, anomalies: &mut Anomalies) {
         for (entity, alias) in &cell.entered {
             if let Some(other) = self.names.insert(*entity, *alias).filter(|other| other != alias) {
-                anomalies.note(AnomalyKind::Twice, || format!("{entity} is drawn as {} and {}", other.0, alias.0));
+                anomalies.note(AnomalyKind::Twice, 1.0, || format!("{entity} is drawn as {} and {}", other.0, alias.0));
                 self.drawn.remove(&other);
             }
             let at = cell.moved.iter().find(|moved| moved.alias == *alias).map_or_else(CellOffset::default, |moved| moved.offset);
@@ -127,7 +127,7 @@ impl Sight {
         if away < BLINK && before.position().distance(drawn.position()) < BLINK_M {
             let text =
                 || format!("{entity} left {:?} and was away for {} ms until {:?}", before.cell, away.as_millis(), drawn.cell);
-            anomalies.note(AnomalyKind::Blinked, text);
+            anomalies.note(AnomalyKind::Blinked, away.as_secs_f64() * 1e3, text);
         }
     }
 
@@ -137,12 +137,12 @@ impl Sight {
                 Some(drawn) if drawn.cell == (cell.x, cell.z) => drawn.offset = moved.offset,
                 // It has entered another cell in this very update.
                 Some(_) => {}
-                None => anomalies.note(AnomalyKind::Unknown, || format!("alias {} moves but never entered", moved.alias.0)),
+                None => anomalies.note(AnomalyKind::Unknown, 1.0, || format!("alias {} moves but never entered", moved.alias.0)),
             }
         }
         for (alias, component) in &cell.components {
             let Some(drawn) = self.drawn.get_mut(alias) else {
-                anomalies.note(AnomalyKind::Unknown, || format!("alias {} changes but never entered", alias.0));
+                anomalies.note(AnomalyKind::Unknown, 1.0, || format!("alias {} changes but never entered", alias.0));
                 continue;
             };
             drawn.is_item |= abilities.item == Some(component.id);
@@ -172,7 +172,7 @@ impl Sight {
         let absent: Vec<_> = absent.map(|(alias, _)| *alias).collect();
         for alias in absent {
             if let Some(drawn) = self.remove(alias).filter(|_| is_near(here, own)) {
-                anomalies.note(AnomalyKind::Lost, || format!("{} is missing in a snapshot of {here:?}", drawn.entity));
+                anomalies.note(AnomalyKind::Lost, 1.0, || format!("{} is missing in a snapshot of {here:?}", drawn.entity));
             }
         }
     }
