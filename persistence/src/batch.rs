@@ -137,7 +137,7 @@ impl<'r> Batch<'r> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{MemoryStore, Store};
+    use crate::store::{MemoryStore, Snapshots, Store};
 
     fn letters(batch: &Batch<'_>) -> String {
         let mut text = String::new();

@@ -7,10 +7,10 @@
 use std::collections::VecDeque;
 
 use pangaea_schemas::message::{
-    BlobReply, BlobRequest, JournalReply, JournalRequest, LedgerReply, LedgerRequest, LedgerResult, Message, TableReply,
-    TableRequest,
+    BlobReply, BlobRequest, JournalReply, JournalRequest, LedgerReply, LedgerRequest, LedgerResult, Message, TableOp, TableReply,
+    TableRequest, Transaction,
 };
-use pangaea_schemas::{NodeId, Timestamp};
+use pangaea_schemas::{NodeId, Revision, Timestamp};
 
 use crate::batch::Batch;
 use crate::journal::AppendError;
@@ -29,6 +29,8 @@ pub const BATCH_BYTES: usize = 64 << 20;
 #[derive(Debug)]
 pub struct Data<S> {
     store: S,
+    /// Bytes that only journals may still use.
+    reserve: u64,
     hot: Hot,
     queue: VecDeque<(NodeId, Request)>,
     outputs: VecDeque<(NodeId, Message)>,
@@ -51,6 +53,8 @@ pub struct Counts {
     pub ignored: u64,
     /// Requests turned away because the queue was full.
     pub turned_away: u64,
+    /// Requests turned away because only the reserve is left.
+    pub reserved: u64,
 }
 
 impl<S: Store> Data<S> {
@@ -58,12 +62,20 @@ impl<S: Store> Data<S> {
     pub fn new(store: S) -> Self {
         Self {
             store,
+            reserve: 0,
             hot: Hot::default(),
             queue: VecDeque::new(),
             outputs: VecDeque::new(),
             counts: Counts::default(),
             broken: None,
         }
+    }
+
+    /// Keeps so many bytes of the disk and of the store's map for journals, which are bounded: under it, whatever would add to
+    /// the ledger, the tables or the blobs is refused, so that ownership and motion outlive a disk that fills.
+    pub fn with_reserve(mut self, bytes: u64) -> Self {
+        self.reserve = bytes;
+        self
     }
 
     /// Queues a request for the next [`Self::commit`].
@@ -131,12 +143,7 @@ impl<S: Store> Data<S> {
     /// # Errors
     /// The store cannot be read, or a row of the ledger is damaged.
     pub fn audit(&self) -> Result<Audit, StoreError> {
-        let mut audit = Audit::default();
-        self.store.read(&mut |rows| {
-            audit = ledger::audit(&mut Batch::new(rows, &mut Hot::default()))?;
-            Ok(())
-        })?;
-        Ok(audit)
+        verify::audit(&self.store)
     }
 
     /// The owner in force and the tail of every journal in shard order, as of the last commit.
@@ -144,12 +151,7 @@ impl<S: Store> Data<S> {
     /// # Errors
     /// The store cannot be read, or a journal's head is damaged.
     pub fn owners(&self) -> Result<Vec<journal::OwnerInForce>, StoreError> {
-        let mut owners = Vec::new();
-        self.store.read(&mut |rows| {
-            owners = journal::owner_list(&Batch::new(rows, &mut Hot::default()))?;
-            Ok(())
-        })?;
-        Ok(owners)
+        verify::owners(&self.store)
     }
 
     /// Reads everything and says what is wrong with it.
@@ -172,13 +174,19 @@ impl<S: Store> Data<S> {
 
     /// Runs requests until the queue is empty or the batch is full. Nothing is written yet.
     fn run(&mut self) -> Run {
-        let Self { store, hot, queue, .. } = self;
+        let scarce = self.only_reserve_left();
+        let Self { store, hot, queue, counts, .. } = self;
         let (mut asked, mut replies, mut changes) = (Vec::new(), Vec::new(), Changes::default());
         let outcome = store.read(&mut |rows| {
             let mut batch = Batch::new(rows, hot);
             while batch.bytes() < BATCH_BYTES
                 && let Some((from, request)) = queue.pop_front()
             {
+                if let Some(reason) = scarce.as_ref().filter(|_| request.adds()) {
+                    counts.reserved += 1;
+                    replies.push((from, request.refusal(reason)));
+                    continue;
+                }
                 let start = batch.mark();
                 match request.perform(&mut batch) {
                     Ok(answers) => replies.extend(answers.into_iter().map(|answer| (from, answer))),
@@ -199,6 +207,12 @@ impl<S: Store> Data<S> {
             asked.extend(queue.drain(..));
         }
         Run { asked, replies, changes: outcome.map(|()| changes) }
+    }
+
+    /// Why nothing may be added now, if so. A room that cannot be told is no reason: the commit will tell.
+    fn only_reserve_left(&self) -> Option<String> {
+        let (room, reserve) = (self.store.room().ok()?, self.reserve);
+        (room < reserve).then(|| StoreError::Reserved { room, reserve }.to_string())
     }
 
     fn write(&mut self, changes: &Changes) -> Result<(), StoreError> {
@@ -249,6 +263,16 @@ impl Request {
             Self::Table(request) => vec![Message::TableReply(tables::handle(batch, request)?)],
             Self::Blob(request) => vec![Message::BlobReply(blobs::handle(batch, request)?)],
         })
+    }
+
+    /// Whether it may leave more behind than there was. What is taken away, and journals, which are trimmed, do not.
+    fn adds(&self) -> bool {
+        match self {
+            Self::Ledger(request) => !matches!(request.transaction, Transaction::Look { .. } | Transaction::LookGround { .. }),
+            Self::Table(request) => matches!(request.op, TableOp::PutIf { expected: Revision::ZERO, .. }),
+            Self::Blob(request) => matches!(request, BlobRequest::Put { .. }),
+            Self::Journal(_) => false,
+        }
     }
 
     /// The answer when it is not done.

@@ -1,4 +1,5 @@
-//! The verifier: reads every row of a store and says in words what is wrong. It changes nothing and stops at nothing.
+//! What can be asked of a store as a whole. The verifier reads every row and says in words what is wrong; it changes nothing
+//! and stops at nothing.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -11,11 +12,11 @@ use pangaea_schemas::record::Record;
 use crate::batch::Batch;
 use crate::codec::{Malformed, decode};
 use crate::fold::{self, Filed};
-use crate::journal::{self, Head};
+use crate::journal::{self, Head, OwnerInForce};
 use crate::key;
-use crate::ledger;
+use crate::ledger::{self, Audit};
 use crate::service::Hot;
-use crate::store::{RawRows, RowTable, Store, StoreError, TableSum, open, stored_sum};
+use crate::store::{RawRows, RowTable, Snapshots, StoreError, TableSum, open, stored_sum};
 
 /// Findings told in words; more only add one last line.
 const FINDINGS_MAX: usize = 1_000;
@@ -55,7 +56,7 @@ impl Verification {
 ///
 /// # Errors
 /// The store cannot be read at all.
-pub fn verify<S: Store>(store: &S) -> Result<Verification, StoreError> {
+pub fn verify(store: &impl Snapshots) -> Result<Verification, StoreError> {
     let mut verification = Verification::default();
     store.read(&mut |rows| {
         let mut sound = true;
@@ -80,6 +81,32 @@ pub fn verify<S: Store>(store: &S) -> Result<Verification, StoreError> {
         Ok(())
     })?;
     Ok(verification)
+}
+
+/// Proves the ledger's totals and each item's one owner.
+///
+/// # Errors
+/// The store cannot be read, or a row of the ledger is damaged.
+pub fn audit(store: &impl Snapshots) -> Result<Audit, StoreError> {
+    let mut audit = Audit::default();
+    store.read(&mut |rows| {
+        audit = ledger::audit(&mut Batch::new(rows, &mut Hot::default()))?;
+        Ok(())
+    })?;
+    Ok(audit)
+}
+
+/// The owner in force and the tail of every journal, in shard order.
+///
+/// # Errors
+/// The store cannot be read, or a journal's head is damaged.
+pub fn owners(store: &impl Snapshots) -> Result<Vec<OwnerInForce>, StoreError> {
+    let mut owners = Vec::new();
+    store.read(&mut |rows| {
+        owners = journal::owner_list(&Batch::new(rows, &mut Hot::default()))?;
+        Ok(())
+    })?;
+    Ok(owners)
 }
 
 /// Every row's checksum, and the table's count and sum: a lost row has no checksum to be wrong.

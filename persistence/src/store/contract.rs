@@ -2,7 +2,10 @@
 
 use std::ops::ControlFlow;
 
-use super::{Changes, LmdbOptions, LmdbStore, MemoryStore, RowTable, Store, StoreError, TableSum, open, stored_sum};
+use super::{
+    Changes, LmdbFile, LmdbOptions, LmdbStore, MemoryStore, RowTable, Snapshots, Store, StoreError, TableSum, open, stored_sum,
+};
+use crate::verify::verify;
 
 fn changes(rows: &[(RowTable, &str, Option<&str>)]) -> Changes {
     let mut changes = Changes::default();
@@ -13,7 +16,7 @@ fn changes(rows: &[(RowTable, &str, Option<&str>)]) -> Changes {
 }
 
 /// `key=value` of all rows from `from` on, at most `limit`.
-fn listed(store: &impl Store, table: RowTable, from: &str, limit: usize) -> String {
+fn listed(store: &impl Snapshots, table: RowTable, from: &str, limit: usize) -> String {
     let mut found = Vec::new();
     store
         .read(&mut |rows| {
@@ -156,6 +159,43 @@ mod on_disk {
         drop(store);
         let store = LmdbStore::open(folder.path(), SMALL).expect("a file larger than the map asked for opens");
         assert_eq!(counted(&store, RowTable::Records), 12_000);
+    }
+
+    #[test]
+    fn room_shrinks_as_the_map_fills_and_grows_when_rows_are_deleted() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let options = LmdbOptions { map_bytes: 8 << 20, map_bytes_max: 8 << 20 };
+        let mut store = LmdbStore::open(folder.path(), options).expect("opens");
+        let empty = store.room().expect("known");
+        assert!(empty < 8 << 20, "the map is what limits it: {empty}");
+        let large = "x".repeat(4 << 20);
+        store.commit(&changes(&[(RowTable::BlobParts, "k", Some(&large))])).expect("commits");
+        let full = store.room().expect("known");
+        assert!(full + (4 << 20) < empty, "{full} of {empty}");
+        store.commit(&changes(&[(RowTable::BlobParts, "k", None)])).expect("commits");
+        assert!(store.room().expect("known") > full + (3 << 20), "free pages within the file count");
+    }
+
+    #[test]
+    fn a_file_can_be_looked_at_and_copied() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut store = LmdbStore::open(folder.path(), SMALL).expect("opens");
+        store.commit(&changes(&[(RowTable::Tables, "a", Some("1"))])).expect("commits");
+        drop(store);
+        let copied = tempfile::tempdir().expect("a folder");
+        let file = LmdbFile::open(folder.path()).expect("opens");
+        assert_eq!(listed(&file, RowTable::Tables, "", 9), "a=1");
+        file.copy_to(&std::fs::File::create(copied.path().join("data.mdb")).expect("a file")).expect("copies");
+        assert_eq!(listed(&LmdbFile::open(copied.path()).expect("opens"), RowTable::Tables, "", 9), "a=1");
+        assert!(verify(&file).expect("reads").ok());
+    }
+
+    #[test]
+    fn where_there_is_no_store_there_is_nothing_to_look_at() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let missing = LmdbFile::open(folder.path()).expect_err("nothing there");
+        assert!(matches!(missing, StoreError::Folder { .. }), "{missing}");
+        assert_eq!(std::fs::read_dir(folder.path()).expect("listed").count(), 0, "and nothing is made");
     }
 
     #[test]

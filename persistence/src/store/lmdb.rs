@@ -6,20 +6,23 @@
 //! - the map fills → large and sparse from the start; else abort, grow with no transaction open (`commit` borrows the store
 //!   alone), retry;
 //! - slices of a snapshot die with it → readers copy, no cursor or transaction leaves this file;
-//! - a full disk arrives as `EIO` → told apart from a failing one by trying to write; after a failing one nothing is trusted
-//!   any more;
+//! - a full disk arrives as `EIO`, like a failing one → it is looked for before each commit; a commit that fails all the same
+//!   leaves nothing to trust, and is never tried again (the kernel may have dropped what it could not write);
+//! - damage in a page ends the process that reads it → [`LmdbFile`] reads in a process of its own, beside a living writer;
 //! - never `NO_SYNC`, `WRITE_MAP`, `DUP_SORT`, nested transactions.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
-use std::io::Write;
 use std::ops::ControlFlow;
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use lmdb::{Cursor, Database, DatabaseFlags, Environment, EnvironmentFlags, RwTransaction, Transaction, WriteFlags};
+use lmdb::{
+    Cursor, Database, DatabaseFlags, Environment, EnvironmentBuilder, EnvironmentFlags, RwTransaction, Transaction, WriteFlags,
+};
 
-use super::{Changes, FORMAT, RawRows, RawRowsMut, Reading, RowTable, Store, StoreError, Visit, apply};
+use super::{Changes, FORMAT, RawRows, RawRowsMut, Reading, RowTable, Snapshots, Store, StoreError, Visit, apply};
 
 /// Address space for the map at opening, in bytes. The file only grows with what it holds.
 pub const MAP_BYTES: usize = 16 << 30;
@@ -27,6 +30,14 @@ pub const MAP_BYTES: usize = 16 << 30;
 pub const MAP_BYTES_MAX: usize = 1 << 40;
 /// Snapshots that may be open at once, over all processes.
 const READERS_MAX: u32 = 1_024;
+/// A map with more room than this, in bytes, is not searched for free pages within the used part.
+const MAP_PLENTY: usize = 1 << 30;
+/// Size of a page, in bytes.
+const PAGE_BYTES: usize = 4 << 10;
+/// What a commit may write beside its rows, in bytes: the roots of the tables and the list of free pages.
+const COMMIT_OVERHEAD_BYTES: usize = 1 << 20;
+/// The row that says the format. It is read before anything else is known, so it is plain.
+const FORMAT_KEY: &[u8] = b"format";
 /// Folders open in this process.
 static OPEN: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
@@ -45,11 +56,81 @@ impl Default for LmdbOptions {
     }
 }
 
-/// Rows in an LMDB folder.
+/// An open LMDB folder and its tables.
 #[derive(Debug)]
-pub struct LmdbStore {
+struct Opened {
     env: Environment,
     tables: [Database; RowTable::ALL.len()],
+}
+
+impl Opened {
+    fn read(&self, work: &mut Reading<'_>) -> Result<(), StoreError> {
+        let txn = self.env.begin_ro_txn().map_err(fault("to begin a read"))?;
+        work(&Snapshot { txn, tables: &self.tables })
+    }
+
+    fn write(&self, changes: &Changes) -> Result<(), StoreError> {
+        let txn = self.env.begin_rw_txn().map_err(fault("to begin a commit"))?;
+        let mut rows = Snapshot { txn, tables: &self.tables };
+        apply(changes, &mut rows)?;
+        rows.txn.commit().map_err(fault("to commit"))
+    }
+}
+
+/// An LMDB folder that is only looked at: beside a living writer in another process, or when there is none.
+#[derive(Debug)]
+pub struct LmdbFile {
+    opened: Opened,
+}
+
+impl LmdbFile {
+    /// Opens the folder. Damage in the file may end this process with a signal, here or in any later read: whoever must go on
+    /// opens it in a process of its own.
+    ///
+    /// # Errors
+    /// There is no store, it is of another format, or it cannot be read.
+    pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        let path = folder.display().to_string();
+        // LMDB would make a lock file beside nothing.
+        fs::metadata(folder.join("data.mdb")).map_err(|source| StoreError::Folder { path: path.clone(), source })?;
+        let env = environment(EnvironmentFlags::READ_ONLY, MAP_BYTES).open(folder).map_err(fault("to open its files"))?;
+        let meta = env.open_db(Some(RowTable::Meta.name())).map_err(fault("to check its format"))?;
+        let txn = env.begin_ro_txn().map_err(fault("to check its format"))?;
+        let found = found_format(&txn, meta)?;
+        drop(txn);
+        if found != Some(FORMAT) {
+            return Err(StoreError::Format { path, found: found.unwrap_or_default() });
+        }
+        let tables = tables(|table| env.open_db(Some(table.name())))?;
+        Ok(Self { opened: Opened { env, tables } })
+    }
+
+    /// Writes a consistent copy of the whole file, page by page, and makes it durable. A writer waits only while the first
+    /// pages are copied. Pages are not interpreted, so damage is copied, not stumbled over.
+    ///
+    /// # Errors
+    /// The file cannot be read, or the copy not be written.
+    #[allow(unsafe_code, reason = "lmdb-rkv has no safe call for it")]
+    pub fn copy_to(&self, copy: &File) -> Result<(), StoreError> {
+        // SAFETY: the environment is open for as long as it is borrowed, and so is the file.
+        let code = unsafe { lmdb_sys::mdb_env_copyfd(self.opened.env.env(), copy.as_raw_fd()) };
+        if code != lmdb_sys::MDB_SUCCESS {
+            return Err(fault("to copy itself")(lmdb::Error::from_err_code(code)));
+        }
+        copy.sync_all().map_err(|error| StoreError::Failed { doing: "to sync its copy", reason: error.to_string() })
+    }
+}
+
+impl Snapshots for LmdbFile {
+    fn read(&self, work: &mut Reading<'_>) -> Result<(), StoreError> {
+        self.opened.read(work)
+    }
+}
+
+/// Rows in an LMDB folder, and its only writer.
+#[derive(Debug)]
+pub struct LmdbStore {
+    opened: Opened,
     map_bytes: usize,
     map_bytes_max: usize,
     /// Why nothing may be trusted any more.
@@ -65,25 +146,16 @@ impl LmdbStore {
     /// The folder is in use here or elsewhere, of another format, or cannot be read or written.
     pub fn open(folder: &Path, options: LmdbOptions) -> Result<Self, StoreError> {
         let claim = FolderClaim::new(folder)?;
-        let fault = |doing| move |error: lmdb::Error| StoreError::Failed { doing, reason: error.to_string() };
-        let env = Environment::new()
-            .set_flags(EnvironmentFlags::NO_TLS)
-            .set_max_readers(READERS_MAX)
-            .set_max_dbs(RowTable::ALL.len() as u32)
-            .set_map_size(options.map_bytes)
-            .open(&claim.folder)
-            .map_err(fault("to open its files"))?;
-        forget_dead_readers(&env).map_err(fault("to check for dead readers"))?;
+        let env = environment(EnvironmentFlags::empty(), options.map_bytes).open(&claim.folder);
+        let env = env.map_err(fault("to open its files"))?;
         // A file written with a larger map keeps it.
         let map_bytes = env.info().map_err(fault("to read its map size"))?.map_size();
         check_format(&env, &claim)?;
-        let mut tables = Vec::with_capacity(RowTable::ALL.len());
-        for table in RowTable::ALL {
-            tables.push(env.create_db(Some(table.name()), DatabaseFlags::empty()).map_err(fault("to open a table"))?);
-        }
-        let tables = <[Database; RowTable::ALL.len()]>::try_from(tables)
-            .map_err(|_| StoreError::Failed { doing: "to open its tables", reason: "some are missing".to_owned() })?;
-        Ok(Self { env, tables, map_bytes, map_bytes_max: options.map_bytes_max, broken: None, claim })
+        let tables = tables(|table| env.create_db(Some(table.name()), DatabaseFlags::empty()))?;
+        let opened = Opened { env, tables };
+        let store = Self { opened, map_bytes, map_bytes_max: options.map_bytes_max, broken: None, claim };
+        store.forget_dead_readers()?;
+        Ok(store)
     }
 
     /// Present size of the map in bytes.
@@ -91,87 +163,136 @@ impl LmdbStore {
         self.map_bytes
     }
 
-    fn try_commit(&self, changes: &Changes) -> Result<(), StoreError> {
-        let txn = self.env.begin_rw_txn().map_err(|e| self.fault("to begin a commit", e))?;
-        let mut rows = Snapshot { txn, store: self };
-        apply(changes, &mut rows)?;
-        rows.txn.commit().map_err(|e| self.fault("to commit", e))
+    /// Frees the reader slots of processes that were killed: they would keep old pages alive for ever.
+    ///
+    /// # Errors
+    /// The table of readers cannot be read.
+    #[allow(unsafe_code, reason = "lmdb-rkv has no safe call for it")]
+    pub fn forget_dead_readers(&self) -> Result<(), StoreError> {
+        let mut dead = 0;
+        // SAFETY: the environment is open for as long as it is borrowed, and `dead` outlives the call.
+        let code = unsafe { lmdb_sys::mdb_reader_check(self.opened.env.env(), &mut dead) };
+        if code != lmdb_sys::MDB_SUCCESS {
+            return Err(fault("to check for dead readers")(lmdb::Error::from_err_code(code)));
+        }
+        if dead > 0 {
+            tracing::info!(dead, "cleared the reader slots of dead processes");
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, changes: &Changes) -> Result<(), StoreError> {
+        loop {
+            match self.opened.write(changes) {
+                Err(StoreError::MapFull { .. }) if self.map_bytes < self.map_bytes_max => self.grow()?,
+                Err(StoreError::MapFull { .. }) => return Err(StoreError::MapFull { bytes: self.map_bytes }),
+                written => return written,
+            }
+        }
     }
 
     fn grow(&mut self) -> Result<(), StoreError> {
         let bytes = (self.map_bytes * 2).min(self.map_bytes_max);
-        self.env.set_map_size(bytes).map_err(|e| self.fault("to grow its map", e))?;
+        self.opened.env.set_map_size(bytes).map_err(fault("to grow its map"))?;
         tracing::info!(from = self.map_bytes, to = bytes, "the store's map has grown");
         self.map_bytes = bytes;
         Ok(())
-    }
-
-    fn fault(&self, doing: &'static str, error: lmdb::Error) -> StoreError {
-        match error {
-            lmdb::Error::MapFull => StoreError::MapFull { bytes: self.map_bytes },
-            lmdb::Error::Panic => StoreError::Broken { reason: error.to_string() },
-            other => StoreError::Failed { doing, reason: other.to_string() },
-        }
     }
 
     fn trusted(&self) -> Result<(), StoreError> {
         self.broken.as_ref().map_or(Ok(()), |reason| Err(StoreError::Broken { reason: reason.clone() }))
     }
 
-    /// Tells a full disk, after which work goes on, from a failing one, after which it must not.
-    fn judge(&mut self, error: StoreError, bytes: usize) -> StoreError {
-        match error {
-            StoreError::Failed { doing, reason } if disk_is_full(&self.claim.folder, bytes) => {
-                tracing::warn!(doing, reason, "the disk is full");
-                StoreError::DiskFull { path: self.claim.folder.display().to_string() }
-            }
-            StoreError::Failed { .. } | StoreError::Broken { .. } => {
-                let reason = error.to_string();
-                self.broken = Some(reason.clone());
-                StoreError::Broken { reason }
-            }
-            other => other,
+    /// Whether the disk has room for a commit, by a generous estimate: each row may touch a page of its own.
+    fn disk_suffices(&self, changes: &Changes) -> Result<(), StoreError> {
+        let wanted = changes.bytes() * 2 + changes.rows() * PAGE_BYTES + COMMIT_OVERHEAD_BYTES;
+        if self.claim.disk_room()? < wanted as u64 {
+            return Err(StoreError::DiskFull { path: self.claim.folder.display().to_string() });
         }
+        Ok(())
+    }
+
+    /// Bytes that the map may still hold, free pages within the used part included where they matter.
+    fn map_room(&self) -> Result<usize, StoreError> {
+        let fault = fault("to read its size");
+        let pages = self.opened.env.info().map_err(fault)?.last_pgno() + 1;
+        let behind = self.map_bytes_max.saturating_sub(pages * PAGE_BYTES);
+        if behind >= MAP_PLENTY {
+            return Ok(behind);
+        }
+        Ok(behind + self.opened.env.freelist().map_err(fault)? * PAGE_BYTES)
+    }
+}
+
+impl Snapshots for LmdbStore {
+    fn read(&self, work: &mut Reading<'_>) -> Result<(), StoreError> {
+        self.trusted()?;
+        self.opened.read(work)
     }
 }
 
 impl Store for LmdbStore {
-    fn read(&self, work: &mut Reading<'_>) -> Result<(), StoreError> {
-        self.trusted()?;
-        let txn = self.env.begin_ro_txn().map_err(|e| self.fault("to begin a read", e))?;
-        work(&Snapshot { txn, store: self })
-    }
-
     fn commit(&mut self, changes: &Changes) -> Result<(), StoreError> {
         self.trusted()?;
-        loop {
-            match self.try_commit(changes) {
-                Ok(()) => return Ok(()),
-                Err(StoreError::MapFull { .. }) if self.map_bytes < self.map_bytes_max => self.grow()?,
-                Err(error) => return Err(self.judge(error, changes.bytes())),
+        self.disk_suffices(changes)?;
+        match self.write(changes) {
+            Err(error @ (StoreError::Failed { .. } | StoreError::Broken { .. })) => {
+                let reason = error.to_string();
+                self.broken = Some(reason.clone());
+                Err(StoreError::Broken { reason })
             }
+            outcome => outcome,
         }
+    }
+
+    fn room(&self) -> Result<u64, StoreError> {
+        Ok(self.claim.disk_room()?.min(self.map_room()? as u64))
+    }
+}
+
+/// How every environment is opened.
+fn environment(flags: EnvironmentFlags, map_bytes: usize) -> EnvironmentBuilder {
+    let mut builder = Environment::new();
+    builder.set_flags(flags | EnvironmentFlags::NO_TLS).set_max_readers(READERS_MAX);
+    builder.set_max_dbs(RowTable::ALL.len() as u32).set_map_size(map_bytes);
+    builder
+}
+
+/// Every table, opened one after the other.
+fn tables(open: impl Fn(RowTable) -> lmdb::Result<Database>) -> Result<[Database; RowTable::ALL.len()], StoreError> {
+    let opened: Result<Vec<_>, _> =
+        RowTable::ALL.into_iter().map(|table| open(table).map_err(fault("to open a table"))).collect();
+    opened?.try_into().map_err(|_| StoreError::Failed { doing: "to open its tables", reason: "some are missing".to_owned() })
+}
+
+/// What an error of LMDB means while `doing` something.
+fn fault(doing: &'static str) -> impl Fn(lmdb::Error) -> StoreError + Copy {
+    move |error| match error {
+        // Whoever knows the map says how large it is.
+        lmdb::Error::MapFull => StoreError::MapFull { bytes: 0 },
+        lmdb::Error::Panic => StoreError::Broken { reason: error.to_string() },
+        other => StoreError::Failed { doing, reason: other.to_string() },
     }
 }
 
 /// An open transaction and the tables it sees.
 struct Snapshot<'s, T> {
     txn: T,
-    store: &'s LmdbStore,
+    tables: &'s [Database; RowTable::ALL.len()],
 }
 
 impl<T: Transaction> RawRows for Snapshot<'_, T> {
     fn get(&self, table: RowTable, key: &[u8]) -> Result<Option<&[u8]>, StoreError> {
-        match self.txn.get(self.store.tables[table as usize], &key) {
+        match self.txn.get(self.tables[table as usize], &key) {
             Ok(value) => Ok(Some(value)),
             Err(lmdb::Error::NotFound) => Ok(None),
-            Err(error) => Err(self.store.fault("to read a row", error)),
+            Err(error) => Err(fault("to read a row")(error)),
         }
     }
 
     fn scan(&self, table: RowTable, from: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
-        let fault = |error| self.store.fault("to scan a table", error);
-        let cursor = self.txn.open_ro_cursor(self.store.tables[table as usize]).map_err(fault)?;
+        let fault = fault("to scan a table");
+        let cursor = self.txn.open_ro_cursor(self.tables[table as usize]).map_err(fault)?;
         // LMDB refuses the empty key; it would also leave out the key when it is exactly the one asked for.
         let mut step = match from {
             [] => cursor.get(None, None, lmdb_sys::MDB_FIRST),
@@ -194,14 +315,14 @@ impl<T: Transaction> RawRows for Snapshot<'_, T> {
 
 impl RawRowsMut for Snapshot<'_, RwTransaction<'_>> {
     fn put(&mut self, table: RowTable, key: &[u8], sealed: &[u8]) -> Result<(), StoreError> {
-        let done = self.txn.put(self.store.tables[table as usize], &key, &sealed, WriteFlags::empty());
-        done.map_err(|e| self.store.fault("to write a row", e))
+        let done = self.txn.put(self.tables[table as usize], &key, &sealed, WriteFlags::empty());
+        done.map_err(fault("to write a row"))
     }
 
     fn delete(&mut self, table: RowTable, key: &[u8]) -> Result<(), StoreError> {
-        match self.txn.del(self.store.tables[table as usize], &key, None) {
+        match self.txn.del(self.tables[table as usize], &key, None) {
             Ok(()) | Err(lmdb::Error::NotFound) => Ok(()),
-            Err(error) => Err(self.store.fault("to delete a row", error)),
+            Err(error) => Err(fault("to delete a row")(error)),
         }
     }
 }
@@ -234,6 +355,14 @@ impl FolderClaim {
         open.insert(folder.clone());
         Ok(Self { folder, lock })
     }
+
+    /// Bytes that an ordinary user may still write on the disk under it.
+    fn disk_room(&self) -> Result<u64, StoreError> {
+        let path = || self.folder.display().to_string();
+        let disk = rustix::fs::statvfs(&self.folder);
+        let disk = disk.map_err(|errno| StoreError::Folder { path: path(), source: errno.into() })?;
+        Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
 }
 
 impl Drop for FolderClaim {
@@ -247,56 +376,26 @@ impl Drop for FolderClaim {
 
 /// Refuses a folder of another format, and marks a new one as ours, before any table is touched.
 fn check_format(env: &Environment, claim: &FolderClaim) -> Result<(), StoreError> {
-    const KEY: &[u8] = b"format";
-    let fault = |error: lmdb::Error| StoreError::Failed { doing: "to check its format", reason: error.to_string() };
+    let fault = fault("to check its format");
     let meta = env.create_db(Some(RowTable::Meta.name()), DatabaseFlags::empty()).map_err(fault)?;
     let mut txn = env.begin_rw_txn().map_err(fault)?;
-    let found = match txn.get(meta, &KEY) {
-        Ok(bytes) => Some(bytes.try_into().map_or(0, u32::from_le_bytes)),
-        Err(lmdb::Error::NotFound) => None,
-        Err(error) => return Err(fault(error)),
-    };
-    match found {
+    match found_format(&txn, meta)? {
         Some(FORMAT) => Ok(()),
         Some(found) => Err(StoreError::Format { path: claim.folder.display().to_string(), found }),
         None => {
-            txn.put(meta, &KEY, &FORMAT.to_le_bytes(), WriteFlags::empty()).map_err(fault)?;
+            txn.put(meta, &FORMAT_KEY, &FORMAT.to_le_bytes(), WriteFlags::empty()).map_err(fault)?;
             txn.commit().map_err(fault)
         }
     }
 }
 
-/// Frees the reader slots of processes that were killed: they would keep old pages alive for ever.
-#[allow(unsafe_code, reason = "lmdb-rkv has no safe call for it")]
-fn forget_dead_readers(env: &Environment) -> Result<(), lmdb::Error> {
-    let mut dead = 0;
-    // SAFETY: the environment is open for as long as it is borrowed, and `dead` outlives the call.
-    let code = unsafe { lmdb_sys::mdb_reader_check(env.env(), &mut dead) };
-    if code != lmdb_sys::MDB_SUCCESS {
-        return Err(lmdb::Error::from_err_code(code));
+/// What the row of the format says; `None`: there is none.
+fn found_format(txn: &impl Transaction, meta: Database) -> Result<Option<u32>, StoreError> {
+    match txn.get(meta, &FORMAT_KEY) {
+        Ok(bytes) => Ok(Some(bytes.try_into().map_or(0, u32::from_le_bytes))),
+        Err(lmdb::Error::NotFound) => Ok(None),
+        Err(error) => Err(fault("to check its format")(error)),
     }
-    if dead > 0 {
-        tracing::info!(dead, "cleared the reader slots of dead processes");
-    }
-    Ok(())
-}
-
-/// Whether the disk has no room for `bytes` more and a little: LMDB reports that as an input/output error.
-fn disk_is_full(folder: &Path, bytes: usize) -> bool {
-    let probe = folder.join("probe");
-    let write = || -> std::io::Result<()> {
-        let mut file = File::create(&probe)?;
-        let block = vec![0; 1 << 20];
-        for _ in 0..=bytes / block.len() {
-            file.write_all(&block)?;
-        }
-        file.sync_all()
-    };
-    let outcome = write();
-    if let Err(error) = fs::remove_file(&probe) {
-        tracing::debug!(%error, "no probe to remove");
-    }
-    outcome.is_err_and(|error| error.kind() == std::io::ErrorKind::StorageFull)
 }
 
 #[cfg(test)]

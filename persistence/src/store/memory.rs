@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use super::{Changes, RawRows, RawRowsMut, Reading, RowTable, Store, StoreError, Visit, apply};
+use super::{Changes, RawRows, RawRowsMut, Reading, RowTable, Snapshots, Store, StoreError, Visit, apply};
 
 /// Which faults a [`MemoryStore`] has, in parts of 1,000 commits.
 #[derive(Clone, Copy, Debug, Default)]
@@ -87,9 +87,18 @@ impl MemoryStore {
     }
 }
 
-impl Store for MemoryStore {
+impl Snapshots for MemoryStore {
     fn read(&self, work: &mut Reading<'_>) -> Result<(), StoreError> {
         work(&self.visible)
+    }
+}
+
+impl Store for MemoryStore {
+    fn room(&self) -> Result<u64, StoreError> {
+        Ok(match self.faults.capacity_bytes {
+            0 => u64::MAX,
+            capacity => capacity.saturating_sub(self.bytes()) as u64,
+        })
     }
 
     fn commit(&mut self, changes: &Changes) -> Result<(), StoreError> {

@@ -18,7 +18,7 @@ use std::ops::ControlFlow;
 
 use bytes::Bytes;
 
-pub use lmdb::{LmdbOptions, LmdbStore, MAP_BYTES, MAP_BYTES_MAX};
+pub use lmdb::{LmdbFile, LmdbOptions, LmdbStore, MAP_BYTES, MAP_BYTES_MAX};
 pub use memory::{MemoryFaults, MemoryStore};
 pub(crate) use sealed::{TableSum, apply, open, stored_sum};
 
@@ -130,6 +130,17 @@ pub enum StoreError {
         /// The data folder.
         path: String,
     },
+    /// Nothing was written, so that what must be written still can be.
+    #[error(
+        "only {room} bytes are left on the disk or in the store's map, less than the reserve of {reserve}: durable actions wait until \
+         there is space again"
+    )]
+    Reserved {
+        /// What is left, in bytes.
+        room: u64,
+        /// What is kept for journals, in bytes.
+        reserve: u64,
+    },
     /// Nothing was written.
     #[error("the store's map of {bytes} bytes is full and may not grow")]
     MapFull {
@@ -224,14 +235,20 @@ pub trait RawRowsMut: RawRows {
 /// The work of a read: gets one snapshot for all it asks.
 pub type Reading<'w> = dyn FnMut(&dyn RawRows) -> Result<(), StoreError> + 'w;
 
-/// Durable sorted rows. Reading borrows the store and committing borrows it alone, so no snapshot is ever open while the map
-/// grows.
-pub trait Store {
+/// Rows that can be looked at.
+pub trait Snapshots {
     /// Runs `work` on one consistent snapshot.
     fn read(&self, work: &mut Reading<'_>) -> Result<(), StoreError>;
+}
 
+/// Durable sorted rows. Reading borrows the store and committing borrows it alone, so no snapshot is ever open while the map
+/// grows.
+pub trait Store: Snapshots {
     /// Writes all of `changes` in one transaction. `Ok`: all durable. `Err` other than `Broken`: nothing is written.
     fn commit(&mut self, changes: &Changes) -> Result<(), StoreError>;
+
+    /// Bytes that can still be written, roughly; [`u64::MAX`] when nothing limits them.
+    fn room(&self) -> Result<u64, StoreError>;
 }
 
 /// Rows to set (`Some`) or to remove (`None`), sorted as B-trees like them.
@@ -255,6 +272,11 @@ impl Changes {
     /// Whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
         self.tables.iter().all(BTreeMap::is_empty)
+    }
+
+    /// How many rows change.
+    pub fn rows(&self) -> usize {
+        self.tables.iter().map(BTreeMap::len).sum()
     }
 
     /// Sets (`Some`) or removes (`None`) a row and returns the change it replaces.

@@ -13,9 +13,10 @@ fn put(entity: u64) -> Vec<ShardOp> {
     vec![ShardOp::Put(record(WEST, entity, 1, entity as usize))]
 }
 
+const GOLD: Transaction = Transaction::Mint { to: EntityId(1), currency: Currency::GOLD, amount: 1 };
+
 fn mint(op: u128) -> Message {
-    let gold = Transaction::Mint { to: EntityId(1), currency: Currency::GOLD, amount: 1 };
-    Message::LedgerRequest(operation(op, &[], gold))
+    Message::LedgerRequest(operation(op, &[], GOLD))
 }
 
 fn entities(data: &mut Data<MemoryStore>) -> Vec<u64> {
@@ -86,6 +87,23 @@ fn a_full_disk_is_told_in_words_and_reading_goes_on() {
     data.store_mut().set_faults(MemoryFaults::default());
     west.send(&mut data, append);
     assert_eq!(entities(&mut data), [1, 2]);
+}
+
+#[test]
+fn under_the_reserve_value_waits_while_journals_go_on() {
+    let mut data = node().with_reserve(4_096);
+    let mut west = Writer::owning(&mut data, WEST, 1);
+    assert!(matches!(ledger(&mut data, operation(1, &[], GOLD)), LedgerResult::Done(_)));
+    let capacity_bytes = data.store_mut().bytes() + 4_000;
+    data.store_mut().set_faults(MemoryFaults { capacity_bytes, ..MemoryFaults::default() });
+    let LedgerResult::Unavailable(reason) = ledger(&mut data, operation(2, &[], GOLD)) else { panic!("it must wait") };
+    assert!(reason.contains("only 4000 bytes are left") && reason.contains("durable actions wait"), "{reason}");
+    assert_eq!(data.counts().reserved, 1);
+    assert!(matches!(west.append(&mut data, put(1)), JournalReply::Appended { .. }), "people walk on");
+    let look = operation(3, &[], Transaction::Look { agent: EntityId(1) });
+    assert!(matches!(ledger(&mut data, look), LedgerResult::Done(_)), "looking costs nothing");
+    data.store_mut().set_faults(MemoryFaults::default());
+    assert!(matches!(ledger(&mut data, operation(2, &[], GOLD)), LedgerResult::Done(_)), "space is back, and so is it");
 }
 
 #[test]
