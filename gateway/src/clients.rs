@@ -34,7 +34,7 @@ impl Gateway {
             }
             ClientMessage::Leave => {
                 self.detach(key, true);
-                self.hang_up(key);
+                self.hang_up(key, None);
                 self.forget(key);
             }
         }

@@ -15,6 +15,7 @@ use rustc_hash::FxHashMap;
 
 use crate::cells::CellStore;
 use crate::config::GatewayConfig;
+use crate::drain::Drain;
 use crate::feeds::Feeds;
 use crate::limits::{GREETING_TIME_MAX, LOST_TIME_MAX};
 use crate::routes::Routes;
@@ -24,9 +25,27 @@ use crate::slab::{Key, Slab};
 /// How far into a tick its updates are composed: scenes tick at its start, and what they tell should not wait for the next one.
 const COMPOSE_AFTER_PERCENT: u32 = 40;
 
+/// When a client that was sent away may try again, in milliseconds.
+const RETRY_AFTER_MS: u32 = 2_000;
+
+/// Whether the reason may have gone by itself after [`RETRY_AFTER_MS`].
+fn may_try_again(code: RefusalCode) -> bool {
+    use RefusalCode::{Draining, Full, RateLimit, TooSlow, Unavailable};
+    matches!(code, Full | Draining | Unavailable | RateLimit | TooSlow)
+}
+
 /// One client connection, named by the driver; a name is never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnId(pub u64);
+
+/// What a client's connection runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// Length-prefixed frames.
+    Tcp,
+    /// One binary message each.
+    WebSocket,
+}
 
 /// What happens to a gateway.
 #[derive(Clone, Debug)]
@@ -47,6 +66,8 @@ pub enum Input {
     Opened {
         /// Its connection.
         conn: ConnId,
+        /// What it runs on.
+        transport: Transport,
     },
     /// A client says something.
     Client {
@@ -92,6 +113,8 @@ pub enum Output {
     Close {
         /// Which.
         conn: ConnId,
+        /// Why the client is sent away; `None`: it logged out.
+        why: Option<RefusalCode>,
     },
     /// Read no more from the connection for now.
     PauseReading {
@@ -119,8 +142,8 @@ pub struct Gateway {
     pub(crate) cells: CellStore,
     /// Sessions with something for their owner.
     pub(crate) talking: Vec<Key>,
-    /// Where clients are sent while this gateway drains.
-    pub(crate) draining: Option<String>,
+    /// Its clients are sent elsewhere.
+    pub(crate) draining: Option<Drain>,
     /// The latest `now` that was told.
     pub(crate) now: Timestamp,
     pub(crate) tick: Tick,
@@ -166,7 +189,7 @@ impl Gateway {
         match input {
             Input::Node { from, message } => self.hear(now, from, message),
             Input::LinkUp { node } => self.relink(now, node),
-            Input::Opened { conn } => self.open(now, conn),
+            Input::Opened { conn, transport } => self.open(now, conn, transport),
             Input::Client { conn, message } => self.answer(now, conn, message),
             Input::Malformed { conn, reason } => {
                 if let Some(&key) = self.conns.get(&conn) {
@@ -213,8 +236,8 @@ impl Gateway {
         }
     }
 
-    fn open(&mut self, now: Timestamp, conn: ConnId) {
-        let session = Session::opened(now, conn, now + GREETING_TIME_MAX);
+    fn open(&mut self, now: Timestamp, conn: ConnId, transport: Transport) {
+        let session = Session::opened(now, conn, transport, now + GREETING_TIME_MAX);
         let key = self.sessions.insert(session);
         self.conns.insert(conn, key);
         if self.draining.is_some() {
@@ -264,18 +287,24 @@ impl Gateway {
 
     /// The last words to a client, then the end of its connection; a session in the world may be resumed.
     pub(crate) fn send_away(&mut self, now: Timestamp, key: Key, code: RefusalCode, text: &str) {
-        let reconnect_to = self.draining.clone().unwrap_or_default();
-        let retry_after_ms =
-            u32::from(matches!(code, RefusalCode::Full | RefusalCode::Unavailable | RefusalCode::RateLimit)) * 2_000;
+        let Some(session) = self.sessions.get(key) else { return };
+        match &session.claims {
+            Some(claims) if code != RefusalCode::Draining => {
+                tracing::info!(agent = %claims.agent, code = code.name(), text, "a player is sent away");
+            }
+            _ => tracing::debug!(conn = ?session.conn, code = code.name(), text, "a client is sent away"),
+        }
+        let reconnect_to = self.place_elsewhere(session.transport, code);
+        let retry_after_ms = if may_try_again(code) && reconnect_to.is_empty() { RETRY_AFTER_MS } else { 0 };
         self.tell(key, &ServerMessage::Goodbye { code, text: text.to_owned(), reconnect_to, retry_after_ms });
-        self.hang_up(key);
+        self.hang_up(key, Some(code));
         self.disconnect(now, key);
     }
 
     /// Close the connection from this side.
-    pub(crate) fn hang_up(&mut self, key: Key) {
+    pub(crate) fn hang_up(&mut self, key: Key, why: Option<RefusalCode>) {
         if let Some(conn) = self.sessions.get(key).and_then(|session| session.conn) {
-            self.output(Output::Close { conn });
+            self.output(Output::Close { conn, why });
         }
     }
 

@@ -1,7 +1,7 @@
 //! The client edge core: sessions, routing of inputs and replication to clients.
 //!
 //! [`Gateway`] takes what nodes and clients say and returns what to tell them; it opens no socket and reads no clock. Read in
-//! this order: [`limits`], `session`, `gateway`, `clients`, `nodes`, `upkeep`; then how inputs and events travel (`inputs`,
+//! this order: [`limits`], `session`, `gateway`, `clients`, `nodes`, `upkeep`, `drain`; then how inputs and events travel (`inputs`,
 //! `events`, `routes`); then replication (`feeds`, `cells`, `interest`, `compose`).
 
 pub mod limits;
@@ -11,6 +11,7 @@ mod cells;
 mod clients;
 mod compose;
 mod config;
+mod drain;
 mod events;
 mod feeds;
 mod gateway;
@@ -23,4 +24,4 @@ mod slab;
 mod upkeep;
 
 pub use config::{GatewayConfig, Spectators, VIEW_RADIUS_CELLS};
-pub use gateway::{ConnId, Gateway, Input, Output};
+pub use gateway::{ConnId, Gateway, Input, Output, Transport};

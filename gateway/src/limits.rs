@@ -3,8 +3,9 @@
 //! Policy, in order of pain:
 //! - a client that sends too much is not read from until its allowance is back ([`Allowance`] may go into debt, nothing is
 //!   dropped); one that runs up [`DEBT_SECONDS_MAX`] seconds of debt is sent away;
-//! - a client that reads too little misses updates above [`SLOW_QUEUE_BYTES`] of unsent bytes (a skipped update costs nothing)
-//!   and is sent away above [`HOPELESS_QUEUE_BYTES`] or after [`SLOW_TIME_MAX`];
+//! - a client that reads too little misses updates above [`SLOW_QUEUE_BYTES`] of unsent bytes (a skipped update costs nothing,
+//!   and the next one is fresh); it is sent away after [`SLOW_TIME_MAX`] without a pause, or when what cannot be skipped fills
+//!   [`HOPELESS_QUEUE_BYTES`];
 //! - a client whose agent is between owners is read until [`crate::inputs`] holds its bound, then no longer.
 
 use std::time::Duration;
@@ -23,8 +24,8 @@ pub const PLAYER_BYTES: Rate = Rate { per_second: 64 * 1_024, burst: 64 * 1_024 
 pub const SPECTATOR_BYTES: Rate = Rate { per_second: 512 * 1_024, burst: 1_024 * 1_024 };
 /// Debt in seconds of the rate at which a client is sent away.
 pub const DEBT_SECONDS_MAX: u32 = 10;
-/// Unsent bytes above which a client gets no updates.
-pub const SLOW_QUEUE_BYTES: usize = 256 * 1_024;
+/// Unsent bytes above which a client gets no updates: a second of a player's.
+pub const SLOW_QUEUE_BYTES: usize = 64 * 1_024;
 /// Unsent bytes above which a client is sent away.
 pub const HOPELESS_QUEUE_BYTES: usize = 1_024 * 1_024;
 /// How long a client may stay above [`SLOW_QUEUE_BYTES`].
@@ -47,6 +48,10 @@ pub const ENTER_TIME_MAX: Duration = Duration::from_secs(10);
 pub const LOST_TIME_MAX: Duration = Duration::from_secs(30);
 /// How long a resume token is good for.
 pub const RESUME_TOKEN_TIME: Duration = Duration::from_secs(12 * 3_600);
+/// A gateway is drained within so many ticks, two seconds at 20 Hz: its clients all ask for everything around them elsewhere.
+pub const DRAIN_TICKS: usize = 40;
+/// So few clients are no rush: at least these are sent elsewhere in each tick.
+pub const DRAIN_PER_TICK_MIN: usize = 10;
 /// Most cells one spectator may watch.
 pub const SPECTATOR_CELLS_MAX: usize = 4_096;
 

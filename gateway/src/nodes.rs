@@ -59,7 +59,8 @@ impl Gateway {
             Message::Feed(Feed::Frame(frame)) => self.take_frame(now, from, &frame),
             Message::Feed(Feed::NotHere { shard, follower: None }) => self.feeds.not_here(now, from, shard),
             Message::Session(message) => self.hear_shard(now, from, message),
-            Message::Control(Control::DrainGateway { to }) => self.drain(now, to),
+            Message::Control(Control::DrainGateway { to }) => self.drain(to),
+            Message::Control(Control::UndrainGateway) => self.undrain(),
             other => tracing::debug!(%from, ?other, "a message that is not for a gateway"),
         }
     }
@@ -392,15 +393,6 @@ impl Gateway {
     /// A shard holds a session that is not here any more: it did not hear that the client went away.
     fn send_stray(&mut self, from: NodeId, shard: ShardId, agent: EntityId, session: SessionEpoch) {
         self.send_session(from, SessionMessage::Detach { shard, agent, session, asleep: false });
-    }
-
-    fn drain(&mut self, now: Timestamp, to: String) {
-        self.draining = Some(to);
-        let connected = |key: &Key| self.sessions.get(*key).is_some_and(|session| session.conn.is_some());
-        let connected: Vec<_> = self.sessions.keys().into_iter().filter(connected).collect();
-        for key in connected {
-            self.send_away(now, key, RefusalCode::Draining, "this gateway is going away; your session goes on elsewhere");
-        }
     }
 }
 

@@ -23,8 +23,8 @@ use pangaea_schemas::geometry::{Position, ShardId};
 use pangaea_schemas::ticket::TicketClaims;
 use pangaea_schemas::{AgentEpoch, NodeId, RequestId, SessionEpoch, Tick, Timestamp};
 
-use crate::ConnId;
 use crate::events::EventStream;
+use crate::gateway::{ConnId, Transport};
 use crate::inputs::InputQueue;
 use crate::interest::View;
 use crate::limits::{Allowance, INPUTS, MESSAGES, PLAYER_BYTES, SocketQueue};
@@ -161,6 +161,7 @@ pub(crate) struct Agent {
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) conn: Option<ConnId>,
+    pub(crate) transport: Transport,
     pub(crate) state: State,
     /// When the state acts by itself.
     pub(crate) deadline: Timestamp,
@@ -186,9 +187,10 @@ pub(crate) struct Session {
 
 impl Session {
     /// A fresh connection.
-    pub(crate) fn opened(now: Timestamp, conn: ConnId, deadline: Timestamp) -> Self {
+    pub(crate) fn opened(now: Timestamp, conn: ConnId, transport: Transport, deadline: Timestamp) -> Self {
         Self {
             conn: Some(conn),
+            transport,
             state: State::Greeting,
             deadline,
             entering: None,

@@ -36,6 +36,7 @@ impl Gateway {
         self.now = self.now.max(now);
         self.tick = self.tick.max(tick);
         self.keep_watching(now);
+        self.send_on(now);
         for key in self.sessions.keys() {
             self.keep(now, key);
             self.recentre(key);
@@ -177,15 +178,16 @@ impl Gateway {
     }
 
     fn update(&mut self, now: Timestamp, key: Key) {
-        let Some(session) = self.sessions.get_mut(key).filter(|session| session.is_shown()) else { return };
+        let Some(session) = self.sessions.get_mut(key).filter(|session| session.conn.is_some()) else { return };
         match session.queue.flow(now) {
+            Flow::Keeps if !session.is_shown() => {}
             Flow::Keeps => {
                 let rate = if session.state == State::Watching { SPECTATOR_BYTES } else { PLAYER_BYTES };
                 let bytes = compose(&mut self.cells, &mut self.writer, session, rate, now, self.tick);
                 self.tell_bytes(key, bytes);
             }
             Flow::Slow => {}
-            Flow::Hopeless => self.send_away(now, key, RefusalCode::RateLimit, "this connection is too slow"),
+            Flow::Hopeless => self.send_away(now, key, RefusalCode::TooSlow, "this connection does not take what it is sent"),
         }
     }
 }

@@ -107,6 +107,29 @@ pub enum RefusalCode {
     BadMessage = 10,
     /// Not in this state, or not with these rights.
     NotAllowed = 11,
+    /// It does not take what it is sent.
+    TooSlow = 12,
+}
+
+impl RefusalCode {
+    /// The name in logs and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Protocol => "protocol",
+            Self::Registry => "registry",
+            Self::Credentials => "credentials",
+            Self::Ticket => "ticket",
+            Self::Token => "token",
+            Self::Replaced => "replaced",
+            Self::Full => "full",
+            Self::Draining => "draining",
+            Self::Unavailable => "unavailable",
+            Self::RateLimit => "rate_limit",
+            Self::BadMessage => "bad_message",
+            Self::NotAllowed => "not_allowed",
+            Self::TooSlow => "too_slow",
+        }
+    }
 }
 
 /// From a gateway, but for updates.
@@ -179,9 +202,9 @@ pub enum ServerMessage {
         code: RefusalCode,
         /// In words.
         text: String,
-        /// Connect there; empty: here.
+        /// Resume there at once: `host:port` for a client over TCP, a URL for one over WebSocket; empty: here, later.
         reconnect_to: String,
-        /// Try again after; 0: do not.
+        /// Try again here after; 0: do not.
         retry_after_ms: u32,
     },
     /// Reliable events, consecutive.

@@ -4,35 +4,37 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bevy_ecs::prelude::{IntoScheduleConfigs, Query, Res, ResMut, Resource, World as Ecs};
-use pangaea_schemas::message::{Address, Control, Message, NodeInfo};
+use pangaea_schemas::message::{Address, ClientAddresses, Control, DRAIN_TARGETS_MAX, Message, NodeInfo};
 use pangaea_schemas::{NodeId, Role};
 
 use crate::inbox::Inbox;
 use crate::nodes::{Node, Nodes};
 use crate::world::{Now, Order, Outbox, Phase, Repeat, World};
 
-/// An order to drain is repeated this often until the gateway reports that it drains.
-const DRAIN_AGAIN: Duration = Duration::from_secs(1);
+/// An order is repeated this often until the gateway reports that it follows it.
+const ORDER_AGAIN: Duration = Duration::from_secs(1);
 
-/// Orders to drain that are not yet reported as followed.
+/// Gateways that do not yet report what [`Node::drained`] wants of them.
 #[derive(Resource, Debug, Default)]
-struct Draining(BTreeMap<NodeId, Repeat>);
+struct Ordered(BTreeMap<NodeId, Repeat>);
 
 pub(crate) fn plugin(world: &mut World) {
-    world.insert_resource(Draining::default());
-    world.add_systems(Phase::Edge, (hear, obey, drain).chain());
+    world.insert_resource(Ordered::default());
+    world.add_systems(Phase::Edge, (hear, obey, order).chain());
 }
 
 /// The gateway with the fewest sessions, then the first; draining ones never.
 pub(crate) fn for_client(ecs: &mut Ecs) -> Option<NodeInfo> {
     let mut gateways = ecs.query::<&Node>();
-    least_used(gateways.iter(ecs), None).cloned()
+    by_use(gateways.iter(ecs)).first().map(|info| (*info).clone())
 }
 
-fn least_used<'a>(nodes: impl Iterator<Item = &'a Node>, except: Option<NodeId>) -> Option<&'a NodeInfo> {
-    let open = nodes.filter(|n| n.info.node.role == Role::Gateway && Some(n.info.node) != except);
-    let open = open.filter(|n| !n.drained && !n.info.draining && !n.gateway.draining);
-    open.min_by_key(|n| (n.gateway.sessions, n.info.node)).map(|n| &n.info)
+/// Gateways that take clients, the least used one first.
+fn by_use<'a>(nodes: impl Iterator<Item = &'a Node>) -> Vec<&'a NodeInfo> {
+    let gateways = nodes.filter(|n| n.info.node.role == Role::Gateway);
+    let mut open: Vec<_> = gateways.filter(|n| !n.drained && !n.info.draining && !n.gateway.draining).collect();
+    open.sort_by_key(|n| (n.gateway.sessions, n.info.node));
+    open.into_iter().map(|n| &n.info).collect()
 }
 
 fn hear(mut inbox: ResMut<Inbox>, nodes: Res<Nodes>, mut gateways: Query<&mut Node>) {
@@ -43,31 +45,34 @@ fn hear(mut inbox: ResMut<Inbox>, nodes: Res<Nodes>, mut gateways: Query<&mut No
     }
 }
 
-fn obey(mut inbox: ResMut<Inbox>, nodes: Res<Nodes>, mut draining: ResMut<Draining>, mut gateways: Query<&mut Node>) {
+fn obey(mut inbox: ResMut<Inbox>, nodes: Res<Nodes>, mut ordered: ResMut<Ordered>, mut gateways: Query<&mut Node>) {
     for order in inbox.orders.drain(..) {
         let (Order::DrainGateway(gateway) | Order::UndrainGateway(gateway)) = order;
         let Some(mut node) = nodes.entity(gateway).and_then(|entity| gateways.get_mut(entity).ok()) else { continue };
-        if gateway.role != Role::Gateway {
+        // One that ends drains by itself, and nothing calls it back.
+        if gateway.role != Role::Gateway || node.info.draining {
             continue;
         }
         node.drained = matches!(order, Order::DrainGateway(_));
         tracing::info!(%gateway, drained = node.drained, "gateway drain ordered");
-        if node.drained {
-            draining.0.insert(gateway, Repeat::every(DRAIN_AGAIN));
-        } else {
-            draining.0.remove(&gateway);
-        }
+        ordered.0.insert(gateway, Repeat::every(ORDER_AGAIN));
     }
 }
 
-fn drain(now: Res<Now>, nodes: Res<Nodes>, mut draining: ResMut<Draining>, gateways: Query<&Node>, mut outbox: ResMut<Outbox>) {
-    draining.0.retain(|gateway, repeat| {
+fn order(now: Res<Now>, nodes: Res<Nodes>, mut ordered: ResMut<Ordered>, gateways: Query<&Node>, mut outbox: ResMut<Outbox>) {
+    ordered.0.retain(|gateway, repeat| {
         let node = nodes.entity(*gateway).and_then(|entity| gateways.get(entity).ok());
-        let Some(node) = node.filter(|node| !node.gateway.draining) else { return false };
+        let Some(node) = node.filter(|node| node.gateway.draining != node.drained) else { return false };
         if repeat.due(now.at) {
-            let to = least_used(gateways.iter(), Some(node.info.node)).map_or_else(String::new, |info| info.client_tcp.clone());
-            outbox.send(Address::Node(*gateway), Message::Control(Control::DrainGateway { to }));
+            let control = if node.drained { drain_to(&by_use(gateways.iter())) } else { Control::UndrainGateway };
+            outbox.send(Address::Node(*gateway), Message::Control(control));
         }
         true
     });
+}
+
+fn drain_to(open: &[&NodeInfo]) -> Control {
+    let to = open.iter().take(DRAIN_TARGETS_MAX);
+    let to = to.map(|info| ClientAddresses { tcp: info.client_tcp.clone(), ws: info.client_ws.clone() });
+    Control::DrainGateway { to: to.collect() }
 }

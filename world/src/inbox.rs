@@ -50,7 +50,7 @@ impl Inbox {
             Message::Control(Control::Scene(report)) => self.scenes.push((from, report)),
             Message::Control(Control::Gateway(report)) => self.gateways.push((from, report)),
             Message::Control(Control::Reaped { node, nonce }) => self.reaped.push((node, nonce)),
-            Message::Control(Control::Assign { .. } | Control::DrainGateway { .. })
+            Message::Control(Control::Assign { .. } | Control::DrainGateway { .. } | Control::UndrainGateway)
             | Message::BeaconRequest(_)
             | Message::BusRequest(_)
             | Message::JournalRequest(_)

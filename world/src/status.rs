@@ -72,6 +72,8 @@ pub enum NodeState {
     Up,
     /// No.
     Draining,
+    /// No, and it has none: it may be stopped.
+    Drained,
 }
 
 impl NodeState {
@@ -80,6 +82,7 @@ impl NodeState {
         match self {
             Self::Up => "up",
             Self::Draining => "draining",
+            Self::Drained => "drained",
         }
     }
 }
@@ -208,7 +211,6 @@ pub(crate) fn snapshot(ecs: &mut Ecs) -> Status {
 
 fn node_status(node: &Node) -> NodeStatus {
     let info = &node.info;
-    let draining = info.draining || node.drained || node.gateway.draining;
     NodeStatus {
         id: info.node,
         role: info.node.role,
@@ -217,11 +219,19 @@ fn node_status(node: &Node) -> NodeStatus {
         client_tcp: info.client_tcp.clone(),
         client_ws: info.client_ws.clone(),
         http: info.http.clone(),
-        state: if draining { NodeState::Draining } else { NodeState::Up },
+        state: node_state(node),
         joined: node.joined,
         late_ticks: node.late_ticks,
         sessions: node.gateway.sessions,
         connections: node.gateway.connections,
+    }
+}
+
+fn node_state(node: &Node) -> NodeState {
+    match (node.info.draining || node.drained, &node.gateway) {
+        (_, gateway) if gateway.draining && gateway.connections == 0 => NodeState::Drained,
+        (draining, gateway) if draining || gateway.draining => NodeState::Draining,
+        _ => NodeState::Up,
     }
 }
 

@@ -107,7 +107,7 @@ impl Outbox {
 pub enum Order {
     /// Send this gateway's clients elsewhere and give it no new ones.
     DrainGateway(NodeId),
-    /// Clients may use it again; the gateway itself must be started anew if it already drains.
+    /// Clients may use it again.
     UndrainGateway(NodeId),
 }
 

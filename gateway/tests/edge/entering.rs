@@ -5,11 +5,11 @@ use std::time::Duration;
 use pangaea_gateway::Input;
 use pangaea_schemas::client::{ClientMessage, RefusalCode, ServerMessage};
 use pangaea_schemas::message::{
-    Address, AttachRefusal, AuthReply, AuthRequest, Control, Credentials, Envelope, Feed, LoginRefusal, Message, Session,
+    Address, AttachRefusal, AuthReply, AuthRequest, Credentials, Envelope, Feed, LoginRefusal, Message, Session,
 };
 use pangaea_schemas::{InSeq, NodeId, OutSeq, RegistryHash, RequestId, Role, SessionEpoch};
 
-use crate::stage::{ANA, Stage, WORLD, cell, login, middle_of, scene, shard};
+use crate::stage::{ANA, Stage, cell, login, middle_of, scene, shard};
 
 const AUTH: NodeId = NodeId::new(Role::Auth, 1);
 
@@ -246,18 +246,4 @@ fn a_lost_session_is_kept_for_half_a_minute() {
     assert_eq!(stage.gateway.report().sessions, 1);
     stage.ticks(2 * 20);
     assert_eq!(stage.gateway.report().sessions, 0);
-}
-
-#[test]
-fn a_draining_gateway_sends_its_clients_elsewhere() {
-    let mut stage = Stage::new();
-    let conn = stage.playing(ANA, cell(15, 15), 1);
-    stage.words(conn);
-    stage.node_says(WORLD, Message::Control(Control::DrainGateway { to: "127.0.0.1:7999".to_owned() }));
-    let goodbye = stage.words(conn);
-    let [ServerMessage::Goodbye { code: RefusalCode::Draining, reconnect_to, .. }] = &goodbye[..] else { panic!("{goodbye:?}") };
-    assert_eq!(reconnect_to, "127.0.0.1:7999");
-    let late = stage.open();
-    assert!(matches!(stage.refusal(late), Some((RefusalCode::Draining, _))));
-    assert_eq!(stage.closed, [conn, late]);
 }

@@ -44,6 +44,15 @@ fn a_slow_client_misses_updates_and_catches_up() {
 }
 
 #[test]
+fn answers_that_are_not_read_count_before_the_client_is_in_the_world() {
+    let mut stage = Stage::new();
+    let deaf = stage.open();
+    stage.handle(Input::Queued { conn: deaf, bytes: HOPELESS_QUEUE_BYTES + 1 });
+    stage.tick();
+    assert_eq!(stage.closed, [deaf]);
+}
+
+#[test]
 fn a_hopeless_client_is_sent_away_and_its_session_waits() {
     let mut stage = Stage::new();
     let (big, long) = (stage.playing(ANA, cell(15, 15), 1), stage.playing(BEN, cell(15, 15), 1));
@@ -54,6 +63,7 @@ fn a_hopeless_client_is_sent_away_and_its_session_waits() {
     stage.now = stage.now + Duration::from_secs(10);
     stage.tick();
     assert_eq!(stage.closed, [big, long]);
+    assert!(matches!(stage.words(long).last(), Some(ServerMessage::Goodbye { code: RefusalCode::TooSlow, .. })));
     assert_eq!(stage.gateway.report().sessions, 2, "both may come back");
 }
 

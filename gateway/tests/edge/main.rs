@@ -1,6 +1,7 @@
 //! Scripted conversations with a gateway: clients on one side, a pretended cluster on the other, no sockets, no clock.
 
 mod crossing;
+mod draining;
 mod drawing;
 mod entering;
 mod limits;

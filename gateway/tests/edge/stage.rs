@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use pangaea_gateway::ticket::{ResumeKey, TicketKey};
-use pangaea_gateway::{ConnId, Gateway, GatewayConfig, Input, Output};
+use pangaea_gateway::{ConnId, Gateway, GatewayConfig, Input, Output, Transport};
 use pangaea_schemas::client::{ClientMessage, Input as ClientInput, PROTOCOL_VERSION, RefusalCode, ServerMessage};
 use pangaea_schemas::cluster::ClusterSpec;
 use pangaea_schemas::geometry::{CellId, Position, ShardId, SpaceId};
@@ -114,7 +114,7 @@ impl Stage {
                     let message = decode_server(&bytes).expect("the gateway speaks its protocol");
                     self.heard.entry(conn).or_default().push(message);
                 }
-                Output::Close { conn } => self.closed.push(conn),
+                Output::Close { conn, .. } => self.closed.push(conn),
                 Output::PauseReading { conn } => self.paused.push(conn),
                 Output::ResumeReading { conn } => self.paused.retain(|paused| *paused != conn),
             }
@@ -214,9 +214,13 @@ impl Stage {
     }
 
     pub(crate) fn open(&mut self) -> ConnId {
+        self.open_over(Transport::Tcp)
+    }
+
+    pub(crate) fn open_over(&mut self, transport: Transport) -> ConnId {
         self.conns += 1;
         let conn = ConnId(self.conns);
-        self.handle(Input::Opened { conn });
+        self.handle(Input::Opened { conn, transport });
         conn
     }
 

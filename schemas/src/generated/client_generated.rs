@@ -249,10 +249,10 @@ pub mod pangaea {
         #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
         pub const ENUM_MIN_REFUSAL_CODE: u8 = 0;
         #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-        pub const ENUM_MAX_REFUSAL_CODE: u8 = 11;
+        pub const ENUM_MAX_REFUSAL_CODE: u8 = 12;
         #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
         #[allow(non_camel_case_types)]
-        pub const ENUM_VALUES_REFUSAL_CODE: [RefusalCode; 12] = [
+        pub const ENUM_VALUES_REFUSAL_CODE: [RefusalCode; 13] = [
             RefusalCode::Protocol,
             RefusalCode::Registry,
             RefusalCode::Credentials,
@@ -265,6 +265,7 @@ pub mod pangaea {
             RefusalCode::RateLimit,
             RefusalCode::BadMessage,
             RefusalCode::NotAllowed,
+            RefusalCode::TooSlow,
         ];
 
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -284,9 +285,10 @@ pub mod pangaea {
             pub const RateLimit: Self = Self(9);
             pub const BadMessage: Self = Self(10);
             pub const NotAllowed: Self = Self(11);
+            pub const TooSlow: Self = Self(12);
 
             pub const ENUM_MIN: u8 = 0;
-            pub const ENUM_MAX: u8 = 11;
+            pub const ENUM_MAX: u8 = 12;
             pub const ENUM_VALUES: &'static [Self] = &[
                 Self::Protocol,
                 Self::Registry,
@@ -300,6 +302,7 @@ pub mod pangaea {
                 Self::RateLimit,
                 Self::BadMessage,
                 Self::NotAllowed,
+                Self::TooSlow,
             ];
             /// Returns the variant's name or "" if unknown.
             pub fn variant_name(self) -> Option<&'static str> {
@@ -316,6 +319,7 @@ pub mod pangaea {
                     Self::RateLimit => Some("RateLimit"),
                     Self::BadMessage => Some("BadMessage"),
                     Self::NotAllowed => Some("NotAllowed"),
+                    Self::TooSlow => Some("TooSlow"),
                     _ => None,
                 }
             }

@@ -19152,16 +19152,17 @@ pub mod pangaea {
             #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
             pub const ENUM_MIN_CONTROL_BODY: u8 = 0;
             #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-            pub const ENUM_MAX_CONTROL_BODY: u8 = 5;
+            pub const ENUM_MAX_CONTROL_BODY: u8 = 6;
             #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
             #[allow(non_camel_case_types)]
-            pub const ENUM_VALUES_CONTROL_BODY: [ControlBody; 6] = [
+            pub const ENUM_VALUES_CONTROL_BODY: [ControlBody; 7] = [
                 ControlBody::NONE,
                 ControlBody::Assign,
                 ControlBody::Scene,
                 ControlBody::Gateway,
                 ControlBody::DrainGateway,
                 ControlBody::Reaped,
+                ControlBody::UndrainGateway,
             ];
 
             #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -19175,11 +19176,19 @@ pub mod pangaea {
                 pub const Gateway: Self = Self(3);
                 pub const DrainGateway: Self = Self(4);
                 pub const Reaped: Self = Self(5);
+                pub const UndrainGateway: Self = Self(6);
 
                 pub const ENUM_MIN: u8 = 0;
-                pub const ENUM_MAX: u8 = 5;
-                pub const ENUM_VALUES: &'static [Self] =
-                    &[Self::NONE, Self::Assign, Self::Scene, Self::Gateway, Self::DrainGateway, Self::Reaped];
+                pub const ENUM_MAX: u8 = 6;
+                pub const ENUM_VALUES: &'static [Self] = &[
+                    Self::NONE,
+                    Self::Assign,
+                    Self::Scene,
+                    Self::Gateway,
+                    Self::DrainGateway,
+                    Self::Reaped,
+                    Self::UndrainGateway,
+                ];
                 /// Returns the variant's name or "" if unknown.
                 pub fn variant_name(self) -> Option<&'static str> {
                     match self {
@@ -19189,6 +19198,7 @@ pub mod pangaea {
                         Self::Gateway => Some("Gateway"),
                         Self::DrainGateway => Some("DrainGateway"),
                         Self::Reaped => Some("Reaped"),
+                        Self::UndrainGateway => Some("UndrainGateway"),
                         _ => None,
                     }
                 }
@@ -20037,6 +20047,114 @@ pub mod pangaea {
                     ds.finish()
                 }
             }
+            pub enum ClientAddressesOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct ClientAddresses<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for ClientAddresses<'a> {
+                type Inner = ClientAddresses<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> ClientAddresses<'a> {
+                pub const VT_TCP: ::flatbuffers::VOffsetT = 4;
+                pub const VT_WS: ::flatbuffers::VOffsetT = 6;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    ClientAddresses { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args ClientAddressesArgs<'args>,
+                ) -> ::flatbuffers::WIPOffset<ClientAddresses<'bldr>> {
+                    let mut builder = ClientAddressesBuilder::new(_fbb);
+                    if let Some(x) = args.ws {
+                        builder.add_ws(x);
+                    }
+                    if let Some(x) = args.tcp {
+                        builder.add_tcp(x);
+                    }
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn tcp(&self) -> Option<&'a str> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(ClientAddresses::VT_TCP, None) }
+                }
+                #[inline]
+                pub fn ws(&self) -> Option<&'a str> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(ClientAddresses::VT_WS, None) }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for ClientAddresses<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("tcp", Self::VT_TCP, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("ws", Self::VT_WS, false)?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct ClientAddressesArgs<'a> {
+                pub tcp: Option<::flatbuffers::WIPOffset<&'a str>>,
+                pub ws: Option<::flatbuffers::WIPOffset<&'a str>>,
+            }
+            impl<'a> Default for ClientAddressesArgs<'a> {
+                #[inline]
+                fn default() -> Self {
+                    ClientAddressesArgs { tcp: None, ws: None }
+                }
+            }
+
+            pub struct ClientAddressesBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ClientAddressesBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_tcp(&mut self, tcp: ::flatbuffers::WIPOffset<&'b str>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ClientAddresses::VT_TCP, tcp);
+                }
+                #[inline]
+                pub fn add_ws(&mut self, ws: ::flatbuffers::WIPOffset<&'b str>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ClientAddresses::VT_WS, ws);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ClientAddressesBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    ClientAddressesBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<ClientAddresses<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for ClientAddresses<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("ClientAddresses");
+                    ds.field("tcp", &self.tcp());
+                    ds.field("ws", &self.ws());
+                    ds.finish()
+                }
+            }
             pub enum DrainGatewayOffset {}
             #[derive(Copy, Clone, PartialEq)]
 
@@ -20072,23 +20190,33 @@ pub mod pangaea {
                 }
 
                 #[inline]
-                pub fn to(&self) -> Option<&'a str> {
+                pub fn to(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<ClientAddresses<'a>>>> {
                     // Safety:
                     // Created from valid Table for this object
                     // which contains a valid value in this slot
-                    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(DrainGateway::VT_TO, None) }
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<
+                            ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<ClientAddresses>>,
+                        >>(DrainGateway::VT_TO, None)
+                    }
                 }
             }
 
             impl ::flatbuffers::Verifiable for DrainGateway<'_> {
                 #[inline]
                 fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-                    v.visit_table(pos)?.visit_field::<::flatbuffers::ForwardsUOffset<&str>>("to", Self::VT_TO, false)?.finish();
+                    v.visit_table(pos)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<
+                            ::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<ClientAddresses>>,
+                        >>("to", Self::VT_TO, false)?
+                        .finish();
                     Ok(())
                 }
             }
             pub struct DrainGatewayArgs<'a> {
-                pub to: Option<::flatbuffers::WIPOffset<&'a str>>,
+                pub to: Option<
+                    ::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<ClientAddresses<'a>>>>,
+                >,
             }
             impl<'a> Default for DrainGatewayArgs<'a> {
                 #[inline]
@@ -20103,7 +20231,10 @@ pub mod pangaea {
             }
             impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> DrainGatewayBuilder<'a, 'b, A> {
                 #[inline]
-                pub fn add_to(&mut self, to: ::flatbuffers::WIPOffset<&'b str>) {
+                pub fn add_to(
+                    &mut self,
+                    to: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<ClientAddresses<'b>>>>,
+                ) {
                     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(DrainGateway::VT_TO, to);
                 }
                 #[inline]
@@ -20122,6 +20253,74 @@ pub mod pangaea {
                 fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
                     let mut ds = f.debug_struct("DrainGateway");
                     ds.field("to", &self.to());
+                    ds.finish()
+                }
+            }
+            pub enum UndrainGatewayOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct UndrainGateway<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for UndrainGateway<'a> {
+                type Inner = UndrainGateway<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> UndrainGateway<'a> {
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    UndrainGateway { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    _args: &'args UndrainGatewayArgs,
+                ) -> ::flatbuffers::WIPOffset<UndrainGateway<'bldr>> {
+                    let mut builder = UndrainGatewayBuilder::new(_fbb);
+                    builder.finish()
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for UndrainGateway<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?.finish();
+                    Ok(())
+                }
+            }
+            pub struct UndrainGatewayArgs {}
+            impl<'a> Default for UndrainGatewayArgs {
+                #[inline]
+                fn default() -> Self {
+                    UndrainGatewayArgs {}
+                }
+            }
+
+            pub struct UndrainGatewayBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> UndrainGatewayBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> UndrainGatewayBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    UndrainGatewayBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<UndrainGateway<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for UndrainGateway<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("UndrainGateway");
                     ds.finish()
                 }
             }
@@ -20352,6 +20551,20 @@ pub mod pangaea {
                         None
                     }
                 }
+
+                #[inline]
+                #[allow(non_snake_case)]
+                pub fn body_as_undrain_gateway(&self) -> Option<UndrainGateway<'a>> {
+                    if self.body_type() == ControlBody::UndrainGateway {
+                        let u = self.body();
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        Some(unsafe { UndrainGateway::init_from_table(u) })
+                    } else {
+                        None
+                    }
+                }
             }
 
             impl ::flatbuffers::Verifiable for Control<'_> {
@@ -20384,6 +20597,11 @@ pub mod pangaea {
                                 ControlBody::Reaped => {
                                     v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Reaped>>("ControlBody::Reaped", pos)
                                 }
+                                ControlBody::UndrainGateway => v
+                                    .verify_union_variant::<::flatbuffers::ForwardsUOffset<UndrainGateway>>(
+                                        "ControlBody::UndrainGateway",
+                                        pos,
+                                    ),
                                 _ => Ok(()),
                             },
                         )?
@@ -20466,6 +20684,13 @@ pub mod pangaea {
                         }
                         ControlBody::Reaped => {
                             if let Some(x) = self.body_as_reaped() {
+                                ds.field("body", &x)
+                            } else {
+                                ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                            }
+                        }
+                        ControlBody::UndrainGateway => {
+                            if let Some(x) = self.body_as_undrain_gateway() {
                                 ds.field("body", &x)
                             } else {
                                 ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")

@@ -76,6 +76,18 @@ pub struct GatewayReport {
     pub draining: bool,
 }
 
+/// Where the clients of one gateway connect.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClientAddresses {
+    /// Over TCP: host and port; empty: they cannot.
+    pub tcp: String,
+    /// Over WebSocket: host and port; empty: they cannot.
+    pub ws: String,
+}
+
+/// Most gateways that the clients of a drained one are sent to.
+pub const DRAIN_TARGETS_MAX: usize = 64;
+
 /// Between the world and scenes or gateways.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Control {
@@ -90,11 +102,13 @@ pub enum Control {
     Scene(SceneReport),
     /// Gateway to world.
     Gateway(GatewayReport),
-    /// World to gateway: take no new sessions, tell clients to go to `to`.
+    /// World to gateway: take no new sessions, send the clients elsewhere. Repeated until reported.
     DrainGateway {
-        /// Clients are sent here; empty: they ask again at the same place.
-        to: String,
+        /// Clients are sent to these in turn; empty: they ask again at the same place.
+        to: Vec<ClientAddresses>,
     },
+    /// World to gateway: take sessions again. Repeated until reported.
+    UndrainGateway,
     /// Supervisor through world to all: this process is known to be dead, its lease need not be waited for.
     Reaped {
         /// The dead node.

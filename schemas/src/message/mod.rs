@@ -23,7 +23,7 @@ pub use blobs::{BLOB_BYTES_MAX, BlobReply, BlobRequest};
 pub use bus::{
     BUS_BYTES_MAX, BusEvent, BusRequest, ChatLine, SUBJECT_CHAT_SAY, SUBJECT_CHAT_WORLD, SUBJECT_WORLD_CLOCK, Weather, WorldTime,
 };
-pub use control::{Control, GatewayReport, SceneReport, ShardPhase, ShardReport};
+pub use control::{ClientAddresses, Control, DRAIN_TARGETS_MAX, GatewayReport, SceneReport, ShardPhase, ShardReport};
 pub use directory::{Directory, Location};
 pub use effects::{EFFECT_BATCH_MAX, Effect, EffectMessage};
 pub use feed::{AgentFeed, CellFeed, Changed, Enter, Feed, FeedFilter, FeedFrame, Leave, Motion};

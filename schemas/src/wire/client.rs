@@ -34,6 +34,7 @@ pub enum FromServer {
 wire_code! {
     RefusalCode = fb::RefusalCode {
         Protocol, Registry, Credentials, Ticket, Token, Replaced, Full, Draining, Unavailable, RateLimit, BadMessage, NotAllowed,
+        TooSlow,
     }
 }
 

@@ -15,12 +15,12 @@ use crate::generated::{node, record};
 use crate::geometry::{CellOffset, ShardId};
 use crate::message::{
     AgentFeed, AppendId, AttachRefusal, AuthReply, AuthRequest, BLOB_BYTES_MAX, BUS_BYTES_MAX, Balance, BeaconEntry, BeaconReply,
-    BeaconRequest, Birth, BlobReply, BlobRequest, BusEvent, BusRequest, CellFeed, Changed, ClientInput, Control, Credentials,
-    Currency, Directory, EFFECT_BATCH_MAX, Effect, EffectMessage, Enter, Feed, FeedFilter, FeedFrame, GatewayReport, Handover,
-    HandoverMessage, Holdings, Item, ItemKind, JournalReply, JournalRequest, KEY_BYTES_MAX, Lane, Leave, LedgerRefusal,
-    LedgerReply, LedgerRequest, LedgerResult, Location, LoginRefusal, Message, Motion, NodeInfo, Owner, Refusal, SceneReport,
-    Session, ShardImage, ShardPhase, ShardReport, ShardRoute, Table, TableOp, TableReply, TableRequest, TradeSide, Transaction,
-    VALUE_BYTES_MAX,
+    BeaconRequest, Birth, BlobReply, BlobRequest, BusEvent, BusRequest, CellFeed, Changed, ClientAddresses, ClientInput, Control,
+    Credentials, Currency, DRAIN_TARGETS_MAX, Directory, EFFECT_BATCH_MAX, Effect, EffectMessage, Enter, Feed, FeedFilter,
+    FeedFrame, GatewayReport, Handover, HandoverMessage, Holdings, Item, ItemKind, JournalReply, JournalRequest, KEY_BYTES_MAX,
+    Lane, Leave, LedgerRefusal, LedgerReply, LedgerRequest, LedgerResult, Location, LoginRefusal, Message, Motion, NodeInfo,
+    Owner, Refusal, SceneReport, Session, ShardImage, ShardPhase, ShardReport, ShardRoute, Table, TableOp, TableReply,
+    TableRequest, TradeSide, Transaction, VALUE_BYTES_MAX,
 };
 use crate::registry::TYPE_BYTES_MAX;
 use crate::{AgentEpoch, EffectSeq, EntityId, JournalIndex, NodeId, Nonce, OutSeq, Revision, SessionEpoch, ShardEpoch};
@@ -383,11 +383,13 @@ wire_table! { SceneReport = control::{SceneReport, SceneReportArgs} { tick, late
 wire_table! {
     GatewayReport = control::{GatewayReport, GatewayReportArgs} { connections, sessions, bytes_out, inputs, draining }
 }
+wire_table! { ClientAddresses = control::{ClientAddresses, ClientAddressesArgs} { tcp, ws } }
 wire_enum! {
     Control = control::{Control, ControlArgs, ControlBody}
     variants {
         Assign(AssignArgs, body_as_assign) { shard, above },
-        DrainGateway(DrainGatewayArgs, body_as_drain_gateway) { to },
+        DrainGateway(DrainGatewayArgs, body_as_drain_gateway) { to <= DRAIN_TARGETS_MAX },
+        UndrainGateway(UndrainGatewayArgs, body_as_undrain_gateway) {},
         Reaped(ReapedArgs, body_as_reaped) { node, nonce },
     }
     carriers { Scene(body_as_scene), Gateway(body_as_gateway) }

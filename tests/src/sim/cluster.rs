@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fastrand::Rng;
-use pangaea_gateway::{ConnId, Input as GatewayInput};
+use pangaea_gateway::{ConnId, Input as GatewayInput, Transport};
 use pangaea_node::mesh::MeshEvent;
 use pangaea_persistence::store::{MemoryFaults, MemoryStore};
 use pangaea_scene::game::Game;
@@ -385,7 +385,7 @@ impl Cluster {
         let conn = ConnId(self.conns);
         self.trace.line(now, gateway, format_args!("is called by player {player} as {}", conn.0));
         self.lines[player] = Some((gateway, conn));
-        self.at_gateway(player, gateway, GatewayInput::Opened { conn });
+        self.at_gateway(player, gateway, GatewayInput::Opened { conn, transport: Transport::Tcp });
         self.players[player].connected(now);
         self.flush_player(player);
     }

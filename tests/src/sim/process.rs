@@ -315,7 +315,7 @@ impl Process {
             match output {
                 GatewayOutput::Send(envelope) => self.send(envelope),
                 GatewayOutput::ToClient { conn, bytes } => self.effects.push(Effect::ToClient(conn, bytes)),
-                GatewayOutput::Close { conn } => self.effects.push(Effect::Close(conn)),
+                GatewayOutput::Close { conn, .. } => self.effects.push(Effect::Close(conn)),
                 // Simulated clients do not flood: their reading is never held back for long.
                 GatewayOutput::PauseReading { .. } | GatewayOutput::ResumeReading { .. } => {}
             }

@@ -1,6 +1,7 @@
 //! What admins see and order.
 
-use pangaea_schemas::message::{Control, Message};
+use pangaea_schemas::NodeId;
+use pangaea_schemas::message::{ClientAddresses, Control, Message};
 use pangaea_world::Order;
 use pangaea_world::status::{Happening, NodeState};
 
@@ -52,20 +53,58 @@ fn clients_are_sent_to_the_gateway_with_the_fewest_sessions() {
 #[test]
 fn a_drained_gateway_is_told_where_its_clients_go_until_it_reports() {
     let mut stage = Stage::new();
-    stage.start(gateway(1));
-    stage.start(gateway(2));
+    for (n, sessions) in [(1, 0), (2, 30), (3, 20)] {
+        stage.start(gateway(n));
+        stage.player(gateway(n)).sessions = sessions;
+    }
     stage.pass(1_000);
     stage.world.order(Order::DrainGateway(gateway(1)));
     stage.pass(2_500);
-    let drains = |stage: &mut Stage| {
-        let told = stage.player(gateway(1)).inbox.clone();
-        told.iter().filter(|m| matches!(m, Message::Control(Control::DrainGateway { to }) if to == "127.0.0.1:8002")).count()
-    };
-    assert_eq!(drains(&mut stage), 3, "told at once and repeated each second");
-    assert_eq!(stage.world.gateway_for_client().map(|info| info.node), Some(gateway(2)));
+    let told = drains(&mut stage, gateway(1));
+    assert_eq!(told.len(), 3, "told at once and repeated each second");
+    let ports: Vec<_> = told[0].iter().map(|to| (to.tcp.as_str(), to.ws.as_str())).collect();
+    assert_eq!(ports, [("127.0.0.1:8003", "127.0.0.1:9003"), ("127.0.0.1:8002", "127.0.0.1:9002")], "the least used one first");
+    assert_eq!(stage.world.gateway_for_client().map(|info| info.node), Some(gateway(3)));
+    let states = |stage: &mut Stage| stage.status().nodes.iter().map(|node| node.state).collect::<Vec<_>>();
+    assert_eq!(states(&mut stage), [NodeState::Draining, NodeState::Up, NodeState::Up]);
     stage.player(gateway(1)).draining = true;
+    stage.player(gateway(1)).connections = 2;
     stage.pass(5_000);
-    assert_eq!(drains(&mut stage), 3, "it has reported");
-    let states: Vec<NodeState> = stage.status().nodes.iter().map(|node| node.state).collect();
-    assert_eq!(states, [NodeState::Draining, NodeState::Up]);
+    assert_eq!(drains(&mut stage, gateway(1)).len(), 0, "it has reported");
+    assert_eq!(states(&mut stage)[0], NodeState::Draining);
+    stage.player(gateway(1)).connections = 0;
+    stage.pass(1_000);
+    assert_eq!(states(&mut stage)[0], NodeState::Drained, "now it may be stopped");
+}
+
+#[test]
+fn a_gateway_that_is_undrained_is_told_until_it_reports_and_is_used_again() {
+    let mut stage = Stage::new();
+    stage.start(gateway(1));
+    stage.start(gateway(2));
+    stage.player(gateway(2)).sessions = 9;
+    stage.player(gateway(1)).draining = true;
+    stage.pass(1_000);
+    assert_eq!(stage.world.gateway_for_client().map(|info| info.node), Some(gateway(2)), "also after a restart of the world");
+    stage.world.order(Order::UndrainGateway(gateway(1)));
+    stage.pass(1_500);
+    let undrains = |stage: &mut Stage| {
+        let told = std::mem::take(&mut stage.player(gateway(1)).inbox);
+        told.iter().filter(|m| matches!(m, Message::Control(Control::UndrainGateway))).count()
+    };
+    assert_eq!(undrains(&mut stage), 2);
+    stage.player(gateway(1)).draining = false;
+    stage.pass(2_000);
+    assert_eq!(undrains(&mut stage), 0);
+    assert_eq!(stage.world.gateway_for_client().map(|info| info.node), Some(gateway(1)));
+}
+
+/// Where a gateway was told to send its clients, since this was asked last.
+fn drains(stage: &mut Stage, gateway: NodeId) -> Vec<Vec<ClientAddresses>> {
+    let told = std::mem::take(&mut stage.player(gateway).inbox);
+    let orders = told.into_iter().filter_map(|message| match message {
+        Message::Control(Control::DrainGateway { to }) => Some(to),
+        _ => None,
+    });
+    orders.collect()
 }

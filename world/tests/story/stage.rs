@@ -36,6 +36,7 @@ pub(crate) struct Player {
     /// Leaves orders unread.
     pub(crate) deaf: bool,
     pub(crate) sessions: u32,
+    pub(crate) connections: u32,
     pub(crate) draining: bool,
     pub(crate) inbox: Vec<Message>,
 }
@@ -95,6 +96,7 @@ impl Stage {
             runs: BTreeMap::new(),
             deaf: false,
             sessions: 0,
+            connections: 0,
             draining: false,
             inbox: Vec::new(),
         };
@@ -174,8 +176,8 @@ impl Stage {
             let report = match node.role {
                 Role::Scene => Control::Scene(report(player, RATE.tick_at(self.now))),
                 Role::Gateway => {
-                    let report = GatewayReport { sessions: player.sessions, draining: player.draining, ..Default::default() };
-                    Control::Gateway(report)
+                    let Player { sessions, connections, draining, .. } = *player;
+                    Control::Gateway(GatewayReport { sessions, connections, draining, ..Default::default() })
                 }
                 Role::World | Role::Data | Role::Auth => continue,
             };
@@ -269,7 +271,7 @@ fn info(node: NodeId, nonce: Nonce) -> NodeInfo {
         pid: 100 + u32::from(node.ordinal),
         address: format!("127.0.0.1:{}", 7_000 + node.ordinal),
         client_tcp: format!("127.0.0.1:{}", 8_000 + node.ordinal),
-        client_ws: String::new(),
+        client_ws: format!("127.0.0.1:{}", 9_000 + node.ordinal),
         http: String::new(),
         registry: RegistryHash(1),
         draining: false,

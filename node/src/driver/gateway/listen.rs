@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use futures_util::StreamExt;
-use pangaea_gateway::{ConnId, Input};
+use pangaea_gateway::{ConnId, Input, Transport};
 use pangaea_schemas::NodeId;
 use pangaea_schemas::frame::FrameLimit;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
@@ -25,14 +25,13 @@ use crate::role::ClientListeners;
 const UPGRADE_TIME_MAX: Duration = Duration::from_secs(5);
 /// A closing connection is given this long to take its last bytes.
 const CLOSE_TIME_MAX: Duration = Duration::from_secs(1);
+/// What the kernel may hold for a client that does not read; it counts bookkeeping too. As large as a window must be for a spectator
+/// who is 200 ms away, and no larger: what lies here is neither seen by the slow-client policy nor ever fresh.
+const SEND_BUFFER_BYTES: u32 = 128 * 1_024;
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 1_024;
 /// Pause after an accept that failed, such as for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-#[derive(Clone, Copy)]
-enum Transport {
-    Tcp,
-    WebSocket,
-}
 
 /// What the accepting tasks share.
 struct Door {
@@ -52,11 +51,9 @@ impl Listeners {
     ///
     /// # Errors
     /// An address is in use or not ours; the text names it.
-    pub(super) async fn bind(clients: ClientListeners, node: NodeId) -> anyhow::Result<Self> {
-        let bind = async |address: SocketAddr| {
-            TcpListener::bind(address).await.with_context(|| format!("{node} cannot listen for clients on {address}"))
-        };
-        Ok(Self { tcp: bind(clients.tcp).await?, ws: bind(clients.ws).await? })
+    pub(super) fn bind(clients: ClientListeners, node: NodeId) -> anyhow::Result<Self> {
+        let bind = |address| listen(address).with_context(|| format!("{node} cannot listen for clients on {address}"));
+        Ok(Self { tcp: bind(clients.tcp)?, ws: bind(clients.ws)? })
     }
 
     /// Accept clients from now on; the tasks live as long as the runtime.
@@ -66,6 +63,15 @@ impl Listeners {
         tokio::spawn(accept_all(self.tcp, Transport::Tcp, door.clone()));
         tokio::spawn(accept_all(self.ws, Transport::WebSocket, door));
     }
+}
+
+/// As `TcpListener::bind`, but what the kernel holds of each connection is bounded.
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 async fn accept_all(listener: TcpListener, transport: Transport, door: Arc<Door>) {
@@ -97,7 +103,7 @@ async fn serve(stream: TcpStream, transport: Transport, door: Arc<Door>, _place:
     let reader = Reader { conn, outgoing: &outgoing, inbox: &door.inbox, limit: FrameLimit::Hello };
     match transport {
         Transport::Tcp => {
-            if announce(&door, conn, &outgoing).await {
+            if announce(&door, conn, transport, &outgoing).await {
                 let (read, write) = stream.into_split();
                 let reading = reader.read_tcp(read);
                 live(&outgoing, reading, write::write_tcp(&outgoing, write)).await;
@@ -106,7 +112,7 @@ async fn serve(stream: TcpStream, transport: Transport, door: Arc<Door>, _place:
         Transport::WebSocket => {
             let upgrade = tokio_tungstenite::accept_async_with_config(stream, Some(web_socket_config()));
             let Ok(Ok(socket)) = tokio::time::timeout(UPGRADE_TIME_MAX, upgrade).await else { return };
-            if announce(&door, conn, &outgoing).await {
+            if announce(&door, conn, transport, &outgoing).await {
                 let (write, read) = socket.split();
                 let reading = reader.read_ws(read);
                 live(&outgoing, reading, write::write_ws(&outgoing, write)).await;
@@ -117,8 +123,9 @@ async fn serve(stream: TcpStream, transport: Transport, door: Arc<Door>, _place:
     let _ = door.inbox.deliver(Event::Own(FromClient::Said(Input::Closed { conn }))).await;
 }
 
-async fn announce(door: &Door, conn: ConnId, outgoing: &Arc<Outgoing>) -> bool {
-    door.inbox.deliver(Event::Own(FromClient::Opened { conn, outgoing: outgoing.clone() })).await.is_ok()
+async fn announce(door: &Door, conn: ConnId, transport: Transport, outgoing: &Arc<Outgoing>) -> bool {
+    let outgoing = outgoing.clone();
+    door.inbox.deliver(Event::Own(FromClient::Opened { conn, transport, outgoing })).await.is_ok()
 }
 
 /// Read and write until the client goes, the core closes, or the last resort ends it.

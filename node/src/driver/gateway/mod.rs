@@ -10,16 +10,16 @@ mod read;
 mod tests;
 mod write;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
 use pangaea_gateway::ticket::{ResumeKey, TicketKey};
-use pangaea_gateway::{ConnId, Gateway, GatewayConfig, Input, Output};
-use pangaea_schemas::message::{Control, Message};
-use pangaea_schemas::{TickRate, Timestamp};
+use pangaea_gateway::{ConnId, Gateway, GatewayConfig, Input, Output, Transport};
+use pangaea_schemas::message::{ClientAddresses, Control, DRAIN_TARGETS_MAX, Message, NodeInfo};
+use pangaea_schemas::{NodeId, Role, TickRate, Timestamp};
 
 use super::process::{self, Context, Driver, Shell};
 use crate::keys::ClusterKeys;
@@ -28,13 +28,14 @@ use crate::membership::{Heard, WORLD};
 use listen::Listeners;
 use outgoing::Outgoing;
 
-/// Clients get this long to take their goodbyes when the gateway ends.
-const GOODBYE_TIME: Duration = Duration::from_secs(1);
+/// Clients get this long to go elsewhere when the gateway ends: their turn comes within two seconds, then they take their goodbyes.
+/// The supervisor grants more.
+const GOODBYE_TIME: Duration = Duration::from_secs(4);
 
 /// Clients wake a gateway process too.
 pub(super) enum FromClient {
     /// It is there; what is pushed into `outgoing` is sent to it.
-    Opened { conn: ConnId, outgoing: Arc<Outgoing> },
+    Opened { conn: ConnId, transport: Transport, outgoing: Arc<Outgoing> },
     /// What its reader says.
     Said(Input),
 }
@@ -45,6 +46,8 @@ pub(super) struct GatewayDriver {
     gateway: Gateway,
     rate: TickRate,
     connections: BTreeMap<ConnId, Arc<Outgoing>>,
+    /// Closed by the core; their last words are on the way.
+    closing: BTreeSet<ConnId>,
 }
 
 impl Driver for GatewayDriver {
@@ -59,10 +62,10 @@ impl Driver for GatewayDriver {
         let registry = context.game.registry().clone();
         let mut config = GatewayConfig::new(options.node, options.cluster.clone(), registry, ticket_key, resume_key);
         config.connections_max = clients.connections_max;
-        let listeners = Listeners::bind(clients, options.node).await?;
+        let listeners = Listeners::bind(clients, options.node)?;
         listeners.accept(clients.connections_max, context.inbox.clone());
         let rate = options.cluster.tick_rate;
-        let driver = Self { gateway: Gateway::new(config), rate, connections: BTreeMap::new() };
+        let driver = Self { gateway: Gateway::new(config), rate, connections: BTreeMap::new(), closing: BTreeSet::new() };
         Ok((driver, Router::new()))
     }
 
@@ -79,15 +82,16 @@ impl Driver for GatewayDriver {
                             self.hear(shell.clock.now(), heard);
                         }
                     }
-                    Event::Own(FromClient::Opened { conn, outgoing }) => {
+                    Event::Own(FromClient::Opened { conn, transport, outgoing }) => {
                         self.connections.insert(conn, outgoing);
-                        self.gateway.handle(shell.clock.now(), Input::Opened { conn });
+                        self.gateway.handle(shell.clock.now(), Input::Opened { conn, transport });
                     }
                     Event::Own(FromClient::Said(input)) => self.client(shell.clock.now(), input),
                     Event::Stop => {
                         ends_at.get_or_insert(shell.clock.now() + GOODBYE_TIME);
                         shell.port.membership().set_draining();
-                        let drain = Message::Control(Control::DrainGateway { to: String::new() });
+                        let to = other_gateways(shell.port.node(), shell.port.membership().peers());
+                        let drain = Message::Control(Control::DrainGateway { to });
                         self.gateway.handle(shell.clock.now(), Input::Node { from: WORLD, message: drain });
                     }
                 }
@@ -96,12 +100,20 @@ impl Driver for GatewayDriver {
             shell.port.maintain(now);
             self.tick_if_due(now);
             self.drain(&mut shell);
-            if ends_at.is_some_and(|at| at <= now || self.connections.is_empty()) {
+            let is_empty = self.connections.is_empty() && self.closing.is_empty();
+            if ends_at.is_some_and(|at| at <= now || is_empty) {
                 shell.port.leave();
                 return Ok(());
             }
         }
     }
+}
+
+/// Where clients may go when this gateway ends. The world knows better which is used least, but may not be there.
+fn other_gateways(own: NodeId, peers: &BTreeMap<NodeId, NodeInfo>) -> Vec<ClientAddresses> {
+    let others = peers.values().filter(|peer| peer.node.role == Role::Gateway && peer.node != own && !peer.draining);
+    let open = others.map(|peer| ClientAddresses { tcp: peer.client_tcp.clone(), ws: peer.client_ws.clone() });
+    open.take(DRAIN_TARGETS_MAX).collect()
 }
 
 impl GatewayDriver {
@@ -120,7 +132,10 @@ impl GatewayDriver {
             Input::Node { .. } | Input::LinkUp { .. } | Input::Opened { .. } | Input::Queued { .. } => return,
         };
         let known = match &input {
-            Input::Closed { .. } => self.connections.remove(&conn).is_some(),
+            Input::Closed { .. } => {
+                self.closing.remove(&conn);
+                self.connections.remove(&conn).is_some()
+            }
             _ => self.connections.contains_key(&conn),
         };
         if known {
@@ -162,9 +177,13 @@ impl GatewayDriver {
                         touched.push(outgoing.clone());
                     }
                 }
-                Output::Close { conn } => {
+                Output::Close { conn, why } => {
                     if let Some(outgoing) = self.connections.remove(&conn) {
                         outgoing.close();
+                        self.closing.insert(conn);
+                    }
+                    if let Some(code) = why {
+                        metrics::counter!("pangaea_clients_sent_away", "code" => code.name()).increment(1);
                     }
                 }
                 Output::PauseReading { conn } => self.set_paused(conn, true),

@@ -30,7 +30,7 @@ impl Door {
     async fn open(connections_max: usize) -> Self {
         let free = SocketAddr::from(([127, 0, 0, 1], 0));
         let clients = ClientListeners { tcp: free, ws: free, connections_max };
-        let listeners = Listeners::bind(clients, NodeId::new(Role::Gateway, 1)).await.expect("bound");
+        let listeners = Listeners::bind(clients, NodeId::new(Role::Gateway, 1)).expect("bound");
         let [tcp, ws] = [&listeners.tcp, &listeners.ws].map(|listener| listener.local_addr().expect("bound"));
         let (inbox, events) = Inbox::new();
         listeners.accept(connections_max, inbox);
@@ -44,7 +44,7 @@ impl Door {
 
     async fn opened(&self) -> (ConnId, Arc<Outgoing>) {
         match self.event().await {
-            Event::Own(FromClient::Opened { conn, outgoing }) => (conn, outgoing),
+            Event::Own(FromClient::Opened { conn, outgoing, .. }) => (conn, outgoing),
             _ => panic!("not an opening"),
         }
     }

@@ -391,7 +391,8 @@ impl Dice {
                 inputs: self.n(),
                 draining: self.flag(),
             }),
-            Control::DrainGateway { to: self.text() },
+            Control::DrainGateway { to: self.some(|d| ClientAddresses { tcp: d.text(), ws: d.text() }) },
+            Control::UndrainGateway,
             Control::Reaped { node: self.node(), nonce: self.nonce() },
         ]
     }

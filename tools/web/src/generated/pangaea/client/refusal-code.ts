@@ -14,5 +14,6 @@ export enum RefusalCode {
   Unavailable = 8,
   RateLimit = 9,
   BadMessage = 10,
-  NotAllowed = 11
+  NotAllowed = 11,
+  TooSlow = 12
 }
