@@ -40,6 +40,10 @@ impl fmt::Display for Nonce {
     }
 }
 
+/// Names one migration of a shard; drawn by the world, rises.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MigrationId(pub u64);
+
 /// Matches a reply to its request; unique per sending node incarnation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub u64);

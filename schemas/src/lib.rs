@@ -22,6 +22,6 @@ pub mod time;
 pub mod wire;
 
 pub use fence::{AgentEpoch, EffectSeq, InSeq, JournalIndex, OutSeq, Revision, SessionEpoch, ShardEpoch};
-pub use id::{AccountId, EntityId, NodeId, Nonce, ParseNodeIdError, RequestId, Role};
+pub use id::{AccountId, EntityId, MigrationId, NodeId, Nonce, ParseNodeIdError, RequestId, Role};
 pub use registry::{RegistryHash, TypeId};
 pub use time::{Tick, TickRate, Timestamp};

@@ -1,7 +1,9 @@
 //! What arrived since the last tick, sorted by the manager it is for.
 
 use bevy_ecs::prelude::Resource;
-use pangaea_schemas::message::{BeaconReply, BusEvent, Control, Directory, GatewayReport, JournalReply, Message, SceneReport};
+use pangaea_schemas::message::{
+    BeaconReply, BusEvent, Control, Directory, GatewayReport, JournalReply, Message, MigrationNews, SceneReport,
+};
 use pangaea_schemas::{NodeId, Nonce};
 
 use crate::world::Order;
@@ -18,6 +20,7 @@ pub(crate) struct Inbox {
     pub(crate) scenes: Vec<(NodeId, SceneReport)>,
     pub(crate) gateways: Vec<(NodeId, GatewayReport)>,
     pub(crate) directory: Vec<(NodeId, Directory)>,
+    pub(crate) migrations: Vec<(NodeId, MigrationNews)>,
     pub(crate) bus: Vec<BusEvent>,
     pub(crate) orders: Vec<Order>,
     dropped: u64,
@@ -50,7 +53,14 @@ impl Inbox {
             Message::Control(Control::Scene(report)) => self.scenes.push((from, report)),
             Message::Control(Control::Gateway(report)) => self.gateways.push((from, report)),
             Message::Control(Control::Reaped { node, nonce }) => self.reaped.push((node, nonce)),
-            Message::Control(Control::Assign { .. } | Control::DrainGateway { .. } | Control::UndrainGateway)
+            Message::Control(Control::Migrating(news)) => self.migrations.push((from, news)),
+            Message::Control(
+                Control::Assign { .. }
+                | Control::DrainGateway { .. }
+                | Control::UndrainGateway
+                | Control::Migrate { .. }
+                | Control::CancelMigration { .. },
+            )
             | Message::BeaconRequest(_)
             | Message::BusRequest(_)
             | Message::JournalRequest(_)
@@ -65,7 +75,8 @@ impl Inbox {
             | Message::Feed(_)
             | Message::Session(_)
             | Message::Handover(_)
-            | Message::Effect(_) => tracing::debug!(%from, "a message that is not for the world"),
+            | Message::Effect(_)
+            | Message::Migration(_) => tracing::debug!(%from, "a message that is not for the world"),
         }
     }
 
@@ -75,6 +86,7 @@ impl Inbox {
             + self.journal.len()
             + self.scenes.len()
             + self.gateways.len()
+            + self.migrations.len()
             + self.directory.len()
             + self.bus.len()
     }

@@ -252,7 +252,8 @@ impl Shard {
             | Message::AuthRequest(_)
             | Message::AuthReply(_)
             | Message::Control(_)
-            | Message::Directory(_) => {}
+            | Message::Directory(_)
+            | Message::Migration(_) => {}
         }
         self.flush();
     }

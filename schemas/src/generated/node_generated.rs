@@ -19150,12 +19150,122 @@ pub mod pangaea {
 
             impl ::flatbuffers::SimpleToVerifyInSlice for ShardPhase {}
             #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-            pub const ENUM_MIN_CONTROL_BODY: u8 = 0;
+            pub const ENUM_MIN_MIGRATION_STEP: u8 = 0;
             #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-            pub const ENUM_MAX_CONTROL_BODY: u8 = 6;
+            pub const ENUM_MAX_MIGRATION_STEP: u8 = 8;
             #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
             #[allow(non_camel_case_types)]
-            pub const ENUM_VALUES_CONTROL_BODY: [ControlBody; 7] = [
+            pub const ENUM_VALUES_MIGRATION_STEP: [MigrationStep; 9] = [
+                MigrationStep::Preparing,
+                MigrationStep::Copying,
+                MigrationStep::Freezing,
+                MigrationStep::Frozen,
+                MigrationStep::Committing,
+                MigrationStep::Returning,
+                MigrationStep::Given,
+                MigrationStep::Done,
+                MigrationStep::Kept,
+            ];
+
+            #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+            #[repr(transparent)]
+            pub struct MigrationStep(pub u8);
+            #[allow(non_upper_case_globals)]
+            impl MigrationStep {
+                pub const Preparing: Self = Self(0);
+                pub const Copying: Self = Self(1);
+                pub const Freezing: Self = Self(2);
+                pub const Frozen: Self = Self(3);
+                pub const Committing: Self = Self(4);
+                pub const Returning: Self = Self(5);
+                pub const Given: Self = Self(6);
+                pub const Done: Self = Self(7);
+                pub const Kept: Self = Self(8);
+
+                pub const ENUM_MIN: u8 = 0;
+                pub const ENUM_MAX: u8 = 8;
+                pub const ENUM_VALUES: &'static [Self] = &[
+                    Self::Preparing,
+                    Self::Copying,
+                    Self::Freezing,
+                    Self::Frozen,
+                    Self::Committing,
+                    Self::Returning,
+                    Self::Given,
+                    Self::Done,
+                    Self::Kept,
+                ];
+                /// Returns the variant's name or "" if unknown.
+                pub fn variant_name(self) -> Option<&'static str> {
+                    match self {
+                        Self::Preparing => Some("Preparing"),
+                        Self::Copying => Some("Copying"),
+                        Self::Freezing => Some("Freezing"),
+                        Self::Frozen => Some("Frozen"),
+                        Self::Committing => Some("Committing"),
+                        Self::Returning => Some("Returning"),
+                        Self::Given => Some("Given"),
+                        Self::Done => Some("Done"),
+                        Self::Kept => Some("Kept"),
+                        _ => None,
+                    }
+                }
+            }
+            impl ::core::fmt::Debug for MigrationStep {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+                    if let Some(name) = self.variant_name() {
+                        f.write_str(name)
+                    } else {
+                        f.write_fmt(format_args!("<UNKNOWN {:?}>", self.0))
+                    }
+                }
+            }
+            impl<'a> ::flatbuffers::Follow<'a> for MigrationStep {
+                type Inner = Self;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    let b = unsafe { ::flatbuffers::read_scalar_at::<u8>(buf, loc) };
+                    Self(b)
+                }
+            }
+
+            impl ::flatbuffers::Push for MigrationStep {
+                type Output = MigrationStep;
+                #[inline]
+                unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+                    unsafe { ::flatbuffers::emplace_scalar::<u8>(dst, self.0) };
+                }
+            }
+
+            impl ::flatbuffers::EndianScalar for MigrationStep {
+                type Scalar = u8;
+                #[inline]
+                fn to_little_endian(self) -> u8 {
+                    self.0.to_le()
+                }
+                #[inline]
+                #[allow(clippy::wrong_self_convention)]
+                fn from_little_endian(v: u8) -> Self {
+                    let b = u8::from_le(v);
+                    Self(b)
+                }
+            }
+
+            impl<'a> ::flatbuffers::Verifiable for MigrationStep {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    u8::run_verifier(v, pos)
+                }
+            }
+
+            impl ::flatbuffers::SimpleToVerifyInSlice for MigrationStep {}
+            #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+            pub const ENUM_MIN_CONTROL_BODY: u8 = 0;
+            #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+            pub const ENUM_MAX_CONTROL_BODY: u8 = 9;
+            #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+            #[allow(non_camel_case_types)]
+            pub const ENUM_VALUES_CONTROL_BODY: [ControlBody; 10] = [
                 ControlBody::NONE,
                 ControlBody::Assign,
                 ControlBody::Scene,
@@ -19163,6 +19273,9 @@ pub mod pangaea {
                 ControlBody::DrainGateway,
                 ControlBody::Reaped,
                 ControlBody::UndrainGateway,
+                ControlBody::Migrate,
+                ControlBody::CancelMigration,
+                ControlBody::Migrating,
             ];
 
             #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -19177,9 +19290,12 @@ pub mod pangaea {
                 pub const DrainGateway: Self = Self(4);
                 pub const Reaped: Self = Self(5);
                 pub const UndrainGateway: Self = Self(6);
+                pub const Migrate: Self = Self(7);
+                pub const CancelMigration: Self = Self(8);
+                pub const Migrating: Self = Self(9);
 
                 pub const ENUM_MIN: u8 = 0;
-                pub const ENUM_MAX: u8 = 6;
+                pub const ENUM_MAX: u8 = 9;
                 pub const ENUM_VALUES: &'static [Self] = &[
                     Self::NONE,
                     Self::Assign,
@@ -19188,6 +19304,9 @@ pub mod pangaea {
                     Self::DrainGateway,
                     Self::Reaped,
                     Self::UndrainGateway,
+                    Self::Migrate,
+                    Self::CancelMigration,
+                    Self::Migrating,
                 ];
                 /// Returns the variant's name or "" if unknown.
                 pub fn variant_name(self) -> Option<&'static str> {
@@ -19199,6 +19318,9 @@ pub mod pangaea {
                         Self::DrainGateway => Some("DrainGateway"),
                         Self::Reaped => Some("Reaped"),
                         Self::UndrainGateway => Some("UndrainGateway"),
+                        Self::Migrate => Some("Migrate"),
+                        Self::CancelMigration => Some("CancelMigration"),
+                        Self::Migrating => Some("Migrating"),
                         _ => None,
                     }
                 }
@@ -20430,6 +20552,492 @@ pub mod pangaea {
                     ds.finish()
                 }
             }
+            pub enum MigrateOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct Migrate<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Migrate<'a> {
+                type Inner = Migrate<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> Migrate<'a> {
+                pub const VT_ID: ::flatbuffers::VOffsetT = 4;
+                pub const VT_SHARD: ::flatbuffers::VOffsetT = 6;
+                pub const VT_TO: ::flatbuffers::VOffsetT = 8;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Migrate { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args MigrateArgs,
+                ) -> ::flatbuffers::WIPOffset<Migrate<'bldr>> {
+                    let mut builder = MigrateBuilder::new(_fbb);
+                    builder.add_shard(args.shard);
+                    builder.add_id(args.id);
+                    builder.add_to(args.to);
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn id(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Migrate::VT_ID, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn shard(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Migrate::VT_SHARD, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn to(&self) -> u32 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u32>(Migrate::VT_TO, Some(0)).unwrap() }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Migrate<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<u64>("id", Self::VT_ID, false)?
+                        .visit_field::<u64>("shard", Self::VT_SHARD, false)?
+                        .visit_field::<u32>("to", Self::VT_TO, false)?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct MigrateArgs {
+                pub id: u64,
+                pub shard: u64,
+                pub to: u32,
+            }
+            impl<'a> Default for MigrateArgs {
+                #[inline]
+                fn default() -> Self {
+                    MigrateArgs { id: 0, shard: 0, to: 0 }
+                }
+            }
+
+            pub struct MigrateBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> MigrateBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_id(&mut self, id: u64) {
+                    self.fbb_.push_slot::<u64>(Migrate::VT_ID, id, 0);
+                }
+                #[inline]
+                pub fn add_shard(&mut self, shard: u64) {
+                    self.fbb_.push_slot::<u64>(Migrate::VT_SHARD, shard, 0);
+                }
+                #[inline]
+                pub fn add_to(&mut self, to: u32) {
+                    self.fbb_.push_slot::<u32>(Migrate::VT_TO, to, 0);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> MigrateBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    MigrateBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Migrate<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Migrate<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Migrate");
+                    ds.field("id", &self.id());
+                    ds.field("shard", &self.shard());
+                    ds.field("to", &self.to());
+                    ds.finish()
+                }
+            }
+            pub enum CancelMigrationOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct CancelMigration<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for CancelMigration<'a> {
+                type Inner = CancelMigration<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> CancelMigration<'a> {
+                pub const VT_ID: ::flatbuffers::VOffsetT = 4;
+                pub const VT_SHARD: ::flatbuffers::VOffsetT = 6;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    CancelMigration { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args CancelMigrationArgs,
+                ) -> ::flatbuffers::WIPOffset<CancelMigration<'bldr>> {
+                    let mut builder = CancelMigrationBuilder::new(_fbb);
+                    builder.add_shard(args.shard);
+                    builder.add_id(args.id);
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn id(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(CancelMigration::VT_ID, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn shard(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(CancelMigration::VT_SHARD, Some(0)).unwrap() }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for CancelMigration<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<u64>("id", Self::VT_ID, false)?
+                        .visit_field::<u64>("shard", Self::VT_SHARD, false)?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct CancelMigrationArgs {
+                pub id: u64,
+                pub shard: u64,
+            }
+            impl<'a> Default for CancelMigrationArgs {
+                #[inline]
+                fn default() -> Self {
+                    CancelMigrationArgs { id: 0, shard: 0 }
+                }
+            }
+
+            pub struct CancelMigrationBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> CancelMigrationBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_id(&mut self, id: u64) {
+                    self.fbb_.push_slot::<u64>(CancelMigration::VT_ID, id, 0);
+                }
+                #[inline]
+                pub fn add_shard(&mut self, shard: u64) {
+                    self.fbb_.push_slot::<u64>(CancelMigration::VT_SHARD, shard, 0);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> CancelMigrationBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    CancelMigrationBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<CancelMigration<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for CancelMigration<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("CancelMigration");
+                    ds.field("id", &self.id());
+                    ds.field("shard", &self.shard());
+                    ds.finish()
+                }
+            }
+            pub enum MigrationNewsOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct MigrationNews<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for MigrationNews<'a> {
+                type Inner = MigrationNews<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> MigrationNews<'a> {
+                pub const VT_ID: ::flatbuffers::VOffsetT = 4;
+                pub const VT_SHARD: ::flatbuffers::VOffsetT = 6;
+                pub const VT_EPOCH: ::flatbuffers::VOffsetT = 8;
+                pub const VT_TO: ::flatbuffers::VOffsetT = 10;
+                pub const VT_STEP: ::flatbuffers::VOffsetT = 12;
+                pub const VT_ROUNDS: ::flatbuffers::VOffsetT = 14;
+                pub const VT_ENTITIES: ::flatbuffers::VOffsetT = 16;
+                pub const VT_BYTES: ::flatbuffers::VOffsetT = 18;
+                pub const VT_BLACKOUT_US: ::flatbuffers::VOffsetT = 20;
+                pub const VT_MISSED_TICKS: ::flatbuffers::VOffsetT = 22;
+                pub const VT_REASON: ::flatbuffers::VOffsetT = 24;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    MigrationNews { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args MigrationNewsArgs<'args>,
+                ) -> ::flatbuffers::WIPOffset<MigrationNews<'bldr>> {
+                    let mut builder = MigrationNewsBuilder::new(_fbb);
+                    builder.add_blackout_us(args.blackout_us);
+                    builder.add_bytes(args.bytes);
+                    builder.add_epoch(args.epoch);
+                    builder.add_shard(args.shard);
+                    builder.add_id(args.id);
+                    if let Some(x) = args.reason {
+                        builder.add_reason(x);
+                    }
+                    builder.add_missed_ticks(args.missed_ticks);
+                    builder.add_entities(args.entities);
+                    builder.add_rounds(args.rounds);
+                    builder.add_to(args.to);
+                    builder.add_step(args.step);
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn id(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(MigrationNews::VT_ID, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn shard(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(MigrationNews::VT_SHARD, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn epoch(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(MigrationNews::VT_EPOCH, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn to(&self) -> u32 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u32>(MigrationNews::VT_TO, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn step(&self) -> MigrationStep {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<MigrationStep>(MigrationNews::VT_STEP, Some(MigrationStep::Preparing)).unwrap() }
+                }
+                #[inline]
+                pub fn rounds(&self) -> u32 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u32>(MigrationNews::VT_ROUNDS, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn entities(&self) -> u32 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u32>(MigrationNews::VT_ENTITIES, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn bytes(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(MigrationNews::VT_BYTES, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn blackout_us(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(MigrationNews::VT_BLACKOUT_US, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn missed_ticks(&self) -> u32 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u32>(MigrationNews::VT_MISSED_TICKS, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn reason(&self) -> Option<&'a str> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(MigrationNews::VT_REASON, None) }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for MigrationNews<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<u64>("id", Self::VT_ID, false)?
+                        .visit_field::<u64>("shard", Self::VT_SHARD, false)?
+                        .visit_field::<u64>("epoch", Self::VT_EPOCH, false)?
+                        .visit_field::<u32>("to", Self::VT_TO, false)?
+                        .visit_field::<MigrationStep>("step", Self::VT_STEP, false)?
+                        .visit_field::<u32>("rounds", Self::VT_ROUNDS, false)?
+                        .visit_field::<u32>("entities", Self::VT_ENTITIES, false)?
+                        .visit_field::<u64>("bytes", Self::VT_BYTES, false)?
+                        .visit_field::<u64>("blackout_us", Self::VT_BLACKOUT_US, false)?
+                        .visit_field::<u32>("missed_ticks", Self::VT_MISSED_TICKS, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("reason", Self::VT_REASON, false)?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct MigrationNewsArgs<'a> {
+                pub id: u64,
+                pub shard: u64,
+                pub epoch: u64,
+                pub to: u32,
+                pub step: MigrationStep,
+                pub rounds: u32,
+                pub entities: u32,
+                pub bytes: u64,
+                pub blackout_us: u64,
+                pub missed_ticks: u32,
+                pub reason: Option<::flatbuffers::WIPOffset<&'a str>>,
+            }
+            impl<'a> Default for MigrationNewsArgs<'a> {
+                #[inline]
+                fn default() -> Self {
+                    MigrationNewsArgs {
+                        id: 0,
+                        shard: 0,
+                        epoch: 0,
+                        to: 0,
+                        step: MigrationStep::Preparing,
+                        rounds: 0,
+                        entities: 0,
+                        bytes: 0,
+                        blackout_us: 0,
+                        missed_ticks: 0,
+                        reason: None,
+                    }
+                }
+            }
+
+            pub struct MigrationNewsBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> MigrationNewsBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_id(&mut self, id: u64) {
+                    self.fbb_.push_slot::<u64>(MigrationNews::VT_ID, id, 0);
+                }
+                #[inline]
+                pub fn add_shard(&mut self, shard: u64) {
+                    self.fbb_.push_slot::<u64>(MigrationNews::VT_SHARD, shard, 0);
+                }
+                #[inline]
+                pub fn add_epoch(&mut self, epoch: u64) {
+                    self.fbb_.push_slot::<u64>(MigrationNews::VT_EPOCH, epoch, 0);
+                }
+                #[inline]
+                pub fn add_to(&mut self, to: u32) {
+                    self.fbb_.push_slot::<u32>(MigrationNews::VT_TO, to, 0);
+                }
+                #[inline]
+                pub fn add_step(&mut self, step: MigrationStep) {
+                    self.fbb_.push_slot::<MigrationStep>(MigrationNews::VT_STEP, step, MigrationStep::Preparing);
+                }
+                #[inline]
+                pub fn add_rounds(&mut self, rounds: u32) {
+                    self.fbb_.push_slot::<u32>(MigrationNews::VT_ROUNDS, rounds, 0);
+                }
+                #[inline]
+                pub fn add_entities(&mut self, entities: u32) {
+                    self.fbb_.push_slot::<u32>(MigrationNews::VT_ENTITIES, entities, 0);
+                }
+                #[inline]
+                pub fn add_bytes(&mut self, bytes: u64) {
+                    self.fbb_.push_slot::<u64>(MigrationNews::VT_BYTES, bytes, 0);
+                }
+                #[inline]
+                pub fn add_blackout_us(&mut self, blackout_us: u64) {
+                    self.fbb_.push_slot::<u64>(MigrationNews::VT_BLACKOUT_US, blackout_us, 0);
+                }
+                #[inline]
+                pub fn add_missed_ticks(&mut self, missed_ticks: u32) {
+                    self.fbb_.push_slot::<u32>(MigrationNews::VT_MISSED_TICKS, missed_ticks, 0);
+                }
+                #[inline]
+                pub fn add_reason(&mut self, reason: ::flatbuffers::WIPOffset<&'b str>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(MigrationNews::VT_REASON, reason);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> MigrationNewsBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    MigrationNewsBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<MigrationNews<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for MigrationNews<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("MigrationNews");
+                    ds.field("id", &self.id());
+                    ds.field("shard", &self.shard());
+                    ds.field("epoch", &self.epoch());
+                    ds.field("to", &self.to());
+                    ds.field("step", &self.step());
+                    ds.field("rounds", &self.rounds());
+                    ds.field("entities", &self.entities());
+                    ds.field("bytes", &self.bytes());
+                    ds.field("blackout_us", &self.blackout_us());
+                    ds.field("missed_ticks", &self.missed_ticks());
+                    ds.field("reason", &self.reason());
+                    ds.finish()
+                }
+            }
             pub enum ControlOffset {}
             #[derive(Copy, Clone, PartialEq)]
 
@@ -20565,6 +21173,48 @@ pub mod pangaea {
                         None
                     }
                 }
+
+                #[inline]
+                #[allow(non_snake_case)]
+                pub fn body_as_migrate(&self) -> Option<Migrate<'a>> {
+                    if self.body_type() == ControlBody::Migrate {
+                        let u = self.body();
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        Some(unsafe { Migrate::init_from_table(u) })
+                    } else {
+                        None
+                    }
+                }
+
+                #[inline]
+                #[allow(non_snake_case)]
+                pub fn body_as_cancel_migration(&self) -> Option<CancelMigration<'a>> {
+                    if self.body_type() == ControlBody::CancelMigration {
+                        let u = self.body();
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        Some(unsafe { CancelMigration::init_from_table(u) })
+                    } else {
+                        None
+                    }
+                }
+
+                #[inline]
+                #[allow(non_snake_case)]
+                pub fn body_as_migrating(&self) -> Option<MigrationNews<'a>> {
+                    if self.body_type() == ControlBody::Migrating {
+                        let u = self.body();
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        Some(unsafe { MigrationNews::init_from_table(u) })
+                    } else {
+                        None
+                    }
+                }
             }
 
             impl ::flatbuffers::Verifiable for Control<'_> {
@@ -20600,6 +21250,19 @@ pub mod pangaea {
                                 ControlBody::UndrainGateway => v
                                     .verify_union_variant::<::flatbuffers::ForwardsUOffset<UndrainGateway>>(
                                         "ControlBody::UndrainGateway",
+                                        pos,
+                                    ),
+                                ControlBody::Migrate => {
+                                    v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Migrate>>("ControlBody::Migrate", pos)
+                                }
+                                ControlBody::CancelMigration => v
+                                    .verify_union_variant::<::flatbuffers::ForwardsUOffset<CancelMigration>>(
+                                        "ControlBody::CancelMigration",
+                                        pos,
+                                    ),
+                                ControlBody::Migrating => v
+                                    .verify_union_variant::<::flatbuffers::ForwardsUOffset<MigrationNews>>(
+                                        "ControlBody::Migrating",
                                         pos,
                                     ),
                                 _ => Ok(()),
@@ -20691,6 +21354,27 @@ pub mod pangaea {
                         }
                         ControlBody::UndrainGateway => {
                             if let Some(x) = self.body_as_undrain_gateway() {
+                                ds.field("body", &x)
+                            } else {
+                                ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                            }
+                        }
+                        ControlBody::Migrate => {
+                            if let Some(x) = self.body_as_migrate() {
+                                ds.field("body", &x)
+                            } else {
+                                ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                            }
+                        }
+                        ControlBody::CancelMigration => {
+                            if let Some(x) = self.body_as_cancel_migration() {
+                                ds.field("body", &x)
+                            } else {
+                                ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                            }
+                        }
+                        ControlBody::Migrating => {
+                            if let Some(x) = self.body_as_migrating() {
                                 ds.field("body", &x)
                             } else {
                                 ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
@@ -28619,13 +29303,3928 @@ pub mod pangaea {
             }
         } // pub mod effects
 
+        #[allow(unused_imports, dead_code)]
+        pub mod migration {
+
+            #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+            pub const ENUM_MIN_MIGRATION_BODY: u8 = 0;
+            #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+            pub const ENUM_MAX_MIGRATION_BODY: u8 = 11;
+            #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+            #[allow(non_camel_case_types)]
+            pub const ENUM_VALUES_MIGRATION_BODY: [MigrationBody; 12] = [
+                MigrationBody::NONE,
+                MigrationBody::Prepare,
+                MigrationBody::Standby,
+                MigrationBody::Declined,
+                MigrationBody::Copied,
+                MigrationBody::Taken,
+                MigrationBody::Final,
+                MigrationBody::Ready,
+                MigrationBody::Cancelled,
+                MigrationBody::Owned,
+                MigrationBody::Running,
+                MigrationBody::Moved,
+            ];
+
+            #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+            #[repr(transparent)]
+            pub struct MigrationBody(pub u8);
+            #[allow(non_upper_case_globals)]
+            impl MigrationBody {
+                pub const NONE: Self = Self(0);
+                pub const Prepare: Self = Self(1);
+                pub const Standby: Self = Self(2);
+                pub const Declined: Self = Self(3);
+                pub const Copied: Self = Self(4);
+                pub const Taken: Self = Self(5);
+                pub const Final: Self = Self(6);
+                pub const Ready: Self = Self(7);
+                pub const Cancelled: Self = Self(8);
+                pub const Owned: Self = Self(9);
+                pub const Running: Self = Self(10);
+                pub const Moved: Self = Self(11);
+
+                pub const ENUM_MIN: u8 = 0;
+                pub const ENUM_MAX: u8 = 11;
+                pub const ENUM_VALUES: &'static [Self] = &[
+                    Self::NONE,
+                    Self::Prepare,
+                    Self::Standby,
+                    Self::Declined,
+                    Self::Copied,
+                    Self::Taken,
+                    Self::Final,
+                    Self::Ready,
+                    Self::Cancelled,
+                    Self::Owned,
+                    Self::Running,
+                    Self::Moved,
+                ];
+                /// Returns the variant's name or "" if unknown.
+                pub fn variant_name(self) -> Option<&'static str> {
+                    match self {
+                        Self::NONE => Some("NONE"),
+                        Self::Prepare => Some("Prepare"),
+                        Self::Standby => Some("Standby"),
+                        Self::Declined => Some("Declined"),
+                        Self::Copied => Some("Copied"),
+                        Self::Taken => Some("Taken"),
+                        Self::Final => Some("Final"),
+                        Self::Ready => Some("Ready"),
+                        Self::Cancelled => Some("Cancelled"),
+                        Self::Owned => Some("Owned"),
+                        Self::Running => Some("Running"),
+                        Self::Moved => Some("Moved"),
+                        _ => None,
+                    }
+                }
+            }
+            impl ::core::fmt::Debug for MigrationBody {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+                    if let Some(name) = self.variant_name() {
+                        f.write_str(name)
+                    } else {
+                        f.write_fmt(format_args!("<UNKNOWN {:?}>", self.0))
+                    }
+                }
+            }
+            impl<'a> ::flatbuffers::Follow<'a> for MigrationBody {
+                type Inner = Self;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    let b = unsafe { ::flatbuffers::read_scalar_at::<u8>(buf, loc) };
+                    Self(b)
+                }
+            }
+
+            impl ::flatbuffers::Push for MigrationBody {
+                type Output = MigrationBody;
+                #[inline]
+                unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+                    unsafe { ::flatbuffers::emplace_scalar::<u8>(dst, self.0) };
+                }
+            }
+
+            impl ::flatbuffers::EndianScalar for MigrationBody {
+                type Scalar = u8;
+                #[inline]
+                fn to_little_endian(self) -> u8 {
+                    self.0.to_le()
+                }
+                #[inline]
+                #[allow(clippy::wrong_self_convention)]
+                fn from_little_endian(v: u8) -> Self {
+                    let b = u8::from_le(v);
+                    Self(b)
+                }
+            }
+
+            impl<'a> ::flatbuffers::Verifiable for MigrationBody {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    u8::run_verifier(v, pos)
+                }
+            }
+
+            impl ::flatbuffers::SimpleToVerifyInSlice for MigrationBody {}
+            pub struct MigrationBodyUnionTableOffset {}
+
+            // struct IdBlock, aligned to 8
+            #[repr(transparent)]
+            #[derive(Clone, Copy, PartialEq)]
+            pub struct IdBlock(pub [u8; 16]);
+            impl Default for IdBlock {
+                fn default() -> Self {
+                    Self([0; 16])
+                }
+            }
+            impl ::core::fmt::Debug for IdBlock {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+                    f.debug_struct("IdBlock").field("first", &self.first()).field("end", &self.end()).finish()
+                }
+            }
+
+            impl ::flatbuffers::SimpleToVerifyInSlice for IdBlock {}
+            impl<'a> ::flatbuffers::Follow<'a> for IdBlock {
+                type Inner = &'a IdBlock;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    unsafe { <&'a IdBlock>::follow(buf, loc) }
+                }
+            }
+            impl<'a> ::flatbuffers::Follow<'a> for &'a IdBlock {
+                type Inner = &'a IdBlock;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    unsafe { ::flatbuffers::follow_cast_ref::<IdBlock>(buf, loc) }
+                }
+            }
+            impl<'b> ::flatbuffers::Push for IdBlock {
+                type Output = IdBlock;
+                #[inline]
+                unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+                    let src = unsafe {
+                        ::core::slice::from_raw_parts(self as *const IdBlock as *const u8, <Self as ::flatbuffers::Push>::size())
+                    };
+                    dst.copy_from_slice(src);
+                }
+                #[inline]
+                fn alignment() -> ::flatbuffers::PushAlignment {
+                    ::flatbuffers::PushAlignment::new(8)
+                }
+            }
+
+            impl<'a> ::flatbuffers::Verifiable for IdBlock {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.in_buffer::<Self>(pos)
+                }
+            }
+
+            impl<'a> IdBlock {
+                #[allow(clippy::too_many_arguments)]
+                pub fn new(first: u64, end: u64) -> Self {
+                    let mut s = Self([0; 16]);
+                    s.set_first(first);
+                    s.set_end(end);
+                    s
+                }
+
+                pub fn first(&self) -> u64 {
+                    let mut mem = ::core::mem::MaybeUninit::<<u64 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    ::flatbuffers::EndianScalar::from_little_endian(unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            self.0[0..].as_ptr(),
+                            mem.as_mut_ptr() as *mut u8,
+                            ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                        mem.assume_init()
+                    })
+                }
+
+                pub fn set_first(&mut self, x: u64) {
+                    let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            &x_le as *const _ as *const u8,
+                            self.0[0..].as_mut_ptr(),
+                            ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                    }
+                }
+
+                pub fn end(&self) -> u64 {
+                    let mut mem = ::core::mem::MaybeUninit::<<u64 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    ::flatbuffers::EndianScalar::from_little_endian(unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            self.0[8..].as_ptr(),
+                            mem.as_mut_ptr() as *mut u8,
+                            ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                        mem.assume_init()
+                    })
+                }
+
+                pub fn set_end(&mut self, x: u64) {
+                    let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            &x_le as *const _ as *const u8,
+                            self.0[8..].as_mut_ptr(),
+                            ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                    }
+                }
+            }
+
+            // struct PeerEpoch, aligned to 8
+            #[repr(transparent)]
+            #[derive(Clone, Copy, PartialEq)]
+            pub struct PeerEpoch(pub [u8; 16]);
+            impl Default for PeerEpoch {
+                fn default() -> Self {
+                    Self([0; 16])
+                }
+            }
+            impl ::core::fmt::Debug for PeerEpoch {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+                    f.debug_struct("PeerEpoch").field("shard", &self.shard()).field("epoch", &self.epoch()).finish()
+                }
+            }
+
+            impl ::flatbuffers::SimpleToVerifyInSlice for PeerEpoch {}
+            impl<'a> ::flatbuffers::Follow<'a> for PeerEpoch {
+                type Inner = &'a PeerEpoch;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    unsafe { <&'a PeerEpoch>::follow(buf, loc) }
+                }
+            }
+            impl<'a> ::flatbuffers::Follow<'a> for &'a PeerEpoch {
+                type Inner = &'a PeerEpoch;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    unsafe { ::flatbuffers::follow_cast_ref::<PeerEpoch>(buf, loc) }
+                }
+            }
+            impl<'b> ::flatbuffers::Push for PeerEpoch {
+                type Output = PeerEpoch;
+                #[inline]
+                unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+                    let src = unsafe {
+                        ::core::slice::from_raw_parts(
+                            self as *const PeerEpoch as *const u8,
+                            <Self as ::flatbuffers::Push>::size(),
+                        )
+                    };
+                    dst.copy_from_slice(src);
+                }
+                #[inline]
+                fn alignment() -> ::flatbuffers::PushAlignment {
+                    ::flatbuffers::PushAlignment::new(8)
+                }
+            }
+
+            impl<'a> ::flatbuffers::Verifiable for PeerEpoch {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.in_buffer::<Self>(pos)
+                }
+            }
+
+            impl<'a> PeerEpoch {
+                #[allow(clippy::too_many_arguments)]
+                pub fn new(shard: u64, epoch: u64) -> Self {
+                    let mut s = Self([0; 16]);
+                    s.set_shard(shard);
+                    s.set_epoch(epoch);
+                    s
+                }
+
+                pub fn shard(&self) -> u64 {
+                    let mut mem = ::core::mem::MaybeUninit::<<u64 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    ::flatbuffers::EndianScalar::from_little_endian(unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            self.0[0..].as_ptr(),
+                            mem.as_mut_ptr() as *mut u8,
+                            ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                        mem.assume_init()
+                    })
+                }
+
+                pub fn set_shard(&mut self, x: u64) {
+                    let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            &x_le as *const _ as *const u8,
+                            self.0[0..].as_mut_ptr(),
+                            ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                    }
+                }
+
+                pub fn epoch(&self) -> u64 {
+                    let mut mem = ::core::mem::MaybeUninit::<<u64 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    ::flatbuffers::EndianScalar::from_little_endian(unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            self.0[8..].as_ptr(),
+                            mem.as_mut_ptr() as *mut u8,
+                            ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                        mem.assume_init()
+                    })
+                }
+
+                pub fn set_epoch(&mut self, x: u64) {
+                    let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            &x_le as *const _ as *const u8,
+                            self.0[8..].as_mut_ptr(),
+                            ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                    }
+                }
+            }
+
+            // struct RestResident, aligned to 8
+            #[repr(transparent)]
+            #[derive(Clone, Copy, PartialEq)]
+            pub struct RestResident(pub [u8; 32]);
+            impl Default for RestResident {
+                fn default() -> Self {
+                    Self([0; 32])
+                }
+            }
+            impl ::core::fmt::Debug for RestResident {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+                    f.debug_struct("RestResident")
+                        .field("entity", &self.entity())
+                        .field("epoch", &self.epoch())
+                        .field("dwell_us", &self.dwell_us())
+                        .field("open", &self.open())
+                        .finish()
+                }
+            }
+
+            impl ::flatbuffers::SimpleToVerifyInSlice for RestResident {}
+            impl<'a> ::flatbuffers::Follow<'a> for RestResident {
+                type Inner = &'a RestResident;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    unsafe { <&'a RestResident>::follow(buf, loc) }
+                }
+            }
+            impl<'a> ::flatbuffers::Follow<'a> for &'a RestResident {
+                type Inner = &'a RestResident;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    unsafe { ::flatbuffers::follow_cast_ref::<RestResident>(buf, loc) }
+                }
+            }
+            impl<'b> ::flatbuffers::Push for RestResident {
+                type Output = RestResident;
+                #[inline]
+                unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+                    let src = unsafe {
+                        ::core::slice::from_raw_parts(
+                            self as *const RestResident as *const u8,
+                            <Self as ::flatbuffers::Push>::size(),
+                        )
+                    };
+                    dst.copy_from_slice(src);
+                }
+                #[inline]
+                fn alignment() -> ::flatbuffers::PushAlignment {
+                    ::flatbuffers::PushAlignment::new(8)
+                }
+            }
+
+            impl<'a> ::flatbuffers::Verifiable for RestResident {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.in_buffer::<Self>(pos)
+                }
+            }
+
+            impl<'a> RestResident {
+                #[allow(clippy::too_many_arguments)]
+                pub fn new(entity: u64, epoch: u64, dwell_us: u64, open: bool) -> Self {
+                    let mut s = Self([0; 32]);
+                    s.set_entity(entity);
+                    s.set_epoch(epoch);
+                    s.set_dwell_us(dwell_us);
+                    s.set_open(open);
+                    s
+                }
+
+                pub fn entity(&self) -> u64 {
+                    let mut mem = ::core::mem::MaybeUninit::<<u64 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    ::flatbuffers::EndianScalar::from_little_endian(unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            self.0[0..].as_ptr(),
+                            mem.as_mut_ptr() as *mut u8,
+                            ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                        mem.assume_init()
+                    })
+                }
+
+                pub fn set_entity(&mut self, x: u64) {
+                    let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            &x_le as *const _ as *const u8,
+                            self.0[0..].as_mut_ptr(),
+                            ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                    }
+                }
+
+                pub fn epoch(&self) -> u64 {
+                    let mut mem = ::core::mem::MaybeUninit::<<u64 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    ::flatbuffers::EndianScalar::from_little_endian(unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            self.0[8..].as_ptr(),
+                            mem.as_mut_ptr() as *mut u8,
+                            ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                        mem.assume_init()
+                    })
+                }
+
+                pub fn set_epoch(&mut self, x: u64) {
+                    let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            &x_le as *const _ as *const u8,
+                            self.0[8..].as_mut_ptr(),
+                            ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                    }
+                }
+
+                pub fn dwell_us(&self) -> u64 {
+                    let mut mem = ::core::mem::MaybeUninit::<<u64 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    ::flatbuffers::EndianScalar::from_little_endian(unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            self.0[16..].as_ptr(),
+                            mem.as_mut_ptr() as *mut u8,
+                            ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                        mem.assume_init()
+                    })
+                }
+
+                pub fn set_dwell_us(&mut self, x: u64) {
+                    let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            &x_le as *const _ as *const u8,
+                            self.0[16..].as_mut_ptr(),
+                            ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                    }
+                }
+
+                pub fn open(&self) -> bool {
+                    let mut mem = ::core::mem::MaybeUninit::<<bool as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    ::flatbuffers::EndianScalar::from_little_endian(unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            self.0[24..].as_ptr(),
+                            mem.as_mut_ptr() as *mut u8,
+                            ::core::mem::size_of::<<bool as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                        mem.assume_init()
+                    })
+                }
+
+                pub fn set_open(&mut self, x: bool) {
+                    let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            &x_le as *const _ as *const u8,
+                            self.0[24..].as_mut_ptr(),
+                            ::core::mem::size_of::<<bool as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                    }
+                }
+            }
+
+            pub enum PrepareOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct Prepare<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Prepare<'a> {
+                type Inner = Prepare<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> Prepare<'a> {
+                pub const VT_ID: ::flatbuffers::VOffsetT = 4;
+                pub const VT_SHARD: ::flatbuffers::VOffsetT = 6;
+                pub const VT_EPOCH: ::flatbuffers::VOffsetT = 8;
+                pub const VT_REGISTRY: ::flatbuffers::VOffsetT = 10;
+                pub const VT_ENTITIES: ::flatbuffers::VOffsetT = 12;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Prepare { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args PrepareArgs,
+                ) -> ::flatbuffers::WIPOffset<Prepare<'bldr>> {
+                    let mut builder = PrepareBuilder::new(_fbb);
+                    builder.add_registry(args.registry);
+                    builder.add_epoch(args.epoch);
+                    builder.add_shard(args.shard);
+                    builder.add_id(args.id);
+                    builder.add_entities(args.entities);
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn id(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Prepare::VT_ID, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn shard(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Prepare::VT_SHARD, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn epoch(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Prepare::VT_EPOCH, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn registry(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Prepare::VT_REGISTRY, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn entities(&self) -> u32 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u32>(Prepare::VT_ENTITIES, Some(0)).unwrap() }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Prepare<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<u64>("id", Self::VT_ID, false)?
+                        .visit_field::<u64>("shard", Self::VT_SHARD, false)?
+                        .visit_field::<u64>("epoch", Self::VT_EPOCH, false)?
+                        .visit_field::<u64>("registry", Self::VT_REGISTRY, false)?
+                        .visit_field::<u32>("entities", Self::VT_ENTITIES, false)?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct PrepareArgs {
+                pub id: u64,
+                pub shard: u64,
+                pub epoch: u64,
+                pub registry: u64,
+                pub entities: u32,
+            }
+            impl<'a> Default for PrepareArgs {
+                #[inline]
+                fn default() -> Self {
+                    PrepareArgs { id: 0, shard: 0, epoch: 0, registry: 0, entities: 0 }
+                }
+            }
+
+            pub struct PrepareBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> PrepareBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_id(&mut self, id: u64) {
+                    self.fbb_.push_slot::<u64>(Prepare::VT_ID, id, 0);
+                }
+                #[inline]
+                pub fn add_shard(&mut self, shard: u64) {
+                    self.fbb_.push_slot::<u64>(Prepare::VT_SHARD, shard, 0);
+                }
+                #[inline]
+                pub fn add_epoch(&mut self, epoch: u64) {
+                    self.fbb_.push_slot::<u64>(Prepare::VT_EPOCH, epoch, 0);
+                }
+                #[inline]
+                pub fn add_registry(&mut self, registry: u64) {
+                    self.fbb_.push_slot::<u64>(Prepare::VT_REGISTRY, registry, 0);
+                }
+                #[inline]
+                pub fn add_entities(&mut self, entities: u32) {
+                    self.fbb_.push_slot::<u32>(Prepare::VT_ENTITIES, entities, 0);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> PrepareBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    PrepareBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Prepare<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Prepare<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Prepare");
+                    ds.field("id", &self.id());
+                    ds.field("shard", &self.shard());
+                    ds.field("epoch", &self.epoch());
+                    ds.field("registry", &self.registry());
+                    ds.field("entities", &self.entities());
+                    ds.finish()
+                }
+            }
+            pub enum StandbyOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct Standby<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Standby<'a> {
+                type Inner = Standby<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> Standby<'a> {
+                pub const VT_ID: ::flatbuffers::VOffsetT = 4;
+                pub const VT_SHARD: ::flatbuffers::VOffsetT = 6;
+                pub const VT_NONCE: ::flatbuffers::VOffsetT = 8;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Standby { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args StandbyArgs<'args>,
+                ) -> ::flatbuffers::WIPOffset<Standby<'bldr>> {
+                    let mut builder = StandbyBuilder::new(_fbb);
+                    builder.add_shard(args.shard);
+                    builder.add_id(args.id);
+                    if let Some(x) = args.nonce {
+                        builder.add_nonce(x);
+                    }
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn id(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Standby::VT_ID, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn shard(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Standby::VT_SHARD, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn nonce(&self) -> Option<&'a super::super::record::Wide> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<super::super::record::Wide>(Standby::VT_NONCE, None) }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Standby<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<u64>("id", Self::VT_ID, false)?
+                        .visit_field::<u64>("shard", Self::VT_SHARD, false)?
+                        .visit_field::<super::super::record::Wide>("nonce", Self::VT_NONCE, false)?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct StandbyArgs<'a> {
+                pub id: u64,
+                pub shard: u64,
+                pub nonce: Option<&'a super::super::record::Wide>,
+            }
+            impl<'a> Default for StandbyArgs<'a> {
+                #[inline]
+                fn default() -> Self {
+                    StandbyArgs { id: 0, shard: 0, nonce: None }
+                }
+            }
+
+            pub struct StandbyBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> StandbyBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_id(&mut self, id: u64) {
+                    self.fbb_.push_slot::<u64>(Standby::VT_ID, id, 0);
+                }
+                #[inline]
+                pub fn add_shard(&mut self, shard: u64) {
+                    self.fbb_.push_slot::<u64>(Standby::VT_SHARD, shard, 0);
+                }
+                #[inline]
+                pub fn add_nonce(&mut self, nonce: &super::super::record::Wide) {
+                    self.fbb_.push_slot_always::<&super::super::record::Wide>(Standby::VT_NONCE, nonce);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> StandbyBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    StandbyBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Standby<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Standby<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Standby");
+                    ds.field("id", &self.id());
+                    ds.field("shard", &self.shard());
+                    ds.field("nonce", &self.nonce());
+                    ds.finish()
+                }
+            }
+            pub enum DeclinedOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct Declined<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Declined<'a> {
+                type Inner = Declined<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> Declined<'a> {
+                pub const VT_ID: ::flatbuffers::VOffsetT = 4;
+                pub const VT_SHARD: ::flatbuffers::VOffsetT = 6;
+                pub const VT_REASON: ::flatbuffers::VOffsetT = 8;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Declined { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args DeclinedArgs<'args>,
+                ) -> ::flatbuffers::WIPOffset<Declined<'bldr>> {
+                    let mut builder = DeclinedBuilder::new(_fbb);
+                    builder.add_shard(args.shard);
+                    builder.add_id(args.id);
+                    if let Some(x) = args.reason {
+                        builder.add_reason(x);
+                    }
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn id(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Declined::VT_ID, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn shard(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Declined::VT_SHARD, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn reason(&self) -> Option<&'a str> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Declined::VT_REASON, None) }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Declined<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<u64>("id", Self::VT_ID, false)?
+                        .visit_field::<u64>("shard", Self::VT_SHARD, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("reason", Self::VT_REASON, false)?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct DeclinedArgs<'a> {
+                pub id: u64,
+                pub shard: u64,
+                pub reason: Option<::flatbuffers::WIPOffset<&'a str>>,
+            }
+            impl<'a> Default for DeclinedArgs<'a> {
+                #[inline]
+                fn default() -> Self {
+                    DeclinedArgs { id: 0, shard: 0, reason: None }
+                }
+            }
+
+            pub struct DeclinedBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> DeclinedBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_id(&mut self, id: u64) {
+                    self.fbb_.push_slot::<u64>(Declined::VT_ID, id, 0);
+                }
+                #[inline]
+                pub fn add_shard(&mut self, shard: u64) {
+                    self.fbb_.push_slot::<u64>(Declined::VT_SHARD, shard, 0);
+                }
+                #[inline]
+                pub fn add_reason(&mut self, reason: ::flatbuffers::WIPOffset<&'b str>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Declined::VT_REASON, reason);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> DeclinedBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    DeclinedBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Declined<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Declined<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Declined");
+                    ds.field("id", &self.id());
+                    ds.field("shard", &self.shard());
+                    ds.field("reason", &self.reason());
+                    ds.finish()
+                }
+            }
+            pub enum CopiedOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct Copied<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Copied<'a> {
+                type Inner = Copied<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> Copied<'a> {
+                pub const VT_ID: ::flatbuffers::VOffsetT = 4;
+                pub const VT_SHARD: ::flatbuffers::VOffsetT = 6;
+                pub const VT_ROUND: ::flatbuffers::VOffsetT = 8;
+                pub const VT_RECORDS: ::flatbuffers::VOffsetT = 10;
+                pub const VT_GONE: ::flatbuffers::VOffsetT = 12;
+                pub const VT_LAST: ::flatbuffers::VOffsetT = 14;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Copied { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args CopiedArgs<'args>,
+                ) -> ::flatbuffers::WIPOffset<Copied<'bldr>> {
+                    let mut builder = CopiedBuilder::new(_fbb);
+                    builder.add_shard(args.shard);
+                    builder.add_id(args.id);
+                    if let Some(x) = args.gone {
+                        builder.add_gone(x);
+                    }
+                    if let Some(x) = args.records {
+                        builder.add_records(x);
+                    }
+                    builder.add_round(args.round);
+                    builder.add_last(args.last);
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn id(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Copied::VT_ID, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn shard(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Copied::VT_SHARD, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn round(&self) -> u32 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u32>(Copied::VT_ROUND, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn records(
+                    &self,
+                ) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::super::record::Record<'a>>>>
+                {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<
+                            ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::super::record::Record>>,
+                        >>(Copied::VT_RECORDS, None)
+                    }
+                }
+                #[inline]
+                pub fn gone(&self) -> Option<::flatbuffers::Vector<'a, u64>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u64>>>(Copied::VT_GONE, None)
+                    }
+                }
+                #[inline]
+                pub fn last(&self) -> bool {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<bool>(Copied::VT_LAST, Some(false)).unwrap() }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Copied<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<u64>("id", Self::VT_ID, false)?
+                        .visit_field::<u64>("shard", Self::VT_SHARD, false)?
+                        .visit_field::<u32>("round", Self::VT_ROUND, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<
+                            ::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<super::super::record::Record>>,
+                        >>("records", Self::VT_RECORDS, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u64>>>(
+                            "gone",
+                            Self::VT_GONE,
+                            false,
+                        )?
+                        .visit_field::<bool>("last", Self::VT_LAST, false)?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct CopiedArgs<'a> {
+                pub id: u64,
+                pub shard: u64,
+                pub round: u32,
+                pub records: Option<
+                    ::flatbuffers::WIPOffset<
+                        ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::super::record::Record<'a>>>,
+                    >,
+                >,
+                pub gone: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
+                pub last: bool,
+            }
+            impl<'a> Default for CopiedArgs<'a> {
+                #[inline]
+                fn default() -> Self {
+                    CopiedArgs { id: 0, shard: 0, round: 0, records: None, gone: None, last: false }
+                }
+            }
+
+            pub struct CopiedBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> CopiedBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_id(&mut self, id: u64) {
+                    self.fbb_.push_slot::<u64>(Copied::VT_ID, id, 0);
+                }
+                #[inline]
+                pub fn add_shard(&mut self, shard: u64) {
+                    self.fbb_.push_slot::<u64>(Copied::VT_SHARD, shard, 0);
+                }
+                #[inline]
+                pub fn add_round(&mut self, round: u32) {
+                    self.fbb_.push_slot::<u32>(Copied::VT_ROUND, round, 0);
+                }
+                #[inline]
+                pub fn add_records(
+                    &mut self,
+                    records: ::flatbuffers::WIPOffset<
+                        ::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<super::super::record::Record<'b>>>,
+                    >,
+                ) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Copied::VT_RECORDS, records);
+                }
+                #[inline]
+                pub fn add_gone(&mut self, gone: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, u64>>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Copied::VT_GONE, gone);
+                }
+                #[inline]
+                pub fn add_last(&mut self, last: bool) {
+                    self.fbb_.push_slot::<bool>(Copied::VT_LAST, last, false);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> CopiedBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    CopiedBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Copied<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Copied<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Copied");
+                    ds.field("id", &self.id());
+                    ds.field("shard", &self.shard());
+                    ds.field("round", &self.round());
+                    ds.field("records", &self.records());
+                    ds.field("gone", &self.gone());
+                    ds.field("last", &self.last());
+                    ds.finish()
+                }
+            }
+            pub enum TakenOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct Taken<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Taken<'a> {
+                type Inner = Taken<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> Taken<'a> {
+                pub const VT_ID: ::flatbuffers::VOffsetT = 4;
+                pub const VT_SHARD: ::flatbuffers::VOffsetT = 6;
+                pub const VT_ROUND: ::flatbuffers::VOffsetT = 8;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Taken { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args TakenArgs,
+                ) -> ::flatbuffers::WIPOffset<Taken<'bldr>> {
+                    let mut builder = TakenBuilder::new(_fbb);
+                    builder.add_shard(args.shard);
+                    builder.add_id(args.id);
+                    builder.add_round(args.round);
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn id(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Taken::VT_ID, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn shard(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Taken::VT_SHARD, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn round(&self) -> u32 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u32>(Taken::VT_ROUND, Some(0)).unwrap() }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Taken<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<u64>("id", Self::VT_ID, false)?
+                        .visit_field::<u64>("shard", Self::VT_SHARD, false)?
+                        .visit_field::<u32>("round", Self::VT_ROUND, false)?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct TakenArgs {
+                pub id: u64,
+                pub shard: u64,
+                pub round: u32,
+            }
+            impl<'a> Default for TakenArgs {
+                #[inline]
+                fn default() -> Self {
+                    TakenArgs { id: 0, shard: 0, round: 0 }
+                }
+            }
+
+            pub struct TakenBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> TakenBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_id(&mut self, id: u64) {
+                    self.fbb_.push_slot::<u64>(Taken::VT_ID, id, 0);
+                }
+                #[inline]
+                pub fn add_shard(&mut self, shard: u64) {
+                    self.fbb_.push_slot::<u64>(Taken::VT_SHARD, shard, 0);
+                }
+                #[inline]
+                pub fn add_round(&mut self, round: u32) {
+                    self.fbb_.push_slot::<u32>(Taken::VT_ROUND, round, 0);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> TakenBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    TakenBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Taken<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Taken<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Taken");
+                    ds.field("id", &self.id());
+                    ds.field("shard", &self.shard());
+                    ds.field("round", &self.round());
+                    ds.finish()
+                }
+            }
+            pub enum ReadyOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct Ready<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Ready<'a> {
+                type Inner = Ready<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> Ready<'a> {
+                pub const VT_ID: ::flatbuffers::VOffsetT = 4;
+                pub const VT_SHARD: ::flatbuffers::VOffsetT = 6;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Ready { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args ReadyArgs,
+                ) -> ::flatbuffers::WIPOffset<Ready<'bldr>> {
+                    let mut builder = ReadyBuilder::new(_fbb);
+                    builder.add_shard(args.shard);
+                    builder.add_id(args.id);
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn id(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Ready::VT_ID, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn shard(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Ready::VT_SHARD, Some(0)).unwrap() }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Ready<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<u64>("id", Self::VT_ID, false)?
+                        .visit_field::<u64>("shard", Self::VT_SHARD, false)?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct ReadyArgs {
+                pub id: u64,
+                pub shard: u64,
+            }
+            impl<'a> Default for ReadyArgs {
+                #[inline]
+                fn default() -> Self {
+                    ReadyArgs { id: 0, shard: 0 }
+                }
+            }
+
+            pub struct ReadyBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ReadyBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_id(&mut self, id: u64) {
+                    self.fbb_.push_slot::<u64>(Ready::VT_ID, id, 0);
+                }
+                #[inline]
+                pub fn add_shard(&mut self, shard: u64) {
+                    self.fbb_.push_slot::<u64>(Ready::VT_SHARD, shard, 0);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ReadyBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    ReadyBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Ready<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Ready<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Ready");
+                    ds.field("id", &self.id());
+                    ds.field("shard", &self.shard());
+                    ds.finish()
+                }
+            }
+            pub enum CancelledOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct Cancelled<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Cancelled<'a> {
+                type Inner = Cancelled<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> Cancelled<'a> {
+                pub const VT_ID: ::flatbuffers::VOffsetT = 4;
+                pub const VT_SHARD: ::flatbuffers::VOffsetT = 6;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Cancelled { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args CancelledArgs,
+                ) -> ::flatbuffers::WIPOffset<Cancelled<'bldr>> {
+                    let mut builder = CancelledBuilder::new(_fbb);
+                    builder.add_shard(args.shard);
+                    builder.add_id(args.id);
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn id(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Cancelled::VT_ID, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn shard(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Cancelled::VT_SHARD, Some(0)).unwrap() }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Cancelled<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<u64>("id", Self::VT_ID, false)?
+                        .visit_field::<u64>("shard", Self::VT_SHARD, false)?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct CancelledArgs {
+                pub id: u64,
+                pub shard: u64,
+            }
+            impl<'a> Default for CancelledArgs {
+                #[inline]
+                fn default() -> Self {
+                    CancelledArgs { id: 0, shard: 0 }
+                }
+            }
+
+            pub struct CancelledBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> CancelledBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_id(&mut self, id: u64) {
+                    self.fbb_.push_slot::<u64>(Cancelled::VT_ID, id, 0);
+                }
+                #[inline]
+                pub fn add_shard(&mut self, shard: u64) {
+                    self.fbb_.push_slot::<u64>(Cancelled::VT_SHARD, shard, 0);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> CancelledBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    CancelledBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Cancelled<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Cancelled<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Cancelled");
+                    ds.field("id", &self.id());
+                    ds.field("shard", &self.shard());
+                    ds.finish()
+                }
+            }
+            pub enum OwnedOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct Owned<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Owned<'a> {
+                type Inner = Owned<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> Owned<'a> {
+                pub const VT_ID: ::flatbuffers::VOffsetT = 4;
+                pub const VT_SHARD: ::flatbuffers::VOffsetT = 6;
+                pub const VT_EPOCH: ::flatbuffers::VOffsetT = 8;
+                pub const VT_INDEX: ::flatbuffers::VOffsetT = 10;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Owned { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args OwnedArgs,
+                ) -> ::flatbuffers::WIPOffset<Owned<'bldr>> {
+                    let mut builder = OwnedBuilder::new(_fbb);
+                    builder.add_index(args.index);
+                    builder.add_epoch(args.epoch);
+                    builder.add_shard(args.shard);
+                    builder.add_id(args.id);
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn id(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Owned::VT_ID, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn shard(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Owned::VT_SHARD, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn epoch(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Owned::VT_EPOCH, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn index(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Owned::VT_INDEX, Some(0)).unwrap() }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Owned<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<u64>("id", Self::VT_ID, false)?
+                        .visit_field::<u64>("shard", Self::VT_SHARD, false)?
+                        .visit_field::<u64>("epoch", Self::VT_EPOCH, false)?
+                        .visit_field::<u64>("index", Self::VT_INDEX, false)?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct OwnedArgs {
+                pub id: u64,
+                pub shard: u64,
+                pub epoch: u64,
+                pub index: u64,
+            }
+            impl<'a> Default for OwnedArgs {
+                #[inline]
+                fn default() -> Self {
+                    OwnedArgs { id: 0, shard: 0, epoch: 0, index: 0 }
+                }
+            }
+
+            pub struct OwnedBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> OwnedBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_id(&mut self, id: u64) {
+                    self.fbb_.push_slot::<u64>(Owned::VT_ID, id, 0);
+                }
+                #[inline]
+                pub fn add_shard(&mut self, shard: u64) {
+                    self.fbb_.push_slot::<u64>(Owned::VT_SHARD, shard, 0);
+                }
+                #[inline]
+                pub fn add_epoch(&mut self, epoch: u64) {
+                    self.fbb_.push_slot::<u64>(Owned::VT_EPOCH, epoch, 0);
+                }
+                #[inline]
+                pub fn add_index(&mut self, index: u64) {
+                    self.fbb_.push_slot::<u64>(Owned::VT_INDEX, index, 0);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> OwnedBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    OwnedBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Owned<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Owned<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Owned");
+                    ds.field("id", &self.id());
+                    ds.field("shard", &self.shard());
+                    ds.field("epoch", &self.epoch());
+                    ds.field("index", &self.index());
+                    ds.finish()
+                }
+            }
+            pub enum RunningOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct Running<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Running<'a> {
+                type Inner = Running<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> Running<'a> {
+                pub const VT_ID: ::flatbuffers::VOffsetT = 4;
+                pub const VT_SHARD: ::flatbuffers::VOffsetT = 6;
+                pub const VT_FIRST: ::flatbuffers::VOffsetT = 8;
+                pub const VT_LATE_US: ::flatbuffers::VOffsetT = 10;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Running { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args RunningArgs,
+                ) -> ::flatbuffers::WIPOffset<Running<'bldr>> {
+                    let mut builder = RunningBuilder::new(_fbb);
+                    builder.add_late_us(args.late_us);
+                    builder.add_first(args.first);
+                    builder.add_shard(args.shard);
+                    builder.add_id(args.id);
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn id(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Running::VT_ID, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn shard(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Running::VT_SHARD, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn first(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Running::VT_FIRST, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn late_us(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Running::VT_LATE_US, Some(0)).unwrap() }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Running<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<u64>("id", Self::VT_ID, false)?
+                        .visit_field::<u64>("shard", Self::VT_SHARD, false)?
+                        .visit_field::<u64>("first", Self::VT_FIRST, false)?
+                        .visit_field::<u64>("late_us", Self::VT_LATE_US, false)?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct RunningArgs {
+                pub id: u64,
+                pub shard: u64,
+                pub first: u64,
+                pub late_us: u64,
+            }
+            impl<'a> Default for RunningArgs {
+                #[inline]
+                fn default() -> Self {
+                    RunningArgs { id: 0, shard: 0, first: 0, late_us: 0 }
+                }
+            }
+
+            pub struct RunningBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> RunningBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_id(&mut self, id: u64) {
+                    self.fbb_.push_slot::<u64>(Running::VT_ID, id, 0);
+                }
+                #[inline]
+                pub fn add_shard(&mut self, shard: u64) {
+                    self.fbb_.push_slot::<u64>(Running::VT_SHARD, shard, 0);
+                }
+                #[inline]
+                pub fn add_first(&mut self, first: u64) {
+                    self.fbb_.push_slot::<u64>(Running::VT_FIRST, first, 0);
+                }
+                #[inline]
+                pub fn add_late_us(&mut self, late_us: u64) {
+                    self.fbb_.push_slot::<u64>(Running::VT_LATE_US, late_us, 0);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> RunningBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    RunningBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Running<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Running<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Running");
+                    ds.field("id", &self.id());
+                    ds.field("shard", &self.shard());
+                    ds.field("first", &self.first());
+                    ds.field("late_us", &self.late_us());
+                    ds.finish()
+                }
+            }
+            pub enum MovedOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct Moved<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Moved<'a> {
+                type Inner = Moved<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> Moved<'a> {
+                pub const VT_ROUTE: ::flatbuffers::VOffsetT = 4;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Moved { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args MovedArgs<'args>,
+                ) -> ::flatbuffers::WIPOffset<Moved<'bldr>> {
+                    let mut builder = MovedBuilder::new(_fbb);
+                    if let Some(x) = args.route {
+                        builder.add_route(x);
+                    }
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn route(&self) -> Option<super::beacon::ShardRoute<'a>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<super::beacon::ShardRoute>>(Moved::VT_ROUTE, None) }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Moved<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<super::beacon::ShardRoute>>("route", Self::VT_ROUTE, false)?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct MovedArgs<'a> {
+                pub route: Option<::flatbuffers::WIPOffset<super::beacon::ShardRoute<'a>>>,
+            }
+            impl<'a> Default for MovedArgs<'a> {
+                #[inline]
+                fn default() -> Self {
+                    MovedArgs { route: None }
+                }
+            }
+
+            pub struct MovedBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> MovedBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_route(&mut self, route: ::flatbuffers::WIPOffset<super::beacon::ShardRoute<'b>>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<super::beacon::ShardRoute>>(Moved::VT_ROUTE, route);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> MovedBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    MovedBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Moved<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Moved<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Moved");
+                    ds.field("route", &self.route());
+                    ds.finish()
+                }
+            }
+            pub enum RestSeatOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct RestSeat<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for RestSeat<'a> {
+                type Inner = RestSeat<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> RestSeat<'a> {
+                pub const VT_AGENT: ::flatbuffers::VOffsetT = 4;
+                pub const VT_STATE: ::flatbuffers::VOffsetT = 6;
+                pub const VT_LINGER_US: ::flatbuffers::VOffsetT = 8;
+                pub const VT_WINDOW: ::flatbuffers::VOffsetT = 10;
+                pub const VT_FRESH_AFTER: ::flatbuffers::VOffsetT = 12;
+                pub const VT_RESYNC: ::flatbuffers::VOffsetT = 14;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    RestSeat { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args RestSeatArgs<'args>,
+                ) -> ::flatbuffers::WIPOffset<RestSeat<'bldr>> {
+                    let mut builder = RestSeatBuilder::new(_fbb);
+                    builder.add_linger_us(args.linger_us);
+                    builder.add_agent(args.agent);
+                    builder.add_fresh_after(args.fresh_after);
+                    if let Some(x) = args.window {
+                        builder.add_window(x);
+                    }
+                    if let Some(x) = args.state {
+                        builder.add_state(x);
+                    }
+                    builder.add_resync(args.resync);
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn agent(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(RestSeat::VT_AGENT, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn state(&self) -> Option<super::super::record::SessionState<'a>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab
+                            .get::<::flatbuffers::ForwardsUOffset<super::super::record::SessionState>>(RestSeat::VT_STATE, None)
+                    }
+                }
+                #[inline]
+                pub fn linger_us(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(RestSeat::VT_LINGER_US, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn window(
+                    &self,
+                ) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::session::ClientInput<'a>>>>
+                {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<
+                            ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::session::ClientInput>>,
+                        >>(RestSeat::VT_WINDOW, None)
+                    }
+                }
+                #[inline]
+                pub fn fresh_after(&self) -> u32 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u32>(RestSeat::VT_FRESH_AFTER, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn resync(&self) -> bool {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<bool>(RestSeat::VT_RESYNC, Some(false)).unwrap() }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for RestSeat<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<u64>("agent", Self::VT_AGENT, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<super::super::record::SessionState>>(
+                            "state",
+                            Self::VT_STATE,
+                            false,
+                        )?
+                        .visit_field::<u64>("linger_us", Self::VT_LINGER_US, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<
+                            ::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<super::session::ClientInput>>,
+                        >>("window", Self::VT_WINDOW, false)?
+                        .visit_field::<u32>("fresh_after", Self::VT_FRESH_AFTER, false)?
+                        .visit_field::<bool>("resync", Self::VT_RESYNC, false)?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct RestSeatArgs<'a> {
+                pub agent: u64,
+                pub state: Option<::flatbuffers::WIPOffset<super::super::record::SessionState<'a>>>,
+                pub linger_us: u64,
+                pub window: Option<
+                    ::flatbuffers::WIPOffset<
+                        ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::session::ClientInput<'a>>>,
+                    >,
+                >,
+                pub fresh_after: u32,
+                pub resync: bool,
+            }
+            impl<'a> Default for RestSeatArgs<'a> {
+                #[inline]
+                fn default() -> Self {
+                    RestSeatArgs { agent: 0, state: None, linger_us: 0, window: None, fresh_after: 0, resync: false }
+                }
+            }
+
+            pub struct RestSeatBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> RestSeatBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_agent(&mut self, agent: u64) {
+                    self.fbb_.push_slot::<u64>(RestSeat::VT_AGENT, agent, 0);
+                }
+                #[inline]
+                pub fn add_state(&mut self, state: ::flatbuffers::WIPOffset<super::super::record::SessionState<'b>>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<super::super::record::SessionState>>(
+                        RestSeat::VT_STATE,
+                        state,
+                    );
+                }
+                #[inline]
+                pub fn add_linger_us(&mut self, linger_us: u64) {
+                    self.fbb_.push_slot::<u64>(RestSeat::VT_LINGER_US, linger_us, 0);
+                }
+                #[inline]
+                pub fn add_window(
+                    &mut self,
+                    window: ::flatbuffers::WIPOffset<
+                        ::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<super::session::ClientInput<'b>>>,
+                    >,
+                ) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(RestSeat::VT_WINDOW, window);
+                }
+                #[inline]
+                pub fn add_fresh_after(&mut self, fresh_after: u32) {
+                    self.fbb_.push_slot::<u32>(RestSeat::VT_FRESH_AFTER, fresh_after, 0);
+                }
+                #[inline]
+                pub fn add_resync(&mut self, resync: bool) {
+                    self.fbb_.push_slot::<bool>(RestSeat::VT_RESYNC, resync, false);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> RestSeatBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    RestSeatBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<RestSeat<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for RestSeat<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("RestSeat");
+                    ds.field("agent", &self.agent());
+                    ds.field("state", &self.state());
+                    ds.field("linger_us", &self.linger_us());
+                    ds.field("window", &self.window());
+                    ds.field("fresh_after", &self.fresh_after());
+                    ds.field("resync", &self.resync());
+                    ds.finish()
+                }
+            }
+            pub enum RestHeldOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct RestHeld<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for RestHeld<'a> {
+                type Inner = RestHeld<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> RestHeld<'a> {
+                pub const VT_LEADER: ::flatbuffers::VOffsetT = 4;
+                pub const VT_INPUTS: ::flatbuffers::VOffsetT = 6;
+                pub const VT_EFFECTS: ::flatbuffers::VOffsetT = 8;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    RestHeld { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args RestHeldArgs<'args>,
+                ) -> ::flatbuffers::WIPOffset<RestHeld<'bldr>> {
+                    let mut builder = RestHeldBuilder::new(_fbb);
+                    builder.add_leader(args.leader);
+                    if let Some(x) = args.effects {
+                        builder.add_effects(x);
+                    }
+                    if let Some(x) = args.inputs {
+                        builder.add_inputs(x);
+                    }
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn leader(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(RestHeld::VT_LEADER, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn inputs(
+                    &self,
+                ) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::session::ClientInput<'a>>>>
+                {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<
+                            ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::session::ClientInput>>,
+                        >>(RestHeld::VT_INPUTS, None)
+                    }
+                }
+                #[inline]
+                pub fn effects(
+                    &self,
+                ) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::effects::Effect<'a>>>>
+                {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<
+                            ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::effects::Effect>>,
+                        >>(RestHeld::VT_EFFECTS, None)
+                    }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for RestHeld<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<u64>("leader", Self::VT_LEADER, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<
+                            ::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<super::session::ClientInput>>,
+                        >>("inputs", Self::VT_INPUTS, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<
+                            ::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<super::effects::Effect>>,
+                        >>("effects", Self::VT_EFFECTS, false)?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct RestHeldArgs<'a> {
+                pub leader: u64,
+                pub inputs: Option<
+                    ::flatbuffers::WIPOffset<
+                        ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::session::ClientInput<'a>>>,
+                    >,
+                >,
+                pub effects: Option<
+                    ::flatbuffers::WIPOffset<
+                        ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::effects::Effect<'a>>>,
+                    >,
+                >,
+            }
+            impl<'a> Default for RestHeldArgs<'a> {
+                #[inline]
+                fn default() -> Self {
+                    RestHeldArgs { leader: 0, inputs: None, effects: None }
+                }
+            }
+
+            pub struct RestHeldBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> RestHeldBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_leader(&mut self, leader: u64) {
+                    self.fbb_.push_slot::<u64>(RestHeld::VT_LEADER, leader, 0);
+                }
+                #[inline]
+                pub fn add_inputs(
+                    &mut self,
+                    inputs: ::flatbuffers::WIPOffset<
+                        ::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<super::session::ClientInput<'b>>>,
+                    >,
+                ) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(RestHeld::VT_INPUTS, inputs);
+                }
+                #[inline]
+                pub fn add_effects(
+                    &mut self,
+                    effects: ::flatbuffers::WIPOffset<
+                        ::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<super::effects::Effect<'b>>>,
+                    >,
+                ) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(RestHeld::VT_EFFECTS, effects);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> RestHeldBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    RestHeldBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<RestHeld<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for RestHeld<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("RestHeld");
+                    ds.field("leader", &self.leader());
+                    ds.field("inputs", &self.inputs());
+                    ds.field("effects", &self.effects());
+                    ds.finish()
+                }
+            }
+            pub enum RestLaneOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct RestLane<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for RestLane<'a> {
+                type Inner = RestLane<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> RestLane<'a> {
+                pub const VT_TO: ::flatbuffers::VOffsetT = 4;
+                pub const VT_ACKED: ::flatbuffers::VOffsetT = 6;
+                pub const VT_UNACKED: ::flatbuffers::VOffsetT = 8;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    RestLane { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args RestLaneArgs<'args>,
+                ) -> ::flatbuffers::WIPOffset<RestLane<'bldr>> {
+                    let mut builder = RestLaneBuilder::new(_fbb);
+                    builder.add_acked(args.acked);
+                    builder.add_to(args.to);
+                    if let Some(x) = args.unacked {
+                        builder.add_unacked(x);
+                    }
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn to(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(RestLane::VT_TO, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn acked(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(RestLane::VT_ACKED, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn unacked(
+                    &self,
+                ) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::effects::Effect<'a>>>>
+                {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<
+                            ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::effects::Effect>>,
+                        >>(RestLane::VT_UNACKED, None)
+                    }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for RestLane<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<u64>("to", Self::VT_TO, false)?
+                        .visit_field::<u64>("acked", Self::VT_ACKED, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<
+                            ::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<super::effects::Effect>>,
+                        >>("unacked", Self::VT_UNACKED, false)?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct RestLaneArgs<'a> {
+                pub to: u64,
+                pub acked: u64,
+                pub unacked: Option<
+                    ::flatbuffers::WIPOffset<
+                        ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::effects::Effect<'a>>>,
+                    >,
+                >,
+            }
+            impl<'a> Default for RestLaneArgs<'a> {
+                #[inline]
+                fn default() -> Self {
+                    RestLaneArgs { to: 0, acked: 0, unacked: None }
+                }
+            }
+
+            pub struct RestLaneBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> RestLaneBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_to(&mut self, to: u64) {
+                    self.fbb_.push_slot::<u64>(RestLane::VT_TO, to, 0);
+                }
+                #[inline]
+                pub fn add_acked(&mut self, acked: u64) {
+                    self.fbb_.push_slot::<u64>(RestLane::VT_ACKED, acked, 0);
+                }
+                #[inline]
+                pub fn add_unacked(
+                    &mut self,
+                    unacked: ::flatbuffers::WIPOffset<
+                        ::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<super::effects::Effect<'b>>>,
+                    >,
+                ) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(RestLane::VT_UNACKED, unacked);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> RestLaneBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    RestLaneBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<RestLane<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for RestLane<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("RestLane");
+                    ds.field("to", &self.to());
+                    ds.field("acked", &self.acked());
+                    ds.field("unacked", &self.unacked());
+                    ds.finish()
+                }
+            }
+            pub enum RestOperationOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct RestOperation<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for RestOperation<'a> {
+                type Inner = RestOperation<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> RestOperation<'a> {
+                pub const VT_REQUEST: ::flatbuffers::VOffsetT = 4;
+                pub const VT_TICKET: ::flatbuffers::VOffsetT = 6;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    RestOperation { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args RestOperationArgs<'args>,
+                ) -> ::flatbuffers::WIPOffset<RestOperation<'bldr>> {
+                    let mut builder = RestOperationBuilder::new(_fbb);
+                    builder.add_ticket(args.ticket);
+                    if let Some(x) = args.request {
+                        builder.add_request(x);
+                    }
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn request(&self) -> Option<super::ledger::LedgerRequest<'a>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab
+                            .get::<::flatbuffers::ForwardsUOffset<super::ledger::LedgerRequest>>(RestOperation::VT_REQUEST, None)
+                    }
+                }
+                #[inline]
+                pub fn ticket(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(RestOperation::VT_TICKET, Some(0)).unwrap() }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for RestOperation<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<super::ledger::LedgerRequest>>(
+                            "request",
+                            Self::VT_REQUEST,
+                            false,
+                        )?
+                        .visit_field::<u64>("ticket", Self::VT_TICKET, false)?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct RestOperationArgs<'a> {
+                pub request: Option<::flatbuffers::WIPOffset<super::ledger::LedgerRequest<'a>>>,
+                pub ticket: u64,
+            }
+            impl<'a> Default for RestOperationArgs<'a> {
+                #[inline]
+                fn default() -> Self {
+                    RestOperationArgs { request: None, ticket: 0 }
+                }
+            }
+
+            pub struct RestOperationBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> RestOperationBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_request(&mut self, request: ::flatbuffers::WIPOffset<super::ledger::LedgerRequest<'b>>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<super::ledger::LedgerRequest>>(
+                        RestOperation::VT_REQUEST,
+                        request,
+                    );
+                }
+                #[inline]
+                pub fn add_ticket(&mut self, ticket: u64) {
+                    self.fbb_.push_slot::<u64>(RestOperation::VT_TICKET, ticket, 0);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> RestOperationBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    RestOperationBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<RestOperation<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for RestOperation<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("RestOperation");
+                    ds.field("request", &self.request());
+                    ds.field("ticket", &self.ticket());
+                    ds.finish()
+                }
+            }
+            pub enum RestTransferOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct RestTransfer<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for RestTransfer<'a> {
+                type Inner = RestTransfer<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> RestTransfer<'a> {
+                pub const VT_TICKET: ::flatbuffers::VOffsetT = 4;
+                pub const VT_FENCES: ::flatbuffers::VOffsetT = 6;
+                pub const VT_TRANSACTION: ::flatbuffers::VOffsetT = 8;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    RestTransfer { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args RestTransferArgs<'args>,
+                ) -> ::flatbuffers::WIPOffset<RestTransfer<'bldr>> {
+                    let mut builder = RestTransferBuilder::new(_fbb);
+                    builder.add_ticket(args.ticket);
+                    if let Some(x) = args.transaction {
+                        builder.add_transaction(x);
+                    }
+                    if let Some(x) = args.fences {
+                        builder.add_fences(x);
+                    }
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn ticket(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(RestTransfer::VT_TICKET, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn fences(&self) -> Option<::flatbuffers::Vector<'a, u64>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab
+                            .get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u64>>>(RestTransfer::VT_FENCES, None)
+                    }
+                }
+                #[inline]
+                pub fn transaction(&self) -> Option<super::ledger::Transaction<'a>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab
+                            .get::<::flatbuffers::ForwardsUOffset<super::ledger::Transaction>>(RestTransfer::VT_TRANSACTION, None)
+                    }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for RestTransfer<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<u64>("ticket", Self::VT_TICKET, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u64>>>(
+                            "fences",
+                            Self::VT_FENCES,
+                            false,
+                        )?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<super::ledger::Transaction>>(
+                            "transaction",
+                            Self::VT_TRANSACTION,
+                            false,
+                        )?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct RestTransferArgs<'a> {
+                pub ticket: u64,
+                pub fences: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
+                pub transaction: Option<::flatbuffers::WIPOffset<super::ledger::Transaction<'a>>>,
+            }
+            impl<'a> Default for RestTransferArgs<'a> {
+                #[inline]
+                fn default() -> Self {
+                    RestTransferArgs { ticket: 0, fences: None, transaction: None }
+                }
+            }
+
+            pub struct RestTransferBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> RestTransferBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_ticket(&mut self, ticket: u64) {
+                    self.fbb_.push_slot::<u64>(RestTransfer::VT_TICKET, ticket, 0);
+                }
+                #[inline]
+                pub fn add_fences(&mut self, fences: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, u64>>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(RestTransfer::VT_FENCES, fences);
+                }
+                #[inline]
+                pub fn add_transaction(&mut self, transaction: ::flatbuffers::WIPOffset<super::ledger::Transaction<'b>>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<super::ledger::Transaction>>(
+                        RestTransfer::VT_TRANSACTION,
+                        transaction,
+                    );
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> RestTransferBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    RestTransferBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<RestTransfer<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for RestTransfer<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("RestTransfer");
+                    ds.field("ticket", &self.ticket());
+                    ds.field("fences", &self.fences());
+                    ds.field("transaction", &self.transaction());
+                    ds.finish()
+                }
+            }
+            pub enum RestAnswerOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct RestAnswer<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for RestAnswer<'a> {
+                type Inner = RestAnswer<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> RestAnswer<'a> {
+                pub const VT_TICKET: ::flatbuffers::VOffsetT = 4;
+                pub const VT_RESULT: ::flatbuffers::VOffsetT = 6;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    RestAnswer { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args RestAnswerArgs<'args>,
+                ) -> ::flatbuffers::WIPOffset<RestAnswer<'bldr>> {
+                    let mut builder = RestAnswerBuilder::new(_fbb);
+                    builder.add_ticket(args.ticket);
+                    if let Some(x) = args.result {
+                        builder.add_result(x);
+                    }
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn ticket(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(RestAnswer::VT_TICKET, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn result(&self) -> Option<super::ledger::LedgerResult<'a>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<super::ledger::LedgerResult>>(RestAnswer::VT_RESULT, None)
+                    }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for RestAnswer<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<u64>("ticket", Self::VT_TICKET, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<super::ledger::LedgerResult>>(
+                            "result",
+                            Self::VT_RESULT,
+                            false,
+                        )?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct RestAnswerArgs<'a> {
+                pub ticket: u64,
+                pub result: Option<::flatbuffers::WIPOffset<super::ledger::LedgerResult<'a>>>,
+            }
+            impl<'a> Default for RestAnswerArgs<'a> {
+                #[inline]
+                fn default() -> Self {
+                    RestAnswerArgs { ticket: 0, result: None }
+                }
+            }
+
+            pub struct RestAnswerBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> RestAnswerBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_ticket(&mut self, ticket: u64) {
+                    self.fbb_.push_slot::<u64>(RestAnswer::VT_TICKET, ticket, 0);
+                }
+                #[inline]
+                pub fn add_result(&mut self, result: ::flatbuffers::WIPOffset<super::ledger::LedgerResult<'b>>) {
+                    self.fbb_
+                        .push_slot_always::<::flatbuffers::WIPOffset<super::ledger::LedgerResult>>(RestAnswer::VT_RESULT, result);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> RestAnswerBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    RestAnswerBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<RestAnswer<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for RestAnswer<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("RestAnswer");
+                    ds.field("ticket", &self.ticket());
+                    ds.field("result", &self.result());
+                    ds.finish()
+                }
+            }
+            pub enum RestFollowerOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct RestFollower<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for RestFollower<'a> {
+                type Inner = RestFollower<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> RestFollower<'a> {
+                pub const VT_NODE: ::flatbuffers::VOffsetT = 4;
+                pub const VT_SHARD: ::flatbuffers::VOffsetT = 6;
+                pub const VT_FILTER: ::flatbuffers::VOffsetT = 8;
+                pub const VT_CELLS: ::flatbuffers::VOffsetT = 10;
+                pub const VT_FRESH: ::flatbuffers::VOffsetT = 12;
+                pub const VT_SEQ: ::flatbuffers::VOffsetT = 14;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    RestFollower { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args RestFollowerArgs<'args>,
+                ) -> ::flatbuffers::WIPOffset<RestFollower<'bldr>> {
+                    let mut builder = RestFollowerBuilder::new(_fbb);
+                    builder.add_shard(args.shard);
+                    builder.add_seq(args.seq);
+                    if let Some(x) = args.fresh {
+                        builder.add_fresh(x);
+                    }
+                    if let Some(x) = args.cells {
+                        builder.add_cells(x);
+                    }
+                    builder.add_node(args.node);
+                    builder.add_filter(args.filter);
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn node(&self) -> u32 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u32>(RestFollower::VT_NODE, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn shard(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(RestFollower::VT_SHARD, Some(18446744073709551615)).unwrap() }
+                }
+                #[inline]
+                pub fn filter(&self) -> super::feed::FeedFilter {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab
+                            .get::<super::feed::FeedFilter>(RestFollower::VT_FILTER, Some(super::feed::FeedFilter::Replicated))
+                            .unwrap()
+                    }
+                }
+                #[inline]
+                pub fn cells(&self) -> Option<::flatbuffers::Vector<'a, u64>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab
+                            .get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u64>>>(RestFollower::VT_CELLS, None)
+                    }
+                }
+                #[inline]
+                pub fn fresh(&self) -> Option<::flatbuffers::Vector<'a, u64>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab
+                            .get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u64>>>(RestFollower::VT_FRESH, None)
+                    }
+                }
+                #[inline]
+                pub fn seq(&self) -> u32 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u32>(RestFollower::VT_SEQ, Some(0)).unwrap() }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for RestFollower<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<u32>("node", Self::VT_NODE, false)?
+                        .visit_field::<u64>("shard", Self::VT_SHARD, false)?
+                        .visit_field::<super::feed::FeedFilter>("filter", Self::VT_FILTER, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u64>>>(
+                            "cells",
+                            Self::VT_CELLS,
+                            false,
+                        )?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u64>>>(
+                            "fresh",
+                            Self::VT_FRESH,
+                            false,
+                        )?
+                        .visit_field::<u32>("seq", Self::VT_SEQ, false)?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct RestFollowerArgs<'a> {
+                pub node: u32,
+                pub shard: u64,
+                pub filter: super::feed::FeedFilter,
+                pub cells: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
+                pub fresh: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
+                pub seq: u32,
+            }
+            impl<'a> Default for RestFollowerArgs<'a> {
+                #[inline]
+                fn default() -> Self {
+                    RestFollowerArgs {
+                        node: 0,
+                        shard: 18446744073709551615,
+                        filter: super::feed::FeedFilter::Replicated,
+                        cells: None,
+                        fresh: None,
+                        seq: 0,
+                    }
+                }
+            }
+
+            pub struct RestFollowerBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> RestFollowerBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_node(&mut self, node: u32) {
+                    self.fbb_.push_slot::<u32>(RestFollower::VT_NODE, node, 0);
+                }
+                #[inline]
+                pub fn add_shard(&mut self, shard: u64) {
+                    self.fbb_.push_slot::<u64>(RestFollower::VT_SHARD, shard, 18446744073709551615);
+                }
+                #[inline]
+                pub fn add_filter(&mut self, filter: super::feed::FeedFilter) {
+                    self.fbb_.push_slot::<super::feed::FeedFilter>(
+                        RestFollower::VT_FILTER,
+                        filter,
+                        super::feed::FeedFilter::Replicated,
+                    );
+                }
+                #[inline]
+                pub fn add_cells(&mut self, cells: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, u64>>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(RestFollower::VT_CELLS, cells);
+                }
+                #[inline]
+                pub fn add_fresh(&mut self, fresh: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, u64>>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(RestFollower::VT_FRESH, fresh);
+                }
+                #[inline]
+                pub fn add_seq(&mut self, seq: u32) {
+                    self.fbb_.push_slot::<u32>(RestFollower::VT_SEQ, seq, 0);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> RestFollowerBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    RestFollowerBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<RestFollower<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for RestFollower<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("RestFollower");
+                    ds.field("node", &self.node());
+                    ds.field("shard", &self.shard());
+                    ds.field("filter", &self.filter());
+                    ds.field("cells", &self.cells());
+                    ds.field("fresh", &self.fresh());
+                    ds.field("seq", &self.seq());
+                    ds.finish()
+                }
+            }
+            pub enum ShardRestOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct ShardRest<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for ShardRest<'a> {
+                type Inner = ShardRest<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> ShardRest<'a> {
+                pub const VT_TICK: ::flatbuffers::VOffsetT = 4;
+                pub const VT_SEED: ::flatbuffers::VOffsetT = 6;
+                pub const VT_PENDING: ::flatbuffers::VOffsetT = 8;
+                pub const VT_IDS: ::flatbuffers::VOffsetT = 10;
+                pub const VT_HASH: ::flatbuffers::VOffsetT = 12;
+                pub const VT_DURABLE: ::flatbuffers::VOffsetT = 14;
+                pub const VT_RESIDENTS: ::flatbuffers::VOffsetT = 16;
+                pub const VT_SEATS: ::flatbuffers::VOffsetT = 18;
+                pub const VT_HELD: ::flatbuffers::VOffsetT = 20;
+                pub const VT_NUMBERING: ::flatbuffers::VOffsetT = 22;
+                pub const VT_LANES: ::flatbuffers::VOffsetT = 24;
+                pub const VT_OPERATIONS: ::flatbuffers::VOffsetT = 26;
+                pub const VT_TRANSFERS: ::flatbuffers::VOffsetT = 28;
+                pub const VT_ANSWERS: ::flatbuffers::VOffsetT = 30;
+                pub const VT_PEERS: ::flatbuffers::VOffsetT = 32;
+                pub const VT_FOLLOWERS: ::flatbuffers::VOffsetT = 34;
+                pub const VT_DIRTY: ::flatbuffers::VOffsetT = 36;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    ShardRest { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args ShardRestArgs<'args>,
+                ) -> ::flatbuffers::WIPOffset<ShardRest<'bldr>> {
+                    let mut builder = ShardRestBuilder::new(_fbb);
+                    builder.add_numbering(args.numbering);
+                    builder.add_hash(args.hash);
+                    builder.add_seed(args.seed);
+                    builder.add_tick(args.tick);
+                    if let Some(x) = args.dirty {
+                        builder.add_dirty(x);
+                    }
+                    if let Some(x) = args.followers {
+                        builder.add_followers(x);
+                    }
+                    if let Some(x) = args.peers {
+                        builder.add_peers(x);
+                    }
+                    if let Some(x) = args.answers {
+                        builder.add_answers(x);
+                    }
+                    if let Some(x) = args.transfers {
+                        builder.add_transfers(x);
+                    }
+                    if let Some(x) = args.operations {
+                        builder.add_operations(x);
+                    }
+                    if let Some(x) = args.lanes {
+                        builder.add_lanes(x);
+                    }
+                    if let Some(x) = args.held {
+                        builder.add_held(x);
+                    }
+                    if let Some(x) = args.seats {
+                        builder.add_seats(x);
+                    }
+                    if let Some(x) = args.residents {
+                        builder.add_residents(x);
+                    }
+                    if let Some(x) = args.durable {
+                        builder.add_durable(x);
+                    }
+                    if let Some(x) = args.ids {
+                        builder.add_ids(x);
+                    }
+                    if let Some(x) = args.pending {
+                        builder.add_pending(x);
+                    }
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn tick(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(ShardRest::VT_TICK, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn seed(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(ShardRest::VT_SEED, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn pending(
+                    &self,
+                ) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::effects::Effect<'a>>>>
+                {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<
+                            ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::effects::Effect>>,
+                        >>(ShardRest::VT_PENDING, None)
+                    }
+                }
+                #[inline]
+                pub fn ids(&self) -> Option<::flatbuffers::Vector<'a, IdBlock>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab
+                            .get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, IdBlock>>>(ShardRest::VT_IDS, None)
+                    }
+                }
+                #[inline]
+                pub fn hash(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(ShardRest::VT_HASH, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn durable(&self) -> Option<super::journal::ShardImage<'a>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<super::journal::ShardImage>>(ShardRest::VT_DURABLE, None)
+                    }
+                }
+                #[inline]
+                pub fn residents(&self) -> Option<::flatbuffers::Vector<'a, RestResident>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, RestResident>>>(
+                            ShardRest::VT_RESIDENTS,
+                            None,
+                        )
+                    }
+                }
+                #[inline]
+                pub fn seats(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<RestSeat<'a>>>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<
+                            ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<RestSeat>>,
+                        >>(ShardRest::VT_SEATS, None)
+                    }
+                }
+                #[inline]
+                pub fn held(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<RestHeld<'a>>>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<
+                            ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<RestHeld>>,
+                        >>(ShardRest::VT_HELD, None)
+                    }
+                }
+                #[inline]
+                pub fn numbering(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(ShardRest::VT_NUMBERING, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn lanes(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<RestLane<'a>>>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<
+                            ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<RestLane>>,
+                        >>(ShardRest::VT_LANES, None)
+                    }
+                }
+                #[inline]
+                pub fn operations(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<RestOperation<'a>>>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<
+                            ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<RestOperation>>,
+                        >>(ShardRest::VT_OPERATIONS, None)
+                    }
+                }
+                #[inline]
+                pub fn transfers(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<RestTransfer<'a>>>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<
+                            ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<RestTransfer>>,
+                        >>(ShardRest::VT_TRANSFERS, None)
+                    }
+                }
+                #[inline]
+                pub fn answers(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<RestAnswer<'a>>>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<
+                            ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<RestAnswer>>,
+                        >>(ShardRest::VT_ANSWERS, None)
+                    }
+                }
+                #[inline]
+                pub fn peers(&self) -> Option<::flatbuffers::Vector<'a, PeerEpoch>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, PeerEpoch>>>(
+                            ShardRest::VT_PEERS,
+                            None,
+                        )
+                    }
+                }
+                #[inline]
+                pub fn followers(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<RestFollower<'a>>>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<
+                            ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<RestFollower>>,
+                        >>(ShardRest::VT_FOLLOWERS, None)
+                    }
+                }
+                #[inline]
+                pub fn dirty(&self) -> Option<::flatbuffers::Vector<'a, u64>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u64>>>(ShardRest::VT_DIRTY, None)
+                    }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for ShardRest<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+     .visit_field::<u64>("tick", Self::VT_TICK, false)?
+     .visit_field::<u64>("seed", Self::VT_SEED, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<super::effects::Effect>>>>("pending", Self::VT_PENDING, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, IdBlock>>>("ids", Self::VT_IDS, false)?
+     .visit_field::<u64>("hash", Self::VT_HASH, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<super::journal::ShardImage>>("durable", Self::VT_DURABLE, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, RestResident>>>("residents", Self::VT_RESIDENTS, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<RestSeat>>>>("seats", Self::VT_SEATS, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<RestHeld>>>>("held", Self::VT_HELD, false)?
+     .visit_field::<u64>("numbering", Self::VT_NUMBERING, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<RestLane>>>>("lanes", Self::VT_LANES, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<RestOperation>>>>("operations", Self::VT_OPERATIONS, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<RestTransfer>>>>("transfers", Self::VT_TRANSFERS, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<RestAnswer>>>>("answers", Self::VT_ANSWERS, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, PeerEpoch>>>("peers", Self::VT_PEERS, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<RestFollower>>>>("followers", Self::VT_FOLLOWERS, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u64>>>("dirty", Self::VT_DIRTY, false)?
+     .finish();
+                    Ok(())
+                }
+            }
+            pub struct ShardRestArgs<'a> {
+                pub tick: u64,
+                pub seed: u64,
+                pub pending: Option<
+                    ::flatbuffers::WIPOffset<
+                        ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::effects::Effect<'a>>>,
+                    >,
+                >,
+                pub ids: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, IdBlock>>>,
+                pub hash: u64,
+                pub durable: Option<::flatbuffers::WIPOffset<super::journal::ShardImage<'a>>>,
+                pub residents: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, RestResident>>>,
+                pub seats:
+                    Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<RestSeat<'a>>>>>,
+                pub held:
+                    Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<RestHeld<'a>>>>>,
+                pub numbering: u64,
+                pub lanes:
+                    Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<RestLane<'a>>>>>,
+                pub operations: Option<
+                    ::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<RestOperation<'a>>>>,
+                >,
+                pub transfers:
+                    Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<RestTransfer<'a>>>>>,
+                pub answers:
+                    Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<RestAnswer<'a>>>>>,
+                pub peers: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, PeerEpoch>>>,
+                pub followers:
+                    Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<RestFollower<'a>>>>>,
+                pub dirty: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
+            }
+            impl<'a> Default for ShardRestArgs<'a> {
+                #[inline]
+                fn default() -> Self {
+                    ShardRestArgs {
+                        tick: 0,
+                        seed: 0,
+                        pending: None,
+                        ids: None,
+                        hash: 0,
+                        durable: None,
+                        residents: None,
+                        seats: None,
+                        held: None,
+                        numbering: 0,
+                        lanes: None,
+                        operations: None,
+                        transfers: None,
+                        answers: None,
+                        peers: None,
+                        followers: None,
+                        dirty: None,
+                    }
+                }
+            }
+
+            pub struct ShardRestBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ShardRestBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_tick(&mut self, tick: u64) {
+                    self.fbb_.push_slot::<u64>(ShardRest::VT_TICK, tick, 0);
+                }
+                #[inline]
+                pub fn add_seed(&mut self, seed: u64) {
+                    self.fbb_.push_slot::<u64>(ShardRest::VT_SEED, seed, 0);
+                }
+                #[inline]
+                pub fn add_pending(
+                    &mut self,
+                    pending: ::flatbuffers::WIPOffset<
+                        ::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<super::effects::Effect<'b>>>,
+                    >,
+                ) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ShardRest::VT_PENDING, pending);
+                }
+                #[inline]
+                pub fn add_ids(&mut self, ids: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, IdBlock>>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ShardRest::VT_IDS, ids);
+                }
+                #[inline]
+                pub fn add_hash(&mut self, hash: u64) {
+                    self.fbb_.push_slot::<u64>(ShardRest::VT_HASH, hash, 0);
+                }
+                #[inline]
+                pub fn add_durable(&mut self, durable: ::flatbuffers::WIPOffset<super::journal::ShardImage<'b>>) {
+                    self.fbb_
+                        .push_slot_always::<::flatbuffers::WIPOffset<super::journal::ShardImage>>(ShardRest::VT_DURABLE, durable);
+                }
+                #[inline]
+                pub fn add_residents(&mut self, residents: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, RestResident>>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ShardRest::VT_RESIDENTS, residents);
+                }
+                #[inline]
+                pub fn add_seats(
+                    &mut self,
+                    seats: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<RestSeat<'b>>>>,
+                ) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ShardRest::VT_SEATS, seats);
+                }
+                #[inline]
+                pub fn add_held(
+                    &mut self,
+                    held: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<RestHeld<'b>>>>,
+                ) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ShardRest::VT_HELD, held);
+                }
+                #[inline]
+                pub fn add_numbering(&mut self, numbering: u64) {
+                    self.fbb_.push_slot::<u64>(ShardRest::VT_NUMBERING, numbering, 0);
+                }
+                #[inline]
+                pub fn add_lanes(
+                    &mut self,
+                    lanes: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<RestLane<'b>>>>,
+                ) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ShardRest::VT_LANES, lanes);
+                }
+                #[inline]
+                pub fn add_operations(
+                    &mut self,
+                    operations: ::flatbuffers::WIPOffset<
+                        ::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<RestOperation<'b>>>,
+                    >,
+                ) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ShardRest::VT_OPERATIONS, operations);
+                }
+                #[inline]
+                pub fn add_transfers(
+                    &mut self,
+                    transfers: ::flatbuffers::WIPOffset<
+                        ::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<RestTransfer<'b>>>,
+                    >,
+                ) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ShardRest::VT_TRANSFERS, transfers);
+                }
+                #[inline]
+                pub fn add_answers(
+                    &mut self,
+                    answers: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<RestAnswer<'b>>>>,
+                ) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ShardRest::VT_ANSWERS, answers);
+                }
+                #[inline]
+                pub fn add_peers(&mut self, peers: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, PeerEpoch>>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ShardRest::VT_PEERS, peers);
+                }
+                #[inline]
+                pub fn add_followers(
+                    &mut self,
+                    followers: ::flatbuffers::WIPOffset<
+                        ::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<RestFollower<'b>>>,
+                    >,
+                ) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ShardRest::VT_FOLLOWERS, followers);
+                }
+                #[inline]
+                pub fn add_dirty(&mut self, dirty: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, u64>>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ShardRest::VT_DIRTY, dirty);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ShardRestBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    ShardRestBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<ShardRest<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for ShardRest<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("ShardRest");
+                    ds.field("tick", &self.tick());
+                    ds.field("seed", &self.seed());
+                    ds.field("pending", &self.pending());
+                    ds.field("ids", &self.ids());
+                    ds.field("hash", &self.hash());
+                    ds.field("durable", &self.durable());
+                    ds.field("residents", &self.residents());
+                    ds.field("seats", &self.seats());
+                    ds.field("held", &self.held());
+                    ds.field("numbering", &self.numbering());
+                    ds.field("lanes", &self.lanes());
+                    ds.field("operations", &self.operations());
+                    ds.field("transfers", &self.transfers());
+                    ds.field("answers", &self.answers());
+                    ds.field("peers", &self.peers());
+                    ds.field("followers", &self.followers());
+                    ds.field("dirty", &self.dirty());
+                    ds.finish()
+                }
+            }
+            pub enum FinalOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct Final<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Final<'a> {
+                type Inner = Final<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> Final<'a> {
+                pub const VT_ID: ::flatbuffers::VOffsetT = 4;
+                pub const VT_SHARD: ::flatbuffers::VOffsetT = 6;
+                pub const VT_REST: ::flatbuffers::VOffsetT = 8;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Final { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args FinalArgs<'args>,
+                ) -> ::flatbuffers::WIPOffset<Final<'bldr>> {
+                    let mut builder = FinalBuilder::new(_fbb);
+                    builder.add_shard(args.shard);
+                    builder.add_id(args.id);
+                    if let Some(x) = args.rest {
+                        builder.add_rest(x);
+                    }
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn id(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Final::VT_ID, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn shard(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Final::VT_SHARD, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn rest(&self) -> Option<ShardRest<'a>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<ShardRest>>(Final::VT_REST, None) }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Final<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<u64>("id", Self::VT_ID, false)?
+                        .visit_field::<u64>("shard", Self::VT_SHARD, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<ShardRest>>("rest", Self::VT_REST, false)?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct FinalArgs<'a> {
+                pub id: u64,
+                pub shard: u64,
+                pub rest: Option<::flatbuffers::WIPOffset<ShardRest<'a>>>,
+            }
+            impl<'a> Default for FinalArgs<'a> {
+                #[inline]
+                fn default() -> Self {
+                    FinalArgs { id: 0, shard: 0, rest: None }
+                }
+            }
+
+            pub struct FinalBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> FinalBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_id(&mut self, id: u64) {
+                    self.fbb_.push_slot::<u64>(Final::VT_ID, id, 0);
+                }
+                #[inline]
+                pub fn add_shard(&mut self, shard: u64) {
+                    self.fbb_.push_slot::<u64>(Final::VT_SHARD, shard, 0);
+                }
+                #[inline]
+                pub fn add_rest(&mut self, rest: ::flatbuffers::WIPOffset<ShardRest<'b>>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<ShardRest>>(Final::VT_REST, rest);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> FinalBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    FinalBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Final<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Final<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Final");
+                    ds.field("id", &self.id());
+                    ds.field("shard", &self.shard());
+                    ds.field("rest", &self.rest());
+                    ds.finish()
+                }
+            }
+            pub enum MigrationOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct Migration<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Migration<'a> {
+                type Inner = Migration<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> Migration<'a> {
+                pub const VT_BODY_TYPE: ::flatbuffers::VOffsetT = 4;
+                pub const VT_BODY: ::flatbuffers::VOffsetT = 6;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Migration { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args MigrationArgs,
+                ) -> ::flatbuffers::WIPOffset<Migration<'bldr>> {
+                    let mut builder = MigrationBuilder::new(_fbb);
+                    if let Some(x) = args.body {
+                        builder.add_body(x);
+                    }
+                    builder.add_body_type(args.body_type);
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn body_type(&self) -> MigrationBody {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<MigrationBody>(Migration::VT_BODY_TYPE, Some(MigrationBody::NONE)).unwrap() }
+                }
+                #[inline]
+                pub fn body(&self) -> ::flatbuffers::Table<'a> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab
+                            .get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Table<'a>>>(Migration::VT_BODY, None)
+                            .unwrap()
+                    }
+                }
+                #[inline]
+                #[allow(non_snake_case)]
+                pub fn body_as_prepare(&self) -> Option<Prepare<'a>> {
+                    if self.body_type() == MigrationBody::Prepare {
+                        let u = self.body();
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        Some(unsafe { Prepare::init_from_table(u) })
+                    } else {
+                        None
+                    }
+                }
+
+                #[inline]
+                #[allow(non_snake_case)]
+                pub fn body_as_standby(&self) -> Option<Standby<'a>> {
+                    if self.body_type() == MigrationBody::Standby {
+                        let u = self.body();
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        Some(unsafe { Standby::init_from_table(u) })
+                    } else {
+                        None
+                    }
+                }
+
+                #[inline]
+                #[allow(non_snake_case)]
+                pub fn body_as_declined(&self) -> Option<Declined<'a>> {
+                    if self.body_type() == MigrationBody::Declined {
+                        let u = self.body();
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        Some(unsafe { Declined::init_from_table(u) })
+                    } else {
+                        None
+                    }
+                }
+
+                #[inline]
+                #[allow(non_snake_case)]
+                pub fn body_as_copied(&self) -> Option<Copied<'a>> {
+                    if self.body_type() == MigrationBody::Copied {
+                        let u = self.body();
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        Some(unsafe { Copied::init_from_table(u) })
+                    } else {
+                        None
+                    }
+                }
+
+                #[inline]
+                #[allow(non_snake_case)]
+                pub fn body_as_taken(&self) -> Option<Taken<'a>> {
+                    if self.body_type() == MigrationBody::Taken {
+                        let u = self.body();
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        Some(unsafe { Taken::init_from_table(u) })
+                    } else {
+                        None
+                    }
+                }
+
+                #[inline]
+                #[allow(non_snake_case)]
+                pub fn body_as_final(&self) -> Option<Final<'a>> {
+                    if self.body_type() == MigrationBody::Final {
+                        let u = self.body();
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        Some(unsafe { Final::init_from_table(u) })
+                    } else {
+                        None
+                    }
+                }
+
+                #[inline]
+                #[allow(non_snake_case)]
+                pub fn body_as_ready(&self) -> Option<Ready<'a>> {
+                    if self.body_type() == MigrationBody::Ready {
+                        let u = self.body();
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        Some(unsafe { Ready::init_from_table(u) })
+                    } else {
+                        None
+                    }
+                }
+
+                #[inline]
+                #[allow(non_snake_case)]
+                pub fn body_as_cancelled(&self) -> Option<Cancelled<'a>> {
+                    if self.body_type() == MigrationBody::Cancelled {
+                        let u = self.body();
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        Some(unsafe { Cancelled::init_from_table(u) })
+                    } else {
+                        None
+                    }
+                }
+
+                #[inline]
+                #[allow(non_snake_case)]
+                pub fn body_as_owned(&self) -> Option<Owned<'a>> {
+                    if self.body_type() == MigrationBody::Owned {
+                        let u = self.body();
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        Some(unsafe { Owned::init_from_table(u) })
+                    } else {
+                        None
+                    }
+                }
+
+                #[inline]
+                #[allow(non_snake_case)]
+                pub fn body_as_running(&self) -> Option<Running<'a>> {
+                    if self.body_type() == MigrationBody::Running {
+                        let u = self.body();
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        Some(unsafe { Running::init_from_table(u) })
+                    } else {
+                        None
+                    }
+                }
+
+                #[inline]
+                #[allow(non_snake_case)]
+                pub fn body_as_moved(&self) -> Option<Moved<'a>> {
+                    if self.body_type() == MigrationBody::Moved {
+                        let u = self.body();
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        Some(unsafe { Moved::init_from_table(u) })
+                    } else {
+                        None
+                    }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Migration<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_union::<MigrationBody, _>(
+                            "body_type",
+                            Self::VT_BODY_TYPE,
+                            "body",
+                            Self::VT_BODY,
+                            true,
+                            |key, v, pos| match key {
+                                MigrationBody::Prepare => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Prepare>>(
+                                    "MigrationBody::Prepare",
+                                    pos,
+                                ),
+                                MigrationBody::Standby => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Standby>>(
+                                    "MigrationBody::Standby",
+                                    pos,
+                                ),
+                                MigrationBody::Declined => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Declined>>(
+                                    "MigrationBody::Declined",
+                                    pos,
+                                ),
+                                MigrationBody::Copied => {
+                                    v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Copied>>("MigrationBody::Copied", pos)
+                                }
+                                MigrationBody::Taken => {
+                                    v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Taken>>("MigrationBody::Taken", pos)
+                                }
+                                MigrationBody::Final => {
+                                    v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Final>>("MigrationBody::Final", pos)
+                                }
+                                MigrationBody::Ready => {
+                                    v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Ready>>("MigrationBody::Ready", pos)
+                                }
+                                MigrationBody::Cancelled => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Cancelled>>(
+                                    "MigrationBody::Cancelled",
+                                    pos,
+                                ),
+                                MigrationBody::Owned => {
+                                    v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Owned>>("MigrationBody::Owned", pos)
+                                }
+                                MigrationBody::Running => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Running>>(
+                                    "MigrationBody::Running",
+                                    pos,
+                                ),
+                                MigrationBody::Moved => {
+                                    v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Moved>>("MigrationBody::Moved", pos)
+                                }
+                                _ => Ok(()),
+                            },
+                        )?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct MigrationArgs {
+                pub body_type: MigrationBody,
+                pub body: Option<::flatbuffers::WIPOffset<::flatbuffers::UnionWIPOffset>>,
+            }
+            impl<'a> Default for MigrationArgs {
+                #[inline]
+                fn default() -> Self {
+                    MigrationArgs {
+                        body_type: MigrationBody::NONE,
+                        body: None, // required field
+                    }
+                }
+            }
+
+            pub struct MigrationBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> MigrationBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_body_type(&mut self, body_type: MigrationBody) {
+                    self.fbb_.push_slot::<MigrationBody>(Migration::VT_BODY_TYPE, body_type, MigrationBody::NONE);
+                }
+                #[inline]
+                pub fn add_body(&mut self, body: ::flatbuffers::WIPOffset<::flatbuffers::UnionWIPOffset>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Migration::VT_BODY, body);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> MigrationBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    MigrationBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Migration<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    self.fbb_.required(o, Migration::VT_BODY, "body");
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Migration<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Migration");
+                    ds.field("body_type", &self.body_type());
+                    match self.body_type() {
+                        MigrationBody::Prepare => {
+                            if let Some(x) = self.body_as_prepare() {
+                                ds.field("body", &x)
+                            } else {
+                                ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                            }
+                        }
+                        MigrationBody::Standby => {
+                            if let Some(x) = self.body_as_standby() {
+                                ds.field("body", &x)
+                            } else {
+                                ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                            }
+                        }
+                        MigrationBody::Declined => {
+                            if let Some(x) = self.body_as_declined() {
+                                ds.field("body", &x)
+                            } else {
+                                ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                            }
+                        }
+                        MigrationBody::Copied => {
+                            if let Some(x) = self.body_as_copied() {
+                                ds.field("body", &x)
+                            } else {
+                                ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                            }
+                        }
+                        MigrationBody::Taken => {
+                            if let Some(x) = self.body_as_taken() {
+                                ds.field("body", &x)
+                            } else {
+                                ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                            }
+                        }
+                        MigrationBody::Final => {
+                            if let Some(x) = self.body_as_final() {
+                                ds.field("body", &x)
+                            } else {
+                                ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                            }
+                        }
+                        MigrationBody::Ready => {
+                            if let Some(x) = self.body_as_ready() {
+                                ds.field("body", &x)
+                            } else {
+                                ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                            }
+                        }
+                        MigrationBody::Cancelled => {
+                            if let Some(x) = self.body_as_cancelled() {
+                                ds.field("body", &x)
+                            } else {
+                                ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                            }
+                        }
+                        MigrationBody::Owned => {
+                            if let Some(x) = self.body_as_owned() {
+                                ds.field("body", &x)
+                            } else {
+                                ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                            }
+                        }
+                        MigrationBody::Running => {
+                            if let Some(x) = self.body_as_running() {
+                                ds.field("body", &x)
+                            } else {
+                                ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                            }
+                        }
+                        MigrationBody::Moved => {
+                            if let Some(x) = self.body_as_moved() {
+                                ds.field("body", &x)
+                            } else {
+                                ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                            }
+                        }
+                        _ => {
+                            let x: Option<()> = None;
+                            ds.field("body", &x)
+                        }
+                    };
+                    ds.finish()
+                }
+            }
+        } // pub mod migration
+
         #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
         pub const ENUM_MIN_NODE_BODY: u8 = 0;
         #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-        pub const ENUM_MAX_NODE_BODY: u8 = 20;
+        pub const ENUM_MAX_NODE_BODY: u8 = 21;
         #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
         #[allow(non_camel_case_types)]
-        pub const ENUM_VALUES_NODE_BODY: [NodeBody; 21] = [
+        pub const ENUM_VALUES_NODE_BODY: [NodeBody; 22] = [
             NodeBody::NONE,
             NodeBody::BeaconRequest,
             NodeBody::BeaconReply,
@@ -28647,6 +33246,7 @@ pub mod pangaea {
             NodeBody::Session,
             NodeBody::Handover,
             NodeBody::Effect,
+            NodeBody::Migration,
         ];
 
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -28675,9 +33275,10 @@ pub mod pangaea {
             pub const Session: Self = Self(18);
             pub const Handover: Self = Self(19);
             pub const Effect: Self = Self(20);
+            pub const Migration: Self = Self(21);
 
             pub const ENUM_MIN: u8 = 0;
-            pub const ENUM_MAX: u8 = 20;
+            pub const ENUM_MAX: u8 = 21;
             pub const ENUM_VALUES: &'static [Self] = &[
                 Self::NONE,
                 Self::BeaconRequest,
@@ -28700,6 +33301,7 @@ pub mod pangaea {
                 Self::Session,
                 Self::Handover,
                 Self::Effect,
+                Self::Migration,
             ];
             /// Returns the variant's name or "" if unknown.
             pub fn variant_name(self) -> Option<&'static str> {
@@ -28725,6 +33327,7 @@ pub mod pangaea {
                     Self::Session => Some("Session"),
                     Self::Handover => Some("Handover"),
                     Self::Effect => Some("Effect"),
+                    Self::Migration => Some("Migration"),
                     _ => None,
                 }
             }
@@ -29110,6 +33713,20 @@ pub mod pangaea {
                     None
                 }
             }
+
+            #[inline]
+            #[allow(non_snake_case)]
+            pub fn body_as_migration(&self) -> Option<migration::Migration<'a>> {
+                if self.body_type() == NodeBody::Migration {
+                    let u = self.body();
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid union in this slot
+                    Some(unsafe { migration::Migration::init_from_table(u) })
+                } else {
+                    None
+                }
+            }
         }
 
         impl ::flatbuffers::Verifiable for NodeMessage<'_> {
@@ -29206,6 +33823,11 @@ pub mod pangaea {
                                 "NodeBody::Effect",
                                 pos,
                             ),
+                            NodeBody::Migration => v
+                                .verify_union_variant::<::flatbuffers::ForwardsUOffset<migration::Migration>>(
+                                    "NodeBody::Migration",
+                                    pos,
+                                ),
                             _ => Ok(()),
                         }
                     })?
@@ -29393,6 +34015,13 @@ pub mod pangaea {
                     }
                     NodeBody::Effect => {
                         if let Some(x) = self.body_as_effect() {
+                            ds.field("body", &x)
+                        } else {
+                            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                        }
+                    }
+                    NodeBody::Migration => {
+                        if let Some(x) = self.body_as_migration() {
                             ds.field("body", &x)
                         } else {
                             ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")

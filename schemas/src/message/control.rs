@@ -1,7 +1,7 @@
 //! Orders of the world server, and the reports it decides by.
 
 use crate::geometry::ShardId;
-use crate::{EntityId, ShardEpoch, Tick};
+use crate::{EntityId, MigrationId, NodeId, ShardEpoch, Tick};
 
 /// A shard's life at its scene, see `scene::incarnation`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -88,6 +88,58 @@ pub struct ClientAddresses {
 /// Most gateways that the clients of a drained one are sent to.
 pub const DRAIN_TARGETS_MAX: usize = 64;
 
+/// Where a migration is, see `scene::migration::source`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum MigrationStep {
+    /// The target was asked.
+    #[default]
+    Preparing = 0,
+    /// Rounds are copied while the shard ticks.
+    Copying = 1,
+    /// The last tick is over.
+    Freezing = 2,
+    /// Everything is sent.
+    Frozen = 3,
+    /// The target's OWNER entry is on its way.
+    Committing = 4,
+    /// The source's own OWNER entry is on its way.
+    Returning = 5,
+    /// The target owns the shard.
+    Given = 6,
+    /// Over: the target ticks it.
+    Done = 7,
+    /// Over: the source ticks it, or nobody knows of the migration any more.
+    Kept = 8,
+}
+
+/// How a migration goes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MigrationNews {
+    /// Which migration.
+    pub id: MigrationId,
+    /// Which shard.
+    pub shard: ShardId,
+    /// In force, as far as its source knows.
+    pub epoch: ShardEpoch,
+    /// Where to.
+    pub to: Option<NodeId>,
+    /// Where it is.
+    pub step: MigrationStep,
+    /// Rounds copied so far, the last part included.
+    pub rounds: u32,
+    /// Entities in the shard.
+    pub entities: u32,
+    /// Bytes of records copied so far.
+    pub bytes: u64,
+    /// Once over: microseconds in which nobody ticked the shard, beyond the interval of a tick.
+    pub blackout_us: u64,
+    /// Once over: ticks that no owner ran in time.
+    pub missed_ticks: u32,
+    /// Why it was kept; empty otherwise.
+    pub reason: String,
+}
+
 /// Between the world and scenes or gateways.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Control {
@@ -116,4 +168,22 @@ pub enum Control {
         /// The dead incarnation.
         nonce: crate::Nonce,
     },
+    /// World to scene: give this shard to another scene. Idempotent by id; one at a time for a shard.
+    Migrate {
+        /// Which migration.
+        id: MigrationId,
+        /// Which shard.
+        shard: ShardId,
+        /// The scene that is to own it.
+        to: NodeId,
+    },
+    /// World to scene: keep the shard, if that is still possible.
+    CancelMigration {
+        /// Which migration.
+        id: MigrationId,
+        /// Which shard.
+        shard: ShardId,
+    },
+    /// Scene to world, at each step.
+    Migrating(MigrationNews),
 }

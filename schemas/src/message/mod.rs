@@ -14,6 +14,7 @@ mod feed;
 mod handover;
 mod journal;
 mod ledger;
+mod migration;
 mod session;
 mod tables;
 
@@ -23,7 +24,10 @@ pub use blobs::{BLOB_BYTES_MAX, BlobReply, BlobRequest};
 pub use bus::{
     BUS_BYTES_MAX, BusEvent, BusRequest, ChatLine, SUBJECT_CHAT_SAY, SUBJECT_CHAT_WORLD, SUBJECT_WORLD_CLOCK, Weather, WorldTime,
 };
-pub use control::{ClientAddresses, Control, DRAIN_TARGETS_MAX, GatewayReport, SceneReport, ShardPhase, ShardReport};
+pub use control::{
+    ClientAddresses, Control, DRAIN_TARGETS_MAX, GatewayReport, MigrationNews, MigrationStep, SceneReport, ShardPhase,
+    ShardReport,
+};
 pub use directory::{Directory, Location};
 pub use effects::{EFFECT_BATCH_MAX, Effect, EffectMessage};
 pub use feed::{AgentFeed, CellFeed, Changed, Enter, Feed, FeedFilter, FeedFrame, Leave, Motion};
@@ -32,6 +36,10 @@ pub use journal::{AppendId, JournalReply, JournalRequest, ShardImage};
 pub use ledger::{
     Balance, Currency, Holdings, Item, ItemKind, LedgerRefusal, LedgerReply, LedgerRequest, LedgerResult, OpId, Owner, TradeSide,
     Transaction,
+};
+pub use migration::{
+    Migration, PART_BYTES_MAX, RestAnswer, RestFollower, RestHeld, RestLane, RestOperation, RestResident, RestSeat, RestTransfer,
+    ShardRest,
 };
 pub use session::{AttachRefusal, Birth, ClientInput, Session};
 pub use tables::{Table, TableOp, TableReply, TableRequest};
@@ -107,4 +115,6 @@ pub enum Message {
     Handover(HandoverMessage),
     /// Between two shards, about effects that cross.
     Effect(EffectMessage),
+    /// Between two scenes, about a shard that moves; and to those who speak with it.
+    Migration(Migration),
 }

@@ -24,8 +24,8 @@ use super::{TEXT_BYTES_MAX, WireError};
 use crate::geometry::{CellId, ShardId, SpaceId};
 use crate::message::{Currency, ItemKind};
 use crate::{
-    AccountId, AgentEpoch, EffectSeq, EntityId, InSeq, JournalIndex, NodeId, OutSeq, RegistryHash, RequestId, Revision,
-    SessionEpoch, ShardEpoch, Tick, TypeId,
+    AccountId, AgentEpoch, EffectSeq, EntityId, InSeq, JournalIndex, MigrationId, NodeId, OutSeq, RegistryHash, RequestId,
+    Revision, SessionEpoch, ShardEpoch, Tick, TypeId,
 };
 
 /// Byte fields at least this long share the frame's memory; shorter ones are copied, so that keeping one does not keep a frame.
@@ -125,7 +125,7 @@ macro_rules! newtypes {
     )* };
 }
 newtypes! {
-    EntityId(u64), AccountId(u64), RequestId(u64), ShardEpoch(u64), AgentEpoch(u64), JournalIndex(u64), Revision(u64), EffectSeq(u64),
+    EntityId(u64), AccountId(u64), RequestId(u64), MigrationId(u64), ShardEpoch(u64), AgentEpoch(u64), JournalIndex(u64), Revision(u64), EffectSeq(u64),
     Tick(u64), RegistryHash(u64), TypeId(u32), InSeq(u32), OutSeq(u32), SpaceId(u16), Currency(u16), ItemKind(u16),
 }
 

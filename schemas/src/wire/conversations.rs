@@ -9,7 +9,7 @@ use super::codec::{
 };
 use crate::client::{NAME_BYTES_MAX, TOKEN_BYTES_MAX};
 use crate::generated::node::{
-    attach, auth, beacon, blobs, bus, control, directory, effects, feed, handover, journal, ledger, session, tables,
+    attach, auth, beacon, blobs, bus, control, directory, effects, feed, handover, journal, ledger, migration, session, tables,
 };
 use crate::generated::{node, record};
 use crate::geometry::{CellOffset, ShardId};
@@ -18,9 +18,10 @@ use crate::message::{
     BeaconRequest, Birth, BlobReply, BlobRequest, BusEvent, BusRequest, CellFeed, Changed, ClientAddresses, ClientInput, Control,
     Credentials, Currency, DRAIN_TARGETS_MAX, Directory, EFFECT_BATCH_MAX, Effect, EffectMessage, Enter, Feed, FeedFilter,
     FeedFrame, GatewayReport, Handover, HandoverMessage, Holdings, Item, ItemKind, JournalReply, JournalRequest, KEY_BYTES_MAX,
-    Lane, Leave, LedgerRefusal, LedgerReply, LedgerRequest, LedgerResult, Location, LoginRefusal, Message, Motion, NodeInfo,
-    Owner, Refusal, SceneReport, Session, ShardImage, ShardPhase, ShardReport, ShardRoute, Table, TableOp, TableReply,
-    TableRequest, TradeSide, Transaction, VALUE_BYTES_MAX,
+    Lane, Leave, LedgerRefusal, LedgerReply, LedgerRequest, LedgerResult, Location, LoginRefusal, Message, Migration,
+    MigrationNews, MigrationStep, Motion, NodeInfo, Owner, Refusal, RestAnswer, RestFollower, RestHeld, RestLane, RestOperation,
+    RestResident, RestSeat, RestTransfer, SceneReport, Session, ShardImage, ShardPhase, ShardReport, ShardRest, ShardRoute,
+    Table, TableOp, TableReply, TableRequest, TradeSide, Transaction, VALUE_BYTES_MAX,
 };
 use crate::registry::TYPE_BYTES_MAX;
 use crate::{AgentEpoch, EffectSeq, EntityId, JournalIndex, NodeId, Nonce, OutSeq, Revision, SessionEpoch, ShardEpoch};
@@ -37,7 +38,7 @@ wire_enum! {
         TableRequest(body_as_table_request), TableReply(body_as_table_reply),
         AuthRequest(body_as_auth_request), AuthReply(body_as_auth_reply),
         Control(body_as_control), Directory(body_as_directory), Feed(body_as_feed), Session(body_as_session),
-        Handover(body_as_handover), Effect(body_as_effect),
+        Handover(body_as_handover), Effect(body_as_effect), Migration(body_as_migration),
     }
 }
 
@@ -384,6 +385,14 @@ wire_table! {
     GatewayReport = control::{GatewayReport, GatewayReportArgs} { connections, sessions, bytes_out, inputs, draining }
 }
 wire_table! { ClientAddresses = control::{ClientAddresses, ClientAddressesArgs} { tcp, ws } }
+wire_code! {
+    MigrationStep = control::MigrationStep { Preparing, Copying, Freezing, Frozen, Committing, Returning, Given, Done, Kept }
+}
+wire_table! {
+    MigrationNews = control::{MigrationNews, MigrationNewsArgs} {
+        id, shard, epoch, to, step, rounds, entities, bytes, blackout_us, missed_ticks, reason,
+    }
+}
 wire_enum! {
     Control = control::{Control, ControlArgs, ControlBody}
     variants {
@@ -391,8 +400,10 @@ wire_enum! {
         DrainGateway(DrainGatewayArgs, body_as_drain_gateway) { to <= DRAIN_TARGETS_MAX },
         UndrainGateway(UndrainGatewayArgs, body_as_undrain_gateway) {},
         Reaped(ReapedArgs, body_as_reaped) { node, nonce },
+        Migrate(MigrateArgs, body_as_migrate) { id, shard, to },
+        CancelMigration(CancelMigrationArgs, body_as_cancel_migration) { id, shard },
     }
-    carriers { Scene(body_as_scene), Gateway(body_as_gateway) }
+    carriers { Scene(body_as_scene), Gateway(body_as_gateway), Migrating(body_as_migrating) }
 }
 
 wire_struct! { Location = directory::Location { shard, shard_epoch, owner } }
@@ -522,6 +533,44 @@ wire_enum! {
     variants {
         Batch(BatchArgs, body_as_batch) { lane, first, effects <= EFFECT_BATCH_MAX },
         Ack(AckArgs, body_as_ack) { lane, upto },
+    }
+    carriers {}
+}
+
+// ---- migration ------------------------------------------------------------------------------------------------------------
+
+wire_row! { migration::IdBlock { first: u64, end: u64 } }
+wire_row! { migration::PeerEpoch { shard: ShardId, epoch: ShardEpoch } }
+wire_struct! { RestResident = migration::RestResident { entity, epoch, dwell_us, open } }
+wire_table! {
+    RestSeat = migration::{RestSeat, RestSeatArgs} { agent, state, linger_us, window, fresh_after, resync }
+}
+wire_table! { RestHeld = migration::{RestHeld, RestHeldArgs} { leader, inputs, effects } }
+wire_table! { RestLane = migration::{RestLane, RestLaneArgs} { to, acked, unacked } }
+wire_table! { RestOperation = migration::{RestOperation, RestOperationArgs} { request, ticket } }
+wire_table! { RestTransfer = migration::{RestTransfer, RestTransferArgs} { ticket, fences, transaction } }
+wire_table! { RestAnswer = migration::{RestAnswer, RestAnswerArgs} { ticket, result } }
+wire_table! { RestFollower = migration::{RestFollower, RestFollowerArgs} { node, shard, filter, cells, fresh, seq } }
+wire_table! {
+    ShardRest = migration::{ShardRest, ShardRestArgs} {
+        tick, seed, pending, ids, hash, durable, residents, seats, held, numbering, lanes, operations, transfers, answers, peers,
+        followers, dirty,
+    }
+}
+wire_enum! {
+    Migration = migration::{Migration, MigrationArgs, MigrationBody}
+    variants {
+        Prepare(PrepareArgs, body_as_prepare) { id, shard, epoch, registry, entities },
+        Standby(StandbyArgs, body_as_standby) { id, shard, nonce },
+        Declined(DeclinedArgs, body_as_declined) { id, shard, reason },
+        Copied(CopiedArgs, body_as_copied) { id, shard, round, records, gone, last },
+        Taken(TakenArgs, body_as_taken) { id, shard, round },
+        Final(FinalArgs, body_as_final) { id, shard, rest },
+        Ready(ReadyArgs, body_as_ready) { id, shard },
+        Cancelled(CancelledArgs, body_as_cancelled) { id, shard },
+        Owned(OwnedArgs, body_as_owned) { id, shard, epoch, index },
+        Running(RunningArgs, body_as_running) { id, shard, first, late_us },
+        Moved(MovedArgs, body_as_moved) { route },
     }
     carriers {}
 }

@@ -1,5 +1,7 @@
 //! Random samples of every message, from a seed.
 
+mod migration;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -381,7 +383,8 @@ impl Dice {
     }
 
     pub(super) fn controls(&mut self) -> Vec<Control> {
-        vec![
+        let mut controls = self.migration_controls();
+        controls.extend([
             Control::Assign { shard: self.shard(), above: self.epoch() },
             Control::Scene(SceneReport { tick: Tick(self.n()), late_ticks: self.n(), shards: self.some(Self::shard_report) }),
             Control::Gateway(GatewayReport {
@@ -394,7 +397,8 @@ impl Dice {
             Control::DrainGateway { to: self.some(|d| ClientAddresses { tcp: d.text(), ws: d.text() }) },
             Control::UndrainGateway,
             Control::Reaped { node: self.node(), nonce: self.nonce() },
-        ]
+        ]);
+        controls
     }
 
     pub(super) fn directories(&mut self) -> Vec<Directory> {
@@ -567,6 +571,7 @@ impl Dice {
             all.push(Message::Handover(HandoverMessage { lane: self.lane(), step }));
         }
         all.extend(self.effects().into_iter().map(Message::Effect));
+        all.extend(self.migrations().into_iter().map(Message::Migration));
         all
     }
 

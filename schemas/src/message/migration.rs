@@ -1,0 +1,256 @@
+//! Moving a whole shard between two scenes while it runs. See `scene::migration` for the state machines.
+
+use crate::geometry::{CellId, ShardId};
+use crate::message::{ClientInput, Effect, FeedFilter, LedgerRequest, LedgerResult, ShardImage, ShardRoute, Transaction};
+use crate::record::{Record, SessionState};
+use crate::{AgentEpoch, EffectSeq, EntityId, JournalIndex, MigrationId, NodeId, Nonce, OutSeq, RegistryHash, ShardEpoch, Tick};
+
+/// Most bytes of records in one [`Copied`] part.
+pub const PART_BYTES_MAX: usize = 256 * 1_024;
+
+/// Between the two scenes of a migration; but for `Moved`, which goes to whoever speaks with the shard.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Migration {
+    /// Source to target: stand by. Repeated until answered.
+    Prepare {
+        /// Which migration.
+        id: MigrationId,
+        /// Which shard.
+        shard: ShardId,
+        /// The source's epoch.
+        epoch: ShardEpoch,
+        /// Both must run the same registry.
+        registry: RegistryHash,
+        /// How many entities are to be expected.
+        entities: u32,
+    },
+    /// Target to source: it stands by.
+    Standby {
+        /// Which migration.
+        id: MigrationId,
+        /// Which shard.
+        shard: ShardId,
+        /// The incarnation that the OWNER entry must name.
+        nonce: Nonce,
+    },
+    /// Target to source: it cannot, or its copy differs.
+    Declined {
+        /// Which migration.
+        id: MigrationId,
+        /// Which shard.
+        shard: ShardId,
+        /// In words.
+        reason: String,
+    },
+    /// Source to target: a part of a round.
+    Copied {
+        /// Which migration.
+        id: MigrationId,
+        /// Which shard.
+        shard: ShardId,
+        /// From 1.
+        round: u32,
+        /// New or changed entities, whole.
+        records: Vec<Record>,
+        /// No longer there.
+        gone: Vec<EntityId>,
+        /// No more parts in this round.
+        last: bool,
+    },
+    /// Target to source: a round arrived whole.
+    Taken {
+        /// Which migration.
+        id: MigrationId,
+        /// Which shard.
+        shard: ShardId,
+        /// Which round.
+        round: u32,
+    },
+    /// Source to target: it ticks no more, this is what is left.
+    Final {
+        /// Which migration.
+        id: MigrationId,
+        /// Which shard.
+        shard: ShardId,
+        /// Everything that is not in the rounds.
+        rest: ShardRest,
+    },
+    /// Target to source: everything is here, the copy has the same hash.
+    Ready {
+        /// Which migration.
+        id: MigrationId,
+        /// Which shard.
+        shard: ShardId,
+    },
+    /// Source to target: it goes on itself.
+    Cancelled {
+        /// Which migration.
+        id: MigrationId,
+        /// Which shard.
+        shard: ShardId,
+    },
+    /// Source to target: the OWNER entry that names the target is durable. Repeated until `Running`.
+    Owned {
+        /// Which migration.
+        id: MigrationId,
+        /// Which shard.
+        shard: ShardId,
+        /// The target's epoch.
+        epoch: ShardEpoch,
+        /// Where the entry is.
+        index: JournalIndex,
+    },
+    /// Target to source: a tick of its own is durable.
+    Running {
+        /// Which migration.
+        id: MigrationId,
+        /// Which shard.
+        shard: ShardId,
+        /// Its first tick.
+        first: Tick,
+        /// When that tick was over, in microseconds after the time at which it was due.
+        late_us: u64,
+    },
+    /// To a gateway or a neighbour's scene: the shard, with everything that was agreed with it, is there now.
+    Moved {
+        /// The new owner.
+        route: ShardRoute,
+    },
+}
+
+/// What of a shard is not entities: enumerated once, so that nothing is forgotten.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ShardRest {
+    /// The last tick that ran at the source.
+    pub tick: Tick,
+    /// Of all chance in the shard.
+    pub seed: u64,
+    /// Effects for the next tick, in order.
+    pub pending: Vec<Effect>,
+    /// Blocks of ids for entities to come: first, and the one behind the last.
+    pub ids: Vec<(u64, u64)>,
+    /// The hash of the copied world.
+    pub hash: u64,
+    /// Asleep agents as `records`; fences, departures and applied effects as the journal has them.
+    pub durable: ShardImage,
+    /// Who is live, with epochs.
+    pub residents: Vec<RestResident>,
+    /// Players.
+    pub seats: Vec<RestSeat>,
+    /// Inputs and effects that wait for departures.
+    pub held: Vec<RestHeld>,
+    /// The epoch under which outgoing effects are numbered.
+    pub numbering: ShardEpoch,
+    /// Effects on their way to other shards.
+    pub lanes: Vec<RestLane>,
+    /// Unanswered operations of the ledger.
+    pub operations: Vec<RestOperation>,
+    /// Changes of value not asked for yet.
+    pub transfers: Vec<RestTransfer>,
+    /// Answers of the ledger for the next tick: ticket and result.
+    pub answers: Vec<RestAnswer>,
+    /// Highest epochs heard of other shards.
+    pub peers: Vec<(ShardId, ShardEpoch)>,
+    /// Who follows which cells.
+    pub followers: Vec<RestFollower>,
+    /// Changed and not journaled yet.
+    pub dirty: Vec<EntityId>,
+}
+
+/// A live entity.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RestResident {
+    /// Who.
+    pub entity: EntityId,
+    /// Fence of its owner.
+    pub epoch: AgentEpoch,
+    /// It may be offered to a neighbour after so many microseconds.
+    pub dwell_us: u64,
+    /// Whether its value may be touched.
+    pub open: bool,
+}
+
+/// A player's seat.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RestSeat {
+    /// Whose.
+    pub agent: EntityId,
+    /// Its sequences and unacknowledged events; without a gateway it lingers.
+    pub state: SessionState,
+    /// A seat without a gateway is given up after so many microseconds.
+    pub linger_us: u64,
+    /// Inputs that wait for earlier ones, or for the tick.
+    pub window: Vec<ClientInput>,
+    /// A fresh client needs every event after this one.
+    pub fresh_after: OutSeq,
+    /// The client must be told to start over.
+    pub resync: bool,
+}
+
+/// What waits for a hand-over past its commit point.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RestHeld {
+    /// The leading entity of the departure.
+    pub leader: EntityId,
+    /// Inputs that were not applied.
+    pub inputs: Vec<ClientInput>,
+    /// Effects on the members.
+    pub effects: Vec<Effect>,
+}
+
+/// Effects to one other shard.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RestLane {
+    /// Where to.
+    pub to: ShardId,
+    /// Sequence of the last acknowledged one.
+    pub acked: EffectSeq,
+    /// In order.
+    pub unacked: Vec<Effect>,
+}
+
+/// An unanswered operation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RestOperation {
+    /// The question, asked again under its own id.
+    pub request: LedgerRequest,
+    /// For the system that asked; 0 for the shard itself.
+    pub ticket: u64,
+}
+
+/// A change of value that waits.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RestTransfer {
+    /// For the system that asked.
+    pub ticket: u64,
+    /// In whose name.
+    pub fences: Vec<EntityId>,
+    /// What.
+    pub transaction: Transaction,
+}
+
+/// An answer that no system has seen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RestAnswer {
+    /// For the system that asked.
+    pub ticket: u64,
+    /// What became of it.
+    pub result: LedgerResult,
+}
+
+/// A follower of cells.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RestFollower {
+    /// Its node.
+    pub node: NodeId,
+    /// The following shard there; `None`: the gateway itself.
+    pub shard: Option<ShardId>,
+    /// Which components it sees.
+    pub filter: FeedFilter,
+    /// Followed cells.
+    pub cells: Vec<CellId>,
+    /// Of them, those that come as a snapshot first.
+    pub fresh: Vec<CellId>,
+    /// Sequence of the last frame.
+    pub seq: u32,
+}
