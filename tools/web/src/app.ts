@@ -1,6 +1,7 @@
 // The page: one world view, two modes. Owns the frame loop and passes what the user does to where it belongs.
 import type { ClusterConfig, ClusterEvent, ClusterStatus } from "./admin/api.js";
 import { fetchStatus, listen } from "./admin/api.js";
+import { Cost, Rate } from "./figures.js";
 import { Atlas } from "./map/atlas.js";
 import type { LinkFigures } from "./net/link.js";
 import type { SessionState } from "./net/session.js";
@@ -12,7 +13,7 @@ import { Stage } from "./render/stage.js";
 import { Words } from "./render/words.js";
 import { Chat } from "./ui/chat.js";
 import type { Probe } from "./ui/dev.js";
-import { DevOverlay, Rate } from "./ui/dev.js";
+import { DevOverlay } from "./ui/dev.js";
 import { byId } from "./ui/elements.js";
 import { Hud } from "./ui/hud.js";
 import { JoinCard } from "./ui/join.js";
@@ -48,6 +49,7 @@ export class App {
   readonly #join: JoinCard;
   readonly #dev = new DevOverlay();
   readonly #frames = new Rate();
+  readonly #frameCost = new Cost();
   readonly #updates = new Rate();
   readonly #bytes = new Rate();
   readonly #style = { scale: 1, own: undefined as number | undefined, ownX: 0, ownZ: 0, target: undefined as number | undefined, quiet: true };
@@ -105,6 +107,7 @@ export class App {
       shard: route?.shard ?? "", scene: route?.scene ?? "", entities: world.present,
       anomalies: { ...world.anomalies }, anomaliesTotal: totalAnomalies(world.anomalies),
       prediction: { error: prediction.error, errorMax: prediction.errorMax, speed: prediction.speed, open: prediction.open },
+      frameMs: this.#frameCost.figures, updateMs: this.#figures?.updateCost.figures ?? new Cost().figures,
       fps: this.#frames.perSecond, pingMs: this.#figures?.pingMs ?? NaN,
       updatesPerS: this.#updates.perSecond, bytesPerS: this.#bytes.perSecond, reconnects: this.#reconnects,
       owners: [...new Set(this.#atlas.labels.map((label) => label.owner))].sort(),
@@ -223,6 +226,7 @@ export class App {
   // ---- the frame -----------------------------------------------------------------------------------------------------------
 
   #frame(now: number): void {
+    const began = performance.now();
     const seconds = Math.min((now - this.#last) / 1_000, 0.25);
     this.#last = now;
     this.#frameCount++;
@@ -234,6 +238,7 @@ export class App {
     camera.step(seconds);
     this.#draw(now);
     this.#measure(now);
+    this.#frameCost.add(performance.now() - began);
     requestAnimationFrame((next) => this.#frame(next));
   }
 

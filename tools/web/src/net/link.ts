@@ -1,5 +1,6 @@
 // One WebSocket to a gateway and its figures: what came, how much, how long the way is.
 import type { FromGateway } from "./codec.js";
+import { Cost } from "../figures.js";
 import { decode, ping } from "./codec.js";
 
 const PING_EVERY_MS = 2_000;
@@ -17,12 +18,14 @@ export interface LinkFigures {
   bytesIn: number;
   bytesOut: number;
   updates: number;
+  /** Of decoding an update and applying it. */
+  readonly updateCost: Cost;
   /** Round trip in milliseconds; NaN before the first answer. */
   pingMs: number;
 }
 
 export class Link {
-  readonly figures: LinkFigures = { bytesIn: 0, bytesOut: 0, updates: 0, pingMs: NaN };
+  readonly figures: LinkFigures = { bytesIn: 0, bytesOut: 0, updates: 0, updateCost: new Cost(), pingMs: NaN };
   readonly #socket: WebSocket;
   #pinging: ReturnType<typeof setInterval> | undefined;
 
@@ -61,12 +64,15 @@ export class Link {
   }
 
   #receive(bytes: Uint8Array, events: LinkEvents): void {
+    const began = performance.now();
     this.figures.bytesIn += bytes.length;
     const message = decode(bytes);
     if (!message) return;
-    if (message.type === "update") this.figures.updates++;
     if (message.type === "pong") this.figures.pingMs = performance.now() - Number(message.body.clientTimeUs()) / 1_000;
     events.received(message);
+    if (message.type !== "update") return;
+    this.figures.updates++;
+    this.figures.updateCost.add(performance.now() - began);
   }
 }
 

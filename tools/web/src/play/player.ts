@@ -2,6 +2,7 @@
 import type { Joined } from "../generated/pangaea/client.js";
 import type { Route, SessionState } from "../net/session.js";
 import { Session } from "../net/session.js";
+import { friendlyName } from "../world/names.js";
 import type { World } from "../world/world.js";
 import { Belongings } from "./belongings.js";
 import { Steering } from "./keys.js";
@@ -164,7 +165,7 @@ export class Player {
       const channel = CHANNELS[Number(values["channel"] ?? 0)] ?? "near";
       const from = typeof values["from"] === "bigint" ? values["from"] : 0n;
       const speaker = this.world.entities.find(from);
-      const name = String(values["name"] ?? "") || (speaker === undefined ? "" : this.world.entities.name[speaker]!) || `e${from}`;
+      const name = friendlyName(String(values["name"] ?? "")) || (speaker === undefined ? "" : this.world.entities.name[speaker]!) || `e${from}`;
       this.events.said(name, channel, String(values["text"] ?? ""), from);
     } else if (/died|killed|respawn|teleport|portal|fell/.test(name)) {
       this.#forgivenUntil = performance.now() + FORGIVEN_MS;

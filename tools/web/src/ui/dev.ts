@@ -1,5 +1,6 @@
 // The overlay behind F3, and the same figures as `window.pangaea` for end-to-end tests.
 import type { Anomalies } from "../world/anomalies.js";
+import type { CostFigures } from "../figures.js";
 import { byId } from "./elements.js";
 
 /** What an end-to-end test may read and do. All plain data, so that it can be taken out of the page. */
@@ -17,6 +18,9 @@ export interface Probe {
   readonly anomaliesTotal: number;
   readonly prediction: { error: number; errorMax: number; speed: number; open: number };
   readonly fps: number;
+  /** What the page's own script takes per frame, and per update that comes. */
+  readonly frameMs: CostFigures;
+  readonly updateMs: CostFigures;
   readonly pingMs: number;
   readonly updatesPerS: number;
   readonly bytesPerS: number;
@@ -29,23 +33,6 @@ export interface Probe {
   readonly gold: string;
   readonly items: string[];
   readonly chat: string[];
-}
-
-/** A count turned into a rate, once per second. */
-export class Rate {
-  perSecond = 0;
-  #last = 0;
-  #at = 0;
-
-  /** Whether a second is over and the rate is new. */
-  sample(count: number, now: number): boolean {
-    const seconds = (now - this.#at) / 1_000;
-    if (seconds < 1) return false;
-    this.perSecond = Math.max(0, count - this.#last) / seconds;
-    this.#last = count;
-    this.#at = now;
-    return true;
-  }
 }
 
 export class DevOverlay {
@@ -63,6 +50,7 @@ export class DevOverlay {
     const wrong = Object.entries(p.anomalies).map(([kind, count]) => `${kind} ${count}`).join("  ");
     this.#box.textContent = [
       `fps        ${p.fps.toFixed(0)}    ping ${p.pingMs.toFixed(1)} ms`,
+      `script     frame ${cost(p.frameMs)}   update ${cost(p.updateMs)}`,
       `updates/s  ${p.updatesPerS.toFixed(1)}   ${(p.bytesPerS / 1024).toFixed(1)} KiB/s`,
       `entities   ${p.entities}`,
       `session    ${p.state}   agent ${p.agent}   ${p.shard} ${p.scene}`,
@@ -71,4 +59,8 @@ export class DevOverlay {
       `anomalies  ${p.anomaliesTotal}   ${wrong}`,
     ].join("\n");
   }
+}
+
+function cost({ p50, p99, max }: CostFigures): string {
+  return `p50 ${p50.toFixed(1)} p99 ${p99.toFixed(1)} max ${max.toFixed(1)} ms`;
 }

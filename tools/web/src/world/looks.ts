@@ -1,6 +1,7 @@
 // What the game's components mean to a player: names, looks, health, items and pace, found in the registry by name. A game
 // without one of them is drawn without it.
 import type { Entities } from "./entities.js";
+import { friendlyName } from "./names.js";
 import type { PlainType, Registry } from "./registry.js";
 
 type Apply = (entities: Entities, slot: number, view: DataView, base: number) => void;
@@ -11,7 +12,7 @@ export class Looks {
 
   constructor(registry: Registry) {
     this.#on(registry.component("name"), ["text"], (type) => (entities, slot, view, base) => {
-      entities.name[slot] = type.text(view, base, "text");
+      entities.name[slot] = friendlyName(type.text(view, base, "text"));
     });
     this.#on(registry.component("look"), ["kind", "hue"], (type) => (entities, slot, view, base) => {
       entities.kind[slot] = type.number(view, base, "kind");
