@@ -42,15 +42,22 @@ pub struct EffectBatch {
 /// All lanes of one shard.
 #[derive(Clone, Debug, Default)]
 pub struct EffectLanes {
+    /// The epoch under which this shard began to count what it sends.
+    numbering: ShardEpoch,
     outgoing: BTreeMap<ShardId, Outgoing>,
     applied: BTreeMap<ShardId, (ShardEpoch, EffectSeq)>,
 }
 
 impl EffectLanes {
-    /// Starts from what the journal says was applied.
-    pub fn recovered(applied: impl IntoIterator<Item = (ShardId, ShardEpoch, EffectSeq)>) -> Self {
+    /// Starts from what the journal says was applied, and counts its own anew under `numbering`.
+    pub fn recovered(numbering: ShardEpoch, applied: impl IntoIterator<Item = (ShardId, ShardEpoch, EffectSeq)>) -> Self {
         let applied = applied.into_iter().map(|(source, epoch, upto)| (source, (epoch, upto))).collect();
-        Self { outgoing: BTreeMap::new(), applied }
+        Self { numbering, outgoing: BTreeMap::new(), applied }
+    }
+
+    /// The epoch under which this shard began to count what it sends.
+    pub fn numbering(&self) -> ShardEpoch {
+        self.numbering
     }
 
     /// Queues an effect for another shard. `false`: the lane is full, the effect is dropped.
@@ -175,7 +182,7 @@ mod tests {
 
     #[test]
     fn a_new_owner_of_the_sender_starts_at_one_and_the_old_one_is_not_heard() {
-        let mut east = EffectLanes::recovered([(shard(0), ShardEpoch(1), EffectSeq(5))]);
+        let mut east = EffectLanes::recovered(ShardEpoch(1), [(shard(0), ShardEpoch(1), EffectSeq(5))]);
         assert_eq!(ids(&east.receive(shard(0), ShardEpoch(2), EffectSeq(1), vec![hit(7)])), [7]);
         assert!(east.receive(shard(0), ShardEpoch(1), EffectSeq(6), vec![hit(8)]).is_empty());
     }

@@ -58,9 +58,9 @@ impl Shard {
 
     pub(super) fn effects(&mut self, message: EffectMessage) {
         match message {
-            EffectMessage::Batch { lane, first, effects } => {
+            EffectMessage::Batch { lane, numbering, first, effects } => {
                 if self.incarnation.ticks() {
-                    self.effects_came(lane, first, effects);
+                    self.effects_came(lane, numbering, first, effects);
                 }
             }
             EffectMessage::Ack { lane, upto } => {
@@ -72,14 +72,14 @@ impl Shard {
     }
 
     /// Whether the sender knows this owner does not matter: what was applied is in the journal, whoever reads it.
-    fn effects_came(&mut self, lane: Lane, first: EffectSeq, effects: Vec<Effect>) {
+    fn effects_came(&mut self, lane: Lane, numbering: ShardEpoch, first: EffectSeq, effects: Vec<Effect>) {
         let old_sender = self.peers.get(&lane.from).is_some_and(|known| lane.from_epoch < *known);
         if self.hear(lane) == Hearing::Superseded || old_sender || self.life.inbox.effects.len() >= EFFECTS_WAITING_MAX {
             return;
         }
-        let news = self.life.effects.receive(lane.from, lane.from_epoch, first, effects);
+        let news = self.life.effects.receive(lane.from, numbering, first, effects);
         if news.is_empty() {
-            return self.acknowledge_effects(lane.from, lane.from_epoch);
+            return self.acknowledge_effects(lane.from, numbering);
         }
         for effect in news {
             if !self.life.leaves.hold(&effect) {
@@ -87,8 +87,8 @@ impl Shard {
                 self.life.inbox.effects.push(effect);
             }
         }
-        let upto = self.life.effects.taken(lane.from, lane.from_epoch);
-        self.life.applied.insert(lane.from, (lane.from_epoch, upto));
+        let upto = self.life.effects.taken(lane.from, numbering);
+        self.life.applied.insert(lane.from, (numbering, upto));
     }
 
     pub(super) fn effects_are_durable(&mut self, source: ShardId, epoch: ShardEpoch, upto: EffectSeq) {
@@ -123,7 +123,8 @@ impl Shard {
         }
         for batch in self.life.effects.poll(self.now) {
             let lane = self.lane_to(batch.to);
-            let message = EffectMessage::Batch { lane, first: batch.first, effects: batch.effects };
+            let numbering = self.life.effects.numbering();
+            let message = EffectMessage::Batch { lane, numbering, first: batch.first, effects: batch.effects };
             self.send_to_shard(batch.to, Message::Effect(message));
         }
     }

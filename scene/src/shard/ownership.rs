@@ -133,7 +133,7 @@ impl Shard {
         self.life.is_empty_world = image.records.is_empty() && image.fences.is_empty() && image.departures.is_empty();
         self.life.arrivals = Arrivals::recovered(image.fences);
         self.life.durably_applied = image.applied.iter().map(|(from, epoch, upto)| (*from, (*epoch, *upto))).collect();
-        self.life.effects = EffectLanes::recovered(image.applied);
+        self.life.effects = EffectLanes::recovered(self.epoch(), image.applied);
         for departure in image.departures {
             for member in &departure.members {
                 let fence = self.life.arrivals.fence_mut(member.entity);

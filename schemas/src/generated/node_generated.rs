@@ -28905,8 +28905,9 @@ pub mod pangaea {
 
             impl<'a> Batch<'a> {
                 pub const VT_LANE: ::flatbuffers::VOffsetT = 4;
-                pub const VT_FIRST: ::flatbuffers::VOffsetT = 6;
-                pub const VT_EFFECTS: ::flatbuffers::VOffsetT = 8;
+                pub const VT_NUMBERING: ::flatbuffers::VOffsetT = 6;
+                pub const VT_FIRST: ::flatbuffers::VOffsetT = 8;
+                pub const VT_EFFECTS: ::flatbuffers::VOffsetT = 10;
 
                 #[inline]
                 pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -28919,6 +28920,7 @@ pub mod pangaea {
                 ) -> ::flatbuffers::WIPOffset<Batch<'bldr>> {
                     let mut builder = BatchBuilder::new(_fbb);
                     builder.add_first(args.first);
+                    builder.add_numbering(args.numbering);
                     if let Some(x) = args.effects {
                         builder.add_effects(x);
                     }
@@ -28934,6 +28936,13 @@ pub mod pangaea {
                     // Created from valid Table for this object
                     // which contains a valid value in this slot
                     unsafe { self._tab.get::<super::handover::Lane>(Batch::VT_LANE, None) }
+                }
+                #[inline]
+                pub fn numbering(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Batch::VT_NUMBERING, Some(0)).unwrap() }
                 }
                 #[inline]
                 pub fn first(&self) -> u64 {
@@ -28958,6 +28967,7 @@ pub mod pangaea {
                 fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
                     v.visit_table(pos)?
      .visit_field::<super::handover::Lane>("lane", Self::VT_LANE, false)?
+     .visit_field::<u64>("numbering", Self::VT_NUMBERING, false)?
      .visit_field::<u64>("first", Self::VT_FIRST, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<Effect>>>>("effects", Self::VT_EFFECTS, false)?
      .finish();
@@ -28966,6 +28976,7 @@ pub mod pangaea {
             }
             pub struct BatchArgs<'a> {
                 pub lane: Option<&'a super::handover::Lane>,
+                pub numbering: u64,
                 pub first: u64,
                 pub effects:
                     Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Effect<'a>>>>>,
@@ -28973,7 +28984,7 @@ pub mod pangaea {
             impl<'a> Default for BatchArgs<'a> {
                 #[inline]
                 fn default() -> Self {
-                    BatchArgs { lane: None, first: 0, effects: None }
+                    BatchArgs { lane: None, numbering: 0, first: 0, effects: None }
                 }
             }
 
@@ -28985,6 +28996,10 @@ pub mod pangaea {
                 #[inline]
                 pub fn add_lane(&mut self, lane: &super::handover::Lane) {
                     self.fbb_.push_slot_always::<&super::handover::Lane>(Batch::VT_LANE, lane);
+                }
+                #[inline]
+                pub fn add_numbering(&mut self, numbering: u64) {
+                    self.fbb_.push_slot::<u64>(Batch::VT_NUMBERING, numbering, 0);
                 }
                 #[inline]
                 pub fn add_first(&mut self, first: u64) {
@@ -29013,6 +29028,7 @@ pub mod pangaea {
                 fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
                     let mut ds = f.debug_struct("Batch");
                     ds.field("lane", &self.lane());
+                    ds.field("numbering", &self.numbering());
                     ds.field("first", &self.first());
                     ds.field("effects", &self.effects());
                     ds.finish()
@@ -30936,7 +30952,7 @@ pub mod pangaea {
                 pub const VT_ID: ::flatbuffers::VOffsetT = 4;
                 pub const VT_SHARD: ::flatbuffers::VOffsetT = 6;
                 pub const VT_FIRST: ::flatbuffers::VOffsetT = 8;
-                pub const VT_LATE_US: ::flatbuffers::VOffsetT = 10;
+                pub const VT_STARTED_US: ::flatbuffers::VOffsetT = 10;
 
                 #[inline]
                 pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -30948,7 +30964,7 @@ pub mod pangaea {
                     args: &'args RunningArgs,
                 ) -> ::flatbuffers::WIPOffset<Running<'bldr>> {
                     let mut builder = RunningBuilder::new(_fbb);
-                    builder.add_late_us(args.late_us);
+                    builder.add_started_us(args.started_us);
                     builder.add_first(args.first);
                     builder.add_shard(args.shard);
                     builder.add_id(args.id);
@@ -30977,11 +30993,11 @@ pub mod pangaea {
                     unsafe { self._tab.get::<u64>(Running::VT_FIRST, Some(0)).unwrap() }
                 }
                 #[inline]
-                pub fn late_us(&self) -> u64 {
+                pub fn started_us(&self) -> u64 {
                     // Safety:
                     // Created from valid Table for this object
                     // which contains a valid value in this slot
-                    unsafe { self._tab.get::<u64>(Running::VT_LATE_US, Some(0)).unwrap() }
+                    unsafe { self._tab.get::<u64>(Running::VT_STARTED_US, Some(0)).unwrap() }
                 }
             }
 
@@ -30992,7 +31008,7 @@ pub mod pangaea {
                         .visit_field::<u64>("id", Self::VT_ID, false)?
                         .visit_field::<u64>("shard", Self::VT_SHARD, false)?
                         .visit_field::<u64>("first", Self::VT_FIRST, false)?
-                        .visit_field::<u64>("late_us", Self::VT_LATE_US, false)?
+                        .visit_field::<u64>("started_us", Self::VT_STARTED_US, false)?
                         .finish();
                     Ok(())
                 }
@@ -31001,12 +31017,12 @@ pub mod pangaea {
                 pub id: u64,
                 pub shard: u64,
                 pub first: u64,
-                pub late_us: u64,
+                pub started_us: u64,
             }
             impl<'a> Default for RunningArgs {
                 #[inline]
                 fn default() -> Self {
-                    RunningArgs { id: 0, shard: 0, first: 0, late_us: 0 }
+                    RunningArgs { id: 0, shard: 0, first: 0, started_us: 0 }
                 }
             }
 
@@ -31028,8 +31044,8 @@ pub mod pangaea {
                     self.fbb_.push_slot::<u64>(Running::VT_FIRST, first, 0);
                 }
                 #[inline]
-                pub fn add_late_us(&mut self, late_us: u64) {
-                    self.fbb_.push_slot::<u64>(Running::VT_LATE_US, late_us, 0);
+                pub fn add_started_us(&mut self, started_us: u64) {
+                    self.fbb_.push_slot::<u64>(Running::VT_STARTED_US, started_us, 0);
                 }
                 #[inline]
                 pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> RunningBuilder<'a, 'b, A> {
@@ -31049,7 +31065,7 @@ pub mod pangaea {
                     ds.field("id", &self.id());
                     ds.field("shard", &self.shard());
                     ds.field("first", &self.first());
-                    ds.field("late_us", &self.late_us());
+                    ds.field("started_us", &self.started_us());
                     ds.finish()
                 }
             }
@@ -32233,20 +32249,21 @@ pub mod pangaea {
                 pub const VT_TICK: ::flatbuffers::VOffsetT = 4;
                 pub const VT_SEED: ::flatbuffers::VOffsetT = 6;
                 pub const VT_PENDING: ::flatbuffers::VOffsetT = 8;
-                pub const VT_IDS: ::flatbuffers::VOffsetT = 10;
-                pub const VT_HASH: ::flatbuffers::VOffsetT = 12;
-                pub const VT_DURABLE: ::flatbuffers::VOffsetT = 14;
-                pub const VT_RESIDENTS: ::flatbuffers::VOffsetT = 16;
-                pub const VT_SEATS: ::flatbuffers::VOffsetT = 18;
-                pub const VT_HELD: ::flatbuffers::VOffsetT = 20;
-                pub const VT_NUMBERING: ::flatbuffers::VOffsetT = 22;
-                pub const VT_LANES: ::flatbuffers::VOffsetT = 24;
-                pub const VT_OPERATIONS: ::flatbuffers::VOffsetT = 26;
-                pub const VT_TRANSFERS: ::flatbuffers::VOffsetT = 28;
-                pub const VT_ANSWERS: ::flatbuffers::VOffsetT = 30;
-                pub const VT_PEERS: ::flatbuffers::VOffsetT = 32;
-                pub const VT_FOLLOWERS: ::flatbuffers::VOffsetT = 34;
-                pub const VT_DIRTY: ::flatbuffers::VOffsetT = 36;
+                pub const VT_ARRIVED: ::flatbuffers::VOffsetT = 10;
+                pub const VT_IDS: ::flatbuffers::VOffsetT = 12;
+                pub const VT_HASH: ::flatbuffers::VOffsetT = 14;
+                pub const VT_DURABLE: ::flatbuffers::VOffsetT = 16;
+                pub const VT_RESIDENTS: ::flatbuffers::VOffsetT = 18;
+                pub const VT_SEATS: ::flatbuffers::VOffsetT = 20;
+                pub const VT_HELD: ::flatbuffers::VOffsetT = 22;
+                pub const VT_NUMBERING: ::flatbuffers::VOffsetT = 24;
+                pub const VT_LANES: ::flatbuffers::VOffsetT = 26;
+                pub const VT_OPERATIONS: ::flatbuffers::VOffsetT = 28;
+                pub const VT_TRANSFERS: ::flatbuffers::VOffsetT = 30;
+                pub const VT_ANSWERS: ::flatbuffers::VOffsetT = 32;
+                pub const VT_PEERS: ::flatbuffers::VOffsetT = 34;
+                pub const VT_FOLLOWERS: ::flatbuffers::VOffsetT = 36;
+                pub const VT_DIRTY: ::flatbuffers::VOffsetT = 38;
 
                 #[inline]
                 pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -32298,6 +32315,9 @@ pub mod pangaea {
                     if let Some(x) = args.ids {
                         builder.add_ids(x);
                     }
+                    if let Some(x) = args.arrived {
+                        builder.add_arrived(x);
+                    }
                     if let Some(x) = args.pending {
                         builder.add_pending(x);
                     }
@@ -32330,6 +32350,20 @@ pub mod pangaea {
                         self._tab.get::<::flatbuffers::ForwardsUOffset<
                             ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::effects::Effect>>,
                         >>(ShardRest::VT_PENDING, None)
+                    }
+                }
+                #[inline]
+                pub fn arrived(
+                    &self,
+                ) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::effects::Effect<'a>>>>
+                {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<
+                            ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::effects::Effect>>,
+                        >>(ShardRest::VT_ARRIVED, None)
                     }
                 }
                 #[inline]
@@ -32484,6 +32518,7 @@ pub mod pangaea {
      .visit_field::<u64>("tick", Self::VT_TICK, false)?
      .visit_field::<u64>("seed", Self::VT_SEED, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<super::effects::Effect>>>>("pending", Self::VT_PENDING, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<super::effects::Effect>>>>("arrived", Self::VT_ARRIVED, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, IdBlock>>>("ids", Self::VT_IDS, false)?
      .visit_field::<u64>("hash", Self::VT_HASH, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<super::journal::ShardImage>>("durable", Self::VT_DURABLE, false)?
@@ -32506,6 +32541,11 @@ pub mod pangaea {
                 pub tick: u64,
                 pub seed: u64,
                 pub pending: Option<
+                    ::flatbuffers::WIPOffset<
+                        ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::effects::Effect<'a>>>,
+                    >,
+                >,
+                pub arrived: Option<
                     ::flatbuffers::WIPOffset<
                         ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::effects::Effect<'a>>>,
                     >,
@@ -32540,6 +32580,7 @@ pub mod pangaea {
                         tick: 0,
                         seed: 0,
                         pending: None,
+                        arrived: None,
                         ids: None,
                         hash: 0,
                         durable: None,
@@ -32579,6 +32620,15 @@ pub mod pangaea {
                     >,
                 ) {
                     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ShardRest::VT_PENDING, pending);
+                }
+                #[inline]
+                pub fn add_arrived(
+                    &mut self,
+                    arrived: ::flatbuffers::WIPOffset<
+                        ::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<super::effects::Effect<'b>>>,
+                    >,
+                ) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ShardRest::VT_ARRIVED, arrived);
                 }
                 #[inline]
                 pub fn add_ids(&mut self, ids: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, IdBlock>>) {
@@ -32682,6 +32732,7 @@ pub mod pangaea {
                     ds.field("tick", &self.tick());
                     ds.field("seed", &self.seed());
                     ds.field("pending", &self.pending());
+                    ds.field("arrived", &self.arrived());
                     ds.field("ids", &self.ids());
                     ds.field("hash", &self.hash());
                     ds.field("durable", &self.durable());

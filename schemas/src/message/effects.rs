@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::Lane;
-use crate::{EffectSeq, EntityId, TypeId};
+use crate::{EffectSeq, EntityId, ShardEpoch, TypeId};
 
 /// Most effects in one message.
 pub const EFFECT_BATCH_MAX: usize = 1_024;
@@ -28,6 +28,8 @@ pub enum EffectMessage {
     Batch {
         /// Between whom.
         lane: Lane,
+        /// The sender's epoch when it began to count. It stays when the shard migrates, so nothing is applied twice.
+        numbering: ShardEpoch,
         /// Sequence of the first.
         first: EffectSeq,
         /// At most [`EFFECT_BATCH_MAX`].

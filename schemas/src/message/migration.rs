@@ -108,8 +108,8 @@ pub enum Migration {
         shard: ShardId,
         /// Its first tick.
         first: Tick,
-        /// When that tick was over, in microseconds after the time at which it was due.
-        late_us: u64,
+        /// When that tick began, in microseconds since the Unix epoch by the target's clock.
+        started_us: u64,
     },
     /// To a gateway or a neighbour's scene: the shard, with everything that was agreed with it, is there now.
     Moved {
@@ -125,8 +125,10 @@ pub struct ShardRest {
     pub tick: Tick,
     /// Of all chance in the shard.
     pub seed: u64,
-    /// Effects for the next tick, in order.
+    /// Effects between entities of the shard for the next tick, in order; part of the hash.
     pub pending: Vec<Effect>,
+    /// Effects that came for the next tick from elsewhere, in order.
+    pub arrived: Vec<Effect>,
     /// Blocks of ids for entities to come: first, and the one behind the last.
     pub ids: Vec<(u64, u64)>,
     /// The hash of the copied world.

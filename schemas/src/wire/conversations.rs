@@ -531,7 +531,7 @@ wire_table! { Effect = effects::{Effect, EffectArgs} { to, from, id, bytes <= TY
 wire_enum! {
     EffectMessage = effects::{EffectMessage, EffectMessageArgs, EffectMessageBody}
     variants {
-        Batch(BatchArgs, body_as_batch) { lane, first, effects <= EFFECT_BATCH_MAX },
+        Batch(BatchArgs, body_as_batch) { lane, numbering, first, effects <= EFFECT_BATCH_MAX },
         Ack(AckArgs, body_as_ack) { lane, upto },
     }
     carriers {}
@@ -553,7 +553,7 @@ wire_table! { RestAnswer = migration::{RestAnswer, RestAnswerArgs} { ticket, res
 wire_table! { RestFollower = migration::{RestFollower, RestFollowerArgs} { node, shard, filter, cells, fresh, seq } }
 wire_table! {
     ShardRest = migration::{ShardRest, ShardRestArgs} {
-        tick, seed, pending, ids, hash, durable, residents, seats, held, numbering, lanes, operations, transfers, answers, peers,
+        tick, seed, pending, arrived, ids, hash, durable, residents, seats, held, numbering, lanes, operations, transfers, answers, peers,
         followers, dirty,
     }
 }
@@ -569,7 +569,7 @@ wire_enum! {
         Ready(ReadyArgs, body_as_ready) { id, shard },
         Cancelled(CancelledArgs, body_as_cancelled) { id, shard },
         Owned(OwnedArgs, body_as_owned) { id, shard, epoch, index },
-        Running(RunningArgs, body_as_running) { id, shard, first, late_us },
+        Running(RunningArgs, body_as_running) { id, shard, first, started_us },
         Moved(MovedArgs, body_as_moved) { route },
     }
     carriers {}

@@ -531,7 +531,12 @@ impl Dice {
 
     pub(super) fn effects(&mut self) -> Vec<EffectMessage> {
         vec![
-            EffectMessage::Batch { lane: self.lane(), first: EffectSeq(self.n()), effects: self.some(Self::effect) },
+            EffectMessage::Batch {
+                lane: self.lane(),
+                numbering: self.epoch(),
+                first: EffectSeq(self.n()),
+                effects: self.some(Self::effect),
+            },
             EffectMessage::Ack { lane: self.lane(), upto: EffectSeq(self.n()) },
         ]
     }

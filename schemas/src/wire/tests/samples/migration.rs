@@ -30,7 +30,7 @@ impl Dice {
             Migration::Ready { id, shard },
             Migration::Cancelled { id, shard },
             Migration::Owned { id, shard, epoch: self.epoch(), index: self.index() },
-            Migration::Running { id, shard, first: Tick(self.n()), late_us: self.n() },
+            Migration::Running { id, shard, first: Tick(self.n()), started_us: self.n() },
             Migration::Moved { route },
         ]
     }
@@ -58,6 +58,7 @@ impl Dice {
             tick: Tick(self.n()),
             seed: self.n(),
             pending: self.some(Self::effect),
+            arrived: self.some(Self::effect),
             ids: self.some(|d| (d.n(), d.n())),
             hash: self.n(),
             durable: self.image(),
