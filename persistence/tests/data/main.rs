@@ -8,6 +8,14 @@ mod fold;
 
 mod crash;
 
+mod disk;
+
+mod crash_images;
+
+mod disk_faults;
+
+mod damage;
+
 mod ledger;
 
 mod tables;
