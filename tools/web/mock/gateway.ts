@@ -10,6 +10,7 @@ import { cellKey } from "../src/world/geometry.js";
 import type { PlainType, Scalar } from "../src/world/registry.js";
 import type { Being, Land } from "./land.js";
 import { cellAt, CELL_EDGE_M, EDGE_CELLS, ownerOf, shardAt, SPEED_M_S, TICK_HZ } from "./land.js";
+import * as deals from "./deals.js";
 import * as types from "./types.js";
 
 const HASH = 0x5eedn;
@@ -23,6 +24,7 @@ interface Player {
   readonly being: Being;
   inSeq: number;
   outSeq: number;
+  gold: bigint;
   items: Map<bigint, number>;
   queue: { seq: number; id: number; bytes: Uint8Array }[];
 }
@@ -36,6 +38,7 @@ export class Client {
   /** Alias → cell, as the client knows it. */
   readonly #known = new Map<number, number>();
   readonly #sentAt = new Map<number, number>();
+  #party: deals.Party | undefined;
   #watching = false;
   #shard = "";
 
@@ -99,7 +102,7 @@ export class Client {
         this.land.beings.delete(item.id);
         player.items.set(item.id, item.item);
         this.#event(types.ITEM_HELD, { item: item.id, kind: item.item });
-        this.#event(types.HOLDINGS, { gold: 120n + BigInt(player.items.size) });
+        this.#event(types.HOLDINGS, { gold: player.gold });
       }
     }
     if (id === types.DROP.id) {
@@ -111,10 +114,20 @@ export class Client {
         this.#event(types.ITEM_LOST, { item });
       }
     }
+    if (this.#party) this.#deal(this.#party, id, view);
     if (id === types.CHAT.id) {
       const said = { from: being.id, channel: types.CHAT.number(view, 0, "channel"), name: being.name, text: types.CHAT.text(view, 0, "text") };
       for (const client of Client.all) if (client.#player) client.#event(types.SAID, said);
     }
+  }
+
+  #deal(party: deals.Party, id: number, view: DataView): void {
+    const parties = [...Client.all].flatMap((one) => one.#party ?? []);
+    const partyIn = (type: PlainType, field: string) => parties.find((one) => one.id === type.entity(view, 0, field));
+    if (id === types.PAY.id) deals.pay(party, partyIn(types.PAY, "to"), types.PAY.entity(view, 0, "gold"));
+    if (id === types.TRADE_OFFER.id) deals.offer(party, partyIn(types.TRADE_OFFER, "to"), view);
+    if (id === types.TRADE_ACCEPT.id) deals.accept(party, types.TRADE_ACCEPT.entity(view, 0, "from"));
+    if (id === types.TRADE_CANCEL.id) deals.cancel(party, partyIn(types.TRADE_CANCEL, "with"));
   }
 
   #follow(being: Being): number[] {
@@ -201,16 +214,17 @@ export class Client {
     if (!player) {
       const being = this.land.add(EDGE_CELLS * CELL_EDGE_M / 2 - 6, EDGE_CELLS * CELL_EDGE_M / 2 - 6);
       Object.assign(being, { player: true, name: this.#name, hue: 110 });
-      player = { being, inSeq: 0, outSeq: 0, items: new Map(), queue: [] };
+      player = { being, inSeq: 0, outSeq: 0, gold: 100n, items: new Map(), queue: [] };
       players.set(String(being.id), player);
     }
-    this.#player = player;
-    player.queue = [];
     const joined = player;
+    this.#player = player;
+    this.#party = { id: joined.being.id, items: joined.items, tell: (type, values) => this.#event(type, values), get gold() { return joined.gold; }, set gold(gold) { joined.gold = gold; } };
+    player.queue = [];
     this.#send(ServerBody.Joined, (b) => Joined.createJoined(
       b, joined.being.id, b.createString(String(joined.being.id)), resumed, 0, EDGE_CELLS, VIEW_CELLS, BigInt(this.land.tick), joined.inSeq, joined.outSeq,
     ));
-    if (!resumed) this.#event(types.HOLDINGS, { gold: 120n });
+    if (!resumed) this.#event(types.HOLDINGS, { gold: player.gold });
   }
 
   #spectate(watch: Spectate): void {

@@ -36,14 +36,21 @@ export const ATTACK = plain("attack", [["target", FieldType.Entity]]);
 export const PICK_UP = plain("PickUp", [["item", FieldType.Entity]]);
 export const DROP = plain("drop", [["item", FieldType.Entity]]);
 export const CHAT = plain("chat", [["channel", FieldType.U8], ["text", FieldType.Text, 120]]);
+const TERMS: Shape = [["give_gold", FieldType.U64], ["give_item", FieldType.Entity], ["want_gold", FieldType.U64], ["want_item", FieldType.Entity]];
+export const PAY = plain("pay", [["to", FieldType.Entity], ["gold", FieldType.U64]]);
+export const TRADE_OFFER = plain("trade_offer", [["to", FieldType.Entity], ...TERMS]);
+export const TRADE_ACCEPT = plain("trade_accept", [["from", FieldType.Entity]]);
+export const TRADE_CANCEL = plain("trade_cancel", [["with", FieldType.Entity]]);
+export const TRADE_OFFERED = plain("trade_offered", [["from", FieldType.Entity], ...TERMS]);
+export const TRADE_ENDED = plain("trade_ended", [["with", FieldType.Entity], ["outcome", FieldType.U64]]);
 export const SAID = plain("said", [["from", FieldType.Entity], ["channel", FieldType.U8], ["name", FieldType.Text, 24], ["text", FieldType.Text, 120]]);
-export const HOLDINGS = plain("holdings", [["gold", FieldType.U64], ["count", FieldType.U64], ["items", FieldType.Entity, 4], ["kinds", FieldType.U16, 4]]);
+export const HOLDINGS = plain("holdings", [["gold", FieldType.U64]]);
 export const ITEM_HELD = plain("item_held", [["item", FieldType.Entity], ["kind", FieldType.U16]]);
 export const ITEM_LOST = plain("item_lost", [["item", FieldType.Entity]]);
 
 const COMPONENTS = [NAME, LOOK, HEALTH, ITEM, PACE];
-const INPUTS = [MOVE, ATTACK, PICK_UP, DROP, CHAT];
-const EVENTS = [SAID, HOLDINGS, ITEM_HELD, ITEM_LOST];
+const INPUTS = [MOVE, ATTACK, PICK_UP, DROP, CHAT, PAY, TRADE_OFFER, TRADE_ACCEPT, TRADE_CANCEL];
+const EVENTS = [SAID, HOLDINGS, ITEM_HELD, ITEM_LOST, TRADE_OFFERED, TRADE_ENDED];
 
 /** The registry as a table in `builder`. */
 export function describe(builder: flatbuffers.Builder): number {

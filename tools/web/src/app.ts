@@ -14,6 +14,7 @@ import { Words } from "./render/words.js";
 import { Chat } from "./ui/chat.js";
 import type { Probe } from "./ui/dev.js";
 import { DevOverlay } from "./ui/dev.js";
+import { DealCard } from "./ui/deal.js";
 import { byId } from "./ui/elements.js";
 import { Hud } from "./ui/hud.js";
 import { JoinCard } from "./ui/join.js";
@@ -46,6 +47,7 @@ export class App {
   readonly #panel: Panel;
   readonly #hud: Hud;
   readonly #chat: Chat;
+  readonly #deal: DealCard;
   readonly #join: JoinCard;
   readonly #dev = new DevOverlay();
   readonly #frames = new Rate();
@@ -76,12 +78,12 @@ export class App {
         this.#words.say(from, text, performance.now());
       },
       note: (text) => this.#chat.note(text),
-      offered: (text, accept) => this.#chat.offer(text, accept),
       routed: (route) => this.#hud.route(route),
     });
     this.#panel = new Panel((shard) => this.#choose(shard));
     this.#hud = new Hud((item) => this.#player.drop(item));
     this.#chat = new Chat((channel, text) => this.#player.say(channel, text), () => byId("view").focus());
+    this.#deal = new DealCard(this.#player.dealing, this.#player.belongings, this.#player, (kind) => this.#player.deal(kind), () => byId("view").focus());
     this.#join = new JoinCard((name) => this.#player.session.play(name), () => this.#cancelJoin());
     byId("cluster").textContent = config.cluster;
   }
@@ -259,6 +261,7 @@ export class App {
     this.#words.begin(camera, this.#stage.wordRatio);
     if (playing) this.#words.beings(entities, camera, style.own, style.target, drawn.x, drawn.z, now);
     else this.#words.shards(this.#atlas.labels, camera);
+    if (playing) this.#deal.show();
     if (!playing || style.own === undefined) return;
     const own = style.own;
     this.#hud.show(entities.name[own]!, entities.health[own]!, entities.healthMax[own]!, drawn.x, drawn.z, this.#player.belongings);
@@ -324,7 +327,7 @@ export class App {
     if (event.ctrlKey || event.metaKey || event.altKey || target.closest("input, dialog[open]")) return;
     if (this.mode === "map") return this.#mapKey(event);
     if (this.#player.steering.press(event.code)) return event.preventDefault();
-    const does = { Space: "attack", KeyE: "pick_up", KeyQ: "drop", Enter: "chat", KeyM: "map" }[event.code];
+    const does = { Space: "attack", KeyE: "pick_up", KeyQ: "drop", KeyP: "pay", KeyT: "trade", Enter: "chat", KeyM: "map" }[event.code];
     if (!does || event.repeat || target.closest("button")) return;
     event.preventDefault();
     this.#do(does);
@@ -353,6 +356,7 @@ export class App {
       case "attack": return this.#player.attack();
       case "pick_up": return this.#player.pickUp();
       case "drop": return this.#player.drop();
+      case "pay": case "trade": return this.#player.deal(what);
       case "chat": return this.#chat.open();
       case "map": return this.#enter("map");
       default: return undefined;

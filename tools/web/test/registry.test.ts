@@ -54,7 +54,7 @@ test("a whole description is read from Welcome's table", () => {
   b.finish(types.describe(b));
   const registry = Registry.from(WireRegistry.getRootAsRegistry(new flatbuffers.ByteBuffer(b.asUint8Array())), 7n);
   assert.equal(registry.hash, 7n);
-  assert.deepEqual([...registry.inputs.keys()], ["move", "attack", "pick_up", "drop", "chat"]);
+  assert.deepEqual([...registry.inputs.keys()], ["move", "attack", "pick_up", "drop", "chat", "pay", "trade_offer", "trade_accept", "trade_cancel"]);
   assert.ok(registry.component("health")?.has("now", "max"));
   assert.equal(registry.events.get(types.SAID.id)?.name, "said");
   assert.deepEqual([...registry.inputs.get("move")!.write({ dx: -127, dz: 127 })], [129, 127]);

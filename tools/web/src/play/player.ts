@@ -5,9 +5,11 @@ import { Session } from "../net/session.js";
 import { friendlyName } from "../world/names.js";
 import type { World } from "../world/world.js";
 import { Belongings } from "./belongings.js";
+import type { DealKind } from "./dealing.js";
+import { Dealing } from "./dealing.js";
 import { Steering } from "./keys.js";
 import { Prediction } from "./prediction.js";
-import { ATTACK_LOOK_M, nearestBeing, nearestItem, TAKE_LOOK_M } from "./targets.js";
+import { ARM_M, ATTACK_LOOK_M, nearestBeing, nearestItem, nearestPerson, TAKE_LOOK_M } from "./targets.js";
 
 export type Channel = "near" | "world";
 const CHANNELS: readonly Channel[] = ["near", "world"];
@@ -24,15 +26,16 @@ const VANISHED_MS = 1_000;
 const FORGIVEN_MS = 3_000;
 
 /** How a trade ends, by its outcome. */
-const TRADE_ENDS = ["The trade is done.", "The trade fell through: somebody does not have what was promised.", "The trade fell through: too far apart."];
+const TRADE_ENDS: readonly string[] = [
+  "is done.", "fell through: somebody does not have what was promised.", "fell through: too far apart.", "was called off.",
+  "is over: there was no answer in time.",
+];
 
 /** What the page is told. */
 export interface PlayerEvents {
   changed(state: SessionState): void;
   said(name: string, channel: Channel, text: string, from: bigint): void;
   note(text: string): void;
-  /** Somebody offers a trade. */
-  offered(text: string, accept: () => void): void;
   routed(route: Route): void;
 }
 
@@ -41,6 +44,7 @@ export class Player {
   readonly prediction = new Prediction();
   readonly steering = new Steering();
   readonly belongings = new Belongings();
+  readonly dealing = new Dealing((input, values) => this.#act(input, values));
   route: Route | undefined;
   edgeCells = 0;
   /** Where the own agent is drawn. */
@@ -60,7 +64,7 @@ export class Player {
       joined: (joined) => this.#joined(joined),
       confirmed: (inSeq, tick, x, z) => this.#confirm(inSeq, tick, x, z),
       event: (name, values) => this.#event(name, values),
-      resync: () => this.belongings.clear(),
+      resync: () => this.#forget(),
       routed: (route) => {
         this.route = route;
         events.routed(route);
@@ -116,6 +120,31 @@ export class Player {
     this.#act("drop", { item });
   }
 
+  /** Whoever stands at arm's length, the nearest first. */
+  get neighbour(): bigint | undefined {
+    const slot = nearestPerson(this.world.entities, this.drawn.x, this.drawn.z, this.slot);
+    return slot === undefined ? undefined : this.world.entities.id[slot];
+  }
+
+  /** Whether `other` stands at arm's length. */
+  reaches(other: bigint): boolean {
+    const slot = this.world.entities.find(other);
+    if (slot === undefined) return false;
+    return Math.hypot(this.world.entities.x[slot]! - this.drawn.x, this.world.entities.z[slot]! - this.drawn.z) <= ARM_M;
+  }
+
+  nameOf(entity: bigint): string {
+    const slot = this.world.entities.find(entity);
+    return (slot === undefined ? "" : this.world.entities.name[slot]!) || "somebody";
+  }
+
+  /** Opens the form to pay, or to trade with, whoever is nearest. */
+  deal(kind: DealKind): void {
+    const { neighbour } = this;
+    if (neighbour === undefined) return this.events.note("Nobody is at arm's length.");
+    this.dealing.write(kind, neighbour);
+  }
+
   say(channel: Channel, text: string): void {
     this.#act("chat", { channel: CHANNELS.indexOf(channel), text });
   }
@@ -142,7 +171,13 @@ export class Player {
     this.#seenAt = performance.now();
     if (joined.resumed()) return;
     this.prediction.start(this.edgeCells * this.world.cellEdgeM, this.session.tickHz);
+    this.#forget();
+  }
+
+  /** Everything inferred from events is void. */
+  #forget(): void {
     this.belongings.clear();
+    this.dealing.clear();
   }
 
   #confirm(inSeq: number, tick: number, x: number, z: number): void {
@@ -163,10 +198,9 @@ export class Player {
     this.belongings.told(name, values);
     if (name === "said") {
       const channel = CHANNELS[Number(values["channel"] ?? 0)] ?? "near";
-      const from = typeof values["from"] === "bigint" ? values["from"] : 0n;
-      const speaker = this.world.entities.find(from);
-      const name = friendlyName(String(values["name"] ?? "")) || (speaker === undefined ? "" : this.world.entities.name[speaker]!) || `e${from}`;
-      this.events.said(name, channel, String(values["text"] ?? ""), from);
+      const from = id(values["from"]);
+      const speaker = friendlyName(String(values["name"] ?? "")) || this.nameOf(from);
+      this.events.said(speaker, channel, String(values["text"] ?? ""), from);
     } else if (/died|killed|respawn|teleport|portal|fell/.test(name)) {
       this.#forgivenUntil = performance.now() + FORGIVEN_MS;
       this.events.note(words(name, values));
@@ -175,7 +209,9 @@ export class Player {
     } else if (name === "trade_offered") {
       this.#offered(values);
     } else if (name === "trade_ended") {
-      this.events.note(TRADE_ENDS[Number(values["outcome"] ?? 0)] ?? "The trade is over.");
+      const other = id(values["with"]);
+      this.dealing.ended(other);
+      this.events.note(`The trade with ${this.nameOf(other)} ${TRADE_ENDS[Number(values["outcome"] ?? 0)] ?? "is over."}`);
     } else if (name === "hurt") {
       const slot = this.slot;
       if (slot !== undefined) this.world.entities.hurtAt[slot] = performance.now();
@@ -185,13 +221,11 @@ export class Player {
   }
 
   #offered(values: Record<string, unknown>): void {
-    const from = typeof values["from"] === "bigint" ? values["from"] : 0n;
-    const slot = this.world.entities.find(from);
-    const who = (slot === undefined ? "" : this.world.entities.name[slot]!) || `e${from}`;
-    const side = (gold: unknown, item: unknown) => [gold ? `${String(gold)} gold` : "", item ? `item ${String(item)}` : ""].filter(Boolean).join(" and ");
-    const give = side(values["give_gold"], values["give_item"]) || "nothing";
-    const want = side(values["want_gold"], values["want_item"]) || "nothing";
-    this.events.offered(`${who} offers ${give} for ${want}.`, () => this.#act("trade_accept", { from }));
+    const from = id(values["from"]);
+    this.dealing.offered(from, {
+      giveGold: id(values["want_gold"]), giveItem: id(values["want_item"]), wantGold: id(values["give_gold"]), wantItem: id(values["give_item"]),
+    });
+    if (this.dealing.with !== from || this.dealing.state !== "asked") this.events.note(`${this.nameOf(from)} offers you a trade.`);
   }
 
   /** The own agent must be in its own view. */
@@ -203,6 +237,11 @@ export class Player {
       this.#seenAt = now;
     }
   }
+}
+
+/** A 64-bit value of an event; 0 when it is none. */
+function id(value: unknown): bigint {
+  return typeof value === "bigint" ? value : 0n;
 }
 
 /** An event in words, when nothing better is known: `trade_offered: with 12, gold 5`. */

@@ -1,11 +1,19 @@
 // Whom an attack meets and what a hand can take: the nearest that fits, on either side of any border.
 import type { Entities } from "../world/entities.js";
-import { NO_ITEM } from "../world/entities.js";
+import { NO_ITEM, PERSON } from "../world/entities.js";
 
 /** How far the client looks for somebody to hit; the server decides what is in reach. */
 export const ATTACK_LOOK_M = 7;
 /** How far the client looks for something to take. */
 export const TAKE_LOOK_M = 5;
+
+/** Farthest hand-to-hand distance; the server decides as well. */
+export const ARM_M = 4;
+
+/** The nearest person at arm's length of (x, z), but `self`. */
+export function nearestPerson(entities: Entities, x: number, z: number, self: number | undefined): number | undefined {
+  return nearest(entities, x, z, ARM_M, (slot) => slot !== self && entities.item[slot] === NO_ITEM && entities.kind[slot] === PERSON && entities.healthMax[slot]! > 0);
+}
 
 /** The nearest being with health within `reach` of (x, z), but `self`. */
 export function nearestBeing(entities: Entities, x: number, z: number, reach: number, self: number | undefined): number | undefined {

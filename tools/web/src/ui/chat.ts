@@ -45,18 +45,6 @@ export class Chat {
     this.#line(make("li", "note", text));
   }
 
-  /** Something that can be agreed to. */
-  offer(text: string, agree: () => void): void {
-    const button = make("button", "", "Accept");
-    button.type = "button";
-    button.onclick = () => {
-      button.remove();
-      agree();
-      this.done();
-    };
-    this.#line(make("li", "note", text, button));
-  }
-
   #line(line: HTMLElement): void {
     const log = byId("chat-log");
     log.append(line);

@@ -33,3 +33,12 @@ export function bar(part: number, colour?: string): HTMLElement {
   if (colour) element.style.setProperty("--owner", colour);
   return element;
 }
+
+const KINDS = ["#e0a458", "#6fb1e3", "#a9c25d", "#d9799b", "#c08bd8", "#4fb6a8"];
+
+/** An item, in its kind's colour; undefined: a kind that is not known. */
+export function gem(kind: number | undefined): HTMLElement {
+  const element = make("i");
+  element.style.setProperty("--kind", kind === undefined ? "#9aa8a8" : KINDS[kind % KINDS.length]!);
+  return element;
+}

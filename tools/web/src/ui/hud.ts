@@ -2,18 +2,18 @@
 import type { Route } from "../net/session.js";
 import type { Belongings } from "../play/belongings.js";
 import { ownerCss } from "../render/palette.js";
-import { bar, byId, dot, make } from "./elements.js";
+import { bar, byId, dot, gem, make } from "./elements.js";
 
 const KEYS: readonly [string, string][] = [
   ["WASD", "walk"], ["Space", "attack"], ["E", "take"], ["Q", "drop"], ["Enter", "talk"], ["M", "map"],
 ];
-const KINDS = ["#e0a458", "#6fb1e3", "#a9c25d", "#d9799b", "#c08bd8", "#4fb6a8"];
 /** Slots shown; the rest is a number. */
 const BAG_MAX = 8;
 
 export class Hud {
   readonly #name = make("span", "", "");
   readonly #gold = make("span", "num", "");
+  #goldShown: bigint | undefined;
   readonly #fill = make("i");
   readonly #health = make("span", "num", "");
   readonly #place = make("span", "", "");
@@ -55,13 +55,21 @@ export class Hud {
     if (changed) requestAnimationFrame(() => chip.classList.add("changed"));
   }
 
+  /** What came or went is seen for a moment. */
+  #showGold(gold: bigint | undefined): void {
+    const before = this.#goldShown;
+    this.#goldShown = gold;
+    this.#gold.textContent = gold === undefined ? "" : `${gold.toLocaleString("en")} gold`;
+    if (gold === undefined || before === undefined || gold === before) return;
+    const more = gold > before;
+    this.#gold.prepend(make("i", more ? "change more" : "change", `${more ? "+" : "−"}${(more ? gold - before : before - gold).toLocaleString("en")}`));
+  }
+
   #showBag(belongings: Belongings): void {
-    this.#gold.textContent = belongings.gold === undefined ? "" : `${belongings.gold.toLocaleString("en")} gold`;
+    this.#showGold(belongings.gold);
     const items = [...belongings.items];
     const slots: HTMLElement[] = items.slice(-BAG_MAX).map(([item, kind]) => {
-      const gem = make("i");
-      gem.style.setProperty("--kind", KINDS[kind % KINDS.length]!);
-      const button = make("button", "", gem, make("b", "", String(kind)));
+      const button = make("button", "", gem(kind), make("b", "", String(kind)));
       button.type = "button";
       button.title = `Item ${item}, kind ${kind}: drop it`;
       button.onclick = () => this.drop(item);
