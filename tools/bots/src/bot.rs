@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use pangaea_schemas::client::{ClientMessage, INPUTS_MAX, Input, PROTOCOL_VERSION, ServerMessage};
+use pangaea_schemas::client::{ClientMessage, INPUTS_MAX, Input, PROTOCOL_VERSION, RefusalCode, ServerMessage};
 use pangaea_schemas::geometry::{CELL_EDGE_M, Position};
 use pangaea_schemas::message::Credentials;
 use pangaea_schemas::wire::client::FromServer;
@@ -128,14 +128,15 @@ async fn over(phase: &mut watch::Receiver<Phase>) {
 
 async fn enter_patiently(role: Role, vitals: &watch::Sender<Vitals>) -> anyhow::Result<(Connection, Player)> {
     let began = Instant::now();
-    loop {
-        match enter(&role, vitals).await {
+    for at in (0..role.endpoints.len().max(1)).cycle() {
+        match enter(&role, at, vitals).await {
             Ok(entered) => return Ok(entered),
             Err(error) if began.elapsed() + TRY_AGAIN_AFTER * 4 > ENTER_TIME_MAX => return Err(error),
             Err(error) => tracing::debug!(bot = role.number, "not in yet: {error:#}"),
         }
         sleep(TRY_AGAIN_AFTER).await;
     }
+    bail!("no gateway is known")
 }
 
 async fn greet(endpoint: &Endpoint) -> anyhow::Result<(Connection, ServerMessage)> {
@@ -146,8 +147,9 @@ async fn greet(endpoint: &Endpoint) -> anyhow::Result<(Connection, ServerMessage
     Ok((connection, welcome))
 }
 
-async fn enter(role: &Role, vitals: &watch::Sender<Vitals>) -> anyhow::Result<(Connection, Player)> {
-    let own = role.endpoints.first().context("no gateway is known")?;
+/// Into the world through one of the endpoints.
+async fn enter(role: &Role, at: usize, vitals: &watch::Sender<Vitals>) -> anyhow::Result<(Connection, Player)> {
+    let own = role.endpoints.get(at).context("no gateway is known")?;
     let (mut connection, welcome) = greet(own).await?;
     let ServerMessage::Welcome { tick_hz, description, gateway, .. } = welcome else { bail!("no welcome but {welcome:?}") };
     let description = description.context("the welcome lacks the game's description")?;
@@ -168,7 +170,7 @@ async fn enter(role: &Role, vitals: &watch::Sender<Vitals>) -> anyhow::Result<(C
             tally.anomalies.whereabouts = Whereabouts { gateway, ..Whereabouts::default() };
             let player = Player {
                 vitals: vitals.clone(),
-                at: 0,
+                at,
                 sent_on: None,
                 heard: now,
                 role: role.clone(),
@@ -225,8 +227,7 @@ impl Player {
                 }
             };
             if let Some(error) = broken {
-                let farewell = self.farewell.take().unwrap_or_else(|| format!("{error:#}"));
-                self.note(AnomalyKind::Disconnected, 1.0, farewell);
+                self.part(&error);
                 self.vitals.send_modify(|vitals| vitals.stage = Stage::Returning);
                 connection = tokio::select! {
                     resumed = timeout(RESUME_TIME_MAX, self.resume_patiently()) => match resumed {
@@ -239,6 +240,18 @@ impl Player {
         }
     }
 
+    /// The connection has ended. A gateway that says where to go on does what it should: then nothing may be missed on the way, and
+    /// the first update there must follow the last one here.
+    fn part(&mut self, error: &anyhow::Error) {
+        let farewell = self.farewell.take().unwrap_or_else(|| format!("{error:#}"));
+        if self.sent_on.is_some() {
+            self.tally.sent_on += 1;
+        } else {
+            self.note(AnomalyKind::Disconnected, 1.0, farewell);
+            self.last_update = None;
+        }
+    }
+
     async fn resume_patiently(&mut self) -> Connection {
         let mut tries = 0;
         loop {
@@ -247,7 +260,7 @@ impl Player {
             let goal = self.sent_on.take().unwrap_or(next);
             match timeout(RETURN_TRY_MAX, self.resume(&goal)).await {
                 Ok(Ok(connection)) => {
-                    self.at = (self.at + tries) % self.role.endpoints.len();
+                    self.at = self.role.endpoints.iter().position(|known| *known == goal).unwrap_or(self.at);
                     self.vitals.send_modify(|vitals| vitals.stage = Stage::Playing);
                     return connection;
                 }
@@ -269,7 +282,7 @@ impl Player {
                 let now = Instant::now();
                 self.token = token;
                 self.sight.forget(now);
-                (self.last_update, self.joined_at, self.heard) = (None, now, now);
+                (self.joined_at, self.heard) = (now, now);
                 self.acknowledge(in_seq, now);
                 let again: Vec<_> = self.unacknowledged.iter().map(|(_, input)| input.clone()).collect();
                 for inputs in again.chunks(INPUTS_MAX) {
@@ -304,7 +317,8 @@ impl Player {
             }
             FromServer::Message(ServerMessage::Routed { scene, .. }) => self.tally.anomalies.whereabouts.scene = scene,
             FromServer::Message(ServerMessage::Goodbye { code, text, reconnect_to, .. }) => {
-                self.sent_on = Some(reconnect_to).filter(|goal| !goal.is_empty()).map(|goal| self.like_own(goal));
+                let goal = Some(reconnect_to).filter(|goal| code == RefusalCode::Draining && !goal.is_empty());
+                self.sent_on = goal.map(|goal| self.like_own(goal));
                 self.farewell = Some(format!("goodbye ({code:?}): {text}"));
             }
             FromServer::Message(ServerMessage::Refused { code, text, .. }) => {

@@ -37,6 +37,8 @@ pub struct Report {
     pub gap_ms: Spread,
     /// From sending an input to the update that acknowledges it.
     pub input_to_seen_ms: Spread,
+    /// How often a gateway that was drained sent a bot to another one, where it went on.
+    pub sent_on: u64,
     /// By kind.
     pub anomalies: BTreeMap<&'static str, u64>,
     /// All together.
@@ -56,6 +58,7 @@ pub(crate) struct Tally {
     pub(crate) inputs: u64,
     pub(crate) updates: u64,
     pub(crate) bytes: u64,
+    pub(crate) sent_on: u64,
     pub(crate) gaps: Histogram<u32>,
     pub(crate) latencies: Histogram<u32>,
     pub(crate) anomalies: Anomalies,
@@ -63,7 +66,8 @@ pub(crate) struct Tally {
 
 impl Default for Tally {
     fn default() -> Self {
-        Self { joined: 0, inputs: 0, updates: 0, bytes: 0, gaps: spans(), latencies: spans(), anomalies: Anomalies::default() }
+        let (gaps, latencies) = (spans(), spans());
+        Self { joined: 0, inputs: 0, updates: 0, bytes: 0, sent_on: 0, gaps, latencies, anomalies: Anomalies::default() }
     }
 }
 
@@ -73,6 +77,7 @@ impl Tally {
         self.inputs += other.inputs;
         self.updates += other.updates;
         self.bytes += other.bytes;
+        self.sent_on += other.sent_on;
         // Both have the same bounds, so adding cannot fail.
         let _ = self.gaps.add(&other.gaps);
         let _ = self.latencies.add(&other.latencies);
@@ -89,6 +94,7 @@ impl Tally {
             bytes_per_client_s: per_client(self.bytes),
             gap_ms: spread(&self.gaps),
             input_to_seen_ms: spread(&self.latencies),
+            sent_on: self.sent_on,
             anomalies: self.anomalies.counts(),
             anomalies_total: self.anomalies.total(),
             examples: self.anomalies.examples().map(|(kind, text)| format!("{kind}: {text}")).collect(),
@@ -131,6 +137,7 @@ mod tests {
         assert_eq!(json["inputs_per_s"], 40.0);
         assert_eq!(json["updates_per_client_s"], 19.9);
         assert_eq!(json["bytes_per_client_s"], 2_000.0);
+        assert_eq!(json["sent_on"], 0);
         assert_eq!(json["anomalies"]["jump"], 1);
         assert_eq!(json["anomalies_total"], 1);
         let p50 = json["gap_ms"]["p50"].as_f64().expect("a number");

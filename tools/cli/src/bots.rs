@@ -50,6 +50,7 @@ fn table(report: &Report) -> String {
         ("bytes", format!("{:.0}/s per bot", report.bytes_per_client_s)),
         ("gap", spread(&report.gap_ms)),
         ("input to seen", spread(&report.input_to_seen_ms)),
+        ("sent on", format!("{} times, by gateways that were drained", report.sent_on)),
         ("anomalies", report.anomalies_total.to_string()),
     ];
     for (name, value) in rows {
