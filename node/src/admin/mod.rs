@@ -7,6 +7,7 @@
 //! | `GET /api/events` | server-sent events, one [`EventView`] each; `Last-Event-ID` or `?after=SEQ` continues |
 //! | `GET /api/ledger` | the data node's audit of all value |
 //! | `POST /api/reaped` | [`Reaped`]: a supervisor tells that a process is dead; wants the operator's token |
+//! | `POST /api/gateways/{id}/drain`, `…/undrain` | [`GatewayOrderView`]; with `?dry_run=true` nothing is ordered; wants the operator's token |
 //! | anything else | the page |
 //!
 //! The world's driver publishes a [`Snapshot`] a few times per second; no request ever reaches into the world's thread, but
@@ -14,6 +15,7 @@
 
 mod bundle;
 pub mod client;
+mod gateways;
 mod guard;
 mod view;
 
@@ -32,8 +34,9 @@ use pangaea_schemas::NodeId;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 
+pub use gateways::GatewayOrderView;
 pub use view::{
-    ConfigView, CurrencyView, EventView, LedgerView, NodeView, Quantiles, ShardView, Snapshot, SpaceView, StatusView,
+    ConfigView, CurrencyView, EventView, GatewayView, LedgerView, NodeView, Quantiles, ShardView, Snapshot, SpaceView, StatusView,
 };
 
 /// Most orders that wait for the world's driver.
@@ -53,6 +56,10 @@ pub struct Reaped {
 /// What an admin wants of the world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AdminOrder {
+    /// Send this gateway's clients elsewhere.
+    DrainGateway(NodeId),
+    /// Let it take clients again.
+    UndrainGateway(NodeId),
     /// This process is dead.
     Reaped {
         /// Which node it was.
@@ -81,6 +88,8 @@ pub fn routes(admin: Admin, bound: SocketAddr) -> Router {
         .route("/api/events", get(events))
         .route("/api/ledger", get(ledger))
         .route("/api/reaped", post(reaped))
+        .route("/api/gateways/{id}/drain", post(gateways::drain))
+        .route("/api/gateways/{id}/undrain", post(gateways::undrain))
         .fallback(get(bundle::file))
         .layer(middleware::from_fn_with_state(bound, guard::only_own_host))
         .with_state(admin)
@@ -148,7 +157,7 @@ async fn ledger(State(admin): State<Admin>) -> Response {
 
 async fn reaped(State(admin): State<Admin>, headers: HeaderMap, Json(body): Json<Reaped>) -> Response {
     if !is_operator(&headers, &admin.operator_token) {
-        return (StatusCode::UNAUTHORIZED, "this wants the operator's token, see keys/operator.token\n").into_response();
+        return unauthorised();
     }
     let Ok(node) = body.node.parse::<NodeId>() else {
         return (StatusCode::BAD_REQUEST, format!("`{}` is not a node name\n", body.node)).into_response();
@@ -157,6 +166,10 @@ async fn reaped(State(admin): State<Admin>, headers: HeaderMap, Json(body): Json
         Ok(()) => StatusCode::ACCEPTED.into_response(),
         Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "too many orders wait\n").into_response(),
     }
+}
+
+fn unauthorised() -> Response {
+    (StatusCode::UNAUTHORIZED, "this wants the operator's token, see keys/operator.token\n").into_response()
 }
 
 fn is_operator(headers: &HeaderMap, token: &str) -> bool {

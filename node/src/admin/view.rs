@@ -17,6 +17,26 @@ pub struct StatusView {
     pub shards: Vec<ShardView>,
     /// Sessions of all gateways, those without a connection included.
     pub sessions: u32,
+    /// Registered gateways, in order.
+    #[serde(default)]
+    pub gateways: Vec<GatewayView>,
+}
+
+/// One gateway's clients.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct GatewayView {
+    /// Such as `gateway-1`.
+    pub id: String,
+    /// `up`, `draining`, or `drained`: it has no client left and may be stopped.
+    pub state: String,
+    /// Connections of clients.
+    pub connections: u32,
+    /// Sessions, those without a connection included.
+    pub sessions: u32,
+    /// Where clients connect over TCP.
+    pub client_tcp: String,
+    /// Where clients connect over WebSocket.
+    pub client_ws: String,
 }
 
 /// One node.
@@ -32,7 +52,7 @@ pub struct NodeView {
     pub address: String,
     /// Host and port of metrics and health.
     pub http: String,
-    /// `up` or `draining`.
+    /// `up`, `draining`, or `drained`: nothing is left on it.
     pub state: String,
     /// Where clients connect over TCP; empty but for gateways.
     pub client_tcp: String,

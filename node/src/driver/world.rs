@@ -8,14 +8,15 @@ use axum::Router;
 use pangaea_schemas::cluster::ClusterSpec;
 use pangaea_schemas::geometry::CELL_EDGE_M;
 use pangaea_schemas::message::{Control, Message};
-use pangaea_schemas::{NodeId, Timestamp};
+use pangaea_schemas::{NodeId, Role, Timestamp};
 use pangaea_world::status::{Event as WorldNews, Happening, NodeState, NodeStatus, ShardStatus};
-use pangaea_world::{Beacon, Bus, World, WorldConfig};
+use pangaea_world::{Beacon, Bus, Order, World, WorldConfig};
 use tokio::sync::{mpsc, watch};
 
 use super::process::{self, Context, Driver, Shell};
 use crate::admin::{
-    self, Admin, AdminOrder, ConfigView, EventView, NodeView, ORDERS_MAX, Quantiles, ShardView, Snapshot, SpaceView, StatusView,
+    self, Admin, AdminOrder, ConfigView, EventView, GatewayView, NodeView, ORDERS_MAX, Quantiles, ShardView, Snapshot, SpaceView,
+    StatusView,
 };
 use crate::keys::ClusterKeys;
 use crate::membership::Heard;
@@ -86,6 +87,8 @@ impl Driver for WorldDriver {
                         }
                     }
                     Event::Own(AdminOrder::Reaped { node, pid }) => self.reaped(&mut shell, node, pid),
+                    Event::Own(AdminOrder::DrainGateway(gateway)) => self.world.order(Order::DrainGateway(gateway)),
+                    Event::Own(AdminOrder::UndrainGateway(gateway)) => self.world.order(Order::UndrainGateway(gateway)),
                     Event::Stop => return Ok(()),
                 }
             }
@@ -190,6 +193,7 @@ impl WorldDriver {
             tick: status.tick.0,
             shards: status.shards.iter().map(shard_view).collect(),
             sessions: status.sessions,
+            gateways: status.nodes.iter().filter(|node| node.role == Role::Gateway).map(gateway_view).collect(),
             nodes,
         };
         self.show.send_replace(Arc::new(Snapshot { status, config, events: self.events.iter().cloned().collect() }));
@@ -206,6 +210,17 @@ fn node_view(node: &NodeStatus) -> NodeView {
         state: node.state.name().to_owned(),
         client_tcp: node.client_tcp.clone(),
         client_ws: node.client_ws.clone(),
+    }
+}
+
+fn gateway_view(gateway: &NodeStatus) -> GatewayView {
+    GatewayView {
+        id: gateway.id.to_string(),
+        state: gateway.state.name().to_owned(),
+        connections: gateway.connections,
+        sessions: gateway.sessions,
+        client_tcp: gateway.client_tcp.clone(),
+        client_ws: gateway.client_ws.clone(),
     }
 }
 

@@ -11,6 +11,7 @@ use pangaea_node::telemetry::LogFormat;
 use pangaea_node::up::UpOptions;
 
 use crate::cluster::ClusterAddress;
+use crate::operator::OperatorArgs;
 use crate::roles::RoleArgs;
 
 const UP_EXAMPLES: &str = "Examples:
@@ -32,6 +33,13 @@ const LEDGER_EXAMPLES: &str = "Examples:
   pangaea ledger
   pangaea ledger --json
 Exit code 1 when anything does not add up.";
+
+const GATEWAY_EXAMPLES: &str = "Examples:
+  pangaea gateway list
+  pangaea gateway drain gateway-1 --dry-run
+  pangaea gateway drain gateway-1     its clients go on at the others; then it may be stopped
+  pangaea gateway undrain gateway-1
+Ctrl-C while a gateway is drained undrains it. Exit code 1 when it was refused or did not end well.";
 
 /// One seamless world, many servers.
 #[derive(Debug, Parser)]
@@ -67,8 +75,9 @@ pub(crate) enum Command {
     Auth(RoleArgs),
     /// Run one scene process: shards
     Scene(RoleArgs),
-    /// Run one gateway process: clients
-    Gateway(RoleArgs),
+    /// List gateways, empty one, use it again; without such a word: run one gateway process
+    #[command(after_help = GATEWAY_EXAMPLES, args_conflicts_with_subcommands = true)]
+    Gateway(GatewayArgs),
 }
 
 impl Default for Command {
@@ -165,6 +174,45 @@ pub(crate) struct JsonArgs {
     pub(crate) json: bool,
 }
 
+/// A gateway process, or what to do with those that run.
+#[derive(Debug, Args)]
+pub(crate) struct GatewayArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<GatewayCommand>,
+    #[command(flatten)]
+    pub(crate) role: RoleArgs,
+}
+
+/// What to do with gateways.
+#[derive(Debug, Subcommand)]
+pub(crate) enum GatewayCommand {
+    /// Show gateways, their clients and sessions
+    #[command(after_help = GATEWAY_EXAMPLES)]
+    List(JsonArgs),
+    /// Send a gateway's clients to the others and give it no new ones
+    #[command(after_help = GATEWAY_EXAMPLES)]
+    Drain(GatewayOrderArgs),
+    /// Let a drained gateway take clients again
+    #[command(after_help = GATEWAY_EXAMPLES)]
+    Undrain(GatewayOrderArgs),
+}
+
+/// An order to a gateway.
+#[derive(Debug, Args)]
+pub(crate) struct GatewayOrderArgs {
+    /// Which one, such as gateway-1
+    #[arg(value_name = "GATEWAY")]
+    pub(crate) gateway: String,
+    /// Only say what would happen
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// As JSON, for scripts
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) operator: OperatorArgs,
+}
+
 /// How bots play.
 #[derive(Debug, Args)]
 pub(crate) struct BotsArgs {
@@ -180,6 +228,9 @@ pub(crate) struct BotsArgs {
     /// The same seed: the same decisions
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub(crate) seed: u64,
+    /// Connect as browsers do, over WebSocket
+    #[arg(long)]
+    pub(crate) websocket: bool,
     /// Report as JSON, for scripts
     #[arg(long)]
     pub(crate) json: bool,

@@ -19,7 +19,11 @@ pub(crate) async fn run(cluster: &ClusterAddress, args: BotsArgs) -> anyhow::Res
     let config: ConfigView = cluster.ask("/api/config").await?;
     ensure!(!config.gateway_tcp.is_empty(), "the cluster at http://{cluster} has no gateway that takes clients");
     let options = BotOptions {
-        endpoints: config.gateway_tcp.into_iter().map(Endpoint::Tcp).collect(),
+        endpoints: if args.websocket {
+            config.gateway_ws.into_iter().map(|address| Endpoint::WebSocket(format!("ws://{address}"))).collect()
+        } else {
+            config.gateway_tcp.into_iter().map(Endpoint::Tcp).collect()
+        },
         count: args.count,
         play: Duration::from_secs(args.seconds),
         scenario: args.scenario,

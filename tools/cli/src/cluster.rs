@@ -7,6 +7,8 @@ use anyhow::Context;
 use pangaea_node::admin::client;
 use serde::de::DeserializeOwned;
 
+use crate::operator::OperatorArgs;
+
 /// Host and port of a cluster's admin API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ClusterAddress(String);
@@ -41,6 +43,16 @@ impl ClusterAddress {
                 "the cluster at http://{self} does not answer {path}; start one with `pangaea up`, or name another with --cluster"
             )
         })?;
+        serde_json::from_slice(&body).with_context(|| format!("http://{self}{path} is not what this build understands"))
+    }
+
+    /// Order something at `path` as the operator; what it means.
+    ///
+    /// # Errors
+    /// The token is missing, the cluster is not there or refuses; the text has its words.
+    pub(crate) async fn order<T: DeserializeOwned>(&self, path: &str, operator: &OperatorArgs) -> anyhow::Result<T> {
+        let answer = client::post(&self.0, path, &operator.token()?, b"{}").await;
+        let body = answer.with_context(|| format!("the cluster at http://{self} does not take {path}"))?;
         serde_json::from_slice(&body).with_context(|| format!("http://{self}{path} is not what this build understands"))
     }
 }

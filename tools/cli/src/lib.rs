@@ -6,7 +6,9 @@
 mod args;
 mod bots;
 mod cluster;
+mod gateway;
 mod ledger;
+mod operator;
 mod roles;
 mod status;
 
@@ -17,7 +19,7 @@ use anyhow::Context;
 use clap::Parser;
 use pangaea_scene::game::Game;
 
-use args::{Cli, Command};
+use args::{Cli, Command, GatewayArgs};
 
 /// Run the command line for a game. Exit code 0: done; 1: it failed, or found something wrong; 2: not understood.
 pub fn main(game: fn(&mut Game)) -> ExitCode {
@@ -44,7 +46,8 @@ fn run(cli: Cli, game: fn(&mut Game)) -> anyhow::Result<ExitCode> {
         Command::Data(args) => roles::run(args.options(pangaea_schemas::Role::Data)?, game),
         Command::Auth(args) => roles::run(args.options(pangaea_schemas::Role::Auth)?, game),
         Command::Scene(args) => roles::run(args.options(pangaea_schemas::Role::Scene)?, game),
-        Command::Gateway(args) => roles::run(args.options(pangaea_schemas::Role::Gateway)?, game),
+        Command::Gateway(GatewayArgs { command: Some(command), .. }) => wait_for(gateway::run(&cli.cluster, command)),
+        Command::Gateway(args) => roles::run(args.role.options(pangaea_schemas::Role::Gateway)?, game),
         Command::Status(args) => wait_for(status::show(&cli.cluster, args.json)),
         Command::Ledger(args) => wait_for(ledger::show(&cli.cluster, args.json)),
         Command::Bots(args) => wait_for(bots::run(&cli.cluster, args)),

@@ -127,7 +127,7 @@ mod tests {
             Command::Data(args) => (Role::Data, args),
             Command::Auth(args) => (Role::Auth, args),
             Command::Scene(args) => (Role::Scene, args),
-            Command::Gateway(args) => (Role::Gateway, args),
+            Command::Gateway(args) => (Role::Gateway, args.role),
             other => panic!("{other:?} is no role"),
         };
         args.options(role).expect("valid")

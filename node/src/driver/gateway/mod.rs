@@ -160,9 +160,13 @@ impl GatewayDriver {
 
     /// Tell the core how much each connection's socket has not taken: between ticks it counts what it sent as unsent.
     fn tell_unsent(&mut self, now: Timestamp) {
+        let mut most = 0;
         for (&conn, outgoing) in &self.connections {
-            self.gateway.handle(now, Input::Queued { conn, bytes: outgoing.unsent_bytes() });
+            let bytes = outgoing.unsent_bytes();
+            most = most.max(bytes);
+            self.gateway.handle(now, Input::Queued { conn, bytes });
         }
+        metrics::gauge!("pangaea_client_unsent_bytes_most").set(most as f64);
     }
 
     fn drain(&mut self, shell: &mut Shell<Event>) {

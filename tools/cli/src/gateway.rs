@@ -1,0 +1,136 @@
+//! `pangaea gateway`: which gateways there are, emptying one, taking it into use again.
+
+use std::fmt::Write as _;
+use std::io::{IsTerminal, Write as _};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::bail;
+use pangaea_node::admin::{GatewayOrderView, GatewayView, StatusView};
+use serde::Serialize;
+
+use crate::args::{GatewayCommand, GatewayOrderArgs};
+use crate::cluster::ClusterAddress;
+use crate::say;
+
+/// Pause between two looks at how far it is.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// A gateway that has not done as ordered by then will not: it empties itself within seconds.
+const OBEY_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// What became of an order.
+#[derive(Debug, Serialize)]
+struct Outcome {
+    /// `drained`, `up`, or with a dry run what the state is now.
+    result: String,
+    /// How long it took.
+    seconds: f64,
+    #[serde(flatten)]
+    order: GatewayOrderView,
+}
+
+/// Do what was typed.
+pub(crate) async fn run(cluster: &ClusterAddress, command: GatewayCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        GatewayCommand::List(args) => {
+            let gateways = cluster.ask::<StatusView>("/api/status").await?.gateways;
+            say(&if args.json { serde_json::to_string_pretty(&gateways)? } else { table(&gateways) });
+        }
+        GatewayCommand::Drain(args) => {
+            let outcome = tokio::select! {
+                outcome = order(cluster, &args, "drain", "drained") => outcome?,
+                _ = tokio::signal::ctrl_c() => return abort(cluster, &args).await,
+            };
+            let GatewayOrderView { gateway, connections, to, .. } = &outcome.order;
+            let (to, seconds) = (to.join(", "), outcome.seconds);
+            let text = if args.dry_run {
+                format!("{gateway} is {}; its {connections} clients would go to {to}. Nothing was ordered.", outcome.result)
+            } else {
+                format!("{gateway} is drained after {seconds:.1} s: {connections} clients went to {to}. It may be stopped.")
+            };
+            say(&if args.json { serde_json::to_string_pretty(&outcome)? } else { text });
+        }
+        GatewayCommand::Undrain(args) => {
+            let outcome = order(cluster, &args, "undrain", "up").await?;
+            let what = if args.dry_run { "would take clients again. Nothing was ordered." } else { "takes clients again." };
+            let text = format!("{} {what}", outcome.order.gateway);
+            say(&if args.json { serde_json::to_string_pretty(&outcome)? } else { text });
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Order, and wait until the gateway is in the state that is wanted.
+async fn order(cluster: &ClusterAddress, args: &GatewayOrderArgs, verb: &str, wanted: &str) -> anyhow::Result<Outcome> {
+    let (gateway, began) = (&args.gateway, Instant::now());
+    let query = if args.dry_run { "?dry_run=true" } else { "" };
+    let order: GatewayOrderView = cluster.order(&format!("/api/gateways/{gateway}/{verb}{query}"), &args.operator).await?;
+    if args.dry_run {
+        return Ok(Outcome { result: order.was.clone(), seconds: 0.0, order });
+    }
+    let progress = !args.json && std::io::stderr().is_terminal();
+    while began.elapsed() < OBEY_TIME_MAX {
+        let status: StatusView = cluster.ask("/api/status").await?;
+        let Some(now) = status.gateways.iter().find(|known| known.id == *gateway) else {
+            bail!("{gateway} has left the cluster; its clients come back by themselves");
+        };
+        if progress {
+            // Nobody may look.
+            let _ = write!(std::io::stderr(), "\r{gateway}: {}, {} clients left  ", now.state, now.connections);
+        }
+        if now.state == wanted {
+            if progress {
+                let _ = writeln!(std::io::stderr());
+            }
+            return Ok(Outcome { result: now.state.clone(), seconds: began.elapsed().as_secs_f64(), order });
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    bail!("{gateway} is not {wanted} after {} s; see its log and `pangaea gateway list`", OBEY_TIME_MAX.as_secs())
+}
+
+/// Ctrl-C: clients that were sent on stay where they are, the others stay here.
+async fn abort(cluster: &ClusterAddress, args: &GatewayOrderArgs) -> anyhow::Result<ExitCode> {
+    order(cluster, args, "undrain", "up").await?;
+    say(&format!("aborted: {} takes clients again", args.gateway));
+    Ok(ExitCode::FAILURE)
+}
+
+fn table(gateways: &[GatewayView]) -> String {
+    let mut text = format!("{:<12} {:<9} {:>8} {:>9}  {:<22} websocket", "gateway", "state", "clients", "sessions", "tcp");
+    for gateway in gateways {
+        let GatewayView { id, state, connections, sessions, client_tcp, client_ws } = gateway;
+        // Writing to a string does not fail.
+        let _ = write!(text, "\n{id:<12} {state:<9} {connections:>8} {sessions:>9}  {client_tcp:<22} {client_ws}");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_has_every_gateway_with_its_clients() {
+        let gateway = GatewayView {
+            id: "gateway-2".to_owned(),
+            state: "draining".to_owned(),
+            connections: 31,
+            sessions: 33,
+            ..GatewayView::default()
+        };
+        let text = table(&[gateway]);
+        let row = text.lines().nth(1).expect("a row");
+        assert_eq!(row.split_whitespace().collect::<Vec<_>>(), ["gateway-2", "draining", "31", "33"]);
+    }
+
+    #[test]
+    fn an_outcome_is_one_flat_object() {
+        let order = GatewayOrderView { gateway: "gateway-1".to_owned(), connections: 4, ..GatewayOrderView::default() };
+        let json = serde_json::to_value(Outcome { result: "drained".to_owned(), seconds: 1.5, order }).expect("plain data");
+        assert_eq!(
+            (&json["result"], &json["gateway"], &json["connections"]),
+            (&"drained".into(), &"gateway-1".into(), &4.into())
+        );
+    }
+}
