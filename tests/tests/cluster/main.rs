@@ -6,10 +6,12 @@
 //! | `player` | a client small enough to read, over TCP |
 //! | `life` | a day in the life: up, bots, down, up again with everything where it was |
 //! | `refusals` | what does not start, and clients that are turned away: in words |
+//! | `edge` | clients that misbehave, and a gateway that is emptied under load |
 //! | `recovery` | processes that are killed |
 //!
 //! One cluster runs at a time, whoever runs the tests: they measure time, and a machine has few cores.
 
+mod edge;
 mod life;
 mod player;
 mod process;

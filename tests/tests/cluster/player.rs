@@ -48,7 +48,7 @@ impl Line {
     }
 
     /// Open, and be welcomed.
-    fn greeted(gateway: &str) -> std::io::Result<Self> {
+    pub(crate) fn greeted(gateway: &str) -> std::io::Result<Self> {
         let mut line = Self::open(gateway)?;
         line.say(&hello(PROTOCOL_VERSION, RegistryHash(0)))?;
         match line.answer()? {
@@ -96,11 +96,17 @@ impl Line {
     }
 
     /// How the gateway ends this connection.
-    pub(crate) fn farewell(mut self) -> (RefusalCode, String) {
-        let last = self.answer().expect("a last message");
-        let ServerMessage::Goodbye { code, text, .. } = last else { panic!("no goodbye but {last:?}") };
-        self.await_end();
+    pub(crate) fn farewell(self) -> (RefusalCode, String) {
+        let (code, text, _) = self.redirection();
         (code, text)
+    }
+
+    /// How the gateway ends this connection, and where it says to go on.
+    pub(crate) fn redirection(mut self) -> (RefusalCode, String, String) {
+        let last = self.answer().expect("a last message");
+        let ServerMessage::Goodbye { code, text, reconnect_to, .. } = last else { panic!("no goodbye but {last:?}") };
+        self.await_end();
+        (code, text, reconnect_to)
     }
 
     fn await_end(&mut self) {

@@ -82,7 +82,7 @@ fn sessions_go_on_at_another_gateway_when_theirs_is_killed() {
     println!("back at the other gateway after {:.1?}", killed.elapsed());
     back.walk(-127, 0, 20).expect("it walks on");
 
-    // Half of the bots lose their line once; they come back where they were, at the gateway that was started again.
+    // Half of the bots lose their line once; they come back where they were, at the other gateway.
     let report = report(bots, &["disconnected"]);
     assert_eq!(report["connected"], 20, "{report:#}");
     assert_eq!(report["anomalies"]["disconnected"], 10, "{report:#}");
