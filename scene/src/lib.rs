@@ -19,6 +19,8 @@ pub mod incarnation;
 
 pub mod journal_writer;
 
+pub mod lanes;
+
 pub mod handover;
 
 pub mod migration;

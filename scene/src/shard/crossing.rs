@@ -8,7 +8,6 @@ use pangaea_schemas::message::{ClientInput, Handover, HandoverMessage, Message, 
 use pangaea_schemas::record::Record;
 use pangaea_schemas::{AgentEpoch, EntityId};
 
-use super::ownership::Hearing;
 use super::residents::ValueGate;
 use super::{ENTITIES_MAX, Resident, Shard, Then};
 use crate::ecs::Crossing;
@@ -16,6 +15,7 @@ use crate::handover::source::{Heard, Leave, Letting, SourceOrder};
 use crate::handover::target::CommitAnswer;
 use crate::handover::{DEPARTURES_MAX, GROUP_MAX, RETRY_AFTER_MS};
 use crate::journal_writer::record_bytes;
+use crate::lanes::Hearing;
 use crate::sessions::Link;
 
 impl Shard {
@@ -316,9 +316,7 @@ impl Shard {
     }
 
     fn told_stale(&mut self, by: ShardId, current: pangaea_schemas::ShardEpoch) {
-        let known = self.peers.entry(by).or_default();
-        if current > *known {
-            *known = current;
+        if self.lanes.learn(by, current) {
             self.life.leaves.hurry(self.now, by);
         }
     }

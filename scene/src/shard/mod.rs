@@ -43,6 +43,7 @@ use crate::handover::source::Leaves;
 use crate::handover::target::Arrivals;
 use crate::incarnation::{Happening, Incarnation};
 use crate::journal_writer::JournalWriter;
+use crate::lanes::Lanes;
 use crate::sessions::Sessions;
 
 pub use routes::Routes;
@@ -160,8 +161,8 @@ pub struct Shard {
     recovery: Option<Recovery>,
     world: ShardWorld,
     life: Life,
-    /// Highest epoch heard of each peer: survives a stop.
-    peers: BTreeMap<ShardId, ShardEpoch>,
+    /// Survives a stop.
+    lanes: Lanes,
     routes: Arc<Routes>,
     lease_until: Timestamp,
     /// The process ends: entities stand still, see [`Shard::close`].
@@ -188,7 +189,7 @@ impl Shard {
             recovery: None,
             world,
             life,
-            peers: BTreeMap::new(),
+            lanes: Lanes::default(),
             routes,
             lease_until: Timestamp(0),
             closing: false,
@@ -351,8 +352,8 @@ impl Shard {
     }
 
     fn lane_to(&self, to: ShardId) -> Lane {
-        let known = self.peers.get(&to).copied().unwrap_or_default();
-        Lane { from: self.id, from_epoch: self.epoch(), to, to_epoch: known.max(self.routes.epoch(to)) }
+        let heard = self.lanes.heard(to);
+        Lane { from: self.id, from_epoch: self.epoch(), to, to_epoch: heard.max(self.routes.epoch(to)) }
     }
 
     /// An entity's persistent record as it is now, with its epoch and session.

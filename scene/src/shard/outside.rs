@@ -11,10 +11,10 @@ use pangaea_schemas::{AgentEpoch, EffectSeq, EntityId, NodeId, ShardEpoch};
 
 use super::followers::FollowRequest;
 use super::ledger_desk::OPS_PENDING_MAX;
-use super::ownership::Hearing;
 use super::residents::ValueGate;
 use super::{EFFECTS_WAITING_MAX, GHOST_FRAMES_MAX, Shard};
 use crate::ecs::{LedgerTicket, Published, Transfer};
+use crate::lanes::Hearing;
 
 /// After this many ticks a shard tells the directory again who is here, in case a change was lost.
 pub(super) const DIRECTORY_REFRESH_TICKS: u64 = 200;
@@ -73,7 +73,7 @@ impl Shard {
 
     /// Whether the sender knows this owner does not matter: what was applied is in the journal, whoever reads it.
     fn effects_came(&mut self, lane: Lane, numbering: ShardEpoch, first: EffectSeq, effects: Vec<Effect>) {
-        let old_sender = self.peers.get(&lane.from).is_some_and(|known| lane.from_epoch < *known);
+        let old_sender = lane.from_epoch < self.lanes.heard(lane.from);
         if self.hear(lane) == Hearing::Superseded || old_sender || self.life.inbox.effects.len() >= EFFECTS_WAITING_MAX {
             return;
         }

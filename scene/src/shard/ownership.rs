@@ -2,7 +2,6 @@
 
 use pangaea_schemas::journal::ShardOp;
 use pangaea_schemas::message::{Address, Handover, JournalReply, JournalRequest, Lane, Message, ShardImage, Transaction};
-use pangaea_schemas::mutant::Mutant;
 use pangaea_schemas::record::{Presence, Record, SessionState};
 use pangaea_schemas::{RequestId, Timestamp};
 
@@ -13,6 +12,7 @@ use crate::effects::EffectLanes;
 use crate::handover::target::Arrivals;
 use crate::incarnation::{Happening, Order};
 use crate::journal_writer::{APPEND_RESEND, ConflictVerdict};
+use crate::lanes::Hearing;
 use crate::sessions::{LINGER, Link, Sessions};
 
 /// A shard's state on its way from the journal.
@@ -21,17 +21,6 @@ pub(super) struct Recovery {
     request: RequestId,
     image: ShardImage,
     ask_again: Timestamp,
-}
-
-/// Whether a message of another shard may be heard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Hearing {
-    /// Between the two owners in force, as far as both know.
-    Fresh,
-    /// The sender, or what it knows of this owner, is old.
-    Stale,
-    /// This owner is old.
-    Superseded,
 }
 
 impl Shard {
@@ -214,16 +203,11 @@ impl Shard {
 
     /// Compares the epochs of a message between shards with what is known. A higher epoch of this shard ends this owner.
     pub(super) fn hear(&mut self, lane: Lane) -> Hearing {
-        if lane.to_epoch > self.epoch() {
+        let hearing = self.lanes.hear(self.epoch(), lane);
+        if hearing == Hearing::Superseded {
             self.happens(Happening::Superseded { epoch: lane.to_epoch });
-            return Hearing::Superseded;
         }
-        let known = self.peers.entry(lane.from).or_default();
-        if lane.from_epoch < *known && !Mutant::StaleLaneHeard.lives() {
-            return Hearing::Stale;
-        }
-        *known = lane.from_epoch;
-        if lane.to_epoch < self.epoch() { Hearing::Stale } else { Hearing::Fresh }
+        hearing
     }
 
     /// A record without a player has no session.
