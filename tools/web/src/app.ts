@@ -5,7 +5,7 @@ import { Cost, Rate } from "./figures.js";
 import { Atlas } from "./map/atlas.js";
 import type { LinkFigures } from "./net/link.js";
 import type { SessionState } from "./net/session.js";
-import { asUrl } from "./net/session.js";
+import { asUrl } from "./net/gateways.js";
 import { Spectator } from "./net/spectator.js";
 import { Player } from "./play/player.js";
 import { nearestBeing, ATTACK_LOOK_M } from "./play/targets.js";
@@ -65,11 +65,12 @@ export class App {
     this.#config = config;
     const space = config.spaces[0] ?? { id: 0, name: "", edgeCells: 32 };
     this.#edgeM = space.edgeCells * config.cellEdgeM;
-    const url = asUrl(config.gateways[0] ?? `${location.hostname}:${Number(location.port) + 31}`);
+    const known = config.gateways.length > 0 ? config.gateways : [`${location.hostname}:${Number(location.port) + 31}`];
+    const urls = known.map(asUrl);
     this.#stage = new Stage(byId("ground"), byId("words"));
     this.#words = new Words(this.#stage.words);
-    this.#spectator = new Spectator(new World(), url, space.id, space.edgeCells);
-    this.#player = new Player(new World(), url, {
+    this.#spectator = new Spectator(new World(), urls, space.id, space.edgeCells);
+    this.#player = new Player(new World(), urls, {
       changed: (state) => this.#sessionChanged(state),
       said: (name, channel, text, from) => {
         this.#chat.said(name, channel, text);

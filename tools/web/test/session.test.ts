@@ -99,7 +99,7 @@ function seqs(inputs: Inputs): number[] {
 function playing(): { session: Session; wire: Wire; told: string[] } {
   Wire.all.length = 0;
   const told: string[] = [];
-  const session = new Session(new World(), "ws://gateway", {
+  const session = new Session(new World(), ["ws://gateway", "ws://spare"], {
     changed: () => {}, joined: () => {}, confirmed: () => {}, routed: () => {},
     event: (name, values) => told.push(`${name} ${String(values["gold"])}`),
     resync: () => told.push("resync"),
@@ -215,6 +215,18 @@ test("a gateway that drains names another; one that was replaced does not come b
   const wires = Wire.all.length;
   mock.timers.tick(60_000);
   assert.equal(Wire.all.length, wires);
+});
+
+test("a gateway that is named is gone to at once, one that fails is left for the next", () => {
+  const { wire } = playing();
+  wire.say(ServerBody.Goodbye, (b) => Goodbye.createGoodbye(b, RefusalCode.Draining, b.createString("bye"), b.createString("ws://other"), 0));
+  wire.close();
+  mock.timers.tick(1);
+  assert.equal(Wire.all.at(-1)!.url, "ws://other");
+  Wire.all.at(-1)!.close();
+  assert.equal(again().url, "ws://gateway");
+  Wire.all.at(-1)!.close();
+  assert.equal(again().url, "ws://spare");
 });
 
 test("a hole in the events is an anomaly, a resync is not", () => {

@@ -24,6 +24,7 @@ import type { Scalar } from "../world/registry.js";
 import type { World } from "../world/world.js";
 import type { FromGateway, SentInput } from "./codec.js";
 import { guest, hello, inputs, join, leave, resume } from "./codec.js";
+import { Gateways } from "./gateways.js";
 import { backOffMs, Link } from "./link.js";
 
 export type SessionState = "idle" | "connecting" | "entering" | "resuming" | "playing" | "waiting" | "ended";
@@ -69,11 +70,12 @@ export class Session {
   #ackSent = 0;
   #failures = 0;
   #waitMs: number | undefined;
-  #url: string;
+  #sentOn = false;
+  readonly #gateways: Gateways;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(readonly world: World, url: string, readonly events: SessionEvents) {
-    this.#url = url;
+  constructor(readonly world: World, urls: readonly string[], readonly events: SessionEvents) {
+    this.#gateways = new Gateways(urls);
   }
 
   /** Inputs the server has not applied yet. */
@@ -128,7 +130,7 @@ export class Session {
 
   #connect(): void {
     this.#enter("connecting");
-    const link = new Link(this.#url, {
+    const link = new Link(this.#gateways.url, {
       opened: () => link.send(hello(this.registry.hash)),
       received: (message) => { if (this.link === link) this.#received(message, link); },
       closed: () => { if (this.link === link) this.#closed(); },
@@ -161,8 +163,9 @@ export class Session {
         break;
       case "goodbye":
         this.words = message.body.text() ?? "";
-        if (message.body.reconnectTo()) this.#url = asUrl(message.body.reconnectTo()!);
-        this.#waitMs = message.body.retryAfterMs() || undefined;
+        this.#sentOn = !!message.body.reconnectTo();
+        if (this.#sentOn) this.#gateways.sendOn(message.body.reconnectTo()!);
+        this.#waitMs = this.#sentOn ? 0 : message.body.retryAfterMs() || undefined;
         if (message.body.code() === RefusalCode.Replaced) this.#end();
         break;
       case "update": {
@@ -234,6 +237,8 @@ export class Session {
 
   #closed(): void {
     this.#enter("waiting");
+    if (!this.#sentOn) this.#gateways.failed();
+    this.#sentOn = false;
     const wait = this.#waitMs ?? backOffMs(this.#failures++);
     this.#waitMs = undefined;
     this.#timer = setTimeout(() => this.#connect(), wait);
@@ -268,9 +273,4 @@ export class Session {
       this.#ackSent = this.#outSeq;
     }
   }
-}
-
-/** A gateway's address as a WebSocket URL. */
-export function asUrl(address: string): string {
-  return /^wss?:/.test(address) ? address : `${location.protocol === "https:" ? "wss" : "ws"}://${address}`;
 }

@@ -6,6 +6,7 @@ import { Registry } from "../world/registry.js";
 import type { World } from "../world/world.js";
 import type { FromGateway } from "./codec.js";
 import { hello, spectate } from "./codec.js";
+import { Gateways } from "./gateways.js";
 import { backOffMs, Link } from "./link.js";
 
 export type SpectatorState = "off" | "connecting" | "asking" | "watching" | "waiting" | "denied";
@@ -16,9 +17,13 @@ export class Spectator {
   denial = "";
   link: Link | undefined;
   #failures = 0;
+  #sentOn = false;
+  readonly #gateways: Gateways;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(readonly world: World, readonly url: string, readonly space: number, readonly edgeCells: number) {}
+  constructor(readonly world: World, urls: readonly string[], readonly space: number, readonly edgeCells: number) {
+    this.#gateways = new Gateways(urls);
+  }
 
   watch(): void {
     if (this.state !== "off") return;
@@ -36,7 +41,7 @@ export class Spectator {
 
   #connect(): void {
     this.state = "connecting";
-    const link = new Link(this.url, {
+    const link = new Link(this.#gateways.url, {
       opened: () => link.send(hello(0n)),
       received: (message) => { if (this.link === link) this.#received(message, link); },
       closed: () => { if (this.link === link) this.#closed(); },
@@ -62,6 +67,10 @@ export class Spectator {
       case "update":
         this.world.apply(message.body, performance.now());
         break;
+      case "goodbye":
+        this.#sentOn = !!message.body.reconnectTo();
+        if (this.#sentOn) this.#gateways.sendOn(message.body.reconnectTo()!);
+        break;
       case "refused":
         this.state = "denied";
         this.denial = message.body.text() ?? "";
@@ -74,6 +83,8 @@ export class Spectator {
   #closed(): void {
     if (this.state === "denied") return;
     this.state = "waiting";
-    this.#timer = setTimeout(() => this.#connect(), backOffMs(this.#failures++));
+    if (!this.#sentOn) this.#gateways.failed();
+    this.#timer = setTimeout(() => this.#connect(), this.#sentOn ? 0 : backOffMs(this.#failures++));
+    this.#sentOn = false;
   }
 }

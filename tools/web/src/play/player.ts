@@ -58,8 +58,8 @@ export class Player {
   #forgivenUntil = 0;
   #ackedAt = 0;
 
-  constructor(readonly world: World, url: string, readonly events: PlayerEvents) {
-    this.session = new Session(world, url, {
+  constructor(readonly world: World, urls: readonly string[], readonly events: PlayerEvents) {
+    this.session = new Session(world, urls, {
       changed: (state) => events.changed(state),
       joined: (joined) => this.#joined(joined),
       confirmed: (inSeq, tick, x, z) => this.#confirm(inSeq, tick, x, z),
