@@ -136,8 +136,13 @@ export function shardAt(x: number, z: number): string {
   return `0/${SHARD_LEVEL}/${Math.floor(x / edge)},${Math.floor(z / edge)}`;
 }
 
-/** West is scene-1, east is scene-2, with a bend in the south. */
+/** Shards that were moved, and to whom. */
+export const moved = new Map<string, string>();
+
+/** West is scene-1, east is scene-2, with a bend in the south; but for those that were moved. */
 export function ownerOf(shard: string): string {
+  const owner = moved.get(shard);
+  if (owner) return owner;
   const [x, z] = shard.split("/")[2]!.split(",").map(Number) as [number, number];
   return (z < 3 ? x < 2 : x < 1) ? "scene-1" : "scene-2";
 }

@@ -7,13 +7,19 @@ import { createServer } from "node:http";
 import { WebSocketServer } from "ws";
 import { Client } from "./gateway.js";
 import type { Being } from "./land.js";
-import { allShards, cellAt, CELL_EDGE_M, EDGE_CELLS, Land, ownerOf, shardAt, SHARD_LEVEL, TICK_HZ } from "./land.js";
+import { allShards, cellAt, CELL_EDGE_M, EDGE_CELLS, Land, moved, ownerOf, shardAt, SHARD_LEVEL, TICK_HZ } from "./land.js";
 
 const port = Number(process.argv[2] ?? 7000);
 const land = new Land(Number(process.argv[3] ?? 5_000));
 const listeners = new Set<ServerResponse>();
 const handovers = new Map<string, { in: number; out: number }>();
 let seq = 0;
+/** The shard that moves to and fro, in ticks: it stays, then it is copied. */
+const MOVES = "0/3/3,3";
+const STAYS_TICKS = 20 * TICK_HZ;
+const COPIED_TICKS = 8 * TICK_HZ;
+let staysFor = STAYS_TICKS;
+let epoch = 3;
 
 const kinds: Record<string, string> = { html: "text/html", js: "text/javascript", css: "text/css", svg: "image/svg+xml", woff2: "font/woff2" };
 
@@ -41,6 +47,7 @@ function listen(response: ServerResponse): void {
 }
 
 function tell(event: Record<string, unknown>): void {
+  event = { at_us: Date.now() * 1_000, ...event };
   const text = `id: ${++seq}\ndata: ${JSON.stringify({ seq, ...event })}\n\n`;
   for (const listener of listeners) listener.write(text);
 }
@@ -60,12 +67,14 @@ function status(): unknown {
   }
   const roles = ["world-1", "data-1", "auth-1", "scene-1", "scene-2", "gateway-1"];
   return {
+    tick: land.tick,
+    moves: staysFor < 0 ? [move()] : [],
     nodes: roles.map((id, i) => ({ id, role: id.split("-")[0], pid: 4120 + i, address: `127.0.0.1:${port + 10 + i}`, state: "up" })),
     shards: allShards().map((id) => {
       const entities = counts.get(id) ?? 0;
       const p50 = 0.12 + entities * 0.0021;
       return {
-        id, owner: ownerOf(id), epoch: 3, phase: "running", entities, players: 0, ghosts: Math.round(entities / 9),
+        id, owner: ownerOf(id), epoch: id === MOVES ? epoch : 3, phase: "running", entities, players: 0, ghosts: Math.round(entities / 9),
         tick_ms: { p50, p99: p50 * 2.3 }, load: p50 / 20, handovers_in: handovers.get(id)?.in ?? 0, handovers_out: handovers.get(id)?.out ?? 0,
       };
     }),
@@ -73,8 +82,28 @@ function status(): unknown {
   };
 }
 
+function move(): unknown {
+  const part = -staysFor / COPIED_TICKS;
+  return {
+    id: `${epoch}`, shard: MOVES, from: ownerOf(MOVES), to: elsewhere(), step: part < 0.15 ? "preparing" : part < 0.9 ? "copying" : "committing",
+    rounds: Math.ceil(part * 4), entities: 200, bytes: Math.round(part * 3e6),
+  };
+}
+
+function elsewhere(): string {
+  return ownerOf(MOVES) === "scene-1" ? "scene-2" : "scene-1";
+}
+
+function stepMove(): void {
+  if (--staysFor > -COPIED_TICKS) return;
+  staysFor = STAYS_TICKS;
+  moved.set(MOVES, elsewhere());
+  tell({ kind: "shard", to: MOVES, text: `${ownerOf(MOVES)} runs ${MOVES} under epoch ${++epoch}` });
+}
+
 function tick(): void {
   land.step();
+  stepMove();
   const byCell = new Map<number, Being[]>();
   for (const being of land.beings.values()) {
     const key = cellAt(being.x, being.z);

@@ -2,6 +2,7 @@
 import type { ClusterConfig, ClusterEvent, ClusterStatus } from "./admin/api.js";
 import { fetchStatus, listen } from "./admin/api.js";
 import { Cost, Rate } from "./figures.js";
+import { History } from "./admin/history.js";
 import { Atlas } from "./map/atlas.js";
 import type { LinkFigures } from "./net/link.js";
 import type { SessionState } from "./net/session.js";
@@ -20,7 +21,9 @@ import { Hud } from "./ui/hud.js";
 import { JoinCard } from "./ui/join.js";
 import { Panel } from "./ui/panel.js";
 import { Pointer } from "./ui/pointer.js";
+import { Timeline } from "./ui/timeline.js";
 import { totalAnomalies } from "./world/anomalies.js";
+import { Entities } from "./world/entities.js";
 import { World } from "./world/world.js";
 
 const STATUS_EVERY_MS = 1_000;
@@ -32,6 +35,8 @@ const PLAY_WIDTH_M = 62;
 const CHAT_KEPT = 50;
 /** Older hand-overs, told to a page that comes late, do not flash. */
 const FLASH_AGE_MS = 4_000;
+/** Back in time, those of so long before flash. */
+const PAST_FLASH_MS = 1_000;
 
 type Mode = "map" | "play";
 
@@ -41,7 +46,11 @@ export class App {
   readonly #edgeM: number;
   readonly #stage: Stage;
   readonly #words: Words;
+  readonly #history = new History();
+  readonly #timeline = new Timeline(this.#history, () => this.#showTime());
   readonly #atlas = new Atlas();
+  /** Shown back in time: where everybody was is not remembered. */
+  readonly #nobody = new Entities();
   readonly #spectator: Spectator;
   readonly #player: Player;
   readonly #panel: Panel;
@@ -81,7 +90,7 @@ export class App {
       note: (text) => this.#chat.note(text),
       routed: (route) => this.#hud.route(route),
     });
-    this.#panel = new Panel((shard) => this.#choose(shard));
+    this.#panel = new Panel(this.#history, this.#timeline, (shard) => this.#choose(shard));
     this.#hud = new Hud((item) => this.#player.drop(item));
     this.#chat = new Chat((channel, text) => this.#player.say(channel, text), () => byId("view").focus());
     this.#deal = new DealCard(this.#player.dealing, this.#player.belongings, this.#player, (kind) => this.#player.deal(kind), () => byId("view").focus());
@@ -159,6 +168,7 @@ export class App {
       this.#fit(false);
     } else {
       this.#spectator.stop();
+      this.#timeline.go(undefined);
       this.#choose(undefined);
       this.#stage.camera.aim(this.#player.drawn.x, this.#player.drawn.z, this.#playScale());
       this.#stage.camera.jump();
@@ -202,7 +212,7 @@ export class App {
   async #poll(): Promise<void> {
     this.#player.session.acknowledge(); // also while the page is hidden and draws no frames
     try {
-      this.#showStatus(await fetchStatus());
+      this.#showStatus(await fetchStatus(this.#config.tickHz));
       byId("cluster").textContent = this.#config.cluster;
     } catch {
       byId("cluster").textContent = "no answer from the cluster";
@@ -211,17 +221,37 @@ export class App {
   }
 
   #showStatus(status: ClusterStatus): void {
-    this.#atlas.show(status.shards, this.#config.spaces[0]?.id ?? 0, this.#config.cellEdgeM);
+    this.#history.record(status);
+    this.#timeline.grow();
+    if (this.#timeline.pastMs === undefined) this.#showCluster(status);
+  }
+
+  /** The cluster as it is, or as it was. */
+  #showCluster(status: ClusterStatus): void {
+    this.#atlas.show(status, this.#config.spaces[0]?.id ?? 0, this.#config.cellEdgeM);
     if (this.mode === "map") this.#panel.show(status);
   }
 
+  /** Another time is on show: the cluster as it was, and the hand-overs on the way there. */
+  #showTime(): void {
+    const at = this.#timeline.pastMs;
+    const status = this.#history.at(at ?? Infinity);
+    if (status) this.#showCluster(status);
+    if (at !== undefined) for (const event of this.#history.handovers(at - PAST_FLASH_MS, at)) this.#flash(event);
+  }
+
   #told(event: ClusterEvent): void {
-    this.#panel.tell(event);
+    this.#history.tell(event);
+    this.#timeline.tell(event);
     const old = event.atMs > 0 && Date.now() - event.atMs > FLASH_AGE_MS;
-    if (event.kind !== "handover" || old) return;
+    if (event.kind === "handover" && !old && this.#timeline.pastMs === undefined) this.#flash(event);
+  }
+
+  #flash(event: ClusterEvent): void {
     const border = this.#atlas.flash(event);
     const { entities } = this.#world;
-    const slot = event.entity === undefined ? undefined : entities.find(event.entity);
+    const past = this.#timeline.pastMs !== undefined;
+    const slot = past || event.entity === undefined ? undefined : entities.find(event.entity);
     if (slot !== undefined) this.#stage.ring(entities.x[slot]!, entities.z[slot]!, performance.now());
     else if (border && this.mode === "map") this.#stage.ring(border.x, border.z, performance.now());
   }
@@ -248,8 +278,9 @@ export class App {
   #draw(now: number): void {
     const { camera } = this.#stage;
     const { drawn } = this.#player;
-    const { entities } = this.#world;
     const playing = this.mode === "play";
+    const past = this.#timeline.pastMs !== undefined;
+    const entities = past ? this.#nobody : this.#world.entities;
     const style = this.#style;
     style.scale = camera.scale * this.#stage.ratio;
     style.quiet = !playing;

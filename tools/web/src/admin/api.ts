@@ -40,9 +40,24 @@ export interface ShardStatus {
   readonly handoversOut: number;
 }
 
+/** A shard on its way from one scene to another. */
+export interface MoveStatus {
+  readonly id: string;
+  readonly shard: string;
+  readonly to: string;
+  /** Such as `copying`. */
+  readonly step: string;
+  readonly rounds: number;
+  readonly bytes: number;
+}
+
 export interface ClusterStatus {
+  /** Unix time of the tick in milliseconds, by the cluster's clock; 0 when unknown. */
+  readonly atMs: number;
   readonly nodes: readonly NodeStatus[];
   readonly shards: readonly ShardStatus[];
+  /** Moves in flight. */
+  readonly moves: readonly MoveStatus[];
   readonly sessions: number;
 }
 
@@ -86,14 +101,15 @@ export async function fetchConfig(): Promise<ClusterConfig> {
   };
 }
 
-export async function fetchStatus(): Promise<ClusterStatus> {
-  return parseStatus(await get("/api/status"));
+export async function fetchStatus(tickHz: number): Promise<ClusterStatus> {
+  return parseStatus(await get("/api/status"), tickHz);
 }
 
 /** `sessions` may be a number, a list, or an object with a count. */
-export function parseStatus(json: Json): ClusterStatus {
+export function parseStatus(json: Json, tickHz: number): ClusterStatus {
   const sessions = json["sessions"];
   return {
+    atMs: (number(json["tick"]) * 1_000) / tickHz,
     nodes: list(json["nodes"]).map((node) => ({
       id: text(node["id"]), role: text(node["role"]), pid: number(node["pid"]), address: text(node["address"]), state: text(node["state"]),
     })),
@@ -102,6 +118,10 @@ export function parseStatus(json: Json): ClusterStatus {
       entities: number(shard["entities"]), players: number(shard["players"]), ghosts: number(shard["ghosts"]),
       p50: number(object(shard["tick_ms"])["p50"]), p99: number(object(shard["tick_ms"])["p99"]), load: number(shard["load"]),
       handoversIn: number(shard["handovers_in"]), handoversOut: number(shard["handovers_out"]),
+    })),
+    moves: list(json["moves"]).map((move) => ({
+      id: text(move["id"]), shard: text(move["shard"]), to: text(move["to"]), step: text(move["step"]),
+      rounds: number(move["rounds"]), bytes: number(move["bytes"]),
     })),
     sessions: Array.isArray(sessions) ? sessions.length : number(typeof sessions === "object" ? object(sessions)["count"] : sessions),
   };

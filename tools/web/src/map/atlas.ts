@@ -1,5 +1,5 @@
 // The shards of the space on show: tiles and labels made from the cluster's status, glow where hand-overs happen.
-import type { ClusterEvent, ShardStatus } from "../admin/api.js";
+import type { ClusterEvent, ClusterStatus, ShardStatus } from "../admin/api.js";
 import { ownerRgb } from "../render/palette.js";
 import type { ShardTile } from "../render/shards.js";
 import type { ShardLabel } from "../render/words.js";
@@ -18,7 +18,7 @@ export class Atlas {
   #chosen: string | undefined;
   #pointed: string | undefined;
 
-  show(shards: readonly ShardStatus[], space: number, cellEdgeM: number): void {
+  show({ shards, moves }: ClusterStatus, space: number, cellEdgeM: number): void {
     const glows = new Map(this.#ids.map((id, i) => [id, this.tiles[i]!.glow]));
     this.#ids = [];
     this.#byId = new Map();
@@ -29,13 +29,15 @@ export class Atlas {
       const geometry = parseShard(shard.id);
       if (!geometry || geometry.space !== space) continue;
       const square = shardSquare(geometry, cellEdgeM);
+      const move = moves.find((one) => one.shard === shard.id);
       this.#byId.set(shard.id, this.#ids.length);
       this.#ids.push(shard.id);
       this.tiles.push({
         square, colour: ownerRgb(shard.owner), glow: glows.get(shard.id) ?? 0, emphasis: this.#emphasis(shard.id),
         foreign: foreignSides(square, cellEdgeM, (x, z) => ownerAt(x, z) !== shard.owner),
+        into: move ? ownerRgb(move.to) : undefined,
       });
-      this.labels.push(shardLabel(shard, square));
+      this.labels.push(shardLabel(shard, square, move));
     }
   }
 

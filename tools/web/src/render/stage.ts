@@ -82,7 +82,7 @@ export class Stage {
     gl.clear(gl.COLOR_BUFFER_BIT);
     const scale = this.camera.scale * this.ratio;
     this.#ground.draw(edgeM, this.#view, scale);
-    this.#tiles.draw(tiles, this.#view, scale, style.quiet ? 1 : 0.45);
+    this.#tiles.draw(tiles, this.#view, scale, style.quiet ? 1 : 0.45, (now / 1_000) % 3_600);
     this.#points.begin(entities.count * 2 + RINGS + 1);
     this.#points.addEntities(entities, style, now);
     for (const ring of this.#rings) {

@@ -1,6 +1,6 @@
 // Words on the world: shard labels on the map; names, health and speech while playing. Strings are made when numbers
 // change, not when they are drawn.
-import type { ShardStatus } from "../admin/api.js";
+import type { MoveStatus, ShardStatus } from "../admin/api.js";
 import type { Entities } from "../world/entities.js";
 import { NO_ITEM, PERSON } from "../world/entities.js";
 import type { Square } from "../world/geometry.js";
@@ -25,15 +25,18 @@ export interface ShardLabel {
   readonly brief: string;
   readonly load: number;
   readonly colour: string;
+  /** Where it moves to and how far that is. */
+  readonly move: string;
 }
 
-export function shardLabel(shard: ShardStatus, square: Square): ShardLabel {
+export function shardLabel(shard: ShardStatus, square: Square, move: MoveStatus | undefined): ShardLabel {
   const tick = (value: number) => value.toFixed(value < 10 ? 1 : 0);
   return {
     id: shard.id, square, colour: ownerCss(shard.owner), load: shard.load, owner: shard.owner || "no owner",
     title: shard.id.split("/").pop() ?? shard.id,
     numbers: `${shard.entities.toLocaleString("en")} · ${tick(shard.p50)} / ${tick(shard.p99)} ms`,
     brief: shard.entities.toLocaleString("en"),
+    move: move ? ` → ${move.to} · ${move.step}` : "",
   };
 }
 
@@ -69,7 +72,7 @@ export class Words {
         continue;
       }
       pen.font = SMALL;
-      this.#text(label.owner, left, top + 16, label.colour);
+      this.#text(label.owner + label.move, left, top + 16, label.colour);
       this.#text(label.numbers, left, top + 31, "rgb(190 202 200 / 85%)");
       const full = Math.min(width - 20, 92);
       pen.fillStyle = "rgb(255 255 255 / 12%)";

@@ -1,11 +1,17 @@
-// The side panel: who owns what, the chosen shard, nodes, and what happened lately.
-import type { ClusterEvent, ClusterStatus, ShardStatus } from "../admin/api.js";
+// The side panel: who owns what, the chosen shard with how its numbers went, nodes, and the timeline.
+import type { ClusterStatus, MoveStatus, ShardStatus } from "../admin/api.js";
+import type { History } from "../admin/history.js";
 import { ownerCss } from "../render/palette.js";
 import { parseShard } from "../world/geometry.js";
 import { bar, byId, dot, make } from "./elements.js";
+import { spark } from "./spark.js";
+import type { Timeline } from "./timeline.js";
+import { clock } from "./timeline.js";
 
-/** Lines of the timeline kept. */
-const TIMELINE_MAX = 60;
+/** How far back the chosen shard's lines go. */
+const LINES_MS = 300_000;
+/** Events of the chosen shard shown. */
+const EVENTS_MAX = 5;
 /** Shards as buttons; more than this are chosen on the map. */
 const BUTTONS_MAX = 64;
 
@@ -18,16 +24,13 @@ export class Panel {
   readonly #owners = make("section");
   readonly #shard = make("section");
   readonly #nodes = make("section");
-  readonly #list = make("ol");
-  #status: ClusterStatus = { nodes: [], shards: [], sessions: 0 };
+  #status: ClusterStatus = { atMs: 0, nodes: [], shards: [], moves: [], sessions: 0 };
 
-  constructor(readonly choose: (shard: string | undefined) => void) {
+  constructor(readonly history: History, timeline: Timeline, readonly choose: (shard: string | undefined) => void) {
     const panel = byId("panel");
     const toggle = byId("panel-toggle");
     toggle.onclick = () => toggle.setAttribute("aria-expanded", String(panel.classList.toggle("open")));
-    const timeline = make("section", "", make("h2", "", "Timeline"), this.#list);
-    timeline.id = "timeline";
-    byId("panel-body").append(this.#owners, this.#shard, this.#nodes, timeline);
+    byId("panel-body").append(this.#owners, this.#shard, this.#nodes, timeline.section);
   }
 
   show(status: ClusterStatus): void {
@@ -42,16 +45,6 @@ export class Panel {
   select(shard: string | undefined): void {
     this.chosen = shard;
     this.#showShard();
-  }
-
-  tell(event: ClusterEvent): void {
-    const time = make("time", "", (event.atMs > 0 ? new Date(event.atMs) : new Date()).toLocaleTimeString("en-GB"));
-    const crossing = event.kind === "handover" && event.entity !== undefined && event.from && event.to;
-    const words = make("span", "", crossing ? `e${event.entity}  ${event.from} → ${event.to}` : event.text || event.kind);
-    words.title = event.text;
-    const line = make("li", "new", time, words);
-    this.#list.prepend(line);
-    while (this.#list.childElementCount > TIMELINE_MAX) this.#list.lastElementChild?.remove();
   }
 
   #showOwners(): void {
@@ -83,19 +76,46 @@ export class Panel {
     const close = make("button", "", "×");
     close.ariaLabel = "Show all shards";
     close.onclick = () => this.choose(undefined);
-    const facts: [string, string][] = [
+    const move = this.#status.moves.find((one) => one.shard === shard.id);
+    const facts: [string, string | HTMLElement][] = [
       ["Owner", `${shard.owner || "none"} · epoch ${shard.epoch}`],
       ["State", shard.phase || "–"],
-      ["Entities", count(shard.entities)],
+      ...(move ? [["Move", moveWords(move)] as [string, string]] : []),
       ["Players", count(shard.players)],
       ["Ghosts", count(shard.ghosts)],
-      ["Tick p50 / p99", `${ms(shard.p50)} / ${ms(shard.p99)} ms`],
-      ["Load", `${(shard.load * 100).toFixed(1)} %`],
+      ["Tick p50", `${ms(shard.p50)} ms`],
       ["Hand-overs in / out", `${count(shard.handoversIn)} / ${count(shard.handoversOut)}`],
     ];
     const table = make("dl", "facts");
     for (const [name, value] of facts) table.append(make("dt", "", name), make("dd", "", value));
-    this.#shard.replaceChildren(make("div", "title", dot(ownerCss(shard.owner)), `Shard ${shard.id}`, close), table);
+    const title = make("div", "title", dot(ownerCss(shard.owner)), `Shard ${shard.id}`, close);
+    this.#shard.replaceChildren(title, table, this.#lines(shard), this.#events(shard.id));
+  }
+
+  /** How the shard's numbers went in the last minutes before the time on show. */
+  #lines(shard: ShardStatus): HTMLElement {
+    const { atMs } = this.#status;
+    const moments = this.history.shard(shard.id, atMs - LINES_MS, atMs);
+    const from = moments[0]?.atMs ?? atMs;
+    const row = (name: string, of: (one: ShardStatus) => number, full: number, words: (value: number) => string) => {
+      const points = moments.map((moment) => [moment.atMs, of(moment.shard)] as const);
+      const highest = Math.max(0, ...points.map(([, value]) => value));
+      const line = spark(points, from, atMs, full, ownerCss(shard.owner));
+      line.title = `at most ${words(highest)} since ${clock(from)}`;
+      return [make("dt", "", name), make("dd", "", line, make("span", "", words(of(shard))))];
+    };
+    return make("dl", "lines",
+      ...row("Load", (one) => one.load, 0.2, (value) => `${(value * 100).toFixed(1)} %`),
+      ...row("Tick p99", (one) => one.p99, 5, (value) => `${ms(value)} ms`),
+      ...row("Entities", (one) => one.entities, 50, count));
+  }
+
+  #events(shard: string): HTMLElement {
+    const list = make("ol", "befell");
+    for (const event of this.history.ofShard(shard, this.#status.atMs).slice(0, EVENTS_MAX)) {
+      list.append(make("li", "", make("time", "", clock(event.atMs)), make("span", "", event.text)));
+    }
+    return list;
   }
 
   #showButtons(): void {
@@ -127,6 +147,11 @@ export class Panel {
     }
     this.#nodes.replaceChildren(heading("Nodes", String(this.#status.nodes.length)), list);
   }
+}
+
+/** Where a move is. */
+function moveWords({ to, step, rounds, bytes }: MoveStatus): string {
+  return `to ${to} · ${step}${rounds > 0 ? `, round ${rounds}` : ""}${bytes > 0 ? ` · ${(bytes / 1_048_576).toFixed(1)} MB` : ""}`;
 }
 
 /** As on the map, row by row, where all are of one size. */
