@@ -1,8 +1,8 @@
 //! The client edge core: sessions, routing of inputs and replication to clients.
 //!
 //! [`Gateway`] takes what nodes and clients say and returns what to tell them; it opens no socket and reads no clock. Read in
-//! this order: [`limits`], `session`, `gateway`, `clients`, `nodes`, `upkeep`, `drain`; then how inputs and events travel (`inputs`,
-//! `events`, `routes`); then replication (`feeds`, `cells`, `interest`, `compose`).
+//! this order: [`limits`], `session`, `gateway`, `clients`, `nodes`, `upkeep`, `drain`; then how inputs and events travel
+//! (`inputs`, `events`, `routes`); then replication (`feeds`, `cells`, `interest`, `compose`).
 
 pub mod limits;
 pub mod ticket;

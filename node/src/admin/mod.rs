@@ -7,7 +7,7 @@
 //! | `GET /api/events` | server-sent events, one [`EventView`] each; `Last-Event-ID` or `?after=SEQ` continues |
 //! | `GET /api/ledger` | the data node's audit of all value |
 //! | `POST /api/reaped` | [`Reaped`]: a supervisor tells that a process is dead; wants the operator's token |
-//! | `POST /api/gateways/{id}/drain`, `…/undrain` | [`GatewayOrderView`]; with `?dry_run=true` nothing is ordered; wants the operator's token |
+//! | `POST /api/gateways/{id}/drain`, `…/undrain` | [`GatewayOrderView`]; wants the operator's token; `?dry_run=true` only asks |
 //! | anything else | the page |
 //!
 //! The world's driver publishes a [`Snapshot`] a few times per second; no request ever reaches into the world's thread, but

@@ -240,8 +240,8 @@ impl Player {
         }
     }
 
-    /// The connection has ended. A gateway that says where to go on does what it should: then nothing may be missed on the way, and
-    /// the first update there must follow the last one here.
+    /// The connection has ended. A gateway that says where to go on does what it should: then nothing may be missed on the
+    /// way, and the first update there must follow the last one here.
     fn part(&mut self, error: &anyhow::Error) {
         let farewell = self.farewell.take().unwrap_or_else(|| format!("{error:#}"));
         if self.sent_on.is_some() {

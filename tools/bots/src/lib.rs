@@ -2,8 +2,8 @@
 //!
 //! [`run`] brings a fleet of them into a cluster, lets them play a [`Scenario`] and sums up what they saw. A bot knows only the
 //! client protocol: what it may send it reads from the description in `Welcome`. [`Fleet`] is the same in steps, for whoever
-//! watches the bots' [`vitals`] meanwhile. Read in this order: [`options`], `fleet`, `bot`, `pilot`, `sight`, then [`anomaly`] and
-//! [`report`].
+//! watches the bots' [`vitals`] meanwhile. Read in this order: [`options`], `fleet`, `bot`, `pilot`, `sight`, then [`anomaly`]
+//! and [`report`].
 
 pub mod anomaly;
 pub mod options;

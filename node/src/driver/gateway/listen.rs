@@ -25,8 +25,8 @@ use crate::role::ClientListeners;
 const UPGRADE_TIME_MAX: Duration = Duration::from_secs(5);
 /// A closing connection is given this long to take its last bytes.
 const CLOSE_TIME_MAX: Duration = Duration::from_secs(1);
-/// What the kernel may hold for a client that does not read; it counts bookkeeping too. As large as a window must be for a spectator
-/// who is 200 ms away, and no larger: what lies here is neither seen by the slow-client policy nor ever fresh.
+/// What the kernel may hold for a client that does not read; it counts bookkeeping too. As large as a window must be for a
+/// spectator who is 200 ms away, and no larger: what lies here is neither seen by the slow-client policy nor ever fresh.
 const SEND_BUFFER_BYTES: u32 = 128 * 1_024;
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 1_024;

@@ -28,8 +28,8 @@ use crate::membership::{Heard, WORLD};
 use listen::Listeners;
 use outgoing::Outgoing;
 
-/// Clients get this long to go elsewhere when the gateway ends: their turn comes within two seconds, then they take their goodbyes.
-/// The supervisor grants more.
+/// Clients get this long to go elsewhere when the gateway ends: their turn comes within two seconds, then they take their
+/// goodbyes. The supervisor grants more.
 const GOODBYE_TIME: Duration = Duration::from_secs(4);
 
 /// Clients wake a gateway process too.
