@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use pangaea_schemas::geometry::ShardId;
-use pangaea_schemas::message::{EFFECT_BATCH_MAX, Effect};
+use pangaea_schemas::message::{EFFECT_BATCH_MAX, Effect, RestLane};
 use pangaea_schemas::{EffectSeq, ShardEpoch, Timestamp};
 
 /// An unacknowledged batch is sent again after this.
@@ -53,6 +53,19 @@ impl EffectLanes {
     pub fn recovered(numbering: ShardEpoch, applied: impl IntoIterator<Item = (ShardId, ShardEpoch, EffectSeq)>) -> Self {
         let applied = applied.into_iter().map(|(source, epoch, upto)| (source, (epoch, upto))).collect();
         Self { numbering, outgoing: BTreeMap::new(), applied }
+    }
+
+    /// What is on its way, for a new owner of the shard.
+    pub(crate) fn rest(&self) -> Vec<RestLane> {
+        let lanes = self.outgoing.iter().filter(|(_, lane)| lane.acked > EffectSeq::ZERO || !lane.unacked.is_empty());
+        lanes.map(|(to, lane)| RestLane { to: *to, acked: lane.acked, unacked: lane.unacked.iter().cloned().collect() }).collect()
+    }
+
+    /// Goes on with the lanes of the former owner, under its numbers. What is not acknowledged is sent again.
+    pub(crate) fn take_over(&mut self, lanes: Vec<RestLane>) {
+        for RestLane { to, acked, unacked } in lanes {
+            self.outgoing.insert(to, Outgoing { acked, unacked: unacked.into(), ..Outgoing::default() });
+        }
     }
 
     /// The epoch under which this shard began to count what it sends.

@@ -12,6 +12,9 @@
 //! | Running | Doubted | Unconfirmed | – motion goes on: no acknowledgement, no hand-over, no value |
 //! | Unconfirmed | Confirmed | Running | – |
 //! | Unconfirmed | DoubtedTooLong | Fenced | stop |
+//! | Running, Unconfirmed | GivenAway | Fenced | retire: the journal names another owner, by this one's own hand |
+//! | Off, Fenced | Inherited | Running | – the journal names this start, by its former owner's hand |
+//! | Running, Unconfirmed | Renewed | Running, higher epoch | – |
 //! | all but Off, Fenced | Superseded by a higher epoch, or Conflict past the claim | Fenced | stop |
 //!
 //! Whatever is not in the table changes nothing. An epoch that was only read never gives the right to run: the way to Running
@@ -98,6 +101,19 @@ pub enum Happening {
     Confirmed,
     /// They were away for longer than allowed.
     DoubtedTooLong,
+    /// An OWNER entry of this incarnation that names another is durable: the end of a migration, at its source.
+    GivenAway,
+    /// An OWNER entry that names this very process start is durable, and so is everything before it here: the end of a migration,
+    /// at its target.
+    Inherited {
+        /// In force.
+        epoch: ShardEpoch,
+    },
+    /// Another OWNER entry of this incarnation is durable: a migration that came to nothing.
+    Renewed {
+        /// In force.
+        epoch: ShardEpoch,
+    },
     /// Somebody speaks of an epoch of this shard.
     Superseded {
         /// Which.
@@ -123,6 +139,8 @@ pub enum Order {
     Run,
     /// Drop everything volatile.
     Stop,
+    /// The same, in good order: a successor has it.
+    Retire,
 }
 
 impl Incarnation {
@@ -195,6 +213,25 @@ impl Incarnation {
                 | Self::Running { .. }
                 | Self::Fenced { .. } => None,
             },
+            Happening::GivenAway => {
+                let (Self::Running { epoch } | Self::Unconfirmed { epoch }) = *self else { return None };
+                *self = Self::Fenced { epoch };
+                Some(Order::Retire)
+            }
+            Happening::Inherited { epoch } => {
+                if let Self::Off | Self::Fenced { .. } = *self {
+                    *self = Self::Running { epoch };
+                }
+                None
+            }
+            Happening::Renewed { epoch } => {
+                if let Self::Running { epoch: before } | Self::Unconfirmed { epoch: before } = *self
+                    && epoch > before
+                {
+                    *self = Self::Running { epoch };
+                }
+                None
+            }
             Happening::Superseded { epoch: seen } => self.epoch().filter(|own| seen > *own).and_then(|own| self.stop(own)),
         }
     }
@@ -320,6 +357,18 @@ mod tests {
         life.step(Happening::Doubted);
         assert_eq!(life.step(Happening::DoubtedTooLong), Some(Order::Stop));
         assert!(!life.ticks());
+    }
+
+    #[test]
+    fn a_shard_given_away_is_inherited_once_and_by_nobody_else() {
+        let (mut source, mut target) = (running(), Incarnation::Off);
+        assert_eq!(source.step(Happening::GivenAway), Some(Order::Retire));
+        assert!(!source.ticks());
+        target.step(Happening::Inherited { epoch: E(5) });
+        assert_eq!(target, Incarnation::Running { epoch: E(5) });
+        let mut claiming = Incarnation::Claiming { above: E(4), epoch: E(5) };
+        claiming.step(Happening::Inherited { epoch: E(5) });
+        assert!(!claiming.ticks(), "its own claim decides");
     }
 
     #[test]

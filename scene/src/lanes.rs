@@ -51,6 +51,11 @@ impl Lanes {
         if lane.to_epoch < own { Hearing::Stale } else { Hearing::Fresh }
     }
 
+    /// Everything heard, in order of shard.
+    pub fn all(&self) -> impl Iterator<Item = (ShardId, ShardEpoch)> {
+        self.heard.iter().map(|(shard, epoch)| (*shard, *epoch))
+    }
+
     /// Somebody named the epoch of a shard. Whether it is news.
     pub fn learn(&mut self, shard: ShardId, epoch: ShardEpoch) -> bool {
         let heard = self.heard.entry(shard).or_default();

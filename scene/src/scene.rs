@@ -13,14 +13,14 @@ use pangaea_schemas::cluster::ClusterSpec;
 use pangaea_schemas::geometry::ShardId;
 use pangaea_schemas::message::{
     Address, AttachRefusal, BeaconEntry, BeaconReply, BeaconRequest, BusRequest, Control, EffectMessage, Envelope, Feed,
-    JournalReply, JournalRequest, Message, NodeInfo, SceneReport, Session, ShardRoute,
+    JournalReply, JournalRequest, Message, Migration, NodeInfo, SceneReport, Session, ShardRoute,
 };
 use pangaea_schemas::wire::stored::Stored;
 use pangaea_schemas::{EntityId, NodeId, Nonce, RequestId, Revision, ShardEpoch, Tick, Timestamp};
 
 use crate::game::BuiltGame;
 use crate::peers::Peers;
-use crate::shard::{Outgoing, Routes, SHARD_IDS, Shard, ShardConfig};
+use crate::shard::{Outgoing, Routes, SHARD_IDS, Shard, ShardConfig, shard_of_migration};
 
 /// The world hears of the scene this often.
 pub const REPORT_EVERY: Duration = Duration::from_millis(500);
@@ -148,6 +148,13 @@ impl Scene {
             Message::JournalReply(JournalReply::IdBlock { first, count, .. }) => {
                 self.ids = IdBlock { next: first.0, left: count, ask_again: now };
             }
+            Message::JournalReply(JournalReply::OwnerList { owners, .. }) => {
+                for (id, node, nonce, epoch, tail) in owners {
+                    if let Some(shard) = self.shards.get_mut(&id) {
+                        shard.owner_is((node, nonce), epoch, tail);
+                    }
+                }
+            }
             Message::Control(Control::Reaped { node, .. }) => {
                 self.peers.reaped(node);
                 self.node_lost(now, node);
@@ -226,13 +233,21 @@ impl Scene {
     }
 
     fn deliver(&mut self, now: Timestamp, from: NodeId, id: ShardId, message: Message) {
-        if let Message::Control(Control::Assign { .. }) = message {
-            self.open_shard(id);
+        match message {
+            Message::Control(Control::Assign { .. }) | Message::Migration(Migration::Prepare { .. }) => self.open_shard(id),
+            Message::Migration(Migration::Moved { route }) => return self.moved(&route),
+            _ => {}
         }
         match self.shards.get_mut(&id) {
             Some(shard) => shard.handle(now, from, message),
             None => self.not_here(from, id, message),
         }
+    }
+
+    /// A shard that ours speak with is at another scene now.
+    fn moved(&mut self, route: &ShardRoute) {
+        self.routes_are_new |= Arc::make_mut(&mut self.routes).learn(*route);
+        self.shards.values_mut().for_each(|shard| shard.neighbour_moved(route));
     }
 
     fn open_shard(&mut self, id: ShardId) {
@@ -441,7 +456,10 @@ fn shard_of(message: &Message) -> Option<ShardId> {
             | JournalReply::Unavailable { shard, .. }
             | JournalReply::Image { shard, .. },
         ) => Some(*shard),
-        Message::Control(Control::Assign { shard, .. }) => Some(*shard),
+        Message::Control(
+            Control::Assign { shard, .. } | Control::Migrate { shard, .. } | Control::CancelMigration { shard, .. },
+        ) => Some(*shard),
+        Message::Migration(message) => shard_of_migration(message),
         Message::Handover(message) => Some(message.lane.to),
         Message::Effect(EffectMessage::Batch { lane, .. } | EffectMessage::Ack { lane, .. }) => Some(lane.to),
         Message::LedgerReply(reply) => Some(reply.shard),

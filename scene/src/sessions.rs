@@ -15,6 +15,8 @@
 //! An input is applied only if its sequence is `in_seq + 1`; older ones are duplicates, acknowledged by the next agent feed;
 //! newer ones wait in a window of 64.
 
+mod rest;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 

@@ -231,6 +231,11 @@ impl ShardWorld {
         self.world.resource::<IdPool>().left()
     }
 
+    /// The last tick that it ran.
+    pub fn tick(&self) -> Tick {
+        self.world.resource::<Now>().tick
+    }
+
     /// How full the shard is.
     pub fn counts(&self) -> Counts {
         let population = self.world.resource::<Population>();

@@ -278,6 +278,11 @@ impl Leaves {
         self.by_xid.iter().filter(|(_, l)| l.letting == letting).map(|(xid, _)| *xid).collect()
     }
 
+    /// Hand-overs past their commit point, with their payload.
+    pub fn out(&self) -> impl Iterator<Item = (Xid, &Leave)> {
+        self.by_xid.iter().filter(|(_, leave)| leave.letting == Letting::Out).map(|(xid, leave)| (*xid, leave))
+    }
+
     /// How many hand-overs there are.
     pub fn len(&self) -> usize {
         self.by_xid.len()

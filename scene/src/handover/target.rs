@@ -60,6 +60,11 @@ impl Arrivals {
         Self { fences: fences.into_iter().collect(), ..Self::default() }
     }
 
+    /// All fences, in order.
+    pub fn fences(&self) -> impl Iterator<Item = (EntityId, Fence)> {
+        self.fences.iter().map(|(entity, fence)| (*entity, *fence))
+    }
+
     /// The fence of an entity; default for one that was never here.
     pub fn fence(&self, entity: EntityId) -> Fence {
         self.fences.get(&entity).copied().unwrap_or_default()

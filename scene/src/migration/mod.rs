@@ -13,19 +13,25 @@ pub mod target;
 
 use std::time::Duration;
 
+/// A question to the other side is asked again after this.
+pub const ASK_AGAIN: Duration = Duration::from_millis(200);
 /// A target that does not answer PREPARE in this time is not asked further.
 pub const PREPARE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Rounds of copying; a shard that still changes too much then stays where it is.
 pub const ROUNDS_MAX: u32 = 8;
 /// A round that the target does not take in this time ends the migration.
-pub const ROUND_TIMEOUT: Duration = Duration::from_secs(5);
-/// The last part must be estimated to be copied in this time, or another round is made.
-pub const LAST_PART_BUDGET: Duration = Duration::from_millis(8);
+pub const ROUND_TIMEOUT: Duration = Duration::from_secs(10);
+/// Journal entries of the last tick that are not durable in this time end the migration.
+pub const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
+/// A round of at most so many bytes is followed by the last part: it takes about 8 ms to encode, send and build anew.
+pub const LAST_PART_BYTES_MAX: usize = 1_024 * 1_024;
 /// A frozen source whose target does not say READY in this time takes the shard back.
 pub const READY_TIMEOUT: Duration = Duration::from_millis(500);
 /// Most bytes copied per tick before the freeze, so that the source's other work does not suffer.
-pub const COPY_BYTES_PER_TICK: usize = 256 * 1024;
-/// Most messages kept for a frozen shard until it is clear who owns it.
+pub const COPY_BYTES_PER_TICK: usize = 256 * 1_024;
+/// Most messages kept for a frozen shard until it is clear who owns it; more are dropped, their senders ask again.
 pub const FROZEN_MESSAGES_MAX: usize = 16_384;
-/// The frozen image is kept at most this long after the commit, for a target that dies before its first durable tick.
-pub const KEEP_IMAGE: Duration = Duration::from_secs(10);
+/// A target that does not say that it runs in this time is told no longer that it owns the shard; it asks the journal itself.
+pub const GIVEN_TIMEOUT: Duration = Duration::from_secs(10);
+/// A target that hears nothing of its source for so long drops its copy, or asks the journal.
+pub const SOURCE_SILENCE: Duration = Duration::from_secs(3);

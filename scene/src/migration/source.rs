@@ -12,9 +12,7 @@
 //! | Frozen | Declined, TimedOut, Cancelled, TargetLost | Returning | append OWNER of this node |
 //! | Committing | OwnerAppended | Given | tell the target and the followers, forward |
 //! | Returning | OwnerAppended | gone | go on under the new epoch |
-//! | Given | TargetRuns | gone | drop the image |
-//! | Given | TargetLost | gone | claim the shard again, with the image if nothing was written since |
-//! | Given | TimedOut | gone | drop the image |
+//! | Given | TargetRuns, TargetLost, TimedOut | gone | forget it: whoever takes over from the target has the journal |
 //!
 //! Whatever is not in the table changes nothing. Most of all: nothing but the journal ends Committing. The target may already run,
 //! so neither a time-out, nor the loss of the target, nor an admin's change of mind gives the shard back. That the journal is
@@ -90,10 +88,8 @@ pub enum SourceOrder {
     Hand,
     /// Go on ticking under the epoch in force, as if nothing had been.
     GoOn,
-    /// Nothing may be needed any more.
-    DropImage,
-    /// The new owner died: claim the shard, with the image if the journal shows nothing after the hand-over of it.
-    Reclaim,
+    /// The migration is over.
+    Forget,
 }
 
 impl Giving {
@@ -161,8 +157,7 @@ impl Giving {
                 | Heard::Cancelled => self.stay(),
             },
             Self::Given => match heard {
-                Heard::TargetRuns | Heard::TimedOut => (None, Some(SourceOrder::DropImage)),
-                Heard::TargetLost => (None, Some(SourceOrder::Reclaim)),
+                Heard::TargetRuns | Heard::TargetLost | Heard::TimedOut => (None, Some(SourceOrder::Forget)),
                 Heard::Standby
                 | Heard::Declined
                 | Heard::RoundTaken { .. }
@@ -244,7 +239,7 @@ mod tests {
         use SourceOrder::*;
         assert_eq!(
             orders,
-            [Copy { round: 1 }, Copy { round: 2 }, Freeze, SendFinal, AppendTarget, Hand, DropImage],
+            [Copy { round: 1 }, Copy { round: 2 }, Freeze, SendFinal, AppendTarget, Hand, Forget],
             "each step once"
         );
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use pangaea_schemas::geometry::{CellId, ShardId};
-use pangaea_schemas::message::{AgentFeed, CellFeed, FeedFilter, FeedFrame};
+use pangaea_schemas::message::{AgentFeed, CellFeed, FeedFilter, FeedFrame, RestFollower};
 use pangaea_schemas::{NodeId, ShardEpoch, Tick};
 
 use crate::ecs::Published;
@@ -68,6 +68,32 @@ impl Followers {
                 follower.fresh.insert(cell);
             }
         }
+    }
+
+    /// All of them, for a new owner of the shard.
+    pub(super) fn rest(&self) -> Vec<RestFollower> {
+        let follower = |((node, shard), f): (&FollowerId, &Follower)| RestFollower {
+            node: *node,
+            shard: *shard,
+            filter: f.filter,
+            cells: f.cells.iter().copied().collect(),
+            fresh: f.fresh.iter().copied().collect(),
+            seq: f.seq,
+        };
+        self.by_id.iter().map(follower).collect()
+    }
+
+    /// Goes on where the former owner stopped: no follower misses a frame.
+    pub(super) fn take_over(&mut self, tick: Tick, followers: Vec<RestFollower>) {
+        for RestFollower { node, shard, filter, cells, fresh, seq } in followers {
+            let (cells, fresh) = (cells.into_iter().collect(), fresh.into_iter().collect());
+            self.by_id.insert((node, shard), Follower { filter, cells, fresh, seq, last_frame: tick });
+        }
+    }
+
+    /// The nodes that follow, each once.
+    pub(super) fn nodes(&self) -> BTreeSet<NodeId> {
+        self.by_id.keys().map(|(node, _)| *node).collect()
     }
 
     /// A node is gone.

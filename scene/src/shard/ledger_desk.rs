@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use pangaea_schemas::geometry::ShardId;
-use pangaea_schemas::message::{LedgerRequest, LedgerResult, OpId, Transaction};
+use pangaea_schemas::message::{LedgerRequest, LedgerResult, OpId, RestOperation, Transaction};
 use pangaea_schemas::{AgentEpoch, EntityId, ShardEpoch, Timestamp};
 
 use crate::ecs::LedgerTicket;
@@ -62,10 +62,14 @@ impl LedgerDesk {
     ) {
         self.count += 1;
         let op = OpId(u128::from(shard.to_bits()) << 64 | u128::from(epoch.0 as u32) << 32 | u128::from(self.count));
-        for (agent, _) in &fences {
+        self.insert(LedgerRequest { op, shard, fences, transaction }, ticket);
+    }
+
+    fn insert(&mut self, request: LedgerRequest, ticket: LedgerTicket) {
+        for (agent, _) in &request.fences {
             *self.busy.entry(*agent).or_default() += 1;
         }
-        let look = match transaction {
+        let look = match request.transaction {
             Transaction::Look { agent } => Some(agent),
             Transaction::LookGround { .. }
             | Transaction::Mint { .. }
@@ -76,8 +80,20 @@ impl LedgerDesk {
             | Transaction::Trade { .. } => None,
         };
         let look = look.filter(|_| ticket == LedgerTicket::NONE);
-        let request = LedgerRequest { op, shard, fences, transaction };
-        self.pending.insert(op, Pending { request, ticket, look, resend_at: Timestamp(0) });
+        self.pending.insert(request.op, Pending { request, ticket, look, resend_at: Timestamp(0) });
+    }
+
+    /// Unanswered operations, for a new owner of the shard.
+    pub(super) fn rest(&self) -> Vec<RestOperation> {
+        let pending = self.pending.values();
+        pending.map(|p| RestOperation { request: p.request.clone(), ticket: p.ticket.0 }).collect()
+    }
+
+    /// Asks again what the former owner asked, under its names: whatever was done already is only answered.
+    pub(super) fn take_over(&mut self, operations: Vec<RestOperation>) {
+        for RestOperation { request, ticket } in operations {
+            self.insert(request, LedgerTicket(ticket));
+        }
     }
 
     /// Requests that are new or due again.

@@ -8,19 +8,23 @@
 //! | `ownership` | a claim, a recovery, a doubt, an end |
 //! | `attendance` | a client attaches, plays, goes |
 //! | `crossing` | an agent leaves or comes |
+//! | `giving`, `taking`, `rest` | the whole shard moves to another scene |
 //! | `outside` | effects, ledger, feed, directory |
 //! | `tick` | the phases |
 
 mod attendance;
 mod crossing;
 mod followers;
+mod giving;
 mod ledger_desk;
 mod meter;
 mod neighbours;
 mod outside;
 mod ownership;
 mod residents;
+mod rest;
 mod routes;
+mod taking;
 mod tick;
 
 #[cfg(test)]
@@ -32,7 +36,9 @@ use std::time::Duration;
 
 use pangaea_schemas::geometry::{ShardId, SpaceSpec};
 use pangaea_schemas::journal::Xid;
-use pangaea_schemas::message::{Address, BusEvent, Control, Envelope, Lane, Message, Refusal, ShardReport};
+use pangaea_schemas::message::{
+    Address, BusEvent, Control, Envelope, Lane, Message, Migration, Refusal, ShardReport, ShardRoute,
+};
 use pangaea_schemas::record::Record;
 use pangaea_schemas::{AgentEpoch, EffectSeq, EntityId, NodeId, Nonce, RequestId, ShardEpoch, Tick, TickRate, Timestamp};
 
@@ -46,15 +52,18 @@ use crate::journal_writer::JournalWriter;
 use crate::lanes::Lanes;
 use crate::sessions::Sessions;
 
+pub(crate) use giving::shard_of as shard_of_migration;
 pub use routes::Routes;
 pub use tick::TickPhase;
 
 use followers::Followers;
+use giving::Gift;
 use ledger_desk::LedgerDesk;
 use meter::Meter;
 use neighbours::Neighbours;
 use ownership::Recovery;
 use residents::{Resident, Residents};
+use taking::{Arrived, Draft};
 
 /// Most live entities of one shard.
 pub const ENTITIES_MAX: usize = 1 << 20;
@@ -120,6 +129,10 @@ enum Then {
     Look(EntityId, AgentEpoch),
     /// Effects of a sender are in, up to here.
     Applied(ShardId, ShardEpoch, EffectSeq),
+    /// The OWNER entry that a migration asked for is in.
+    GiftWritten,
+    /// The first tick after a migration is in.
+    Arrived,
 }
 
 /// Everything that a stop drops.
@@ -163,6 +176,11 @@ pub struct Shard {
     life: Life,
     /// Survives a stop.
     lanes: Lanes,
+    /// On its way to another scene.
+    gift: Option<Box<Gift>>,
+    /// On its way here.
+    draft: Option<Draft>,
+    arrived: Option<Arrived>,
     routes: Arc<Routes>,
     lease_until: Timestamp,
     /// The process ends: entities stand still, see [`Shard::close`].
@@ -190,6 +208,9 @@ impl Shard {
             world,
             life,
             lanes: Lanes::default(),
+            gift: None,
+            draft: None,
+            arrived: None,
             routes,
             lease_until: Timestamp(0),
             closing: false,
@@ -216,23 +237,48 @@ impl Shard {
         &self.world
     }
 
-    /// Who is live here, in order of id, with epochs.
+    /// Who is live here, in order of id, with epochs; nobody in a copy that is not the owner's yet.
     pub fn residents(&self) -> impl Iterator<Item = (EntityId, AgentEpoch)> {
-        self.life.residents.iter().map(|(entity, resident)| (*entity, resident.epoch))
+        let residents = self.draft.is_none().then_some(&self.life.residents);
+        residents.into_iter().flatten().map(|(entity, resident)| (*entity, resident.epoch))
     }
 
     /// Everybody with a record whom this shard has to keep: live, asleep, or on the way to a shard that has not confirmed them.
     pub fn kept(&self) -> impl Iterator<Item = EntityId> {
+        let is_owner = self.draft.is_none();
         let live = self.life.residents.keys().copied().filter(|entity| self.world.record(*entity).is_some());
         let coming = self.life.inbox.arrivals.iter().map(|record| record.entity);
-        live.chain(coming).chain(self.life.asleep.keys().copied()).chain(self.life.leaves.away())
+        let all = live.chain(coming).chain(self.life.asleep.keys().copied()).chain(self.life.leaves.away());
+        all.filter(move |_| is_owner)
     }
 
     /// A message for this shard came from a node.
     pub fn handle(&mut self, now: Timestamp, from: NodeId, message: Message) {
         self.now = now;
+        if self.is_frozen() && !giving::is_heard_frozen(&message) {
+            return self.keep_while_frozen(from, message);
+        }
+        self.dispatch(from, message);
+        self.go_on_freezing();
+        self.flush();
+    }
+
+    fn dispatch(&mut self, from: NodeId, message: Message) {
         match message {
-            Message::Control(Control::Assign { above, .. }) => self.happens(Happening::Assigned { above }),
+            Message::Control(Control::Assign { above, .. }) => {
+                self.drop_draft();
+                self.happens(Happening::Assigned { above });
+            }
+            Message::Control(Control::Migrate { id, to, .. }) => self.migrate(id, to),
+            Message::Control(Control::CancelMigration { id, .. }) => self.cancel_migration(id),
+            Message::Migration(
+                message @ (Migration::Standby { .. }
+                | Migration::Declined { .. }
+                | Migration::Taken { .. }
+                | Migration::Ready { .. }
+                | Migration::Running { .. }),
+            ) => self.target_says(from, message),
+            Message::Migration(message) => self.source_says(from, message),
             Message::JournalReply(reply) => self.journal_replied(reply),
             Message::Handover(message) => self.handover(message),
             Message::Effect(message) => self.effects(message),
@@ -253,10 +299,8 @@ impl Shard {
             | Message::AuthRequest(_)
             | Message::AuthReply(_)
             | Message::Control(_)
-            | Message::Directory(_)
-            | Message::Migration(_) => {}
+            | Message::Directory(_) => {}
         }
-        self.flush();
     }
 
     /// A message from the bus.
@@ -280,8 +324,17 @@ impl Shard {
         self.routes = routes;
     }
 
+    /// A neighbour, with everything that was agreed with it, is at another scene now.
+    pub fn neighbour_moved(&mut self, route: &ShardRoute) {
+        self.life.neighbours.moved(route.shard, route.epoch);
+        self.lanes.learn(route.shard, route.epoch);
+    }
+
     /// A node is gone: it follows nothing, and its clients linger.
     pub fn node_lost(&mut self, now: Timestamp, node: NodeId) {
+        self.now = now;
+        self.target_lost(node);
+        self.source_lost(node);
         self.life.followers.node_lost(node);
         for agent in self.life.sessions.gateway_lost(now, node) {
             self.life.inbox.connected.push((agent, false));

@@ -54,6 +54,13 @@ impl Neighbours {
         (asks, lost)
     }
 
+    /// A neighbour is owned by another scene now, which goes on with the same frames.
+    pub(super) fn moved(&mut self, shard: ShardId, epoch: ShardEpoch) {
+        if let Some(followed) = self.by_shard.get_mut(&shard) {
+            followed.epoch = followed.epoch.max(epoch);
+        }
+    }
+
     /// Whether a frame is the next one of a neighbour in force. After a gap the neighbour is followed anew.
     pub(super) fn accept(&mut self, now: Timestamp, frame: &FeedFrame) -> bool {
         let Some(followed) = self.by_shard.get_mut(&frame.shard) else { return false };

@@ -36,6 +36,7 @@ impl Shard {
             Order::RaiseFences => self.raise_fences(),
             Order::Run => self.run(),
             Order::Stop => self.stop(),
+            Order::Retire => self.retire(),
         }
     }
 
@@ -91,6 +92,8 @@ impl Shard {
             Then::Joined(agent) => self.joined(agent),
             Then::Look(agent, epoch) => self.look(agent, epoch),
             Then::Applied(source, epoch, upto) => self.effects_are_durable(source, epoch, upto),
+            Then::GiftWritten => self.gift_is_written(),
+            Then::Arrived => self.arrival_is_durable(),
         }
     }
 
@@ -176,8 +179,15 @@ impl Shard {
 
     fn stop(&mut self) {
         tracing::warn!(shard = %self.id, state = ?self.incarnation, "the shard stops: another owner, or no journal for too long");
+        self.drop_gift();
+        self.retire();
+    }
+
+    /// Everything volatile goes.
+    fn retire(&mut self) {
         self.writer.restart(Default::default(), Default::default());
         self.recovery = None;
+        self.arrived = None;
         self.life = Life { dirty: buckets(self.config.rate), ..Life::default() };
         self.world = new_world(self.id, &self.space, &self.config);
     }

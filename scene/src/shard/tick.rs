@@ -37,7 +37,7 @@ impl Shard {
     pub fn tick_observed(&mut self, now: Timestamp, tick: Tick, mut ended: impl FnMut(TickPhase)) {
         (self.now, self.tick) = (now, tick);
         self.keep_confirmed();
-        if self.incarnation.ticks() && !self.closing {
+        if self.incarnation.ticks() && !self.closing && !self.is_frozen() {
             self.populate_once();
             self.follow_neighbours();
             let input = self.ingest();
@@ -58,8 +58,12 @@ impl Shard {
             ended(TickPhase::Publish);
             self.persist(published.dirty);
             self.tell_directory();
+            self.note_first_tick();
             ended(TickPhase::Persist);
         }
+        self.keep_giving();
+        self.go_on_freezing();
+        self.keep_taking();
         self.flush();
     }
 
@@ -150,6 +154,12 @@ impl Shard {
         let bucket = (self.tick.0 % self.life.dirty.len() as u64) as usize;
         due.append(&mut self.life.dirty[bucket]);
         self.journal(due);
+    }
+
+    /// What must not wait for its second: before the shard goes to another scene.
+    pub(super) fn journal_urgent(&mut self) {
+        let urgent = std::mem::take(&mut self.life.urgent);
+        self.journal(urgent);
     }
 
     /// Records of these, and which effects are in them.

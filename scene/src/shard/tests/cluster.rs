@@ -7,7 +7,8 @@ use fastrand::Rng;
 use pangaea_schemas::cluster::ClusterSpec;
 use pangaea_schemas::geometry::{ShardId, SpaceId, SpaceSpec};
 use pangaea_schemas::message::{
-    Address, BeaconEntry, BeaconReply, BeaconRequest, Control, Envelope, Handover, HandoverMessage, Message, Refusal, ShardRoute,
+    Address, BeaconEntry, BeaconReply, BeaconRequest, Control, Envelope, Handover, HandoverMessage, Message, MigrationNews,
+    Refusal, ShardRoute,
 };
 use pangaea_schemas::wire::stored::Stored;
 use pangaea_schemas::{AgentEpoch, EntityId, NodeId, Nonce, Revision, Role, ShardEpoch, Tick, Timestamp};
@@ -114,6 +115,8 @@ pub(super) struct Cluster {
     pub refuses: bool,
     /// The highest epoch that was refused.
     pub refused: AgentEpoch,
+    /// What scenes said of migrations.
+    pub news: Vec<MigrationNews>,
     /// Nodes whose messages arrive nowhere and who hear nothing.
     pub cut_off: Vec<NodeId>,
     beacon: BTreeMap<String, BeaconEntry>,
@@ -121,6 +124,9 @@ pub(super) struct Cluster {
     rng: Rng,
     step: u64,
     nonces: u128,
+    /// Of the process that had the name before.
+    pub former: BTreeMap<NodeId, Nonce>,
+    current: BTreeMap<NodeId, Nonce>,
 }
 
 pub(super) fn scene_id(ordinal: u16) -> NodeId {
@@ -148,12 +154,15 @@ impl Cluster {
             ledger_is_away: false,
             refuses: false,
             refused: AgentEpoch::ZERO,
+            news: vec![],
             cut_off: vec![],
             beacon: BTreeMap::new(),
             net: vec![],
             rng: Rng::with_seed(seed),
             step: 1_000,
             nonces: 0,
+            former: BTreeMap::new(),
+            current: BTreeMap::new(),
         };
         cluster.start_scene(1);
         cluster.start_scene(2);
@@ -174,6 +183,9 @@ impl Cluster {
     /// A new process takes the node's place; what the old one held is gone.
     pub(super) fn start_scene(&mut self, ordinal: u16) {
         self.nonces += 1;
+        if let Some(former) = self.current.insert(scene_id(ordinal), Nonce(self.nonces)) {
+            self.former.insert(scene_id(ordinal), former);
+        }
         let game = Game::build(walking).expect("a game that fits together");
         let config = SceneConfig { node: scene_id(ordinal), nonce: Nonce(self.nonces), spec: spec(), game, seed: 1 };
         self.scenes.insert(scene_id(ordinal), Scene::new(config));
@@ -266,6 +278,7 @@ impl Cluster {
                 self.post(DATA, from, Message::LedgerReply(reply));
             }
             Message::BeaconRequest(request) => self.beacon(from, request),
+            Message::Control(Control::Migrating(news)) => self.news.push(news),
             message if to == GATE => self.gate.handle(now, from, message),
             message => {
                 if let Some(scene) = self.scenes.get_mut(&to) {

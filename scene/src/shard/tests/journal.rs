@@ -8,11 +8,12 @@ use pangaea_schemas::message::{
     AppendId, JournalReply, JournalRequest, LedgerReply, LedgerRequest, LedgerResult, ShardImage, Transaction,
 };
 use pangaea_schemas::record::Record;
-use pangaea_schemas::{AgentEpoch, EntityId, JournalIndex, Nonce, ShardEpoch};
+use pangaea_schemas::{AgentEpoch, EntityId, JournalIndex, NodeId, Nonce, ShardEpoch};
 
 #[derive(Default)]
 struct Log {
     entries: Vec<Entry>,
+    owner: Option<(NodeId, Nonce)>,
     last: BTreeMap<Nonce, (AppendId, JournalIndex)>,
 }
 
@@ -39,8 +40,17 @@ impl Journals {
                 self.ids_given += 1;
                 Some(JournalReply::IdBlock { request, first: EntityId(self.ids_given << 32), count: 65_536 })
             }
+            JournalRequest::Owners { request } => Some(JournalReply::OwnerList { request, owners: self.owners() }),
             other => panic!("scenes do not ask {other:?}"),
         }
+    }
+
+    fn owners(&self) -> Vec<(ShardId, NodeId, Nonce, ShardEpoch, JournalIndex)> {
+        let owner = |(shard, log): (&ShardId, &Log)| {
+            let (node, nonce) = log.owner?;
+            Some((*shard, node, nonce, self.epoch(*shard), JournalIndex(log.entries.len() as u64)))
+        };
+        self.logs.iter().filter_map(owner).collect()
     }
 
     fn append(&mut self, shard: ShardId, id: AppendId, expected: JournalIndex, entry: Entry) -> JournalReply {
@@ -52,8 +62,12 @@ impl Journals {
         let tail = JournalIndex(log.entries.len() as u64);
         let owner = entry.ops.iter().any(|op| matches!(op, ShardOp::Owner { .. }));
         let due = if owner { epoch.next() } else { epoch };
-        if tail != expected || entry.epoch != due {
+        let writes = owner || log.owner.is_some_and(|(_, nonce)| nonce == id.nonce);
+        if tail != expected || entry.epoch != due || !writes {
             return JournalReply::Conflict { shard, id, tail, epoch };
+        }
+        if let [ShardOp::Owner { node, nonce }] = entry.ops[..] {
+            log.owner = Some((node, nonce));
         }
         log.entries.push(entry);
         log.last.insert(id.nonce, (id, tail.next()));

@@ -5,6 +5,7 @@ mod cluster;
 mod gate;
 mod groups;
 mod journal;
+mod migration;
 
 use pangaea_schemas::geometry::ShardId;
 use pangaea_schemas::message::{Control, Message};

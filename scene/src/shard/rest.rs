@@ -1,0 +1,126 @@
+//! Everything of a shard that is not in its world: what a migration carries beside the entities, and how a new owner takes it
+//! over. A field of `Life` that is not named here is lost by a migration.
+//!
+//! Left behind on purpose: offers and reservations (they are made anew), ghosts and what is known of neighbours' feeds (followed
+//! anew), news of the bus (at most once anyway), numbers for reports.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use pangaea_schemas::EntityId;
+use pangaea_schemas::journal::{Departure, Xid};
+use pangaea_schemas::message::{RestAnswer, RestHeld, RestResident, RestTransfer, ShardImage, ShardRest};
+
+use super::residents::ValueGate;
+use super::{Life, Resident, Shard, buckets};
+use crate::ecs::{Copied, LedgerTicket, Transfer, WorldRest};
+use crate::effects::EffectLanes;
+use crate::handover::target::Arrivals;
+use crate::lanes::Lanes;
+
+impl Shard {
+    /// What is left to carry after the rounds in `copied`. The journal holds everything written so far, and nobody is joining.
+    pub(super) fn rest(&self, copied: &Copied) -> ShardRest {
+        let WorldRest { seed, pending, ids, hash } = self.world.rest(copied);
+        let life = &self.life;
+        let dirty = life.dirty.iter().flatten().chain(&life.urgent).copied().collect();
+        ShardRest {
+            tick: self.tick,
+            seed,
+            pending,
+            arrived: life.inbox.effects.clone(),
+            ids,
+            hash,
+            durable: self.durable_rest(),
+            residents: life.residents.iter().map(|(entity, resident)| self.rest_of(*entity, resident)).collect(),
+            seats: life.sessions.rest(self.now),
+            held: life.leaves.out().map(|(xid, leave)| held(xid, &leave.inputs, &leave.effects)).collect(),
+            numbering: life.effects.numbering(),
+            lanes: life.effects.rest(),
+            operations: life.desk.rest(),
+            transfers: life.held_transfers.iter().map(rest_of_transfer).collect(),
+            answers: life.inbox.ledger.iter().map(|(t, r)| RestAnswer { ticket: t.0, result: r.clone() }).collect(),
+            peers: self.lanes.all().collect(),
+            followers: life.followers.rest(),
+            dirty,
+        }
+    }
+
+    fn durable_rest(&self) -> ShardImage {
+        let departure = |(xid, leave): (Xid, &crate::handover::source::Leave)| Departure {
+            xid,
+            target: leave.target,
+            members: leave.records.clone(),
+        };
+        ShardImage {
+            index: self.writer.tail(),
+            epoch: self.epoch(),
+            tick: self.tick,
+            records: Vec::new(),
+            fences: self.life.arrivals.fences().collect(),
+            departures: self.life.leaves.out().map(departure).collect(),
+            applied: self.life.durably_applied.iter().map(|(source, (epoch, upto))| (*source, *epoch, *upto)).collect(),
+        }
+    }
+
+    fn rest_of(&self, entity: EntityId, resident: &Resident) -> RestResident {
+        let dwell_us = resident.offer_after.since(self.now).as_micros() as u64;
+        RestResident { entity, epoch: resident.epoch, dwell_us, open: resident.gate == ValueGate::Open }
+    }
+
+    /// Becomes what the former owner was after its last tick. `false`: the copied world differs from its original.
+    pub(super) fn take_over(&mut self, rest: ShardRest) -> bool {
+        let now = self.now;
+        let world = WorldRest { seed: rest.seed, pending: rest.pending, ids: rest.ids, hash: rest.hash };
+        if !self.world.complete(world) {
+            return false;
+        }
+        let asleep = std::mem::take(&mut self.life.asleep);
+        self.life = Life { dirty: buckets(self.config.rate), asleep, ..Life::default() };
+        let life = &mut self.life;
+        for resident in rest.residents {
+            let gate = if resident.open { ValueGate::Open } else { ValueGate::Closed };
+            let offer_after = now + Duration::from_micros(resident.dwell_us);
+            life.residents.insert(resident.entity, Resident { epoch: resident.epoch, offer_after, gate });
+        }
+        life.sessions.take_over(now, rest.seats);
+        let ShardImage { fences, departures, applied, .. } = rest.durable;
+        life.arrivals = Arrivals::recovered(fences);
+        life.durably_applied = applied.iter().map(|(from, epoch, upto)| (*from, (*epoch, *upto))).collect();
+        life.effects = EffectLanes::recovered(rest.numbering, applied);
+        life.effects.take_over(rest.lanes);
+        let mut held: BTreeMap<EntityId, RestHeld> = rest.held.into_iter().map(|held| (held.leader, held)).collect();
+        for departure in departures {
+            let xid = departure.xid;
+            life.leaves.recover(now, departure);
+            if let Some((leave, held)) = life.leaves.leave_mut(xid).zip(held.remove(&xid.entity)) {
+                (leave.inputs, leave.effects) = (held.inputs, held.effects);
+            }
+        }
+        life.desk.take_over(rest.operations);
+        life.held_transfers = rest.transfers.into_iter().map(transfer_of_rest).collect();
+        life.inbox.ledger = rest.answers.into_iter().map(|a| (LedgerTicket(a.ticket), a.result)).collect();
+        life.inbox.effects = rest.arrived;
+        life.followers.take_over(rest.tick, rest.followers);
+        life.urgent = rest.dirty.into_iter().collect();
+        self.lanes = Lanes::default();
+        for (shard, epoch) in rest.peers {
+            self.lanes.learn(shard, epoch);
+        }
+        true
+    }
+}
+
+fn held(xid: Xid, inputs: &[pangaea_schemas::message::ClientInput], effects: &[pangaea_schemas::message::Effect]) -> RestHeld {
+    RestHeld { leader: xid.entity, inputs: inputs.to_vec(), effects: effects.to_vec() }
+}
+
+fn rest_of_transfer(transfer: &Transfer) -> RestTransfer {
+    let Transfer { ticket, fences, transaction } = transfer;
+    RestTransfer { ticket: ticket.0, fences: fences.clone(), transaction: transaction.clone() }
+}
+
+fn transfer_of_rest(rest: RestTransfer) -> Transfer {
+    let RestTransfer { ticket, fences, transaction } = rest;
+    Transfer { ticket: LedgerTicket(ticket), fences, transaction }
+}
