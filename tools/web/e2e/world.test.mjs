@@ -55,8 +55,32 @@ test("the map shows two scenes' land in their own colours, and entities that mov
   assert.equal(seen.anomaliesTotal, 0, JSON.stringify(seen.anomalies));
   await shot(page, "map-desktop");
   await page.click(".shards button");
-  await page.getByText("Tick p50 / p99").waitFor();
+  await page.getByText("Hand-overs in / out").waitFor();
   await shot(page, "map-shard");
+  assert.deepEqual(page.faults, []);
+  await page.close();
+});
+
+test("a shard is chosen with a click, and the map goes back to how it was", async () => {
+  const page = await openPage(browser, url, DESKTOP);
+  await page.waitForFunction(() => window.pangaea.probe().shards.length > 0 && window.pangaea.probe().entities > 0);
+  await page.waitForTimeout(4_000);
+  const [shard] = (await probe(page)).shards;
+  await page.mouse.click(shard.screenX, shard.screenY);
+  const panel = page.locator("#panel-body");
+  await panel.getByText(`Shard ${shard.id}`).waitFor();
+  assert.match(await panel.locator(".facts").innerText(), new RegExp(`${shard.owner} · epoch [1-9]`));
+  assert.equal(await panel.locator(".lines canvas").count(), 3);
+  const slider = panel.getByRole("slider", { name: "Time on show" });
+  await slider.press("Home");
+  await page.getByText("As it was at").waitFor();
+  const begin = await slider.inputValue();
+  await page.waitForTimeout(2_500);
+  assert.equal(await slider.inputValue(), begin, "time goes on, what is on show does not");
+  await shot(page, "map-as-it-was");
+  await page.click("#past-back");
+  await page.getByText("As it was at").waitFor({ state: "hidden" });
+  assert.ok(Number(await slider.inputValue()) > Number(begin));
   assert.deepEqual(page.faults, []);
   await page.close();
 });
