@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use pangaea_schemas::geometry::{CellId, ShardId};
-use pangaea_schemas::message::{Address, Envelope, Feed, FeedFilter, FeedFrame, Message};
+use pangaea_schemas::message::{Address, Envelope, Feed, FeedFilter, FeedFrame, Message, ShardRoute};
 use pangaea_schemas::{NodeId, Timestamp};
 
 use crate::routes::Routes;
@@ -127,6 +127,15 @@ impl Feeds {
         homeless.into_iter().for_each(|cell| self.want(routes, cell));
         let hosting: Vec<_> = self.hosting.keys().copied().collect();
         hosting.into_iter().for_each(|shard| _ = self.subscribe(routes, shard));
+    }
+
+    /// A new owner goes on with the same frames. Cells whose snapshot has not come are asked for again: the question may have been
+    /// lost between the two.
+    pub(crate) fn moved(&mut self, now: Timestamp, route: &ShardRoute) {
+        if let Some(subscription) = self.shards.get_mut(&route.shard) {
+            (subscription.owner, subscription.heard) = (route.owner, now);
+            subscription.adding.extend(subscription.awaited.keys());
+        }
     }
 
     /// The way to a node broke and is back: what it sent meanwhile is lost.

@@ -5,8 +5,8 @@ use std::time::Duration;
 use pangaea_schemas::client::{RefusalCode, ServerMessage};
 use pangaea_schemas::geometry::ShardId;
 use pangaea_schemas::message::{
-    Address, AttachRefusal, AuthReply, Birth, Control, Directory, Feed, FeedFrame, Location, LoginRefusal, Message,
-    Session as SessionMessage,
+    Address, AttachRefusal, AuthReply, Birth, Control, Directory, Feed, FeedFrame, Location, LoginRefusal, Message, Migration,
+    Session as SessionMessage, ShardRoute,
 };
 use pangaea_schemas::mutant::Mutant;
 use pangaea_schemas::{AgentEpoch, EntityId, InSeq, NodeId, OutSeq, Role, SessionEpoch, ShardEpoch, Timestamp};
@@ -59,6 +59,7 @@ impl Gateway {
             Message::Feed(Feed::Frame(frame)) => self.take_frame(now, from, &frame),
             Message::Feed(Feed::NotHere { shard, follower: None }) => self.feeds.not_here(now, from, shard),
             Message::Session(message) => self.hear_shard(now, from, message),
+            Message::Migration(Migration::Moved { route }) => self.shard_moved(now, route),
             Message::Control(Control::DrainGateway { to }) => self.drain(to),
             Message::Control(Control::UndrainGateway) => self.undrain(),
             other => tracing::debug!(%from, ?other, "a message that is not for a gateway"),
@@ -89,6 +90,24 @@ impl Gateway {
             if let Some(node) = self.routes.owner(shard).map(|route| route.owner) {
                 self.attach_at(now, key, shard, node, false);
             }
+        }
+    }
+
+    /// A shard is at another scene, with all that was agreed with it: sessions, cells, sequences. Nobody has to be attached anew,
+    /// but what was said to the former owner last may be lost.
+    fn shard_moved(&mut self, now: Timestamp, route: ShardRoute) {
+        if !self.routes.moved(route) {
+            return;
+        }
+        self.feeds.moved(now, &route);
+        for key in self.agents.values().copied().collect::<Vec<_>>() {
+            let Some(session) = self.sessions.get_mut(key).filter(|session| session.state == State::Playing) else { continue };
+            let Some(owner) = session.owner.filter(|owner| owner.shard == route.shard) else { continue };
+            session.agent.heard = now;
+            session.inputs.rewind();
+            self.set_owner(key, Some(Owner { node: route.owner, ..owner }));
+            self.talking.push(key);
+            self.tell_route(key);
         }
     }
 

@@ -48,6 +48,15 @@ impl Routes {
         epoch < *fence
     }
 
+    /// Take an owner's word for where the shard is now. `false`: that is old, or no news.
+    pub(crate) fn moved(&mut self, route: ShardRoute) -> bool {
+        if self.is_stale(route.shard, route.epoch) {
+            return false;
+        }
+        let before = self.shards.insert(route.shard, Known { route, held: true });
+        before.is_none_or(|before| before.route != route)
+    }
+
     /// Take news from the beacon; the shards whose owner or epoch changed, in order.
     pub(crate) fn learn(&mut self, news: BeaconReply) -> Vec<ShardId> {
         match news {

@@ -4,9 +4,9 @@ use bytes::Bytes;
 use pangaea_gateway::limits::{INPUT_OVERHEAD_BYTES, INPUTS_HELD_BYTES_MAX};
 use pangaea_schemas::client::{ClientMessage, Input, ServerMessage};
 use pangaea_schemas::geometry::ShardId;
-use pangaea_schemas::message::{Directory, Message, Session};
+use pangaea_schemas::message::{Directory, Feed, Message, Migration, Session, ShardRoute};
 use pangaea_schemas::record::ReliableEvent;
-use pangaea_schemas::{AgentEpoch, InSeq, OutSeq, ShardEpoch, TypeId};
+use pangaea_schemas::{AgentEpoch, InSeq, Nonce, OutSeq, ShardEpoch, TypeId};
 
 use crate::stage::{ANA, Stage, cell, login, middle_of, scene, shard};
 
@@ -198,4 +198,32 @@ fn missing_events_are_asked_for_and_told_once() {
     let words = stage.words(conn);
     let [ServerMessage::Events { events, resync: false }] = &words[..] else { panic!("{words:?}") };
     assert_eq!(events.iter().map(|event| event.seq.0).collect::<Vec<_>>(), [1, 2, 3]);
+}
+
+#[test]
+fn a_shard_that_moves_takes_its_sessions_and_cells_along() {
+    let mut stage = Stage::new();
+    let conn = stage.playing(ANA, cell(15, 15), 1);
+    stage.input(conn, 1..=3);
+    stage.ticks(2);
+    stage.agent_news(shard(1, 1), 1, ANA, login(1), 1, 2, middle_of(cell(15, 15)));
+    (stage.words(conn), stage.inputs_told(), stage.follows());
+    let moved = ShardRoute { shard: shard(1, 1), owner: scene(2), nonce: Nonce(7), epoch: ShardEpoch(2) };
+    stage.node_says(scene(1), Message::Migration(Migration::Moved { route: moved }));
+    assert_eq!(stage.inputs_told(), [(scene(2), 3)], "what the old owner did not acknowledge");
+    let words = stage.words(conn);
+    assert!(matches!(&words[..], [ServerMessage::Routed { scene, .. }] if scene == "scene-2"), "{words:?}");
+    // Told again by the new owner, and by the beacon: no news.
+    stage.node_says(scene(2), Message::Migration(Migration::Moved { route: moved }));
+    stage.tick();
+    assert_eq!(stage.inputs_told(), []);
+    let anew = |(_, follow): &(pangaea_schemas::NodeId, Feed)| matches!(follow, Feed::Follow { shard: s, reset: true, .. } if *s == shard(1, 1));
+    assert!(!stage.follows().iter().any(anew), "the new owner goes on with the same frames");
+    stage.input(conn, 4..=4);
+    assert_eq!(stage.inputs_told(), [(scene(2), 4)]);
+    // The former owner is not heard any more.
+    let late = ShardRoute { owner: scene(1), epoch: ShardEpoch(1), ..moved };
+    stage.node_says(scene(1), Message::Migration(Migration::Moved { route: late }));
+    stage.input(conn, 5..=5);
+    assert_eq!(stage.inputs_told(), [(scene(2), 5)]);
 }
