@@ -13,7 +13,7 @@ use super::child::ChildSpec;
 use super::data_dir::DataDir;
 use super::ports::{GATEWAYS_MAX, PORTS, PortTable, SCENES_MAX};
 use super::supervisor::{Death, Supervisor};
-use super::{LOOK_EVERY, Progress, UP_TIME_MAX, UpOptions};
+use super::{LOOK_EVERY, UP_TIME_MAX, UpOptions};
 use crate::admin::{Reaped, StatusView, client};
 use crate::keys::ClusterKeys;
 use crate::role::{ABUNDANCE_DEFAULT, CONNECTIONS_MAX_DEFAULT, ClientListeners, RoleOptions};
@@ -38,32 +38,31 @@ impl LocalCluster {
         Ok(Self { plan, supervisor })
     }
 
-    /// Wait until all nodes are registered and all shards run; from then on warnings reach the terminal.
+    /// Wait until all nodes are registered and all shards run; `tell` hears what is waited for, again and again. From then on
+    /// warnings reach the terminal.
     ///
     /// # Errors
     /// A process died, or it takes longer than a minute.
-    pub async fn until_up(&mut self) -> anyhow::Result<()> {
+    pub async fn until_up(&mut self, tell: &mut (dyn FnMut(&str) + Send)) -> anyhow::Result<()> {
         let began = Instant::now();
-        let mut progress = Progress::new();
-        let outcome = loop {
+        loop {
             if let Some(death) = self.supervisor.poll_deaths().into_iter().next() {
-                break Err(anyhow::anyhow!("{death}"));
+                bail!("{death}");
             }
             let missing = match self.status().await {
                 Ok(status) => self.plan.missing(&status),
                 Err(_) => Some("world-1 starts".to_owned()),
             };
-            let Some(missing) = missing else { break Ok(()) };
+            let Some(missing) = missing else {
+                self.supervisor.set_calm(false);
+                return Ok(());
+            };
             if began.elapsed() > UP_TIME_MAX {
-                let (seconds, logs) = (UP_TIME_MAX.as_secs(), self.logs());
-                break Err(anyhow::anyhow!("the world is not up after {seconds} s: {missing}. Logs: {}", logs.display()));
+                bail!("the world is not up after {} s: {missing}. Logs: {}", UP_TIME_MAX.as_secs(), self.logs().display());
             }
-            progress.show(&format!("Starting Pangaea ({:.0} s): {missing}", began.elapsed().as_secs_f64()));
+            tell(&format!("Starting Pangaea ({:.0} s): {missing}", began.elapsed().as_secs_f64()));
             tokio::time::sleep(LOOK_EVERY * 2).await;
-        };
-        progress.end();
-        self.supervisor.set_calm(outcome.is_err());
-        outcome
+        }
     }
 
     /// Let bots play, as one more process.
@@ -231,8 +230,8 @@ impl Plan {
     }
 }
 
-/// In start order, which is the order of roles.
-pub(super) fn nodes(scenes: u16, gateways: u16) -> Vec<NodeId> {
+/// The nodes of a cluster on this machine, in start order, which is the order of roles.
+pub fn nodes(scenes: u16, gateways: u16) -> Vec<NodeId> {
     let one = [Role::World, Role::Data, Role::Auth].map(|role| NodeId::new(role, 1));
     let scenes = (1..=scenes).map(|n| NodeId::new(Role::Scene, n));
     let gateways = (1..=gateways).map(|n| NodeId::new(Role::Gateway, n));

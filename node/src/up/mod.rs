@@ -24,7 +24,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
 pub use child::{Child, ChildSpec, Ended};
-pub use cluster::LocalCluster;
+pub use cluster::{LocalCluster, nodes};
 pub use data_dir::{DataDir, DataDirError};
 pub use ports::{GATEWAYS_MAX, PORTS, PlannedPort, PortInUse, PortTable, SCENES_MAX};
 pub use supervisor::{Death, Supervisor};
@@ -87,10 +87,14 @@ pub async fn run(options: UpOptions) -> anyhow::Result<()> {
 /// From the first process to the moment when the end is wanted.
 async fn live(options: &UpOptions, cluster: &mut LocalCluster) -> anyhow::Result<()> {
     let mut end = EndWanted::listen()?;
-    tokio::select! {
-        up = cluster.until_up() => up?,
+    let mut progress = Progress::new();
+    let mut show = |line: &str| progress.show(line);
+    let up = tokio::select! {
+        up = cluster.until_up(&mut show) => up,
         () = end.wanted() => return Ok(()),
-    }
+    };
+    progress.end();
+    up?;
     if options.bots > 0 {
         cluster.add_bots(options)?;
     }

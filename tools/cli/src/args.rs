@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use pangaea_bots::Scenario;
+use pangaea_chaos::ChaosOptions;
 use pangaea_node::role::{ABUNDANCE_DEFAULT, SCENES_DEFAULT};
 use pangaea_node::telemetry::LogFormat;
 use pangaea_node::up::UpOptions;
@@ -28,6 +29,12 @@ const BOTS_EXAMPLES: &str = "Examples:
   pangaea bots --count 100 --seconds 30
   pangaea bots --count 500 --seconds 60 --scenario border-storm --json
 Exit code 1 when a bot saw anything that should not be.";
+
+const CHAOS_EXAMPLES: &str = "Examples:
+  pangaea chaos                                     a minute of faults on a cluster of its own
+  pangaea chaos --seconds 3600 --bots 300 --json
+  pangaea chaos --seed 42                           the same faults in the same order
+Exit code 1 when anything was lost, or seen that no fault excuses. Filling a disk needs the right to mount one.";
 
 const LEDGER_EXAMPLES: &str = "Examples:
   pangaea ledger
@@ -64,6 +71,9 @@ pub(crate) enum Command {
     /// Let bots play and report every anomaly they see
     #[command(after_help = BOTS_EXAMPLES)]
     Bots(BotsArgs),
+    /// Hurt a cluster of its own for real, and prove that nothing was lost
+    #[command(after_help = CHAOS_EXAMPLES)]
+    Chaos(ChaosArgs),
     /// Audit all gold and items
     #[command(after_help = LEDGER_EXAMPLES)]
     Ledger(JsonArgs),
@@ -237,6 +247,53 @@ pub(crate) struct BotsArgs {
     /// End when stdin does
     #[arg(long, hide = true)]
     pub(crate) supervised: bool,
+}
+
+/// How to hurt a cluster.
+#[derive(Debug, Args)]
+pub(crate) struct ChaosArgs {
+    /// How long faults are injected
+    #[arg(long, default_value_t = 60, value_name = "S")]
+    seconds: u64,
+    /// How many bots play meanwhile
+    #[arg(long, default_value_t = 40, value_name = "N")]
+    bots: u32,
+    /// The same seed: the same faults in the same order; drawn and printed when not given
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Where the cluster lives, without a world yet; a temporary folder when not given, kept only if something is wrong
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Port of the cluster's page; all others are above it
+    #[arg(long, default_value_t = 7_800, value_name = "N")]
+    port_base: u16,
+    /// Scene processes
+    #[arg(long, default_value_t = SCENES_DEFAULT, value_name = "N")]
+    scenes: u16,
+    /// Gateway processes
+    #[arg(long, default_value_t = 2, value_name = "N")]
+    gateways: u16,
+    /// Multiplies promised times, for slow machines and unoptimised builds
+    #[arg(long, default_value_t = 1.0, value_name = "FACTOR")]
+    patience: f64,
+    /// Report as JSON, for scripts; progress goes to stderr
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl ChaosArgs {
+    pub(crate) fn options(self, drawn_seed: u64) -> ChaosOptions {
+        ChaosOptions {
+            play: Duration::from_secs(self.seconds),
+            bots: self.bots,
+            seed: self.seed.unwrap_or(drawn_seed),
+            data_dir: self.data_dir,
+            port_base: self.port_base,
+            scenes: self.scenes,
+            gateways: self.gateways,
+            patience: self.patience.max(0.1),
+        }
+    }
 }
 
 #[cfg(test)]

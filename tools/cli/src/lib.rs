@@ -5,6 +5,7 @@
 
 mod args;
 mod bots;
+mod chaos;
 mod cluster;
 mod gateway;
 mod ledger;
@@ -50,6 +51,7 @@ fn run(cli: Cli, game: fn(&mut Game)) -> anyhow::Result<ExitCode> {
         Command::Gateway(args) => roles::run(args.role.options(pangaea_schemas::Role::Gateway)?, game),
         Command::Status(args) => wait_for(status::show(&cli.cluster, args.json)),
         Command::Ledger(args) => wait_for(ledger::show(&cli.cluster, args.json)),
+        Command::Chaos(args) => wait_for(chaos::run(args)),
         Command::Bots(args) => wait_for(bots::run(&cli.cluster, args)),
     }
 }

@@ -1,0 +1,125 @@
+//! What can be done to a cluster.
+
+use std::fmt;
+use std::time::Duration;
+
+use pangaea_schemas::{NodeId, Role};
+
+/// A sort of fault, as reports count them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FaultKind {
+    /// `SIGKILL`: a process is gone in the middle of whatever it did.
+    Kill(Role),
+    /// `SIGSTOP` for longer than its lease, then `SIGCONT`: a zombie that does not know it is one.
+    Pause(Role),
+    /// `SIGTERM`: it ends in good order and is started again.
+    Restart(Role),
+    /// The link between two nodes breaks, and cannot be opened again for a while.
+    CutLink,
+    /// What one node sends to another does not arrive for a while; then all of it does, late.
+    HoldLink,
+    /// What two nodes send each other takes long, but arrives.
+    SlowLink,
+    /// The data node's disk is full for a while.
+    FullDisk,
+}
+
+impl FaultKind {
+    /// All of them. Auth is left alone: nobody in the world needs it.
+    pub const ALL: [Self; 16] = [
+        Self::Kill(Role::Scene),
+        Self::Kill(Role::Gateway),
+        Self::Kill(Role::Data),
+        Self::Kill(Role::World),
+        Self::Pause(Role::Scene),
+        Self::Pause(Role::Gateway),
+        Self::Pause(Role::Data),
+        Self::Pause(Role::World),
+        Self::Restart(Role::Scene),
+        Self::Restart(Role::Gateway),
+        Self::Restart(Role::Data),
+        Self::Restart(Role::World),
+        Self::CutLink,
+        Self::HoldLink,
+        Self::SlowLink,
+        Self::FullDisk,
+    ];
+
+    /// The name in reports.
+    pub fn name(self) -> String {
+        match self {
+            Self::Kill(role) => format!("kill_{}", role.name()),
+            Self::Pause(role) => format!("pause_{}", role.name()),
+            Self::Restart(role) => format!("restart_{}", role.name()),
+            Self::CutLink => "cut_link".to_owned(),
+            Self::HoldLink => "hold_link".to_owned(),
+            Self::SlowLink => "slow_link".to_owned(),
+            Self::FullDisk => "full_disk".to_owned(),
+        }
+    }
+}
+
+/// Who is hurt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Victim {
+    /// One process.
+    Node(NodeId),
+    /// What the first sends to the second and, where the kind of fault says so, back.
+    Link(NodeId, NodeId),
+    /// The store's disk.
+    Disk,
+}
+
+impl Victim {
+    /// Whether this node is hurt, or one end of what is hurt.
+    pub fn touches(self, name: &str) -> bool {
+        match self {
+            Self::Node(node) => node.to_string() == name,
+            Self::Link(a, b) => a.to_string() == name || b.to_string() == name,
+            Self::Disk => name == NodeId::new(Role::Data, 1).to_string(),
+        }
+    }
+
+    /// Whether the two have a node in common.
+    pub fn meets(self, other: Self) -> bool {
+        let data = NodeId::new(Role::Data, 1);
+        let ends = |victim| match victim {
+            Self::Node(node) => [node, node],
+            Self::Link(a, b) => [a, b],
+            Self::Disk => [data, data],
+        };
+        ends(self).iter().any(|end| ends(other).contains(end))
+    }
+}
+
+/// One fault, drawn and ready to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// What.
+    pub kind: FaultKind,
+    /// To whom.
+    pub victim: Victim,
+    /// Until it is healed; zero for what heals by itself.
+    pub lasts: Duration,
+    /// How much slower a slow link is, each way.
+    pub delay: Duration,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.kind.name())?;
+        match self.victim {
+            Victim::Node(node) => write!(f, " {node}")?,
+            Victim::Link(from, to) if self.kind == FaultKind::HoldLink => write!(f, " {from} -> {to}")?,
+            Victim::Link(a, b) => write!(f, " {a} - {b}")?,
+            Victim::Disk => {}
+        }
+        if !self.delay.is_zero() {
+            write!(f, " by {} ms", self.delay.as_millis())?;
+        }
+        if !self.lasts.is_zero() {
+            write!(f, " for {:.1} s", self.lasts.as_secs_f64())?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,213 @@
+//! What a fault excuses. For each kind of fault the promises allow a few things that clients would otherwise never see, of a bounded
+//! size, to those whom it hurts, while it lasts. Everything else that a bot saw is an anomaly.
+//!
+//! | fault | allowed |
+//! |---|---|
+//! | kill or pause a scene; its link to the world cut or held, so that it loses its shards | its agents are set back by at most a second, and pause; those who see them lose sight of them for a while |
+//! | restart a scene; its other links | its agents pause; nothing is set back |
+//! | kill, pause or restart a gateway; its links to scenes | its clients reconnect, or pause |
+//! | anything done to data, to the world, to the disk | nothing: play goes on |
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use pangaea_bots::{AnomalyKind, Sighting};
+use pangaea_schemas::{NodeId, Role};
+
+use crate::fault::{Fault, FaultKind, Victim};
+
+/// What is noticed so long after all was well again still belongs to the fault: clients notice gaps when they end.
+const AFTERMATH: Duration = Duration::from_millis(1_500);
+/// Steps per second that a bot makes, rounded up: it walks at 20 Hz and now and then does something besides.
+const INPUTS_PER_S: f64 = 25.0;
+/// A second at full speed, and twelve late steps that may be made up for at once, in metres.
+const SET_BACK_M: f64 = 6.0 + 6.0;
+
+/// A fault that was done.
+#[derive(Clone, Debug)]
+pub struct Episode {
+    /// What it was.
+    pub fault: Fault,
+    /// When it began.
+    pub began: Instant,
+    /// When all was well again.
+    pub over: Instant,
+}
+
+/// Who is excused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Whom {
+    /// Agents that the hurt scene ran.
+    Agents,
+    /// Clients of the hurt gateway.
+    Clients,
+    /// Everybody who may look at the hurt shards.
+    Onlookers,
+}
+
+/// One allowance: what, to whom, up to which [`Sighting::size`].
+type Allowance = (AnomalyKind, Whom, f64);
+
+impl Episode {
+    /// Whether this fault excuses that sight.
+    pub fn excuses(&self, sighting: &Sighting) -> bool {
+        if sighting.at < self.began || sighting.at > self.over + AFTERMATH {
+            return false;
+        }
+        let lasted = self.over.duration_since(self.began) + AFTERMATH;
+        allowances(&self.fault, lasted).into_iter().any(|(kind, whom, size_max)| {
+            let hurt = match whom {
+                Whom::Agents => self.fault.victim.touches(&sighting.scene),
+                Whom::Clients => self.fault.victim.touches(&sighting.gateway),
+                Whom::Onlookers => true,
+            };
+            kind == sighting.kind && hurt && sighting.size <= size_max
+        })
+    }
+}
+
+fn allowances(fault: &Fault, lasted: Duration) -> Vec<Allowance> {
+    let pause_ms = lasted.as_secs_f64() * 1e3;
+    // Nobody's position is fresh while a shard stands still, and entities of its cells come and go with its owners.
+    let paused = [(AnomalyKind::UpdateGap, Whom::Agents, pause_ms), (AnomalyKind::Vanished, Whom::Agents, pause_ms)];
+    let unseen = [
+        (AnomalyKind::Lost, Whom::Onlookers, 1.0),
+        (AnomalyKind::Blinked, Whom::Onlookers, 300.0),
+        (AnomalyKind::Vanished, Whom::Agents, pause_ms),
+    ];
+    let set_back = [(AnomalyKind::Jump, Whom::Agents, SET_BACK_M), (AnomalyKind::InputBack, Whom::Agents, INPUTS_PER_S)];
+    let reconnect = [(AnomalyKind::Disconnected, Whom::Clients, 1.0), (AnomalyKind::UpdateGap, Whom::Clients, pause_ms)];
+    match (fault.kind, ends(fault.victim)) {
+        (FaultKind::Kill(Role::Scene) | FaultKind::Pause(Role::Scene), _) => [&paused[..], &unseen, &set_back].concat(),
+        (FaultKind::Restart(Role::Scene), _) => [&paused[..], &unseen].concat(),
+        (FaultKind::Kill(Role::Gateway) | FaultKind::Pause(Role::Gateway) | FaultKind::Restart(Role::Gateway), _) => {
+            reconnect.to_vec()
+        }
+        (FaultKind::Kill(_) | FaultKind::Pause(_) | FaultKind::Restart(_) | FaultKind::FullDisk, _) => Vec::new(),
+        // Without the world a scene's lease runs out, and others take its shards.
+        (FaultKind::CutLink | FaultKind::HoldLink, [Some(Role::Scene), Some(Role::World)]) => {
+            [&paused[..], &unseen, &set_back].concat()
+        }
+        (FaultKind::CutLink | FaultKind::HoldLink, [Some(Role::Scene), Some(Role::Gateway)]) => [&paused[..], &unseen].concat(),
+        (FaultKind::CutLink | FaultKind::HoldLink | FaultKind::SlowLink, _) => Vec::new(),
+    }
+}
+
+/// The roles of a link's ends, the scene first.
+fn ends(victim: Victim) -> [Option<Role>; 2] {
+    let roles = |a: NodeId, b: NodeId| [Some(a.role), Some(b.role)];
+    match victim {
+        Victim::Link(a, b) if b.role == Role::Scene => roles(b, a),
+        Victim::Link(a, b) => roles(a, b),
+        Victim::Node(_) | Victim::Disk => [None, None],
+    }
+}
+
+/// What bots saw, told apart.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Verdict {
+    /// By kinds of fault and of sight.
+    pub allowed: BTreeMap<String, BTreeMap<&'static str, u64>>,
+    /// What nothing excuses.
+    pub anomalies: Vec<Sighting>,
+}
+
+/// Judge each sight by itself.
+pub fn judge(episodes: &[Episode], sightings: &[Sighting]) -> Verdict {
+    let mut verdict = Verdict::default();
+    for sighting in sightings {
+        match episodes.iter().find(|episode| episode.excuses(sighting)) {
+            Some(episode) => {
+                let by_kind = verdict.allowed.entry(episode.fault.kind.name()).or_default();
+                *by_kind.entry(sighting.kind.name()).or_default() += 1;
+            }
+            None => verdict.anomalies.push(sighting.clone()),
+        }
+    }
+    verdict
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SCENE: NodeId = NodeId::new(Role::Scene, 1);
+    const WORLD: NodeId = NodeId::new(Role::World, 1);
+
+    /// Ten seconds after `start`, a fault of one second.
+    fn episode(start: Instant, kind: FaultKind, victim: Victim) -> Episode {
+        let fault = Fault { kind, victim, lasts: Duration::ZERO, delay: Duration::ZERO };
+        let began = start + Duration::from_secs(10);
+        Episode { fault, began, over: began + Duration::from_secs(1) }
+    }
+
+    fn saw(at: Instant, kind: AnomalyKind, size: f64, scene: &str) -> Sighting {
+        Sighting { at, kind, size, gateway: "gateway-1".to_owned(), scene: scene.to_owned(), text: String::new() }
+    }
+
+    #[test]
+    fn a_killed_scene_excuses_a_second_of_its_own_agents_and_nothing_else() {
+        let start = Instant::now();
+        let kill = episode(start, FaultKind::Kill(Role::Scene), Victim::Node(SCENE));
+        let then = kill.began + Duration::from_millis(700);
+        assert!(kill.excuses(&saw(then, AnomalyKind::Jump, 8.0, "scene-1")));
+        assert!(kill.excuses(&saw(then, AnomalyKind::Lost, 1.0, "scene-2")), "onlookers");
+        let unexcused = [
+            saw(then, AnomalyKind::Jump, 30.0, "scene-1"),
+            saw(then, AnomalyKind::Jump, 8.0, "scene-2"),
+            saw(start, AnomalyKind::Jump, 8.0, "scene-1"),
+            saw(kill.over + AFTERMATH * 2, AnomalyKind::Jump, 8.0, "scene-1"),
+            saw(then, AnomalyKind::Disconnected, 1.0, "scene-1"),
+            saw(then, AnomalyKind::EventGap, 1.0, "scene-1"),
+            saw(then, AnomalyKind::BelongingsBack, 1.0, "scene-1"),
+            saw(then, AnomalyKind::Twice, 1.0, "scene-1"),
+        ];
+        let verdict = judge(&[kill], &unexcused);
+        assert_eq!(verdict.anomalies, unexcused);
+        assert!(verdict.allowed.is_empty());
+    }
+
+    #[test]
+    fn an_orderly_restart_excuses_no_step_back() {
+        let start = Instant::now();
+        let restart = episode(start, FaultKind::Restart(Role::Scene), Victim::Node(SCENE));
+        assert!(restart.excuses(&saw(restart.began, AnomalyKind::UpdateGap, 2_100.0, "scene-1")));
+        assert!(!restart.excuses(&saw(restart.began, AnomalyKind::InputBack, 1.0, "scene-1")));
+    }
+
+    #[test]
+    fn play_goes_on_without_world_data_and_disk() {
+        let start = Instant::now();
+        let nodes = [Role::World, Role::Data].map(|role| Victim::Node(NodeId::new(role, 1)));
+        let done = [
+            episode(start, FaultKind::Kill(Role::World), nodes[0]),
+            episode(start, FaultKind::Pause(Role::Data), nodes[1]),
+            episode(start, FaultKind::FullDisk, Victim::Disk),
+        ];
+        for episode in done {
+            for kind in [AnomalyKind::UpdateGap, AnomalyKind::Jump, AnomalyKind::Disconnected, AnomalyKind::Vanished] {
+                assert!(!episode.excuses(&saw(episode.began, kind, 1.0, "scene-1")), "{kind:?} by {}", episode.fault);
+            }
+        }
+    }
+
+    #[test]
+    fn a_scene_cut_off_from_the_world_may_lose_its_shards_whichever_way_the_link_is_named() {
+        let start = Instant::now();
+        for victim in [Victim::Link(SCENE, WORLD), Victim::Link(WORLD, SCENE)] {
+            let cut = episode(start, FaultKind::CutLink, victim);
+            assert!(cut.excuses(&saw(cut.began, AnomalyKind::Jump, 5.0, "scene-1")));
+            assert!(!cut.excuses(&saw(cut.began, AnomalyKind::Disconnected, 1.0, "scene-1")));
+        }
+    }
+
+    #[test]
+    fn what_is_allowed_is_counted_and_named() {
+        let start = Instant::now();
+        let kill = episode(start, FaultKind::Kill(Role::Gateway), Victim::Node(NodeId::new(Role::Gateway, 1)));
+        let lost = saw(kill.began, AnomalyKind::Disconnected, 1.0, "scene-2");
+        let verdict = judge(&[kill], &[lost.clone(), lost]);
+        assert_eq!(verdict.allowed["kill_gateway"]["disconnected"], 2);
+        assert!(verdict.anomalies.is_empty());
+    }
+}

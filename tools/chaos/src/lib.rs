@@ -1,0 +1,48 @@
+//! Chaos: a cluster of real processes under load is hurt for real, and must have lost nothing afterwards.
+//!
+//! 1. A fresh cluster starts, every link between its nodes through a [`relay`], its store on a small disk of its own ([`disk`]).
+//! 2. Bots play, and remember what they saw and what they were told that they own.
+//! 3. From one seed, [`plan`] draws [`fault`]s: one at a time at first, then two that overlap. [`storm`] does them, heals them, and
+//!    measures how long it takes until all shards run and every bot is answered.
+//! 4. Everything rests; [`audit`] looks at the real data: live, and in the files when all processes have ended.
+//! 5. [`judge`] holds what the bots saw against what the promises allow for that fault, at that place, at that time. Nothing else
+//!    is forgiven.
+//!
+//! Read in this order; [`report`] is what comes out.
+
+pub mod audit;
+pub mod disk;
+pub mod fault;
+pub mod judge;
+pub mod plan;
+pub mod relay;
+pub mod report;
+
+mod storm;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use report::ChaosReport;
+pub use storm::run;
+
+/// What is wanted.
+#[derive(Clone, Debug)]
+pub struct ChaosOptions {
+    /// How long faults are injected.
+    pub play: Duration,
+    /// How many bots play meanwhile.
+    pub bots: u32,
+    /// The same seed: the same faults in the same order.
+    pub seed: u64,
+    /// Where the cluster lives; a temporary folder when not given, kept only if something is wrong.
+    pub data_dir: Option<PathBuf>,
+    /// Port of the cluster's page; all others are above it.
+    pub port_base: u16,
+    /// Scene processes.
+    pub scenes: u16,
+    /// Gateway processes.
+    pub gateways: u16,
+    /// Promised times are multiplied by this, for slow machines and unoptimised builds.
+    pub patience: f64,
+}

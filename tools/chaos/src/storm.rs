@@ -1,0 +1,463 @@
+//! One run: the cluster and its bots, the faults one after the other, the measuring, the end.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use pangaea_bots::{BotOptions, Endpoint, Fleet, Report, Scenario, Sighting, Stage, Vitals};
+use pangaea_node::telemetry::LogFormat;
+use pangaea_node::up::{DataDir, LocalCluster, PortTable, UpOptions, nodes};
+use pangaea_schemas::cluster::ClusterSpec;
+use pangaea_schemas::{NodeId, Role};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{sleep, timeout};
+
+use crate::ChaosOptions;
+use crate::audit;
+use crate::disk::Disk;
+use crate::fault::{Fault, FaultKind, Victim};
+use crate::judge::{Episode, judge};
+use crate::plan::{Plan, Round};
+use crate::relay::{Relays, Weather};
+use crate::report::{ChaosReport, spread};
+
+/// Between two looks at bots and processes: the resolution of all times.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// Between two looks at the cluster's status, which is made five times a second.
+const STATUS_EVERY: Duration = Duration::from_millis(100);
+/// A status that takes longer is none.
+const STATUS_TIME_MAX: Duration = Duration::from_secs(1);
+/// Whatever was done, all is well again so long after it was healed.
+const BACK_TIME_MAX: Duration = Duration::from_secs(20);
+/// A killed scene's world is back within this time.
+const SCENE_BACK_PROMISE: Duration = Duration::from_secs(2);
+/// All bots are in the world by then.
+const GATHER_TIME_MAX: Duration = Duration::from_secs(60);
+/// At the end all inputs are answered by then.
+const REST_TIME_MAX: Duration = Duration::from_secs(20);
+/// Then this long nothing happens: what is still under way ends.
+const REST_TIME: Duration = Duration::from_secs(3);
+
+/// Start a cluster, hurt it, look what became of it.
+///
+/// # Errors
+/// It could not be started or watched, or somebody ended the run. Nothing is left running.
+pub async fn run(options: &ChaosOptions) -> anyhow::Result<ChaosReport> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::select! {
+        report = run_undisturbed(options) => report,
+        _ = interrupt.recv() => bail!("interrupted; the cluster is gone"),
+        _ = terminate.recv() => bail!("told to end; the cluster is gone"),
+    }
+}
+
+async fn run_undisturbed(options: &ChaosOptions) -> anyhow::Result<ChaosReport> {
+    say(&format!("seed {}", options.seed));
+    let mut home = Home::of(options)?;
+    let mut skipped = BTreeMap::new();
+    let disk = Disk::mount(&home.store()).inspect_err(|error| {
+        say(&format!("SKIPPING full_disk: {error:#}"));
+        skipped.insert(FaultKind::FullDisk.name(), format!("{error:#}"));
+    });
+    let storm = Storm::start(options, &home, disk.ok(), skipped).await?;
+    let report = storm.live().await?;
+    if report.ok() {
+        home.remove()
+    } else {
+        home.keep()
+    }
+    Ok(report)
+}
+
+/// Where the cluster lives.
+struct Home {
+    folder: PathBuf,
+    temporary: Option<tempfile::TempDir>,
+}
+
+impl Home {
+    fn of(options: &ChaosOptions) -> anyhow::Result<Self> {
+        let temporary = match options.data_dir {
+            Some(_) => None,
+            None => Some(tempfile::Builder::new().prefix("pangaea-chaos-").tempdir().context("no temporary folder")?),
+        };
+        let folder = options.data_dir.clone().or_else(|| Some(temporary.as_ref()?.path().to_owned())).context("no folder")?;
+        let store = folder.join("data");
+        if store.exists() {
+            bail!("there is a world in {}, and chaos wants a fresh one: choose another folder", folder.display());
+        }
+        // Marks the folder before a disk is mounted in it; the lock is given back at once.
+        drop(DataDir::open(&folder)?);
+        Ok(Self { folder, temporary })
+    }
+
+    fn store(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    fn keep(&mut self) {
+        if let Some(temporary) = self.temporary.take() {
+            let _ = temporary.keep();
+        }
+        say(&format!("everything is kept in {}", self.folder.display()));
+    }
+
+    fn remove(&mut self) {
+        drop(self.temporary.take());
+    }
+}
+
+/// What is due at a moment of a round.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Begin(Fault),
+    Heal(Fault),
+}
+
+/// A cluster that is being hurt.
+struct Storm {
+    options: ChaosOptions,
+    began: Instant,
+    folder: PathBuf,
+    cluster: LocalCluster,
+    relays: Relays,
+    disk: Option<Disk>,
+    fleet: Fleet,
+    episodes: Vec<Episode>,
+    recoveries: BTreeMap<String, Vec<Duration>>,
+    /// Deaths that were asked for and have not been seen yet.
+    deaths_due: BTreeMap<String, u32>,
+    report: ChaosReport,
+}
+
+impl Storm {
+    async fn start(
+        options: &ChaosOptions,
+        home: &Home,
+        disk: Option<Disk>,
+        skipped: BTreeMap<String, String>,
+    ) -> anyhow::Result<Self> {
+        let ports = PortTable::new(options.port_base).context("--port-base is out of range")?;
+        let all = nodes(options.scenes, options.gateways);
+        let relays = Relays::open(all.iter().map(|node| (*node, ports.node(*node)))).await?;
+        let began = Instant::now();
+        let mut cluster = LocalCluster::start(&UpOptions {
+            data_dir: home.folder.clone(),
+            port_base: options.port_base,
+            scenes: options.scenes,
+            gateways: options.gateways,
+            bots: 0,
+            run_for: None,
+            tick_threads: 0,
+            abundance: pangaea_node::role::ABUNDANCE_DEFAULT,
+            verbose: false,
+            log: LogFormat::Human,
+            advertised: relays.addresses().clone(),
+        })?;
+        cluster.until_up(&mut |_| {}).await?;
+        cluster.set_calm(true);
+        let fleet = Fleet::start(&BotOptions {
+            endpoints: (1..=options.gateways).map(|n| Endpoint::Tcp(ports.client_tcp(n).to_string())).collect(),
+            count: options.bots,
+            play: options.play,
+            scenario: Scenario::BorderStorm,
+            seed: options.seed,
+            progress: false,
+        });
+        Ok(Self {
+            options: options.clone(),
+            began,
+            folder: home.folder.clone(),
+            cluster,
+            relays,
+            disk,
+            fleet,
+            episodes: Vec::new(),
+            recoveries: BTreeMap::new(),
+            deaths_due: BTreeMap::new(),
+            report: ChaosReport { seed: options.seed, skipped, ..ChaosReport::default() },
+        })
+    }
+
+    async fn live(mut self) -> anyhow::Result<ChaosReport> {
+        self.gather().await;
+        self.fleet.measure();
+        let kinds: Vec<_> = FaultKind::ALL.into_iter().filter(|kind| !self.report.skipped.contains_key(&kind.name())).collect();
+        let mut plan = Plan::new(self.options.seed, self.cluster.nodes(), &kinds);
+        let play_began = Instant::now();
+        while play_began.elapsed() < self.options.play {
+            let overlapping = play_began.elapsed() > self.options.play / 2;
+            self.suffer(&plan.next_round(overlapping)).await?;
+        }
+        self.end().await
+    }
+
+    /// Until all bots are in the world, or have given up.
+    async fn gather(&mut self) {
+        let began = Instant::now();
+        while began.elapsed() < GATHER_TIME_MAX && self.fleet.vitals().any(|bot| bot.stage == Stage::Entering) {
+            self.look();
+            sleep(LOOK_EVERY).await;
+        }
+        self.say(&format!("{} bots play", self.fleet.vitals().filter(|bot| bot.stage == Stage::Playing).count()));
+    }
+
+    /// Do a round of faults, heal them, and wait until all is well.
+    async fn suffer(&mut self, round: &Round) -> anyhow::Result<()> {
+        let start = Instant::now();
+        let faults = std::iter::once((start, round.first)).chain(round.second.map(|(later, second)| (start + later, second)));
+        let mut steps = Vec::new();
+        for (at, fault) in faults {
+            steps.push((at, Step::Begin(fault)));
+            if !fault.lasts.is_zero() {
+                steps.push((at + fault.lasts, Step::Heal(fault)));
+            }
+        }
+        steps.sort_by_key(|(at, _)| *at);
+        let mut begun = Vec::new();
+        for (at, step) in steps {
+            self.look_until(at).await;
+            match step {
+                Step::Begin(fault) => {
+                    self.say(&fault.to_string());
+                    begun.push((Instant::now(), fault));
+                    self.begin(&fault)?;
+                    *self.report.faults.entry(fault.kind.name()).or_default() += 1;
+                }
+                Step::Heal(fault) => {
+                    self.say(&format!("  healed: {}", fault.kind.name()));
+                    self.heal(&fault)?;
+                }
+            }
+        }
+        self.recover(begun).await;
+        self.look_until(Instant::now() + round.rest).await;
+        Ok(())
+    }
+
+    fn begin(&mut self, fault: &Fault) -> anyhow::Result<()> {
+        match (fault.kind, fault.victim) {
+            (FaultKind::Kill(_), Victim::Node(node)) => self.end_process(node, Signal::KILL),
+            (FaultKind::Restart(_), Victim::Node(node)) => self.end_process(node, Signal::TERM),
+            (FaultKind::Pause(_), Victim::Node(node)) => self.signal(node, Signal::STOP),
+            (_, Victim::Link(a, b)) => self.set_weather(fault, a, b, true),
+            (FaultKind::FullDisk, _) => self.disk.as_ref().map_or(Ok(()), Disk::fill)?,
+            (_, Victim::Node(_) | Victim::Disk) => {}
+        }
+        Ok(())
+    }
+
+    fn heal(&mut self, fault: &Fault) -> anyhow::Result<()> {
+        match (fault.kind, fault.victim) {
+            (FaultKind::Pause(_), Victim::Node(node)) => self.signal(node, Signal::CONT),
+            (_, Victim::Link(a, b)) => self.set_weather(fault, a, b, false),
+            (FaultKind::FullDisk, _) => self.disk.as_ref().map_or(Ok(()), Disk::clear)?,
+            (_, Victim::Node(_) | Victim::Disk) => {}
+        }
+        Ok(())
+    }
+
+    fn set_weather(&self, fault: &Fault, a: NodeId, b: NodeId, bad: bool) {
+        let weather = match fault.kind {
+            FaultKind::CutLink if bad => Weather::Cut,
+            FaultKind::HoldLink if bad => Weather::Held,
+            FaultKind::SlowLink if bad => Weather::Slow(fault.delay),
+            _ => Weather::Fair,
+        };
+        self.relays.set(a, b, weather);
+        if fault.kind != FaultKind::HoldLink {
+            self.relays.set(b, a, weather);
+        }
+    }
+
+    fn end_process(&mut self, node: NodeId, how: Signal) {
+        if self.cluster.pid(node).is_some() {
+            *self.deaths_due.entry(node.to_string()).or_default() += 1;
+            self.signal(node, how);
+        }
+    }
+
+    fn signal(&self, node: NodeId, signal: Signal) {
+        let pid = self.cluster.pid(node).and_then(|pid| Pid::from_raw(pid as i32));
+        // A process that is being started again is hurt already.
+        if let Some(pid) = pid {
+            let _ = kill_process(pid, signal);
+        }
+    }
+
+    /// Look after the processes until then.
+    async fn look_until(&mut self, until: Instant) {
+        loop {
+            self.look();
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            sleep(left.min(LOOK_EVERY)).await;
+        }
+    }
+
+    fn look(&mut self) {
+        let disk_is_full = self.disk.as_ref().is_some_and(Disk::is_full);
+        for death in self.cluster.look() {
+            match self.deaths_due.get_mut(&death.name).filter(|due| **due > 0) {
+                Some(due) => *due -= 1,
+                // What a full disk does to its process is its own choice, as long as nothing is lost.
+                None if disk_is_full && death.name.starts_with(Role::Data.name()) => self.say(&format!("  {death}")),
+                None => self.anomaly("died", death.to_string()),
+            }
+        }
+    }
+
+    /// Wait until all is well, and count how long that took.
+    async fn recover(&mut self, begun: Vec<(Instant, Fault)>) {
+        let lasting = begun.iter().any(|(_, fault)| !fault.lasts.is_zero());
+        let since = if lasting { Instant::now() } else { begun.iter().map(|(at, _)| *at).max().unwrap_or_else(Instant::now) };
+        let back = self.until_back(since).await;
+        let over = Instant::now();
+        let took = over.duration_since(since);
+        let (name, promise) = match begun.as_slice() {
+            [(_, fault)] if fault.kind == FaultKind::Kill(Role::Scene) => (fault.kind.name(), SCENE_BACK_PROMISE),
+            [(_, fault)] => (fault.kind.name(), BACK_TIME_MAX),
+            _ => ("overlapping".to_owned(), BACK_TIME_MAX),
+        };
+        match back {
+            Ok(()) if took > self.patient(promise) => {
+                self.anomaly("slow_recovery", format!("{name}: back after {} ms", took.as_millis()));
+            }
+            Ok(()) => self.say(&format!("  back after {} ms", took.as_millis())),
+            Err(missing) => self.anomaly("not_back", format!("{name}: after {} ms: {missing}", took.as_millis())),
+        }
+        self.recoveries.entry(name).or_default().push(took);
+        self.episodes.extend(begun.into_iter().map(|(began, fault)| Episode { fault, began, over }));
+    }
+
+    /// Until all shards run and every bot is answered what it asked after `since`; an error says what is still missing.
+    async fn until_back(&mut self, since: Instant) -> Result<(), String> {
+        let (mut next_status, mut lacks) = (Instant::now(), Some("no status yet".to_owned()));
+        loop {
+            self.look();
+            if lacks.is_some() && Instant::now() >= next_status {
+                next_status = Instant::now() + STATUS_EVERY;
+                lacks = self.lacks().await;
+            }
+            let waiting = self.waiting_bots(since);
+            if lacks.is_none() && waiting.is_empty() {
+                return Ok(());
+            }
+            if since.elapsed() > self.patient(BACK_TIME_MAX) {
+                return Err(format!("{}; {} bots wait: {}", lacks.unwrap_or_default(), waiting.len(), waiting.join(", ")));
+            }
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
+    fn waiting_bots(&self, since: Instant) -> Vec<String> {
+        let bots = self.fleet.vitals().enumerate();
+        let waits = |bot: &Vitals| bot.stage != Stage::Out && !(bot.stage == Stage::Playing && bot.answered > Some(since));
+        bots.filter(|(_, bot)| waits(bot)).map(|(number, bot)| format!("bot {number} ({:?})", bot.stage)).collect()
+    }
+
+    /// What the cluster lacks, by its own status; a status that still shows a dead process is an old one.
+    async fn lacks(&self) -> Option<String> {
+        let Ok(Ok(status)) = timeout(STATUS_TIME_MAX, self.cluster.status()).await else {
+            return Some("the world does not answer".to_owned());
+        };
+        let is_old = |node: &&NodeId| {
+            let shown = status.nodes.iter().find(|shown| shown.id == node.to_string());
+            shown.map(|shown| shown.pid) != self.cluster.pid(**node)
+        };
+        let old = self.cluster.nodes().iter().find(is_old);
+        old.map(|node| format!("{node} is not registered")).or_else(|| self.cluster.missing(&status))
+    }
+
+    fn patient(&self, promise: Duration) -> Duration {
+        promise.mul_f64(self.options.patience)
+    }
+
+    fn anomaly(&mut self, kind: &str, text: String) {
+        self.say(&format!("  ANOMALY {kind}: {text}"));
+        self.report.count(kind, text);
+    }
+
+    /// A line of progress, with the time since the start.
+    fn say(&self, text: &str) {
+        say(&format!("[{:7.2} s] {text}", self.began.elapsed().as_secs_f64()));
+    }
+
+    /// Let everything rest, look at the data, end the cluster, look again.
+    async fn end(mut self) -> anyhow::Result<ChaosReport> {
+        self.say("rest");
+        self.fleet.rest();
+        let began = Instant::now();
+        while began.elapsed() < REST_TIME_MAX && self.fleet.vitals().any(|bot| bot.unanswered > 0) {
+            self.look_until(Instant::now() + LOOK_EVERY).await;
+        }
+        self.look_until(Instant::now() + REST_TIME).await;
+        let bots: Vec<_> = self.fleet.vitals().collect();
+        self.check_status(&bots).await;
+        match audit::live(self.cluster.ports()).await {
+            Ok(faults) => self.report.ledger_faults.extend(faults.into_iter().map(|fault| format!("live: {fault}"))),
+            Err(error) => self.report.ledger_faults.push(format!("live: {error:#}")),
+        }
+        self.stop(&bots).await
+    }
+
+    async fn check_status(&mut self, bots: &[Vitals]) {
+        if let Some(lacks) = self.lacks().await {
+            self.anomaly("not_running", lacks);
+        }
+        let Ok(status) = self.cluster.status().await else { return };
+        let players: u64 = status.shards.iter().map(|shard| u64::from(shard.players)).sum();
+        let playing = bots.iter().filter(|bot| bot.stage == Stage::Playing).count() as u64;
+        if players != playing {
+            self.anomaly("owners", format!("{playing} bots play, but shards run {players} players"));
+        }
+    }
+
+    async fn stop(self, bots: &[Vitals]) -> anyhow::Result<ChaosReport> {
+        self.say("stop");
+        let Self { cluster, disk, fleet, episodes, recoveries, mut report, began, folder, .. } = self;
+        let seen = fleet.end().await;
+        for trouble in cluster.stop().await {
+            report.count("bad_end", trouble);
+        }
+        match audit::files(&folder.join("data"), &ClusterSpec::demo(), bots) {
+            Ok(findings) => {
+                report.ledger_faults.extend(findings.value.into_iter().map(|fault| format!("files: {fault}")));
+                findings.ownership.into_iter().for_each(|fault| report.count("owners", fault));
+            }
+            Err(error) => report.ledger_faults.push(format!("files: {error:#}")),
+        }
+        disk.map_or(Ok(()), Disk::keep)?;
+        report.ledger_ok = report.ledger_faults.is_empty();
+        report.recovery_ms = recoveries.into_iter().map(|(kind, spans)| (kind, spread(spans))).collect();
+        weigh(&mut report, seen, &episodes, began);
+        Ok(report)
+    }
+}
+
+/// Judge what the bots saw, and count what nothing excuses.
+fn weigh(report: &mut ChaosReport, seen: Report, episodes: &[Episode], began: Instant) {
+    (report.connected, report.inputs_per_s) = (seen.connected, seen.inputs_per_s);
+    let verdict = judge(episodes, &seen.sightings);
+    report.allowed = verdict.allowed;
+    for sighting in verdict.anomalies {
+        let at = sighting.at.duration_since(began).as_secs_f64();
+        let Sighting { gateway, scene, text, size, .. } = sighting;
+        report.count(sighting.kind.name(), format!("at {at:.2} s, {gateway}, {scene}, size {size:.1}: {text}"));
+    }
+    let forgotten = seen.anomalies_total - seen.sightings.len() as u64;
+    if forgotten > 0 {
+        report.count("unjudged", format!("{forgotten} more sightings than bots remember"));
+    }
+}
+
+/// For whoever follows the run: stdout is for the report.
+fn say(text: &str) {
+    // Nobody may read it.
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
