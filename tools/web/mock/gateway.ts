@@ -219,7 +219,11 @@ export class Client {
     }
     const joined = player;
     this.#player = player;
-    this.#party = { id: joined.being.id, items: joined.items, tell: (type, values) => this.#event(type, values), get gold() { return joined.gold; }, set gold(gold) { joined.gold = gold; } };
+    this.#party = {
+      id: joined.being.id, items: joined.items, tell: (type, values) => this.#event(type, values),
+      get gold() { return joined.gold; },
+      set gold(gold) { joined.gold = gold; },
+    };
     player.queue = [];
     this.#send(ServerBody.Joined, (b) => Joined.createJoined(
       b, joined.being.id, b.createString(String(joined.being.id)), resumed, 0, EDGE_CELLS, VIEW_CELLS, BigInt(this.land.tick), joined.inSeq, joined.outSeq,

@@ -93,7 +93,7 @@ export class App {
     this.#panel = new Panel(this.#history, this.#timeline, (shard) => this.#choose(shard));
     this.#hud = new Hud((item) => this.#player.drop(item));
     this.#chat = new Chat((channel, text) => this.#player.say(channel, text), () => byId("view").focus());
-    this.#deal = new DealCard(this.#player.dealing, this.#player.belongings, this.#player, (kind) => this.#player.deal(kind), () => byId("view").focus());
+    this.#deal = new DealCard(this.#player.dealing, this.#player.belongings, this.#player, () => byId("view").focus());
     this.#join = new JoinCard((name) => this.#player.session.play(name), () => this.#cancelJoin());
     byId("cluster").textContent = config.cluster;
   }

@@ -12,17 +12,22 @@ export const ARM_M = 4;
 
 /** The nearest person at arm's length of (x, z), but `self`. */
 export function nearestPerson(entities: Entities, x: number, z: number, self: number | undefined): number | undefined {
-  return nearest(entities, x, z, ARM_M, (slot) => slot !== self && entities.item[slot] === NO_ITEM && entities.kind[slot] === PERSON && entities.healthMax[slot]! > 0);
+  return nearest(entities, x, z, ARM_M, (slot) => slot !== self && isUp(entities, slot) && entities.kind[slot] === PERSON);
 }
 
 /** The nearest being with health within `reach` of (x, z), but `self`. */
 export function nearestBeing(entities: Entities, x: number, z: number, reach: number, self: number | undefined): number | undefined {
-  return nearest(entities, x, z, reach, (slot) => slot !== self && entities.item[slot] === NO_ITEM && entities.healthMax[slot]! > 0 && entities.health[slot]! > 0);
+  return nearest(entities, x, z, reach, (slot) => slot !== self && isUp(entities, slot));
 }
 
 /** The nearest item within `reach` of (x, z). */
 export function nearestItem(entities: Entities, x: number, z: number, reach: number): number | undefined {
   return nearest(entities, x, z, reach, (slot) => entities.item[slot] !== NO_ITEM);
+}
+
+/** Whether it is a being, and alive. */
+function isUp(entities: Entities, slot: number): boolean {
+  return entities.item[slot] === NO_ITEM && entities.healthMax[slot]! > 0 && entities.health[slot]! > 0;
 }
 
 function nearest(entities: Entities, x: number, z: number, reach: number, fits: (slot: number) => boolean): number | undefined {

@@ -16,6 +16,8 @@ export interface Surroundings {
   readonly neighbour: bigint | undefined;
   reaches(other: bigint): boolean;
   nameOf(entity: bigint): string;
+  /** Opens the form for the neighbour. */
+  deal(kind: DealKind): void;
 }
 
 export class DealCard {
@@ -29,7 +31,9 @@ export class DealCard {
   #bagVersion = -1;
   #shownNeighbour: string | undefined;
 
-  constructor(readonly dealing: Dealing, readonly belongings: Belongings, readonly around: Surroundings, readonly open: (kind: DealKind) => void, readonly done: () => void) {
+  constructor(
+    readonly dealing: Dealing, readonly belongings: Belongings, readonly around: Surroundings, readonly done: () => void,
+  ) {
     const act = (id: string, does: () => void) => {
       byId(id).onclick = () => {
         does();
@@ -116,7 +120,7 @@ export class DealCard {
     if (now.giveGold > (this.belongings.gold ?? 0n)) return "You do not have that much gold.";
     if (now.giveItem !== 0n && !this.belongings.items.has(now.giveItem)) return "You no longer have that item.";
     if (kind === "pay" && now.giveGold === 0n) return "How much?";
-    if (now.giveGold === 0n && now.giveItem === 0n && now.wantGold === 0n && now.wantItem === 0n) return "What for what?";
+    if (Object.values(now).every((value) => value === 0n)) return "What for what?";
     return undefined;
   }
 
@@ -140,7 +144,7 @@ export class DealCard {
     const button = (kind: DealKind, words: string, key: string) => {
       const made = make("button", "", words, make("kbd", "", key));
       made.type = "button";
-      made.onclick = () => this.open(kind);
+      made.onclick = () => this.around.deal(kind);
       return made;
     };
     this.#near.replaceChildren(make("span", "", name), button("pay", "Pay", "P"), button("trade", "Trade", "T"));

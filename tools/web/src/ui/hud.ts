@@ -62,7 +62,8 @@ export class Hud {
     this.#gold.textContent = gold === undefined ? "" : `${gold.toLocaleString("en")} gold`;
     if (gold === undefined || before === undefined || gold === before) return;
     const more = gold > before;
-    this.#gold.prepend(make("i", more ? "change more" : "change", `${more ? "+" : "−"}${(more ? gold - before : before - gold).toLocaleString("en")}`));
+    const change = (more ? gold - before : before - gold).toLocaleString("en");
+    this.#gold.prepend(more ? make("i", "change more", `+${change}`) : make("i", "change", `−${change}`));
   }
 
   #showBag(belongings: Belongings): void {
