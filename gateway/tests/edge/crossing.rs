@@ -207,7 +207,9 @@ fn a_shard_that_moves_takes_its_sessions_and_cells_along() {
     stage.input(conn, 1..=3);
     stage.ticks(2);
     stage.agent_news(shard(1, 1), 1, ANA, login(1), 1, 2, middle_of(cell(15, 15)));
-    (stage.words(conn), stage.inputs_told(), stage.follows());
+    stage.words(conn);
+    stage.inputs_told();
+    stage.follows();
     let moved = ShardRoute { shard: shard(1, 1), owner: scene(2), nonce: Nonce(7), epoch: ShardEpoch(2) };
     stage.node_says(scene(1), Message::Migration(Migration::Moved { route: moved }));
     assert_eq!(stage.inputs_told(), [(scene(2), 3)], "what the old owner did not acknowledge");

@@ -321,7 +321,7 @@ impl Shard {
         let (id, to) = (gift.id, gift.to);
         self.send_parts(usize::MAX);
         let Some(gift) = self.gift.as_ref() else { return };
-        let rest = self.rest(&gift.copied);
+        let rest = Box::new(self.rest(&gift.copied));
         self.send(Address::Node(to), Message::Migration(Migration::Final { id, shard: self.id, rest }));
     }
 

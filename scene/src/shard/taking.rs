@@ -44,7 +44,7 @@ impl Shard {
             }
             Migration::Final { id, rest, .. } if self.takes(from, id) => {
                 let is_new = self.draft.as_ref().is_some_and(|draft| draft.state == Taking::Standby);
-                let is_same = !is_new || self.take_over(rest);
+                let is_same = !is_new || self.take_over(*rest);
                 self.draft_hears(Heard::Final { is_same }, None);
             }
             Migration::Cancelled { id, .. } if self.takes(from, id) => self.draft_hears(Heard::Cancelled, None),

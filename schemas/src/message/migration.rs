@@ -73,7 +73,7 @@ pub enum Migration {
         /// Which shard.
         shard: ShardId,
         /// Everything that is not in the rounds.
-        rest: ShardRest,
+        rest: Box<ShardRest>,
     },
     /// Target to source: everything is here, the copy has the same hash.
     Ready {

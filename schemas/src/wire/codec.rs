@@ -253,6 +253,19 @@ impl<T: Unpack<W>, W> Unpack<W> for Arc<T> {
     }
 }
 
+impl<'b, T: Pack<'b>> Pack<'b> for Box<T> {
+    type Wire = T::Wire;
+    fn pack(&self, b: &mut FlatBufferBuilder<'b>) -> Self::Wire {
+        T::pack(self, b)
+    }
+}
+
+impl<T: Unpack<W>, W> Unpack<W> for Box<T> {
+    fn unpack(wire: W, at: At<'_>) -> Result<Self, WireError> {
+        T::unpack(wire, at).map(Self::new)
+    }
+}
+
 impl<T: Unpack<W>, W> Unpack<Option<W>> for Option<T> {
     fn unpack(wire: Option<W>, at: At<'_>) -> Result<Self, WireError> {
         wire.map(|present| T::unpack(present, at)).transpose()

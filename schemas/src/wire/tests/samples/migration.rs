@@ -26,7 +26,7 @@ impl Dice {
                 last: self.flag(),
             },
             Migration::Taken { id, shard, round: self.small() },
-            Migration::Final { id, shard, rest: self.rest() },
+            Migration::Final { id, shard, rest: Box::new(self.rest()) },
             Migration::Ready { id, shard },
             Migration::Cancelled { id, shard },
             Migration::Owned { id, shard, epoch: self.epoch(), index: self.index() },
