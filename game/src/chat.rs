@@ -48,7 +48,7 @@ pub fn plugin(game: &mut Game) {
     game.input::<Chat>();
     game.effect::<Heard>();
     game.event::<Said>();
-    game.system(Phase::Act, speak.after(crate::trade::accept));
+    game.system(Phase::Act, speak.after(crate::trade::lose_patience));
     game.system(Phase::React, (hear, hear_world).chain());
 }
 

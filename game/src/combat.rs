@@ -131,7 +131,7 @@ fn reward(felled: Received<Felled>, mut ledger: Ledger, mut events: Events) {
         events.tell(news.to, &Won { over: news.from, bounty: news.value.bounty });
         if news.value.bounty > 0 {
             let mint = Transaction::Mint { to: news.to, currency: Currency::GOLD, amount: news.value.bounty };
-            ledger.ask(&[news.to], mint);
+            ledger.ask(news.to, mint);
         }
     }
 }

@@ -38,35 +38,6 @@ impl Bush {
     }
 }
 
-/// Not an item before the ledger has said so.
-#[component]
-pub struct Sprout {
-    /// What the ledger was asked.
-    pub ticket: LedgerTicket,
-}
-
-/// Waits for the ledger to say whether an item changed hands. One at a time.
-#[component]
-pub struct Reaching {
-    /// What the ledger was asked.
-    pub ticket: LedgerTicket,
-    /// Which item.
-    pub item: EntityId,
-    /// Where it will lie.
-    pub x: f32,
-    /// Where it will lie.
-    pub z: f32,
-    /// Its sort.
-    pub kind: u16,
-    /// 1: picked up, 2: laid down.
-    pub act: u16,
-    /// None.
-    pub pad: u32,
-}
-
-const PICKED_UP: u16 = 1;
-const LAID_DOWN: u16 = 2;
-
 /// Take something off the ground.
 #[input]
 pub struct PickUp {
@@ -85,20 +56,27 @@ pub struct Drop {
 #[effect]
 pub struct Taken {}
 
+/// Told to who could not pick up or lay down what it wanted.
+#[event]
+pub struct Missed {
+    /// Which item.
+    pub item: EntityId,
+}
+
 /// Answers of the ledger in Input, wishes in Act.
 pub fn plugin(game: &mut Game) {
     game.component::<Item>().replicated().ghosted();
     game.component::<Bush>().persistent();
-    game.component::<Sprout>();
-    game.component::<Reaching>();
     game.input::<PickUp>().input::<Drop>();
     game.effect::<Taken>();
-    game.system(Phase::Input, (lay_out, ripen, change_hands).chain());
+    game.event::<Missed>();
+    // What someone has laid down is still in its purse then.
+    game.system(Phase::Input, (lay_out, ripen, change_hands).chain().before(crate::holdings::look_into_purse));
     game.system(Phase::Act, (grow, pick_up, lay_down).chain().after(crate::combat::strike));
     game.system(Phase::React, vanish);
 }
 
-/// A shard that starts asks the ledger what lies on its ground.
+/// What the ledger says lies on the ground: a shard that starts asks.
 fn lay_out(settled: Settled, mut spawn: Spawn) {
     for item in settled.ground() {
         if let Owner::Ground { position, .. } = item.owner {
@@ -113,7 +91,7 @@ fn grow(
     nearby: Nearby,
     items: Sight<Item>,
     mut bushes: Query<(&Identity, &Position, &mut Bush)>,
-    mut spawn: Spawn,
+    spawn: Spawn,
     mut ledger: Ledger,
 ) {
     for (identity, position, mut bush) in &mut bushes {
@@ -129,86 +107,92 @@ fn grow(
         let place = clock.inside_shard(*position + fall);
         let Some(item) = spawn.fresh_id() else { continue };
         let owner = Owner::Ground { space: clock.space(), position: place.into() };
-        let ticket = ledger.ask(&[], Transaction::Create { item, kind: BERRY, owner });
-        spawn.with_id(item, place, Sprout { ticket });
+        ledger.ask_for_nobody(Transaction::Create { item, kind: BERRY, owner });
     }
 }
 
-fn ripen(settled: Settled, sprouts: Query<(Entity, &Identity, &Sprout)>, mut spawn: Spawn, mut commands: Commands) {
-    for (entity, identity, sprout) in &sprouts {
-        match settled.get(sprout.ticket) {
-            Some(LedgerResult::Done(_)) => {
-                commands.entity(entity).remove::<Sprout>().insert(Item { kind: BERRY.0 });
-            }
-            Some(_) => {
-                spawn.despawn(identity.id());
-            }
-            None => {}
+/// A fruit is there when the ledger has it.
+fn ripen(settled: Settled, mut spawn: Spawn) {
+    for settlement in settled.iter() {
+        if let (Transaction::Create { item, kind, owner: Owner::Ground { position, .. } }, LedgerResult::Done(_)) =
+            (&settlement.asked, &settlement.result)
+        {
+            spawn.with_id(*item, (*position).into(), Item { kind: kind.0 });
         }
     }
 }
-
-type Reacher<'w> = (&'w Position, &'w Health, Option<&'w Reaching>);
 
 fn pick_up(
     inputs: Inputs<PickUp>,
     nearby: Nearby,
     items: Sight<Item>,
-    agents: Query<Reacher>,
+    agents: Query<(&Position, &Health)>,
     mut ledger: Ledger,
-    mut commands: Commands,
+    mut events: Events,
 ) {
     for wish in inputs.iter() {
-        let Ok((position, health, None)) = agents.get(wish.entity) else { continue };
+        let Ok((position, health)) = agents.get(wish.entity) else { continue };
         let item = wish.value.item;
         let near = nearby.within(*position, ARM_M).any(|near| near.id == item);
-        let Some(kind) = items.get(item).filter(|_| near && health.is_up()).map(|item| item.kind) else { continue };
-        // The ledger knows where it lies; the position in a move from the ground does not matter.
-        let from = Owner::Ground { space: SpaceId::default(), position: (*position).into() };
-        let ticket = ledger.ask(&[wish.from], Transaction::Move { item, from, to: Owner::Agent(wish.from) });
-        let Position { x, z } = *position;
-        commands.entity(wish.entity).insert(Reaching { ticket, item, x, z, kind, act: PICKED_UP, pad: 0 });
+        if near && health.is_up() && items.get(item).is_some() {
+            // The ledger knows where it lies; the position in a move from the ground does not matter.
+            let from = Owner::Ground { space: SpaceId::default(), position: (*position).into() };
+            ledger.ask(wish.from, Transaction::Move { item, from, to: Owner::Agent(wish.from) });
+        } else {
+            events.tell(wish.from, &Missed { item });
+        }
     }
 }
 
 pub(crate) fn lay_down(
     inputs: Inputs<Drop>,
     clock: Clock,
-    agents: Query<(&Position, &Purse), Without<Reaching>>,
+    agents: Query<(&Position, &Purse)>,
     mut ledger: Ledger,
-    mut commands: Commands,
+    mut events: Events,
 ) {
     for wish in inputs.iter() {
         let Ok((position, purse)) = agents.get(wish.entity) else { continue };
         let item = wish.value.item;
-        let Some(kind) = purse.kind_of(item) else { continue };
-        let place = clock.inside_shard(*position);
-        let to = Owner::Ground { space: clock.space(), position: place.into() };
-        let ticket = ledger.ask(&[wish.from], Transaction::Move { item, from: Owner::Agent(wish.from), to });
-        let Position { x, z } = place;
-        commands.entity(wish.entity).insert(Reaching { ticket, item, x, z, kind, act: LAID_DOWN, pad: 0 });
+        if purse.kind_of(item).is_some() {
+            // Who hangs over a border lays it down on this side, where its picture can be drawn.
+            let to = Owner::Ground { space: clock.space(), position: clock.inside_shard(*position).into() };
+            ledger.ask(wish.from, Transaction::Move { item, from: Owner::Agent(wish.from), to });
+        } else {
+            events.tell(wish.from, &Missed { item });
+        }
     }
 }
 
 fn change_hands(
     settled: Settled,
-    reaching: Query<(Entity, &Identity, &Reaching)>,
+    clock: Clock,
+    locate: Locate,
+    purses: Query<&Purse>,
     mut spawn: Spawn,
+    mut ledger: Ledger,
     mut effects: Effects,
-    mut commands: Commands,
+    mut events: Events,
 ) {
-    for (entity, identity, reach) in &reaching {
-        let Some(result) = settled.get(reach.ticket) else { continue };
-        commands.entity(entity).remove::<Reaching>();
-        match (result, reach.act) {
-            // Refused as not lying there: what we saw was an old picture of it.
-            (LedgerResult::Done(_) | LedgerResult::Refused(LedgerRefusal::NotOwner), PICKED_UP) => {
-                effects.send(identity.id(), reach.item, &Taken {});
+    for settlement in settled.iter() {
+        let Transaction::Move { item, from, to } = settlement.asked else { continue };
+        let done = matches!(settlement.result, LedgerResult::Done(_));
+        let gone = settlement.result == LedgerResult::Refused(LedgerRefusal::NotOwner);
+        match (from, to) {
+            // Refused as not lying there: what was seen was an old picture of it.
+            (Owner::Ground { .. }, Owner::Agent(agent)) if done || gone => effects.send(agent, item, &Taken {}),
+            (Owner::Agent(agent), Owner::Ground { position, .. }) if done => {
+                let purse = locate.entity(agent).and_then(|entity| purses.get(entity).ok());
+                match purse.and_then(|purse| purse.kind_of(item)) {
+                    Some(kind) => drop(spawn.with_id(item, position.into(), Item { kind })),
+                    // Asked before a crash, which emptied the purses.
+                    None => ledger.ask_for_nobody(Transaction::LookGround { shard: clock.shard() }),
+                }
             }
-            (LedgerResult::Done(_), _) => {
-                spawn.with_id(reach.item, Position::new(reach.x, reach.z), Item { kind: reach.kind });
-            }
-            (_, _) => {}
+            _ => {}
+        }
+        if let Some(agent) = settlement.by.filter(|_| !done) {
+            events.tell(agent, &Missed { item });
         }
     }
 }

@@ -1,17 +1,20 @@
 //! Each feature in a little world of its own, and the whole game put together.
 
+use pangaea_scene::ecs::{Plain, Transfer};
+mod trade;
+
 use pangaea_scene::prelude::*;
+use pangaea_schemas::TypeId;
 use pangaea_schemas::message::{Balance, Holdings as LedgerHoldings, Item as LedgerItem};
 
 use crate::chat::{Chat, Said};
 use crate::combat::{Attack, Hurt, Won};
 use crate::flock::Flocks;
 use crate::health::{Down, Health};
-use crate::holdings::{Holdings, Pay, Purse};
-use crate::items::{BERRY, Drop, Item, PickUp};
+use crate::holdings::{Given, Holdings, Paid, Pay, Purse, PurseChanged, WasPaid};
+use crate::items::{BERRY, Drop, Item, Missed, PickUp};
 use crate::looks::{Look, Name};
 use crate::movement::{Move, WALK_M_PER_S};
-use crate::trade::{TradeAccept, TradeEnded, TradeOffer, TradeOffered};
 
 /// Well inside the harness's shard.
 const HERE: Position = Position::new(600.0, 600.0);
@@ -30,19 +33,31 @@ fn world_with_player() -> (Harness, EntityId) {
     (world, anna)
 }
 
-/// The ledger says what an agent has.
-fn ledger_says(world: &mut Harness, ticket: LedgerTicket, agent: EntityId, version: u64, gold: u64, items: &[EntityId]) {
+fn has(agent: EntityId, version: u64, gold: u64, items: &[EntityId]) -> LedgerHoldings {
     let items = items.iter().map(|item| LedgerItem { item: *item, kind: BERRY, owner: Owner::Agent(agent) }).collect();
     let balances = vec![Balance { currency: Currency::GOLD, amount: gold }];
-    let holdings = LedgerHoldings { agent, version, balances, items };
-    world.next_input().ledger.push((ticket, LedgerResult::Done(vec![holdings])));
+    LedgerHoldings { agent, version, balances, items }
+}
+
+/// The shard has looked at what an agent has.
+fn looked(world: &mut Harness, holdings: LedgerHoldings) {
+    let look = Transfer { by: Some(holdings.agent), transaction: Transaction::Look { agent: holdings.agent } };
+    world.settle(&look, LedgerResult::Done(vec![holdings]));
+}
+
+/// What the next tick asks of the ledger; the only thing that it asks.
+fn asked(world: &mut Harness) -> Transfer {
+    match world.tick().ledger.as_slice() {
+        [one] => one.clone(),
+        other => panic!("one question: {other:?}"),
+    }
 }
 
 #[test]
 fn the_whole_game_fits_together() {
     let game = Game::build(crate::game).unwrap_or_else(|error| panic!("{error}"));
     let inputs: Vec<_> = game.registry().inputs.iter().map(|ty| ty.name.as_str()).collect();
-    assert_eq!(inputs, ["move", "attack", "pay", "pick_up", "drop", "trade_offer", "trade_accept", "chat"]);
+    assert_eq!(inputs, ["move", "attack", "pay", "pick_up", "drop", "trade_offer", "trade_accept", "trade_cancel", "chat"]);
 }
 
 #[test]
@@ -120,15 +135,12 @@ fn out_of_reach_is_out_of_reach() {
 }
 
 #[test]
-fn a_new_account_gets_its_first_gold_once() {
+fn a_new_account_is_endowed() {
     let (mut world, anna) = world_with_player();
-    ledger_says(&mut world, LedgerTicket::NONE, anna, 0, 0, &[]);
-    let asked = world.tick().ledger.clone();
-    assert_eq!(asked.len(), 1);
-    assert_eq!(asked[0].transaction, Transaction::Mint { to: anna, currency: Currency::GOLD, amount: 100 });
-    ledger_says(&mut world, LedgerTicket::NONE, anna, 0, 0, &[]);
-    assert_eq!(world.tick().ledger, []);
-    ledger_says(&mut world, asked[0].ticket, anna, 1, 100, &[]);
+    looked(&mut world, has(anna, 0, 0, &[]));
+    let endow = asked(&mut world);
+    assert_eq!(endow.transaction, Transaction::Endow { to: anna, currency: Currency::GOLD, amount: 100 });
+    world.settle(&endow, LedgerResult::Done(vec![has(anna, 1, 100, &[])]));
     assert_eq!(world.tick().ledger, []);
     assert_eq!(world.events::<Holdings>(anna).last().map(|told| told.gold), Some(100));
 }
@@ -139,30 +151,70 @@ fn an_item_is_picked_up_when_the_ledger_says_so() {
     let berry = world.spawn(beside(1.0), Item { kind: BERRY.0 });
     world.tick();
     world.input(anna, PickUp { item: berry });
-    let asked = world.tick().ledger.clone();
+    let reach = asked(&mut world);
     assert!(
-        matches!(asked[..], [ref one] if matches!(one.transaction, Transaction::Move { item, to: Owner::Agent(to), .. } if item == berry && to == anna))
+        matches!(reach.transaction, Transaction::Move { item, to: Owner::Agent(to), .. } if item == berry && to == anna),
+        "{reach:?}"
     );
     world.ticks(3);
     assert!(world.get::<Item>(berry).is_some(), "nothing has happened yet");
-    ledger_says(&mut world, asked[0].ticket, anna, 2, 100, &[berry]);
+    world.settle(&reach, LedgerResult::Done(vec![has(anna, 2, 100, &[berry])]));
     world.ticks(3);
     assert!(world.get::<Item>(berry).is_none(), "it left the ground");
     assert_eq!(world.get::<Purse>(anna).and_then(|purse| purse.kind_of(berry)), Some(BERRY.0));
+    assert_eq!(world.events::<Missed>(anna), []);
+}
+
+#[test]
+fn who_comes_too_late_for_an_item_is_told_and_sees_it_go() {
+    let (mut world, anna) = world_with_player();
+    let berry = world.spawn(beside(1.0), Item { kind: BERRY.0 });
+    world.tick();
+    world.input(anna, PickUp { item: berry });
+    let reach = asked(&mut world);
+    world.settle(&reach, LedgerResult::Refused(LedgerRefusal::NotOwner));
+    world.ticks(3);
+    assert_eq!(world.events::<Missed>(anna), [Missed { item: berry }]);
+    assert!(world.get::<Item>(berry).is_none());
 }
 
 #[test]
 fn an_item_laid_down_keeps_its_name() {
     let (mut world, anna) = world_with_player();
     let berry = EntityId(77);
-    ledger_says(&mut world, LedgerTicket::NONE, anna, 2, 100, &[berry]);
+    looked(&mut world, has(anna, 2, 100, &[berry]));
     world.tick();
     world.input(anna, Drop { item: berry });
-    let asked = world.tick().ledger.clone();
-    ledger_says(&mut world, asked[0].ticket, anna, 3, 100, &[]);
+    let drop = asked(&mut world);
+    world.settle(&drop, LedgerResult::Done(vec![has(anna, 3, 100, &[])]));
     world.ticks(2);
     assert_eq!(world.get::<Item>(berry), Some(Item { kind: BERRY.0 }));
     assert_eq!(world.get::<Position>(berry), Some(HERE));
+}
+
+#[test]
+fn who_hangs_over_a_border_lays_down_on_its_own_side() {
+    let (mut world, anna) = world_with_player();
+    looked(&mut world, has(anna, 2, 100, &[EntityId(77)]));
+    world.set(anna, Position::new(769.0, 600.0));
+    world.tick();
+    world.input(anna, Drop { item: EntityId(77) });
+    let drop = asked(&mut world);
+    let Transaction::Move { to: Owner::Ground { position, .. }, .. } = drop.transaction else { panic!("{drop:?}") };
+    assert!(position.x < 768.0, "{position:?}");
+}
+
+#[test]
+fn what_was_laid_down_before_a_crash_is_looked_for_on_the_ground() {
+    let (mut world, anna) = world_with_player();
+    let to = Owner::Ground { space: SpaceId(0), position: HERE.into() };
+    let drop = Transfer { by: Some(anna), transaction: Transaction::Move { item: EntityId(77), from: Owner::Agent(anna), to } };
+    world.settle(&drop, LedgerResult::Done(vec![has(anna, 3, 100, &[])]));
+    let look = asked(&mut world);
+    assert_eq!(look.transaction, Transaction::LookGround { shard: world.shard() });
+    world.settle(&look, LedgerResult::Ground(vec![LedgerItem { item: EntityId(77), kind: BERRY, owner: to }]));
+    world.ticks(2);
+    assert_eq!(world.get::<Item>(EntityId(77)), Some(Item { kind: BERRY.0 }));
 }
 
 #[test]
@@ -174,32 +226,42 @@ fn gold_goes_from_hand_to_hand_only_near() {
     world.tick();
     world.input(anna, Pay { to: bert, gold: 7 });
     assert_eq!(world.tick().ledger, []);
+    assert_eq!(world.events::<Paid>(anna), [Paid { to: bert, gold: 7, done: 0 }]);
     world.set(bert, beside(2.0));
     world.tick();
     world.input(anna, Pay { to: bert, gold: 7 });
-    let asked = world.tick().ledger.clone();
-    assert_eq!(asked[0].transaction, Transaction::Pay { from: anna, to: bert, currency: Currency::GOLD, amount: 7 });
-    assert_eq!(asked[0].fences, [anna]);
+    let pay = asked(&mut world);
+    assert_eq!(pay.transaction, Transaction::Pay { from: anna, to: bert, currency: Currency::GOLD, amount: 7 });
+    assert_eq!(pay.by, Some(anna));
+    world.settle(&pay, LedgerResult::Done(vec![has(anna, 2, 93, &[]), has(bert, 2, 107, &[])]));
+    world.ticks(2);
+    assert_eq!(world.events::<Paid>(anna).last(), Some(&Paid { to: bert, gold: 7, done: 1 }));
+    assert_eq!(world.events::<WasPaid>(bert), [WasPaid { from: anna, gold: 7 }]);
+    assert_eq!(world.get::<Purse>(bert).map(|purse| purse.gold), Some(107));
 }
 
 #[test]
-fn a_trade_is_one_transaction() {
+fn who_is_paid_beyond_the_border_hears_of_it_and_its_shard_looks() {
     let (mut world, anna) = world_with_player();
-    let bert = world.player("Bert");
-    world.ticks(2);
-    world.set(bert, beside(2.0));
+    world.set(anna, Position::new(767.0, 600.0));
+    let bert = world.ghost(Position::new(769.0, 600.0), Item { kind: 0 });
     world.tick();
-    let berry = EntityId(77);
-    world.input(anna, TradeOffer { to: bert, give_gold: 5, give_item: EntityId::NONE, want_gold: 0, want_item: berry });
-    world.ticks(2);
-    assert_eq!(world.events::<TradeOffered>(bert).len(), 1);
-    world.input(bert, TradeAccept { from: anna });
-    let asked = world.tick().ledger.clone();
-    let Transaction::Trade { a, b } = &asked[0].transaction else { panic!("{asked:?}") };
-    assert_eq!((a.agent, a.gold, b.agent, b.items.as_slice()), (anna, 5, bert, [berry].as_slice()));
-    world.next_input().ledger.push((asked[0].ticket, LedgerResult::Refused(LedgerRefusal::NotOwner)));
-    world.tick();
-    assert_eq!(world.events::<TradeEnded>(anna), [TradeEnded { with: bert, outcome: TradeEnded::REFUSED }]);
+    let pay = Transaction::Pay { from: anna, to: bert, currency: Currency::GOLD, amount: 7 };
+    world.settle(
+        &Transfer { by: Some(anna), transaction: pay },
+        LedgerResult::Done(vec![has(anna, 2, 93, &[]), has(bert, 5, 107, &[])]),
+    );
+    let told = world.tick().effects.iter().map(|(effect, _)| (effect.to, effect.id)).collect::<Vec<_>>();
+    assert_eq!(told, [(bert, TypeId::of(Given::NAME)), (bert, TypeId::of(PurseChanged::NAME))]);
+
+    // At Bert's shard.
+    let (mut there, bert) = world_with_player();
+    looked(&mut there, has(bert, 4, 100, &[]));
+    there.tick();
+    there.effect(bert, bert, PurseChanged { version: 4 });
+    assert_eq!(there.tick().ledger, [], "it knows that already");
+    there.effect(bert, bert, PurseChanged { version: 5 });
+    assert_eq!(asked(&mut there).transaction, Transaction::Look { agent: bert });
 }
 
 #[test]

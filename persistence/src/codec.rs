@@ -41,12 +41,6 @@ impl Writer {
         self.0.extend_from_slice(&n.to_le_bytes());
         self
     }
-
-    /// A length and so many bytes.
-    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
-        self.u32(bytes.len() as u32).0.extend_from_slice(bytes);
-        self
-    }
 }
 
 /// Takes values from a row.
@@ -87,17 +81,6 @@ impl Reader {
 
     pub(crate) fn u128(&mut self) -> Result<u128, Malformed> {
         self.array().map(u128::from_le_bytes)
-    }
-
-    pub(crate) fn bytes(&mut self) -> Result<Bytes, Malformed> {
-        let count = self.u32()? as usize;
-        self.take(count)
-    }
-
-    /// A count of things that follow, at most `max`.
-    pub(crate) fn count(&mut self, max: usize) -> Result<usize, Malformed> {
-        let count = self.u32()? as usize;
-        if count > max { Err(Malformed("a count is out of bounds")) } else { Ok(count) }
     }
 
     pub(crate) fn shard(&mut self) -> Result<ShardId, Malformed> {

@@ -94,9 +94,9 @@ impl<S: Store> Data<S> {
     }
 
     /// Does everything that is queued, durably, and releases the replies.
-    pub fn commit(&mut self, _now: Timestamp) {
+    pub fn commit(&mut self, now: Timestamp) {
         while !self.queue.is_empty() {
-            let Run { asked, replies, changes } = self.run();
+            let Run { asked, replies, changes } = self.run(now);
             self.counts.requests += asked.len() as u64;
             match changes.and_then(|changes| self.write(&changes)) {
                 Ok(()) => self.outputs.extend(replies),
@@ -173,7 +173,7 @@ impl<S: Store> Data<S> {
     }
 
     /// Runs requests until the queue is empty or the batch is full. Nothing is written yet.
-    fn run(&mut self) -> Run {
+    fn run(&mut self, now: Timestamp) -> Run {
         let scarce = self.only_reserve_left();
         let Self { store, hot, queue, counts, .. } = self;
         let (mut asked, mut replies, mut changes) = (Vec::new(), Vec::new(), Changes::default());
@@ -188,7 +188,7 @@ impl<S: Store> Data<S> {
                     continue;
                 }
                 let start = batch.mark();
-                match request.perform(&mut batch) {
+                match request.perform(&mut batch, now) {
                     Ok(answers) => replies.extend(answers.into_iter().map(|answer| (from, answer))),
                     Err(error) => {
                         batch.back_to(start);
@@ -256,10 +256,10 @@ impl Request {
     }
 
     /// Does it in the batch.
-    fn perform(&self, batch: &mut Batch<'_>) -> Result<Vec<Message>, AppendError> {
+    fn perform(&self, batch: &mut Batch<'_>, now: Timestamp) -> Result<Vec<Message>, AppendError> {
         Ok(match self {
             Self::Journal(request) => perform_journal(batch, request)?.into_iter().map(Message::JournalReply).collect(),
-            Self::Ledger(request) => vec![Message::LedgerReply(ledger::handle(batch, request)?)],
+            Self::Ledger(request) => vec![Message::LedgerReply(ledger::handle(batch, now, request)?)],
             Self::Table(request) => vec![Message::TableReply(tables::handle(batch, request)?)],
             Self::Blob(request) => vec![Message::BlobReply(blobs::handle(batch, request)?)],
         })

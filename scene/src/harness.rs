@@ -7,11 +7,13 @@ use bevy_ecs::bundle::Bundle;
 use bevy_ecs::component::Component;
 use bytes::Bytes;
 use pangaea_schemas::geometry::{CellId, ShardId, SpaceId, SpaceSpec};
-use pangaea_schemas::message::{Birth, CellFeed, ClientInput, Enter, FeedFrame};
+use pangaea_schemas::message::{Birth, CellFeed, ClientInput, Effect, Enter, FeedFrame, LedgerResult, OpId};
 use pangaea_schemas::record::ComponentBytes;
 use pangaea_schemas::{AccountId, EntityId, InSeq, SessionEpoch, ShardEpoch, Tick, TickRate, TypeId};
 
-use crate::ecs::{Plain, Position, Published, ShardWorld, Simulated, TickInput, Velocity, ghost_motion};
+use crate::ecs::{
+    Plain, Player, Position, Published, Settlement, ShardWorld, Simulated, TickInput, Transfer, Velocity, ghost_motion,
+};
 use crate::game::Game;
 
 /// Ids of a harness begin here; those below are for tests that need their own.
@@ -86,11 +88,28 @@ impl Harness {
         id
     }
 
+    /// A neighbour's player, like any other ghost.
+    pub fn ghost_player(&mut self, position: Position) -> EntityId {
+        self.ghost(position, Player { connected: 1 })
+    }
+
     /// A client's input, applied at the next tick.
     pub fn input<T: Plain>(&mut self, agent: EntityId, input: T) {
         let bytes = Bytes::copy_from_slice(bytemuck::bytes_of(&input));
         let (session, seq) = (SessionEpoch::default(), InSeq(0));
         self.input.inputs.push(ClientInput { agent, session, seq, id: TypeId::of(T::NAME), bytes });
+    }
+
+    /// An effect from elsewhere, for the next tick.
+    pub fn effect<T: Plain>(&mut self, from: EntityId, to: EntityId, effect: T) {
+        let bytes = Bytes::copy_from_slice(bytemuck::bytes_of(&effect));
+        self.input.effects.push(Effect { to, from, id: TypeId::of(T::NAME), bytes });
+    }
+
+    /// The ledger's answer to what a tick asked, for the next tick.
+    pub fn settle(&mut self, asked: &Transfer, result: LedgerResult) {
+        let Transfer { by, transaction } = asked.clone();
+        self.input.ledger.push(Settlement { op: OpId(0), by, asked: transaction, result });
     }
 
     /// What else the next tick begins with.

@@ -25,6 +25,8 @@ pub const APPEND_RETRY: Duration = Duration::from_millis(100);
 const BATCH_BYTES_MAX: usize = ENTRY_BYTES_MAX / 2;
 /// What an operation is estimated to need beside its components.
 const OP_BYTES: usize = 96;
+/// What a change of value that is asked for is estimated to need: a trade with all items of both sides.
+const OPEN_BYTES: usize = 512;
 
 /// Collects operations and gets them into the journal.
 #[derive(Clone, Debug)]
@@ -237,7 +239,7 @@ impl<T> JournalWriter<T> {
 pub fn record_bytes(record: &Record) -> usize {
     let components: usize = record.components.iter().map(|c| c.bytes.len() + 16).sum();
     let outbox: usize = record.session.outbox.iter().map(|e| e.bytes.len() + 24).sum();
-    OP_BYTES + components + outbox
+    OP_BYTES + components + outbox + record.session.open.len() * OPEN_BYTES
 }
 
 fn op_bytes(op: &ShardOp) -> usize {

@@ -82,12 +82,13 @@ pub use bevy_ecs::schedule::IntoScheduleConfigs;
 pub use pangaea_scene_macros::{component, effect, event, input};
 pub use pangaea_schemas::geometry::SpaceId;
 pub use pangaea_schemas::message::{ChatLine, SUBJECT_CHAT_SAY, SUBJECT_CHAT_WORLD, SUBJECT_WORLD_CLOCK, Weather, WorldTime};
-pub use pangaea_schemas::message::{Currency, ItemKind, LedgerRefusal, LedgerResult, Owner, TradeSide, Transaction};
+pub use pangaea_schemas::message::{Currency, ItemKind, LedgerRefusal, LedgerResult, Owner};
+pub use pangaea_schemas::message::{Trade, TradeSide, TradeState, TradeStep, Transaction};
 pub use pangaea_schemas::{EntityId, Tick};
 
 pub use crate::ecs::{
-    Birthing, Bus, Chance, Clock, Effects, Events, Ghosted, Identity, Inputs, Ledger, LedgerTicket, Letter, Locate, Near, Nearby,
-    News, Player, Position, Received, Seeding, Settled, Sight, Spawn, Text, Tied, Tunable, Velocity,
+    Birthing, Bus, Chance, Clock, Effects, Events, Ghosted, Identity, Inputs, Ledger, Letter, Locate, Near, Nearby, News, Player,
+    Position, Received, Seeding, Settled, Settlement, Sight, Spawn, Text, Tied, Tunable, Velocity,
 };
 pub use crate::game::{Game, Phase};
 pub use crate::harness::Harness;

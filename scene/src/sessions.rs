@@ -23,7 +23,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use pangaea_schemas::message::{ClientInput, Session};
 use pangaea_schemas::mutant::Mutant;
-use pangaea_schemas::record::{OUTBOX_MAX, ReliableEvent, SessionState};
+use pangaea_schemas::record::{OUTBOX_MAX, OpenOperation, ReliableEvent, SessionState};
 use pangaea_schemas::{EntityId, InSeq, NodeId, OutSeq, SessionEpoch, Timestamp, TypeId};
 
 /// How far ahead of the next one an input may be to wait for it.
@@ -134,6 +134,11 @@ impl Sessions {
     pub fn state(&self, agent: EntityId) -> Option<SessionState> {
         let seat = self.seats.get(&agent)?;
         Some(SessionState { outbox: seat.outbox.iter().cloned().collect(), ..seat.state.clone() })
+    }
+
+    /// What is asked of the ledger in a player's name; `None` for those without a player.
+    pub fn open_operations(&mut self, agent: EntityId) -> Option<&mut Vec<OpenOperation>> {
+        self.seats.get_mut(&agent).map(|seat| &mut seat.state.open)
     }
 
     /// An owner that recovers a session does not know which events its forerunner made after the record was journaled: it goes

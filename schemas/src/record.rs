@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use crate::geometry::{CellId, Position};
+use crate::message::{OpId, Transaction};
 use crate::{AgentEpoch, EntityId, InSeq, NodeId, OutSeq, SessionEpoch, TypeId};
 
 /// Most components of one record.
@@ -32,8 +33,21 @@ pub struct ReliableEvent {
     pub bytes: Bytes,
 }
 
+/// Most changes of value asked for in one agent's name and not answered yet.
+pub const OPEN_OPERATIONS_MAX: usize = 32;
+
+/// A change of value that is asked for: in the agent's record before the ledger hears of it, and until its answer was acted on. So
+/// whoever owns the agent asks again, and somebody always learns the outcome.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OpenOperation {
+    /// Its name: asking twice does it once.
+    pub op: OpId,
+    /// What.
+    pub transaction: Transaction,
+}
+
 /// The session side of an agent: travels with it, so nothing is applied or told twice.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct SessionState {
     /// Who may speak for the agent.
     pub epoch: SessionEpoch,
@@ -45,6 +59,8 @@ pub struct SessionState {
     pub out_seq: OutSeq,
     /// Made but not acknowledged, oldest first; at most [`OUTBOX_MAX`].
     pub outbox: Vec<ReliableEvent>,
+    /// Asked of the ledger in the agent's name, oldest first; at most [`OPEN_OPERATIONS_MAX`].
+    pub open: Vec<OpenOperation>,
 }
 
 /// Whether an entity takes part in the world.

@@ -1,15 +1,21 @@
 //! Double entry: agents, the mint and the sink have accounts, every transfer takes from one what it gives to the other, and
-//! all accounts of a currency add up to zero. The mint is below zero by all that was ever issued.
+//! all accounts of a currency add up to zero. The mint is below zero by all that was ever issued. Each change is also kept as a
+//! posting.
 
-use pangaea_schemas::message::{Balance, Currency, Holdings, LedgerRefusal};
+use pangaea_schemas::message::{Balance, Currency, Holdings, LedgerRefusal, OpId};
 use pangaea_schemas::{AgentEpoch, EntityId};
 
-use super::LedgerError;
-use super::items;
+use super::postings::{self, Posting};
+use super::{LedgerError, items};
 use crate::batch::Batch;
 use crate::codec::{Reader, Writer};
 use crate::key;
 use crate::store::{RowTable, StoreError};
+
+/// Length of an account's key: sort, agent, currency.
+pub(super) const ACCOUNT_KEY_BYTES: usize = 11;
+/// An account in one currency.
+pub(super) type AccountKey = [u8; ACCOUNT_KEY_BYTES];
 
 /// Who may have money.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,8 +39,8 @@ impl Account {
         prefix
     }
 
-    fn key(self, currency: Currency) -> [u8; 11] {
-        let mut key = [0; 11];
+    fn key(self, currency: Currency) -> AccountKey {
+        let mut key = [0; ACCOUNT_KEY_BYTES];
         key[..9].copy_from_slice(&self.prefix());
         key[9..].copy_from_slice(&currency.0.to_be_bytes());
         key
@@ -72,28 +78,30 @@ pub(super) fn decode_balance(key: &[u8], bytes: &[u8]) -> Result<i128, StoreErro
 /// Moves money. Agents never fall below zero nor rise above what a `u64` holds.
 pub(super) fn transfer(
     batch: &mut Batch<'_>,
+    op: OpId,
     from: Account,
     to: Account,
-    currency: Currency,
-    amount: u64,
+    (currency, amount): (Currency, u64),
 ) -> Result<(), LedgerError> {
     let refused = |refusal| Err(LedgerError::Refused(refusal));
     if amount == 0 || from == to {
         return refused(LedgerRefusal::Form);
     }
-    let left = balance(batch, from, currency)? - i128::from(amount);
-    let grown = balance(batch, to, currency)? + i128::from(amount);
+    let (had, found) = (balance(batch, from, currency)?, balance(batch, to, currency)?);
+    let (left, grown) = (had - i128::from(amount), found + i128::from(amount));
     if left < 0 && from != Account::Mint {
         return refused(LedgerRefusal::Funds);
     }
     if grown > i128::from(u64::MAX) {
         return refused(LedgerRefusal::Form);
     }
-    for (account, amount) in [(from, left), (to, grown)] {
-        match amount {
-            0 => batch.delete(RowTable::Balances, &account.key(currency)),
-            amount => batch.put(RowTable::Balances, &account.key(currency), amount.to_le_bytes().to_vec()),
+    for (account, before, after) in [(from, had, left), (to, found, grown)] {
+        let key = account.key(currency);
+        match after {
+            0 => batch.delete(RowTable::Balances, &key),
+            after => batch.put(RowTable::Balances, &key, after.to_le_bytes().to_vec()),
         }
+        postings::keep(batch, &Posting { op, key, before, after })?;
     }
     Ok(())
 }
@@ -116,6 +124,14 @@ impl Standing {
         let mut reader = Reader::new(bytes);
         let damaged = |e: crate::codec::Malformed| StoreError::damaged(RowTable::Accounts, &key, e.0);
         Ok(Self { version: reader.u64().map_err(damaged)?, fence: AgentEpoch(reader.u64().map_err(damaged)?) })
+    }
+
+    /// What the agent has is changing.
+    pub(super) fn touch(batch: &mut Batch<'_>, agent: EntityId) -> Result<(), StoreError> {
+        let mut standing = Self::load(batch, agent)?;
+        standing.version += 1;
+        standing.save(batch, agent);
+        Ok(())
     }
 
     pub(super) fn save(self, batch: &mut Batch<'_>, agent: EntityId) {

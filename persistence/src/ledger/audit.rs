@@ -9,6 +9,7 @@ use pangaea_schemas::message::Currency;
 
 use super::accounts::{Account, decode_balance};
 use super::items::{ItemRow, decode_move, index_row, link};
+use super::postings;
 use crate::batch::Batch;
 use crate::key;
 use crate::store::{RowTable, StoreError};
@@ -46,7 +47,7 @@ impl Audit {
         self.faults.is_empty()
     }
 
-    fn fault(&mut self, text: String) {
+    pub(super) fn fault(&mut self, text: String) {
         match self.faults.len() {
             n if n < FAULTS_MAX => self.faults.push(text),
             FAULTS_MAX => self.faults.push("and more".to_owned()),
@@ -59,6 +60,7 @@ impl Audit {
 pub(crate) fn audit(batch: &mut Batch<'_>) -> Result<Audit, StoreError> {
     let mut audit = Audit::default();
     accounts(batch, &mut audit)?;
+    postings::audit(batch, &mut audit)?;
     items(batch, &mut audit)?;
     listed(batch, &mut audit, RowTable::Owned)?;
     listed(batch, &mut audit, RowTable::Ground)?;

@@ -8,17 +8,23 @@
 
 mod accounts;
 
+mod postings;
+
 mod items;
 
+mod trades;
+
 mod operations;
+
+mod ring;
 
 mod audit;
 
 use std::collections::BTreeMap;
 
-use pangaea_schemas::message::{LedgerRefusal, LedgerReply, LedgerRequest, LedgerResult, Owner, TradeSide, Transaction};
+use pangaea_schemas::message::{LedgerRefusal, LedgerReply, LedgerRequest, LedgerResult, Owner, Transaction};
 use pangaea_schemas::mutant::Mutant;
-use pangaea_schemas::{AgentEpoch, EntityId};
+use pangaea_schemas::{AgentEpoch, EntityId, Timestamp};
 
 use crate::batch::Batch;
 use crate::store::StoreError;
@@ -28,6 +34,8 @@ use accounts::{Account, Standing, transfer};
 pub(crate) use audit::audit;
 pub use audit::{Audit, CurrencyAudit};
 pub use operations::OPERATIONS_KEPT;
+pub use postings::POSTINGS_KEPT;
+pub use trades::{PATIENCE_MAX, TRADES_KEPT};
 
 /// Why a transaction did not happen.
 #[derive(Debug, thiserror::Error)]
@@ -38,8 +46,8 @@ enum LedgerError {
     Store(#[from] StoreError),
 }
 
-/// Does one request, or answers it again.
-pub(crate) fn handle(batch: &mut Batch<'_>, request: &LedgerRequest) -> Result<LedgerReply, StoreError> {
+/// Does one request, or answers it again. The time matters to trades only, whose terms stand for a while.
+pub(crate) fn handle(batch: &mut Batch<'_>, now: Timestamp, request: &LedgerRequest) -> Result<LedgerReply, StoreError> {
     let reply = |result| LedgerReply { op: request.op, shard: request.shard, result };
     if let Some(result) = operations::stored(batch, request.op)?.filter(|_| !Mutant::OperationTwice.lives()) {
         return Ok(reply(result));
@@ -48,7 +56,7 @@ pub(crate) fn handle(batch: &mut Batch<'_>, request: &LedgerRequest) -> Result<L
         return Ok(reply(LedgerResult::Refused(refusal)));
     }
     let mark = batch.mark();
-    let result = match perform(batch, request) {
+    let result = match perform(batch, now, request) {
         Ok(result) => result,
         Err(LedgerError::Refused(refusal)) => {
             batch.back_to(mark);
@@ -64,13 +72,9 @@ pub(crate) fn handle(batch: &mut Batch<'_>, request: &LedgerRequest) -> Result<L
 
 /// Raises the fence of each agent to the highest epoch given; refuses when any given one is lower than its agent's.
 fn raise_fences(batch: &mut Batch<'_>, request: &LedgerRequest) -> Result<Result<(), LedgerRefusal>, StoreError> {
-    let mut given = request.fences.clone();
-    if let Transaction::Trade { a, b } = &request.transaction {
-        // Both sides confirmed under these epochs: neither may have been handed over since.
-        given.extend([(a.agent, a.epoch), (b.agent, b.epoch)]);
-    }
+    let given = &request.fences;
     let mut highest: BTreeMap<EntityId, AgentEpoch> = BTreeMap::new();
-    for (agent, epoch) in &given {
+    for (agent, epoch) in given {
         let fence = highest.entry(*agent).or_insert(Standing::load(batch, *agent)?.fence);
         *fence = (*fence).max(*epoch);
     }
@@ -88,21 +92,28 @@ fn raise_fences(batch: &mut Batch<'_>, request: &LedgerRequest) -> Result<Result
     Ok(Ok(()))
 }
 
-fn perform(batch: &mut Batch<'_>, request: &LedgerRequest) -> Result<LedgerResult, LedgerError> {
+fn perform(batch: &mut Batch<'_>, now: Timestamp, request: &LedgerRequest) -> Result<LedgerResult, LedgerError> {
     let op = request.op;
     let concerned = match &request.transaction {
         Transaction::Look { agent } => return Ok(LedgerResult::Done(vec![accounts::holdings(batch, *agent)?])),
         Transaction::LookGround { shard } => return Ok(LedgerResult::Ground(items::on_ground(batch, *shard)?)),
+        Transaction::Endow { to, currency, amount } => {
+            if Standing::load(batch, *to)?.version != 0 {
+                return Err(LedgerError::Refused(LedgerRefusal::Exists));
+            }
+            transfer(batch, op, Account::Mint, Account::Agent(*to), (*currency, *amount))?;
+            vec![*to]
+        }
         Transaction::Mint { to, currency, amount } => {
-            transfer(batch, Account::Mint, Account::Agent(*to), *currency, *amount)?;
+            transfer(batch, op, Account::Mint, Account::Agent(*to), (*currency, *amount))?;
             vec![*to]
         }
         Transaction::Burn { from, currency, amount } => {
-            transfer(batch, Account::Agent(*from), Account::Sink, *currency, *amount)?;
+            transfer(batch, op, Account::Agent(*from), Account::Sink, (*currency, *amount))?;
             vec![*from]
         }
         Transaction::Pay { from, to, currency, amount } => {
-            transfer(batch, Account::Agent(*from), Account::Agent(*to), *currency, *amount)?;
+            transfer(batch, op, Account::Agent(*from), Account::Agent(*to), (*currency, *amount))?;
             vec![*from, *to]
         }
         Transaction::Create { item, kind, owner } => {
@@ -113,16 +124,11 @@ fn perform(batch: &mut Batch<'_>, request: &LedgerRequest) -> Result<LedgerResul
             items::hand(batch, op, *item, *from, *to)?;
             agents_of(&[*from, *to])
         }
-        Transaction::Trade { a, b } => {
-            trade(batch, request, a, b)?;
-            vec![a.agent, b.agent]
-        }
+        Transaction::Trade { trade, by, step } => return trades::step(batch, now, request, (*trade, *by), step),
     };
     let mut holdings = Vec::with_capacity(concerned.len());
     for agent in concerned {
-        let mut standing = Standing::load(batch, agent)?;
-        standing.version += 1;
-        standing.save(batch, agent);
+        Standing::touch(batch, agent)?;
         holdings.push(accounts::holdings(batch, agent)?);
     }
     Ok(LedgerResult::Done(holdings))
@@ -139,29 +145,4 @@ fn agents_of(owners: &[Owner]) -> Vec<EntityId> {
         }
     }
     agents
-}
-
-/// Both give at once: nobody pays with what only the trade would bring.
-fn trade(batch: &mut Batch<'_>, request: &LedgerRequest, a: &TradeSide, b: &TradeSide) -> Result<(), LedgerError> {
-    if a.agent == b.agent {
-        return Err(LedgerError::Refused(LedgerRefusal::Form));
-    }
-    let gold = pangaea_schemas::message::Currency::GOLD;
-    for side in [a, b] {
-        if accounts::balance(batch, Account::Agent(side.agent), gold)? < i128::from(side.gold) {
-            return Err(LedgerError::Refused(LedgerRefusal::Funds));
-        }
-    }
-    for (from, to) in [(a, b), (b, a)] {
-        if from.gold > 0 {
-            transfer(batch, Account::Agent(from.agent), Account::Agent(to.agent), gold, from.gold)?;
-        }
-    }
-    // An item listed by both sides, or twice, is not where the second mention says.
-    for (from, to) in [(a, b), (b, a)] {
-        for item in &from.items {
-            items::hand(batch, request.op, *item, Owner::Agent(from.agent), Owner::Agent(to.agent))?;
-        }
-    }
-    Ok(())
 }

@@ -23,7 +23,7 @@ pub use memory::{MemoryFaults, MemoryStore};
 pub(crate) use sealed::{TableSum, apply, open, stored_sum};
 
 /// The layout of all rows together. A folder of another number is refused.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 /// Longest key in bytes, LMDB's limit.
 pub const KEY_BYTES_MAX: usize = 511;
 
@@ -69,11 +69,17 @@ pub enum RowTable {
     Blobs = 17,
     /// Blob number, part → bytes.
     BlobParts = 18,
+    /// Count → what an operation did to an account, oldest first.
+    Postings = 19,
+    /// Trade → its terms and its state.
+    Trades = 20,
+    /// Count → trade, oldest first.
+    TradeOrder = 21,
 }
 
 impl RowTable {
     /// Every table, in order of number.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 22] = [
         Self::Meta,
         Self::Heads,
         Self::Entries,
@@ -93,6 +99,9 @@ impl RowTable {
         Self::Tables,
         Self::Blobs,
         Self::BlobParts,
+        Self::Postings,
+        Self::Trades,
+        Self::TradeOrder,
     ];
 
     /// Its name on disk and in messages.
@@ -117,6 +126,9 @@ impl RowTable {
             Self::Tables => "tables",
             Self::Blobs => "blobs",
             Self::BlobParts => "blob-parts",
+            Self::Postings => "postings",
+            Self::Trades => "trades",
+            Self::TradeOrder => "trade-order",
         }
     }
 }

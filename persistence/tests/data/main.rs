@@ -18,6 +18,8 @@ mod damage;
 
 mod ledger;
 
+mod trades;
+
 mod tables;
 
 mod verify;

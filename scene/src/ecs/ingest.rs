@@ -11,7 +11,7 @@ use pangaea_schemas::record::Record;
 use pangaea_schemas::{AccountId, EntityId};
 
 use super::kinds::MessageKind;
-use super::ledger::{Answers, Tickets};
+use super::ledger::Answers;
 use super::mail::{Letter, Newspaper};
 use super::motion::{Position, Velocity};
 use super::population::{Filed, Identity, Population};
@@ -21,7 +21,7 @@ use super::shard_world::{ShardWorld, Simulated, TickInput};
 /// A player's agent. Given at birth, stays for ever.
 #[component]
 pub struct Player {
-    connected: u8,
+    pub(crate) connected: u8,
 }
 
 impl Player {
@@ -136,7 +136,6 @@ impl ShardWorld {
     pub(crate) fn ingest(&mut self, input: TickInput) -> Simulated {
         let mut out = Simulated::default();
         self.world.resource_mut::<Now>().tick = input.tick;
-        self.world.resource_mut::<Tickets>().begin(input.tick);
         self.ingest_ghosts(&input.ghosts, &input.ghost_sources_lost);
         for record in &input.arrivals {
             self.arrive(record);

@@ -1,81 +1,59 @@
 //! Value: systems ask the ledger and read its answers some ticks later.
-
-use std::sync::atomic::{AtomicU64, Ordering};
+//!
+//! An answer brings its question along, so nobody has to remember what was asked, and a crash forgets nothing: what is asked in a
+//! player's name is in the agent's record before the ledger hears of it, and until the answer was acted on. Whoever owns the agent
+//! then gets the answer. It may come twice, when an owner ended between acting on it and journaling what it did.
 
 use bevy_ecs::resource::Resource;
 use bevy_ecs::system::{Deferred, Res, SystemParam};
-use bytemuck::{Pod, Zeroable};
-use pangaea_schemas::message::{Holdings, Item, LedgerResult, Transaction};
-use pangaea_schemas::registry::FieldType;
-use pangaea_schemas::{EntityId, Tick};
+use pangaea_schemas::EntityId;
+use pangaea_schemas::message::{Holdings, Item, LedgerResult, OpId, Transaction};
 
 use super::mail::Draft;
-use super::plain::{FieldKind, Part};
-
-/// Names a ledger operation inside its shard, so that a system finds the answer in a later tick. It may be kept in a component.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Pod, Zeroable)]
-#[repr(transparent)]
-pub struct LedgerTicket(pub u64);
-
-impl LedgerTicket {
-    /// No operation of a system.
-    pub const NONE: Self = Self(0);
-
-    /// Whether this names an operation at all.
-    pub fn is_some(self) -> bool {
-        self.0 != 0
-    }
-}
-
-impl FieldKind for LedgerTicket {
-    const PARTS: &'static [Part] = &[Part { suffix: "", ty: FieldType::U64, offset: 0, length: 1 }];
-}
 
 /// A change of value that a system asks for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Transfer {
-    /// Comes back with the answer.
-    pub ticket: LedgerTicket,
-    /// Local agents whose ownership the ledger must check. Epochs inside the transaction are left at zero, to be filled in.
-    pub fences: Vec<EntityId>,
+    /// In whose name: an agent of this shard. None: the shard's own.
+    pub by: Option<EntityId>,
     /// What.
     pub transaction: Transaction,
 }
 
-/// Bits of a ticket that count within one tick; the others are the tick.
-const TICKET_COUNT_BITS: u32 = 20;
-
-/// The next ticket. Systems share it: they run one after the other, so the order is always the same.
-#[derive(Resource, Default)]
-pub struct Tickets(AtomicU64);
-
-impl Tickets {
-    /// Start over for a tick.
-    pub(crate) fn begin(&mut self, tick: Tick) {
-        *self.0.get_mut() = tick.0 << TICKET_COUNT_BITS | 1;
-    }
+/// What became of a change of value.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settlement {
+    /// Names the operation; the same when the answer comes twice.
+    pub op: OpId,
+    /// In whose name it was asked.
+    pub by: Option<EntityId>,
+    /// What was asked.
+    pub asked: Transaction,
+    /// The ledger's answer, durable; never [`LedgerResult::Unavailable`].
+    pub result: LedgerResult,
 }
 
 /// Asks the ledger for changes of value. Nothing has happened until [`Settled`] says so.
 #[derive(SystemParam)]
-pub struct Ledger<'w, 's> {
+pub struct Ledger<'s> {
     draft: Deferred<'s, Draft<Transfer>>,
-    tickets: Res<'w, Tickets>,
 }
 
-impl Ledger<'_, '_> {
-    /// Ask. `fences` are the agents of this shard in whose name it is done: the ledger refuses if any of them has another owner
-    /// by then.
-    pub fn ask(&mut self, fences: &[EntityId], transaction: Transaction) -> LedgerTicket {
-        let ticket = LedgerTicket(self.tickets.0.fetch_add(1, Ordering::Relaxed));
-        self.draft.0.push(Transfer { ticket, fences: fences.to_vec(), transaction });
-        ticket
+impl Ledger<'_> {
+    /// Ask in the name of an agent of this shard: the ledger refuses if it has another owner by then.
+    pub fn ask(&mut self, by: EntityId, transaction: Transaction) {
+        self.draft.0.push(Transfer { by: Some(by), transaction });
+    }
+
+    /// Ask in nobody's name: what nature does. If the shard's process ends meanwhile, nobody hears the answer.
+    pub fn ask_for_nobody(&mut self, transaction: Transaction) {
+        self.draft.0.push(Transfer { by: None, transaction });
     }
 }
 
 /// The ledger's answers that arrived for this tick.
 #[derive(Resource, Default)]
-pub struct Answers(pub(crate) Vec<(LedgerTicket, LedgerResult)>);
+pub struct Answers(pub(crate) Vec<Settlement>);
 
 /// Reads the ledger's answers.
 #[derive(SystemParam)]
@@ -84,29 +62,24 @@ pub struct Settled<'w> {
 }
 
 impl Settled<'_> {
-    /// What became of an operation, in the tick in which the answer arrives.
-    pub fn get(&self, ticket: LedgerTicket) -> Option<&LedgerResult> {
-        self.answers.0.iter().find(|(answered, _)| *answered == ticket && ticket.is_some()).map(|(_, result)| result)
+    /// All that arrived for this tick, in order, looks of the shard itself included.
+    pub fn iter(&self) -> impl Iterator<Item = &Settlement> {
+        self.answers.0.iter()
     }
 
-    /// All answers to operations of systems.
-    pub fn iter(&self) -> impl Iterator<Item = (LedgerTicket, &LedgerResult)> {
-        self.answers.0.iter().filter(|(ticket, _)| ticket.is_some()).map(|(ticket, result)| (*ticket, result))
-    }
-
-    /// What agents have now, from every answer that says so, looks of the shard itself included.
+    /// What agents have now, from every answer that says so.
     pub fn holdings(&self) -> impl Iterator<Item = &Holdings> {
-        self.answers.0.iter().flat_map(|(_, result)| match result {
-            LedgerResult::Done(holdings) => holdings.as_slice(),
+        self.iter().flat_map(|settlement| match &settlement.result {
+            LedgerResult::Done(holdings) | LedgerResult::Traded { holdings, .. } => holdings.as_slice(),
             LedgerResult::Ground(_) | LedgerResult::Refused(_) | LedgerResult::Unavailable(_) => &[],
         })
     }
 
     /// What lies on the ground of this shard, when the ledger was asked.
     pub fn ground(&self) -> impl Iterator<Item = &Item> {
-        self.answers.0.iter().flat_map(|(_, result)| match result {
+        self.iter().flat_map(|settlement| match &settlement.result {
             LedgerResult::Ground(items) => items.as_slice(),
-            LedgerResult::Done(_) | LedgerResult::Refused(_) | LedgerResult::Unavailable(_) => &[],
+            LedgerResult::Done(_) | LedgerResult::Traded { .. } | LedgerResult::Refused(_) | LedgerResult::Unavailable(_) => &[],
         })
     }
 }

@@ -26,7 +26,7 @@ mod tests;
 pub use grid::Near;
 pub use image::{Copied, WorldDelta, WorldRest};
 pub use ingest::{Birthing, Player, Seeding, Tied};
-pub use ledger::{Ledger, LedgerTicket, Settled, Transfer};
+pub use ledger::{Ledger, Settled, Settlement, Transfer};
 pub use mail::{Bus, Effects, Events, Inputs, Letter, News, Received};
 pub use motion::{Position, Velocity};
 pub use plain::{DecodeError, FieldKind, Part, Plain, PlainField, Scalar, Text};

@@ -64,7 +64,7 @@ pub struct Part {
 /// What may be a field of a plain type.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a field of a plain type",
-    note = "use u8 to u64, i8 to i64, f32, f64, arrays of them, `EntityId`, `Text<N>`, `Position`, `Velocity` or `LedgerTicket`"
+    note = "use u8 to u64, i8 to i64, f32, f64, arrays of them, `EntityId`, `Text<N>`, `Position` or `Velocity`"
 )]
 pub trait FieldKind: Pod {
     /// What it is made of.

@@ -55,6 +55,11 @@ impl Clock<'_> {
         self.now.space.space
     }
 
+    /// The shard of this world.
+    pub fn shard(&self) -> ShardId {
+        self.now.shard
+    }
+
     /// The nearest position inside the space.
     pub fn inside(&self, position: Position) -> Position {
         self.now.space.clamp(position.into()).into()

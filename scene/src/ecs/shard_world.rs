@@ -11,7 +11,7 @@ use bevy_ecs::schedule::Schedule;
 use bevy_ecs::world::World;
 use bytes::Bytes;
 use pangaea_schemas::geometry::{CellId, Position, ShardId, SpaceSpec};
-use pangaea_schemas::message::{Birth, BusEvent, CellFeed, ClientInput, Effect, FeedFilter, FeedFrame, LedgerResult};
+use pangaea_schemas::message::{Birth, BusEvent, CellFeed, ClientInput, Effect, FeedFilter, FeedFrame};
 use pangaea_schemas::record::{Presence, Record};
 use pangaea_schemas::{EntityId, Tick, TickRate, TypeId};
 
@@ -20,7 +20,7 @@ use super::ghosts::Ghosts;
 use super::grid::Grid;
 use super::ingest::{Birthing, Player, Seeding};
 use super::kinds::{Kinds, Walker};
-use super::ledger::{Answers, LedgerTicket, Tickets, Transfer};
+use super::ledger::{Answers, Settlement, Transfer};
 use super::mail::{Newspaper, Outbox, Told};
 use super::motion;
 use super::population::Population;
@@ -75,8 +75,8 @@ pub struct TickInput {
     pub inputs: Vec<ClientInput>,
     /// From other shards, each once. Those to entities that are no longer here come out again in [`Simulated::effects`].
     pub effects: Vec<Effect>,
-    /// Answers of the ledger; [`LedgerTicket::NONE`] for what the shard asked on its own account (looks).
-    pub ledger: Vec<(LedgerTicket, LedgerResult)>,
+    /// Answers of the ledger.
+    pub ledger: Vec<Settlement>,
     /// From the bus.
     pub news: Vec<BusEvent>,
     /// Neighbours' border cells under the ghosted filter, checked for epoch and gaps.
@@ -283,7 +283,6 @@ pub(crate) fn install(world: &mut World, kinds: &Kinds, shard: ShardId, space: &
     world.init_resource::<Outbox>();
     world.init_resource::<Newspaper>();
     world.init_resource::<Answers>();
-    world.init_resource::<Tickets>();
     world.init_resource::<IdPool>();
     world.insert_resource(Grid::new(shard));
     world.insert_resource(Now { tick: Tick(0), rate, seed, space: space.clone(), shard });

@@ -102,6 +102,7 @@ impl Shard {
         let state = std::mem::take(&mut record.session);
         self.take_seat(attach, state, record.epoch);
         record.session = self.life.sessions.state(attach.agent).unwrap_or_default();
+        self.adopt_operations(&record);
         self.life.inbox.connected.push((attach.agent, true));
         self.life.inbox.arrivals.push(record.clone());
         self.join(record);
@@ -229,6 +230,7 @@ impl Shard {
             record.epoch = resident.epoch;
             record.session = session.unwrap_or_default();
             record.presence = Presence::Asleep;
+            self.life.desk.forget(agent);
             self.clean(agent);
             self.writer.push(ShardOp::Put(record.clone()));
             self.life.asleep.insert(agent, record);

@@ -111,6 +111,7 @@ impl Shard {
             let fence = self.life.arrivals.fence_mut(member);
             (fence.seen, fence.forward) = (xid.epoch, Some(target));
             self.life.residents.remove(&member);
+            self.life.desk.forget(member);
             self.clean(member);
             self.meter.left(member, target);
             records.push(record);
@@ -177,6 +178,7 @@ impl Shard {
         self.life.residents.insert(agent, Resident::new(epoch, self.now, gate));
         if is_player {
             self.seat_arrival(&record);
+            self.adopt_operations(&record);
             self.when_durable(Then::Look(agent, epoch));
         }
         self.life.inbox.arrivals.push(record);

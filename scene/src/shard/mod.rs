@@ -8,8 +8,9 @@
 //! | `ownership` | a claim, a recovery, a doubt, an end |
 //! | `attendance` | a client attaches, plays, goes |
 //! | `crossing` | an agent leaves or comes |
+//! | `value` | the ledger is asked, and answers |
 //! | `giving`, `taking`, `rest` | the whole shard moves to another scene |
-//! | `outside` | effects, ledger, feed, directory |
+//! | `outside` | effects, feed, directory |
 //! | `tick` | the phases |
 
 mod attendance;
@@ -26,6 +27,7 @@ mod rest;
 mod routes;
 mod taking;
 mod tick;
+mod value;
 
 #[cfg(test)]
 mod tests;
@@ -37,12 +39,12 @@ use std::time::Duration;
 use pangaea_schemas::geometry::{ShardId, SpaceSpec};
 use pangaea_schemas::journal::Xid;
 use pangaea_schemas::message::{
-    Address, BusEvent, Control, Envelope, Lane, Message, Migration, Refusal, ShardReport, ShardRoute,
+    Address, BusEvent, Control, Envelope, Lane, Message, Migration, OpId, Refusal, ShardReport, ShardRoute,
 };
 use pangaea_schemas::record::Record;
 use pangaea_schemas::{AgentEpoch, EffectSeq, EntityId, NodeId, Nonce, RequestId, ShardEpoch, Tick, TickRate, Timestamp};
 
-use crate::ecs::{ShardWorld, TickInput, Transfer};
+use crate::ecs::{ShardWorld, TickInput};
 use crate::effects::EffectLanes;
 use crate::game::BuiltGame;
 use crate::handover::source::Leaves;
@@ -127,6 +129,8 @@ enum Then {
     Joined(EntityId),
     /// An agent's epoch is in: raise its fence at the ledger.
     Look(EntityId, AgentEpoch),
+    /// The record of the agent in whose name it is asked is in: ask the ledger.
+    Written(OpId),
     /// Effects of a sender are in, up to here.
     Applied(ShardId, ShardEpoch, EffectSeq),
     /// The OWNER entry that a migration asked for is in.
@@ -149,8 +153,6 @@ struct Life {
     /// Sequences that are: acknowledged again when asked again.
     durably_applied: BTreeMap<ShardId, (ShardEpoch, EffectSeq)>,
     desk: LedgerDesk,
-    /// Changes of value that wait for a fence or for room.
-    held_transfers: VecDeque<Transfer>,
     followers: Followers,
     neighbours: Neighbours,
     directory: outside::DirectoryNews,

@@ -1,19 +1,14 @@
-//! What a shard says to others than clients: effects, ledger, feed, directory.
+//! What a shard says to others than clients: effects, feed, directory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pangaea_schemas::geometry::ShardId;
-use pangaea_schemas::message::{
-    Address, AgentFeed, Directory, Effect, EffectMessage, Feed, FeedFrame, Lane, LedgerRefusal, LedgerReply, LedgerResult,
-    Message, TradeSide, Transaction,
-};
+use pangaea_schemas::message::{Address, AgentFeed, Directory, Effect, EffectMessage, Feed, FeedFrame, Lane, Message};
 use pangaea_schemas::{AgentEpoch, EffectSeq, EntityId, NodeId, ShardEpoch};
 
 use super::followers::FollowRequest;
-use super::ledger_desk::OPS_PENDING_MAX;
-use super::residents::ValueGate;
 use super::{EFFECTS_WAITING_MAX, GHOST_FRAMES_MAX, Shard};
-use crate::ecs::{LedgerTicket, Published, Transfer};
+use crate::ecs::Published;
 use crate::lanes::Hearing;
 
 /// After this many ticks a shard tells the directory again who is here, in case a change was lost.
@@ -129,77 +124,6 @@ impl Shard {
         }
     }
 
-    // Ledger.
-
-    pub(super) fn look(&mut self, agent: EntityId, epoch: AgentEpoch) {
-        if self.life.residents.get(&agent).is_some_and(|resident| resident.epoch == epoch) {
-            let key = (self.id, self.epoch());
-            self.life.desk.ask(key, LedgerTicket::NONE, vec![(agent, epoch)], Transaction::Look { agent });
-        }
-    }
-
-    pub(super) fn ledger_replied(&mut self, reply: LedgerReply) {
-        let Some(answered) = self.life.desk.answered(self.now, reply.op, reply.result) else { return };
-        if let Some(agent) = answered.look {
-            if let LedgerResult::Refused(reason) = answered.result {
-                tracing::warn!(shard = %self.id, %agent, ?reason, "the ledger knows a newer owner of an agent");
-                return;
-            }
-            if let Some(resident) = self.life.residents.get_mut(&agent) {
-                resident.gate = ValueGate::Open;
-            }
-        }
-        self.life.inbox.ledger.push((answered.ticket, answered.result));
-    }
-
-    /// Asks for changes of value: those of this tick, after those that had to wait.
-    pub(super) fn transfer(&mut self, transfers: Vec<Transfer>) {
-        let mut waiting = std::mem::take(&mut self.life.held_transfers);
-        waiting.extend(transfers);
-        for transfer in waiting {
-            if self.must_wait(&transfer) {
-                if self.life.held_transfers.len() < OPS_PENDING_MAX {
-                    self.life.held_transfers.push_back(transfer);
-                } else {
-                    self.refuse_transfer(&transfer);
-                }
-            } else {
-                self.ask_ledger(transfer);
-            }
-        }
-        if self.incarnation.is_confirmed() {
-            for request in self.life.desk.poll(self.now) {
-                self.send(Address::Data, Message::LedgerRequest(request));
-            }
-        }
-    }
-
-    fn must_wait(&self, transfer: &Transfer) -> bool {
-        let closed = |agent| self.life.residents.get(agent).is_some_and(|resident| resident.gate == ValueGate::Closed);
-        !self.incarnation.is_confirmed() || !self.life.desk.has_room() || transfer.fences.iter().any(closed)
-    }
-
-    fn ask_ledger(&mut self, mut transfer: Transfer) {
-        let epoch_of = |agent: &EntityId| self.life.residents.get(agent).map(|resident| (*agent, resident.epoch));
-        let fences: Option<Vec<_>> = transfer.fences.iter().map(epoch_of).collect();
-        let Some(fences) = fences else { return self.refuse_transfer(&transfer) };
-        if let Transaction::Trade { a, b } = &mut transfer.transaction {
-            let fill = |side: &mut TradeSide| {
-                if let Some((_, epoch)) = fences.iter().find(|(agent, _)| *agent == side.agent) {
-                    side.epoch = *epoch;
-                }
-            };
-            fill(a);
-            fill(b);
-        }
-        self.life.desk.ask((self.id, self.epoch()), transfer.ticket, fences, transfer.transaction);
-    }
-
-    /// Whoever asked went away meanwhile: nothing happened, and it is told like a stale owner.
-    fn refuse_transfer(&mut self, transfer: &Transfer) {
-        self.life.inbox.ledger.push((transfer.ticket, LedgerResult::Refused(LedgerRefusal::Stale)));
-    }
-
     // Feed.
 
     pub(super) fn feed(&mut self, from: NodeId, message: Feed) {
@@ -235,7 +159,10 @@ impl Shard {
 
     pub(super) fn send_feed(&mut self, published: &Published) {
         let mut agents: BTreeMap<NodeId, Vec<AgentFeed>> = BTreeMap::new();
-        for (agent, gateway, session, in_seq) in self.life.sessions.attached() {
+        // What a player did that has value is acknowledged when it cannot be lost any more. Its place goes with the inputs that led
+        // there, so it waits, too.
+        let unwritten: BTreeSet<EntityId> = self.life.desk.unwritten().map(|(_, agent)| agent).collect();
+        for (agent, gateway, session, in_seq) in self.life.sessions.attached().filter(|(agent, ..)| !unwritten.contains(agent)) {
             let resident = self.life.residents.get(&agent);
             if let (Some(resident), Some(position)) = (resident, self.world.position(agent)) {
                 let feed = AgentFeed { agent, session, epoch: resident.epoch, in_seq, position };

@@ -1,13 +1,12 @@
 //! Claiming a shard, recovering it, doubting it, losing it: the orders of [`crate::incarnation`] carried out.
 
 use pangaea_schemas::journal::ShardOp;
-use pangaea_schemas::message::{Address, Handover, JournalReply, JournalRequest, Lane, Message, ShardImage, Transaction};
+use pangaea_schemas::message::{Address, Handover, JournalReply, JournalRequest, Lane, Message, ShardImage};
 use pangaea_schemas::record::{Presence, Record, SessionState};
 use pangaea_schemas::{RequestId, Timestamp};
 
 use super::residents::ValueGate;
 use super::{DOUBT_MAX, JOURNAL_SILENCE, LEASE_MARGIN, Life, Resident, Shard, Then, buckets, new_world};
-use crate::ecs::LedgerTicket;
 use crate::effects::EffectLanes;
 use crate::handover::target::Arrivals;
 use crate::incarnation::{Happening, Order};
@@ -91,6 +90,10 @@ impl Shard {
             }
             Then::Joined(agent) => self.joined(agent),
             Then::Look(agent, epoch) => self.look(agent, epoch),
+            Then::Written(op) => {
+                self.life.desk.written(op);
+                self.ask_ledger();
+            }
             Then::Applied(source, epoch, upto) => self.effects_are_durable(source, epoch, upto),
             Then::GiftWritten => self.gift_is_written(),
             Then::Arrived => self.arrival_is_durable(),
@@ -157,6 +160,7 @@ impl Shard {
             self.life.residents.insert(agent, Resident::new(record.epoch, self.now, ValueGate::Closed));
             self.life.sessions.seat(agent, record.session.clone(), Link::Lingering { until: self.now + LINGER });
             self.life.inbox.connected.push((agent, false));
+            self.adopt_operations(&record);
             self.writer.push(ShardOp::Put(record.clone()));
             self.when_durable(Then::Look(agent, record.epoch));
         }
@@ -173,8 +177,7 @@ impl Shard {
         tracing::info!(shard = %self.id, epoch = %self.epoch(), entities = self.life.residents.len(), "the shard runs");
         let agents = self.players().collect::<Vec<_>>();
         self.life.directory.start(agents);
-        let ground = Transaction::LookGround { shard: self.id };
-        self.life.desk.ask((self.id, self.epoch()), LedgerTicket::NONE, Vec::new(), ground);
+        self.look_around();
     }
 
     fn stop(&mut self) {

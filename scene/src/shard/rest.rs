@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use pangaea_schemas::EntityId;
 use pangaea_schemas::journal::{Departure, Xid};
-use pangaea_schemas::message::{RestAnswer, RestHeld, RestResident, RestTransfer, ShardImage, ShardRest};
+use pangaea_schemas::message::{RestAnswer, RestHeld, RestResident, ShardImage, ShardRest};
 
 use super::residents::ValueGate;
 use super::{Life, Resident, Shard, buckets};
-use crate::ecs::{Copied, LedgerTicket, Transfer, WorldRest};
+use crate::ecs::{Copied, Settlement, WorldRest};
 use crate::effects::EffectLanes;
 use crate::handover::target::Arrivals;
 use crate::lanes::Lanes;
@@ -38,8 +38,7 @@ impl Shard {
             numbering: life.effects.numbering(),
             lanes: life.effects.rest(),
             operations: life.desk.rest(),
-            transfers: life.held_transfers.iter().map(rest_of_transfer).collect(),
-            answers: life.inbox.ledger.iter().map(|(t, r)| RestAnswer { ticket: t.0, result: r.clone() }).collect(),
+            answers: life.inbox.ledger.iter().map(rest_of_answer).collect(),
             peers: self.lanes.all().collect(),
             followers: life.followers.rest(),
             dirty,
@@ -98,8 +97,7 @@ impl Shard {
             }
         }
         life.desk.take_over(rest.operations);
-        life.held_transfers = rest.transfers.into_iter().map(transfer_of_rest).collect();
-        life.inbox.ledger = rest.answers.into_iter().map(|a| (LedgerTicket(a.ticket), a.result)).collect();
+        life.inbox.ledger = rest.answers.into_iter().map(answer_of_rest).collect();
         life.inbox.effects = rest.arrived;
         life.followers.take_over(rest.tick, rest.followers);
         life.urgent = rest.dirty.into_iter().collect();
@@ -115,12 +113,12 @@ fn held(xid: Xid, inputs: &[pangaea_schemas::message::ClientInput], effects: &[p
     RestHeld { leader: xid.entity, inputs: inputs.to_vec(), effects: effects.to_vec() }
 }
 
-fn rest_of_transfer(transfer: &Transfer) -> RestTransfer {
-    let Transfer { ticket, fences, transaction } = transfer;
-    RestTransfer { ticket: ticket.0, fences: fences.clone(), transaction: transaction.clone() }
+fn rest_of_answer(settlement: &Settlement) -> RestAnswer {
+    let Settlement { op, by, asked, result } = settlement.clone();
+    RestAnswer { op, by: by.unwrap_or_default(), asked, result }
 }
 
-fn transfer_of_rest(rest: RestTransfer) -> Transfer {
-    let RestTransfer { ticket, fences, transaction } = rest;
-    Transfer { ticket: LedgerTicket(ticket), fences, transaction }
+fn answer_of_rest(rest: RestAnswer) -> Settlement {
+    let RestAnswer { op, by, asked, result } = rest;
+    Settlement { op, by: by.is_some().then_some(by), asked, result }
 }

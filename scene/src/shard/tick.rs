@@ -104,6 +104,7 @@ impl Shard {
             self.make_dirty(input.agent);
         }
         let input = std::mem::take(&mut self.life.inbox);
+        self.close_operations(&input.ledger);
         TickInput { tick: self.tick, inputs, ..input }
     }
 
@@ -126,6 +127,7 @@ impl Shard {
         }
         self.route_effects(simulated.effects);
         self.transfer(simulated.ledger);
+        self.ask_ledger();
     }
 
     fn settle_spawned(&mut self, spawned: Vec<EntityId>) {
@@ -154,6 +156,7 @@ impl Shard {
         let bucket = (self.tick.0 % self.life.dirty.len() as u64) as usize;
         due.append(&mut self.life.dirty[bucket]);
         self.journal(due);
+        self.operations_are_journaled();
     }
 
     /// What must not wait for its second: before the shard goes to another scene.

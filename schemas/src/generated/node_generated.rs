@@ -1073,6 +1073,121 @@ pub mod pangaea {
                 ds.finish()
             }
         }
+        pub enum OpenOperationOffset {}
+        #[derive(Copy, Clone, PartialEq)]
+
+        pub struct OpenOperation<'a> {
+            pub _tab: ::flatbuffers::Table<'a>,
+        }
+
+        impl<'a> ::flatbuffers::Follow<'a> for OpenOperation<'a> {
+            type Inner = OpenOperation<'a>;
+            #[inline]
+            unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+            }
+        }
+
+        impl<'a> OpenOperation<'a> {
+            pub const VT_OP: ::flatbuffers::VOffsetT = 4;
+            pub const VT_TRANSACTION: ::flatbuffers::VOffsetT = 6;
+
+            #[inline]
+            pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                OpenOperation { _tab: table }
+            }
+            #[allow(unused_mut)]
+            pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                args: &'args OpenOperationArgs<'args>,
+            ) -> ::flatbuffers::WIPOffset<OpenOperation<'bldr>> {
+                let mut builder = OpenOperationBuilder::new(_fbb);
+                if let Some(x) = args.transaction {
+                    builder.add_transaction(x);
+                }
+                if let Some(x) = args.op {
+                    builder.add_op(x);
+                }
+                builder.finish()
+            }
+
+            #[inline]
+            pub fn op(&self) -> Option<&'a Wide> {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<Wide>(OpenOperation::VT_OP, None) }
+            }
+            #[inline]
+            pub fn transaction(&self) -> Option<::flatbuffers::Vector<'a, u8>> {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe {
+                    self._tab
+                        .get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(OpenOperation::VT_TRANSACTION, None)
+                }
+            }
+        }
+
+        impl ::flatbuffers::Verifiable for OpenOperation<'_> {
+            #[inline]
+            fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                v.visit_table(pos)?
+                    .visit_field::<Wide>("op", Self::VT_OP, false)?
+                    .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>(
+                        "transaction",
+                        Self::VT_TRANSACTION,
+                        false,
+                    )?
+                    .finish();
+                Ok(())
+            }
+        }
+        pub struct OpenOperationArgs<'a> {
+            pub op: Option<&'a Wide>,
+            pub transaction: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
+        }
+        impl<'a> Default for OpenOperationArgs<'a> {
+            #[inline]
+            fn default() -> Self {
+                OpenOperationArgs { op: None, transaction: None }
+            }
+        }
+
+        pub struct OpenOperationBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+            fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+            start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+        }
+        impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> OpenOperationBuilder<'a, 'b, A> {
+            #[inline]
+            pub fn add_op(&mut self, op: &Wide) {
+                self.fbb_.push_slot_always::<&Wide>(OpenOperation::VT_OP, op);
+            }
+            #[inline]
+            pub fn add_transaction(&mut self, transaction: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, u8>>) {
+                self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(OpenOperation::VT_TRANSACTION, transaction);
+            }
+            #[inline]
+            pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> OpenOperationBuilder<'a, 'b, A> {
+                let start = _fbb.start_table();
+                OpenOperationBuilder { fbb_: _fbb, start_: start }
+            }
+            #[inline]
+            pub fn finish(self) -> ::flatbuffers::WIPOffset<OpenOperation<'a>> {
+                let o = self.fbb_.end_table(self.start_);
+                ::flatbuffers::WIPOffset::new(o.value())
+            }
+        }
+
+        impl ::core::fmt::Debug for OpenOperation<'_> {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                let mut ds = f.debug_struct("OpenOperation");
+                ds.field("op", &self.op());
+                ds.field("transaction", &self.transaction());
+                ds.finish()
+            }
+        }
         pub enum SessionStateOffset {}
         #[derive(Copy, Clone, PartialEq)]
 
@@ -1094,6 +1209,7 @@ pub mod pangaea {
             pub const VT_IN_SEQ: ::flatbuffers::VOffsetT = 8;
             pub const VT_OUT_SEQ: ::flatbuffers::VOffsetT = 10;
             pub const VT_OUTBOX: ::flatbuffers::VOffsetT = 12;
+            pub const VT_OPEN: ::flatbuffers::VOffsetT = 14;
 
             #[inline]
             pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -1106,6 +1222,9 @@ pub mod pangaea {
             ) -> ::flatbuffers::WIPOffset<SessionState<'bldr>> {
                 let mut builder = SessionStateBuilder::new(_fbb);
                 builder.add_epoch(args.epoch);
+                if let Some(x) = args.open {
+                    builder.add_open(x);
+                }
                 if let Some(x) = args.outbox {
                     builder.add_outbox(x);
                 }
@@ -1154,6 +1273,17 @@ pub mod pangaea {
                     >>(SessionState::VT_OUTBOX, None)
                 }
             }
+            #[inline]
+            pub fn open(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<OpenOperation<'a>>>> {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe {
+                    self._tab.get::<::flatbuffers::ForwardsUOffset<
+                        ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<OpenOperation>>,
+                    >>(SessionState::VT_OPEN, None)
+                }
+            }
         }
 
         impl ::flatbuffers::Verifiable for SessionState<'_> {
@@ -1165,6 +1295,7 @@ pub mod pangaea {
      .visit_field::<u32>("in_seq", Self::VT_IN_SEQ, false)?
      .visit_field::<u32>("out_seq", Self::VT_OUT_SEQ, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<ReliableEvent>>>>("outbox", Self::VT_OUTBOX, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<OpenOperation>>>>("open", Self::VT_OPEN, false)?
      .finish();
                 Ok(())
             }
@@ -1176,11 +1307,13 @@ pub mod pangaea {
             pub out_seq: u32,
             pub outbox:
                 Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<ReliableEvent<'a>>>>>,
+            pub open:
+                Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<OpenOperation<'a>>>>>,
         }
         impl<'a> Default for SessionStateArgs<'a> {
             #[inline]
             fn default() -> Self {
-                SessionStateArgs { epoch: 0, gateway: 0, in_seq: 0, out_seq: 0, outbox: None }
+                SessionStateArgs { epoch: 0, gateway: 0, in_seq: 0, out_seq: 0, outbox: None, open: None }
             }
         }
 
@@ -1213,6 +1346,13 @@ pub mod pangaea {
                 self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(SessionState::VT_OUTBOX, outbox);
             }
             #[inline]
+            pub fn add_open(
+                &mut self,
+                open: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<OpenOperation<'b>>>>,
+            ) {
+                self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(SessionState::VT_OPEN, open);
+            }
+            #[inline]
             pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> SessionStateBuilder<'a, 'b, A> {
                 let start = _fbb.start_table();
                 SessionStateBuilder { fbb_: _fbb, start_: start }
@@ -1232,6 +1372,7 @@ pub mod pangaea {
                 ds.field("in_seq", &self.in_seq());
                 ds.field("out_seq", &self.out_seq());
                 ds.field("outbox", &self.outbox());
+                ds.field("open", &self.open());
                 ds.finish()
             }
         }
@@ -12424,6 +12565,116 @@ pub mod pangaea {
         pub mod ledger {
 
             #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+            pub const ENUM_MIN_LEDGER_REFUSAL: u8 = 0;
+            #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+            pub const ENUM_MAX_LEDGER_REFUSAL: u8 = 8;
+            #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+            #[allow(non_camel_case_types)]
+            pub const ENUM_VALUES_LEDGER_REFUSAL: [LedgerRefusal; 9] = [
+                LedgerRefusal::Stale,
+                LedgerRefusal::Funds,
+                LedgerRefusal::NotOwner,
+                LedgerRefusal::Exists,
+                LedgerRefusal::Form,
+                LedgerRefusal::Unknown,
+                LedgerRefusal::CalledOff,
+                LedgerRefusal::TimedOut,
+                LedgerRefusal::Busy,
+            ];
+
+            #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+            #[repr(transparent)]
+            pub struct LedgerRefusal(pub u8);
+            #[allow(non_upper_case_globals)]
+            impl LedgerRefusal {
+                pub const Stale: Self = Self(0);
+                pub const Funds: Self = Self(1);
+                pub const NotOwner: Self = Self(2);
+                pub const Exists: Self = Self(3);
+                pub const Form: Self = Self(4);
+                pub const Unknown: Self = Self(5);
+                pub const CalledOff: Self = Self(6);
+                pub const TimedOut: Self = Self(7);
+                pub const Busy: Self = Self(8);
+
+                pub const ENUM_MIN: u8 = 0;
+                pub const ENUM_MAX: u8 = 8;
+                pub const ENUM_VALUES: &'static [Self] = &[
+                    Self::Stale,
+                    Self::Funds,
+                    Self::NotOwner,
+                    Self::Exists,
+                    Self::Form,
+                    Self::Unknown,
+                    Self::CalledOff,
+                    Self::TimedOut,
+                    Self::Busy,
+                ];
+                /// Returns the variant's name or "" if unknown.
+                pub fn variant_name(self) -> Option<&'static str> {
+                    match self {
+                        Self::Stale => Some("Stale"),
+                        Self::Funds => Some("Funds"),
+                        Self::NotOwner => Some("NotOwner"),
+                        Self::Exists => Some("Exists"),
+                        Self::Form => Some("Form"),
+                        Self::Unknown => Some("Unknown"),
+                        Self::CalledOff => Some("CalledOff"),
+                        Self::TimedOut => Some("TimedOut"),
+                        Self::Busy => Some("Busy"),
+                        _ => None,
+                    }
+                }
+            }
+            impl ::core::fmt::Debug for LedgerRefusal {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+                    if let Some(name) = self.variant_name() {
+                        f.write_str(name)
+                    } else {
+                        f.write_fmt(format_args!("<UNKNOWN {:?}>", self.0))
+                    }
+                }
+            }
+            impl<'a> ::flatbuffers::Follow<'a> for LedgerRefusal {
+                type Inner = Self;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    let b = unsafe { ::flatbuffers::read_scalar_at::<u8>(buf, loc) };
+                    Self(b)
+                }
+            }
+
+            impl ::flatbuffers::Push for LedgerRefusal {
+                type Output = LedgerRefusal;
+                #[inline]
+                unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+                    unsafe { ::flatbuffers::emplace_scalar::<u8>(dst, self.0) };
+                }
+            }
+
+            impl ::flatbuffers::EndianScalar for LedgerRefusal {
+                type Scalar = u8;
+                #[inline]
+                fn to_little_endian(self) -> u8 {
+                    self.0.to_le()
+                }
+                #[inline]
+                #[allow(clippy::wrong_self_convention)]
+                fn from_little_endian(v: u8) -> Self {
+                    let b = u8::from_le(v);
+                    Self(b)
+                }
+            }
+
+            impl<'a> ::flatbuffers::Verifiable for LedgerRefusal {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    u8::run_verifier(v, pos)
+                }
+            }
+
+            impl ::flatbuffers::SimpleToVerifyInSlice for LedgerRefusal {}
+            #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
             pub const ENUM_MIN_OWNER_KIND: u8 = 0;
             #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
             pub const ENUM_MAX_OWNER_KIND: u8 = 2;
@@ -12504,10 +12755,10 @@ pub mod pangaea {
             #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
             pub const ENUM_MIN_TRANSACTION_BODY: u8 = 0;
             #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-            pub const ENUM_MAX_TRANSACTION_BODY: u8 = 8;
+            pub const ENUM_MAX_TRANSACTION_BODY: u8 = 9;
             #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
             #[allow(non_camel_case_types)]
-            pub const ENUM_VALUES_TRANSACTION_BODY: [TransactionBody; 9] = [
+            pub const ENUM_VALUES_TRANSACTION_BODY: [TransactionBody; 10] = [
                 TransactionBody::NONE,
                 TransactionBody::Look,
                 TransactionBody::LookGround,
@@ -12517,6 +12768,7 @@ pub mod pangaea {
                 TransactionBody::Create,
                 TransactionBody::Move,
                 TransactionBody::Trade,
+                TransactionBody::Endow,
             ];
 
             #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -12533,9 +12785,10 @@ pub mod pangaea {
                 pub const Create: Self = Self(6);
                 pub const Move: Self = Self(7);
                 pub const Trade: Self = Self(8);
+                pub const Endow: Self = Self(9);
 
                 pub const ENUM_MIN: u8 = 0;
-                pub const ENUM_MAX: u8 = 8;
+                pub const ENUM_MAX: u8 = 9;
                 pub const ENUM_VALUES: &'static [Self] = &[
                     Self::NONE,
                     Self::Look,
@@ -12546,6 +12799,7 @@ pub mod pangaea {
                     Self::Create,
                     Self::Move,
                     Self::Trade,
+                    Self::Endow,
                 ];
                 /// Returns the variant's name or "" if unknown.
                 pub fn variant_name(self) -> Option<&'static str> {
@@ -12559,6 +12813,7 @@ pub mod pangaea {
                         Self::Create => Some("Create"),
                         Self::Move => Some("Move"),
                         Self::Trade => Some("Trade"),
+                        Self::Endow => Some("Endow"),
                         _ => None,
                     }
                 }
@@ -12614,100 +12869,18 @@ pub mod pangaea {
             pub struct TransactionBodyUnionTableOffset {}
 
             #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-            pub const ENUM_MIN_LEDGER_REFUSAL: u8 = 0;
-            #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-            pub const ENUM_MAX_LEDGER_REFUSAL: u8 = 4;
-            #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-            #[allow(non_camel_case_types)]
-            pub const ENUM_VALUES_LEDGER_REFUSAL: [LedgerRefusal; 5] =
-                [LedgerRefusal::Stale, LedgerRefusal::Funds, LedgerRefusal::NotOwner, LedgerRefusal::Exists, LedgerRefusal::Form];
-
-            #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-            #[repr(transparent)]
-            pub struct LedgerRefusal(pub u8);
-            #[allow(non_upper_case_globals)]
-            impl LedgerRefusal {
-                pub const Stale: Self = Self(0);
-                pub const Funds: Self = Self(1);
-                pub const NotOwner: Self = Self(2);
-                pub const Exists: Self = Self(3);
-                pub const Form: Self = Self(4);
-
-                pub const ENUM_MIN: u8 = 0;
-                pub const ENUM_MAX: u8 = 4;
-                pub const ENUM_VALUES: &'static [Self] = &[Self::Stale, Self::Funds, Self::NotOwner, Self::Exists, Self::Form];
-                /// Returns the variant's name or "" if unknown.
-                pub fn variant_name(self) -> Option<&'static str> {
-                    match self {
-                        Self::Stale => Some("Stale"),
-                        Self::Funds => Some("Funds"),
-                        Self::NotOwner => Some("NotOwner"),
-                        Self::Exists => Some("Exists"),
-                        Self::Form => Some("Form"),
-                        _ => None,
-                    }
-                }
-            }
-            impl ::core::fmt::Debug for LedgerRefusal {
-                fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
-                    if let Some(name) = self.variant_name() {
-                        f.write_str(name)
-                    } else {
-                        f.write_fmt(format_args!("<UNKNOWN {:?}>", self.0))
-                    }
-                }
-            }
-            impl<'a> ::flatbuffers::Follow<'a> for LedgerRefusal {
-                type Inner = Self;
-                #[inline]
-                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-                    let b = unsafe { ::flatbuffers::read_scalar_at::<u8>(buf, loc) };
-                    Self(b)
-                }
-            }
-
-            impl ::flatbuffers::Push for LedgerRefusal {
-                type Output = LedgerRefusal;
-                #[inline]
-                unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
-                    unsafe { ::flatbuffers::emplace_scalar::<u8>(dst, self.0) };
-                }
-            }
-
-            impl ::flatbuffers::EndianScalar for LedgerRefusal {
-                type Scalar = u8;
-                #[inline]
-                fn to_little_endian(self) -> u8 {
-                    self.0.to_le()
-                }
-                #[inline]
-                #[allow(clippy::wrong_self_convention)]
-                fn from_little_endian(v: u8) -> Self {
-                    let b = u8::from_le(v);
-                    Self(b)
-                }
-            }
-
-            impl<'a> ::flatbuffers::Verifiable for LedgerRefusal {
-                #[inline]
-                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-                    u8::run_verifier(v, pos)
-                }
-            }
-
-            impl ::flatbuffers::SimpleToVerifyInSlice for LedgerRefusal {}
-            #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
             pub const ENUM_MIN_LEDGER_RESULT_BODY: u8 = 0;
             #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-            pub const ENUM_MAX_LEDGER_RESULT_BODY: u8 = 4;
+            pub const ENUM_MAX_LEDGER_RESULT_BODY: u8 = 5;
             #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
             #[allow(non_camel_case_types)]
-            pub const ENUM_VALUES_LEDGER_RESULT_BODY: [LedgerResultBody; 5] = [
+            pub const ENUM_VALUES_LEDGER_RESULT_BODY: [LedgerResultBody; 6] = [
                 LedgerResultBody::NONE,
                 LedgerResultBody::Done,
                 LedgerResultBody::Ground,
                 LedgerResultBody::Refused,
                 LedgerResultBody::Unavailable,
+                LedgerResultBody::Traded,
             ];
 
             #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -12720,11 +12893,12 @@ pub mod pangaea {
                 pub const Ground: Self = Self(2);
                 pub const Refused: Self = Self(3);
                 pub const Unavailable: Self = Self(4);
+                pub const Traded: Self = Self(5);
 
                 pub const ENUM_MIN: u8 = 0;
-                pub const ENUM_MAX: u8 = 4;
+                pub const ENUM_MAX: u8 = 5;
                 pub const ENUM_VALUES: &'static [Self] =
-                    &[Self::NONE, Self::Done, Self::Ground, Self::Refused, Self::Unavailable];
+                    &[Self::NONE, Self::Done, Self::Ground, Self::Refused, Self::Unavailable, Self::Traded];
                 /// Returns the variant's name or "" if unknown.
                 pub fn variant_name(self) -> Option<&'static str> {
                     match self {
@@ -12733,6 +12907,7 @@ pub mod pangaea {
                         Self::Ground => Some("Ground"),
                         Self::Refused => Some("Refused"),
                         Self::Unavailable => Some("Unavailable"),
+                        Self::Traded => Some("Traded"),
                         _ => None,
                     }
                 }
@@ -13349,9 +13524,8 @@ pub mod pangaea {
 
             impl<'a> TradeSide<'a> {
                 pub const VT_AGENT: ::flatbuffers::VOffsetT = 4;
-                pub const VT_EPOCH: ::flatbuffers::VOffsetT = 6;
-                pub const VT_GOLD: ::flatbuffers::VOffsetT = 8;
-                pub const VT_ITEMS: ::flatbuffers::VOffsetT = 10;
+                pub const VT_GOLD: ::flatbuffers::VOffsetT = 6;
+                pub const VT_ITEMS: ::flatbuffers::VOffsetT = 8;
 
                 #[inline]
                 pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -13364,7 +13538,6 @@ pub mod pangaea {
                 ) -> ::flatbuffers::WIPOffset<TradeSide<'bldr>> {
                     let mut builder = TradeSideBuilder::new(_fbb);
                     builder.add_gold(args.gold);
-                    builder.add_epoch(args.epoch);
                     builder.add_agent(args.agent);
                     if let Some(x) = args.items {
                         builder.add_items(x);
@@ -13378,13 +13551,6 @@ pub mod pangaea {
                     // Created from valid Table for this object
                     // which contains a valid value in this slot
                     unsafe { self._tab.get::<u64>(TradeSide::VT_AGENT, Some(0)).unwrap() }
-                }
-                #[inline]
-                pub fn epoch(&self) -> u64 {
-                    // Safety:
-                    // Created from valid Table for this object
-                    // which contains a valid value in this slot
-                    unsafe { self._tab.get::<u64>(TradeSide::VT_EPOCH, Some(0)).unwrap() }
                 }
                 #[inline]
                 pub fn gold(&self) -> u64 {
@@ -13409,7 +13575,6 @@ pub mod pangaea {
                 fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
                     v.visit_table(pos)?
                         .visit_field::<u64>("agent", Self::VT_AGENT, false)?
-                        .visit_field::<u64>("epoch", Self::VT_EPOCH, false)?
                         .visit_field::<u64>("gold", Self::VT_GOLD, false)?
                         .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u64>>>(
                             "items",
@@ -13422,14 +13587,13 @@ pub mod pangaea {
             }
             pub struct TradeSideArgs<'a> {
                 pub agent: u64,
-                pub epoch: u64,
                 pub gold: u64,
                 pub items: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
             }
             impl<'a> Default for TradeSideArgs<'a> {
                 #[inline]
                 fn default() -> Self {
-                    TradeSideArgs { agent: 0, epoch: 0, gold: 0, items: None }
+                    TradeSideArgs { agent: 0, gold: 0, items: None }
                 }
             }
 
@@ -13441,10 +13605,6 @@ pub mod pangaea {
                 #[inline]
                 pub fn add_agent(&mut self, agent: u64) {
                     self.fbb_.push_slot::<u64>(TradeSide::VT_AGENT, agent, 0);
-                }
-                #[inline]
-                pub fn add_epoch(&mut self, epoch: u64) {
-                    self.fbb_.push_slot::<u64>(TradeSide::VT_EPOCH, epoch, 0);
                 }
                 #[inline]
                 pub fn add_gold(&mut self, gold: u64) {
@@ -13470,7 +13630,6 @@ pub mod pangaea {
                 fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
                     let mut ds = f.debug_struct("TradeSide");
                     ds.field("agent", &self.agent());
-                    ds.field("epoch", &self.epoch());
                     ds.field("gold", &self.gold());
                     ds.field("items", &self.items());
                     ds.finish()
@@ -14441,8 +14600,9 @@ pub mod pangaea {
             }
 
             impl<'a> Trade<'a> {
-                pub const VT_A: ::flatbuffers::VOffsetT = 4;
-                pub const VT_B: ::flatbuffers::VOffsetT = 6;
+                pub const VT_TRADE: ::flatbuffers::VOffsetT = 4;
+                pub const VT_BY: ::flatbuffers::VOffsetT = 6;
+                pub const VT_STEP: ::flatbuffers::VOffsetT = 8;
 
                 #[inline]
                 pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -14454,28 +14614,34 @@ pub mod pangaea {
                     args: &'args TradeArgs<'args>,
                 ) -> ::flatbuffers::WIPOffset<Trade<'bldr>> {
                     let mut builder = TradeBuilder::new(_fbb);
-                    if let Some(x) = args.b {
-                        builder.add_b(x);
-                    }
-                    if let Some(x) = args.a {
-                        builder.add_a(x);
+                    builder.add_by(args.by);
+                    builder.add_trade(args.trade);
+                    if let Some(x) = args.step {
+                        builder.add_step(x);
                     }
                     builder.finish()
                 }
 
                 #[inline]
-                pub fn a(&self) -> Option<TradeSide<'a>> {
+                pub fn trade(&self) -> u64 {
                     // Safety:
                     // Created from valid Table for this object
                     // which contains a valid value in this slot
-                    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<TradeSide>>(Trade::VT_A, None) }
+                    unsafe { self._tab.get::<u64>(Trade::VT_TRADE, Some(0)).unwrap() }
                 }
                 #[inline]
-                pub fn b(&self) -> Option<TradeSide<'a>> {
+                pub fn by(&self) -> u64 {
                     // Safety:
                     // Created from valid Table for this object
                     // which contains a valid value in this slot
-                    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<TradeSide>>(Trade::VT_B, None) }
+                    unsafe { self._tab.get::<u64>(Trade::VT_BY, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn step(&self) -> Option<super::trade::TradeStep<'a>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<super::trade::TradeStep>>(Trade::VT_STEP, None) }
                 }
             }
 
@@ -14483,20 +14649,22 @@ pub mod pangaea {
                 #[inline]
                 fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
                     v.visit_table(pos)?
-                        .visit_field::<::flatbuffers::ForwardsUOffset<TradeSide>>("a", Self::VT_A, false)?
-                        .visit_field::<::flatbuffers::ForwardsUOffset<TradeSide>>("b", Self::VT_B, false)?
+                        .visit_field::<u64>("trade", Self::VT_TRADE, false)?
+                        .visit_field::<u64>("by", Self::VT_BY, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<super::trade::TradeStep>>("step", Self::VT_STEP, false)?
                         .finish();
                     Ok(())
                 }
             }
             pub struct TradeArgs<'a> {
-                pub a: Option<::flatbuffers::WIPOffset<TradeSide<'a>>>,
-                pub b: Option<::flatbuffers::WIPOffset<TradeSide<'a>>>,
+                pub trade: u64,
+                pub by: u64,
+                pub step: Option<::flatbuffers::WIPOffset<super::trade::TradeStep<'a>>>,
             }
             impl<'a> Default for TradeArgs<'a> {
                 #[inline]
                 fn default() -> Self {
-                    TradeArgs { a: None, b: None }
+                    TradeArgs { trade: 0, by: 0, step: None }
                 }
             }
 
@@ -14506,12 +14674,16 @@ pub mod pangaea {
             }
             impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> TradeBuilder<'a, 'b, A> {
                 #[inline]
-                pub fn add_a(&mut self, a: ::flatbuffers::WIPOffset<TradeSide<'b>>) {
-                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<TradeSide>>(Trade::VT_A, a);
+                pub fn add_trade(&mut self, trade: u64) {
+                    self.fbb_.push_slot::<u64>(Trade::VT_TRADE, trade, 0);
                 }
                 #[inline]
-                pub fn add_b(&mut self, b: ::flatbuffers::WIPOffset<TradeSide<'b>>) {
-                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<TradeSide>>(Trade::VT_B, b);
+                pub fn add_by(&mut self, by: u64) {
+                    self.fbb_.push_slot::<u64>(Trade::VT_BY, by, 0);
+                }
+                #[inline]
+                pub fn add_step(&mut self, step: ::flatbuffers::WIPOffset<super::trade::TradeStep<'b>>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<super::trade::TradeStep>>(Trade::VT_STEP, step);
                 }
                 #[inline]
                 pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> TradeBuilder<'a, 'b, A> {
@@ -14528,8 +14700,129 @@ pub mod pangaea {
             impl ::core::fmt::Debug for Trade<'_> {
                 fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
                     let mut ds = f.debug_struct("Trade");
-                    ds.field("a", &self.a());
-                    ds.field("b", &self.b());
+                    ds.field("trade", &self.trade());
+                    ds.field("by", &self.by());
+                    ds.field("step", &self.step());
+                    ds.finish()
+                }
+            }
+            pub enum EndowOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct Endow<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Endow<'a> {
+                type Inner = Endow<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> Endow<'a> {
+                pub const VT_TO: ::flatbuffers::VOffsetT = 4;
+                pub const VT_CURRENCY: ::flatbuffers::VOffsetT = 6;
+                pub const VT_AMOUNT: ::flatbuffers::VOffsetT = 8;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Endow { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args EndowArgs,
+                ) -> ::flatbuffers::WIPOffset<Endow<'bldr>> {
+                    let mut builder = EndowBuilder::new(_fbb);
+                    builder.add_amount(args.amount);
+                    builder.add_to(args.to);
+                    builder.add_currency(args.currency);
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn to(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Endow::VT_TO, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn currency(&self) -> u16 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u16>(Endow::VT_CURRENCY, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn amount(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Endow::VT_AMOUNT, Some(0)).unwrap() }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Endow<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<u64>("to", Self::VT_TO, false)?
+                        .visit_field::<u16>("currency", Self::VT_CURRENCY, false)?
+                        .visit_field::<u64>("amount", Self::VT_AMOUNT, false)?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct EndowArgs {
+                pub to: u64,
+                pub currency: u16,
+                pub amount: u64,
+            }
+            impl<'a> Default for EndowArgs {
+                #[inline]
+                fn default() -> Self {
+                    EndowArgs { to: 0, currency: 0, amount: 0 }
+                }
+            }
+
+            pub struct EndowBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> EndowBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_to(&mut self, to: u64) {
+                    self.fbb_.push_slot::<u64>(Endow::VT_TO, to, 0);
+                }
+                #[inline]
+                pub fn add_currency(&mut self, currency: u16) {
+                    self.fbb_.push_slot::<u16>(Endow::VT_CURRENCY, currency, 0);
+                }
+                #[inline]
+                pub fn add_amount(&mut self, amount: u64) {
+                    self.fbb_.push_slot::<u64>(Endow::VT_AMOUNT, amount, 0);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> EndowBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    EndowBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Endow<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Endow<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Endow");
+                    ds.field("to", &self.to());
+                    ds.field("currency", &self.currency());
+                    ds.field("amount", &self.amount());
                     ds.finish()
                 }
             }
@@ -14698,6 +14991,20 @@ pub mod pangaea {
                         None
                     }
                 }
+
+                #[inline]
+                #[allow(non_snake_case)]
+                pub fn body_as_endow(&self) -> Option<Endow<'a>> {
+                    if self.body_type() == TransactionBody::Endow {
+                        let u = self.body();
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        Some(unsafe { Endow::init_from_table(u) })
+                    } else {
+                        None
+                    }
+                }
             }
 
             impl ::flatbuffers::Verifiable for Transaction<'_> {
@@ -14737,6 +15044,9 @@ pub mod pangaea {
                                 }
                                 TransactionBody::Trade => {
                                     v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Trade>>("TransactionBody::Trade", pos)
+                                }
+                                TransactionBody::Endow => {
+                                    v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Endow>>("TransactionBody::Endow", pos)
                                 }
                                 _ => Ok(()),
                             },
@@ -14841,6 +15151,13 @@ pub mod pangaea {
                         }
                         TransactionBody::Trade => {
                             if let Some(x) = self.body_as_trade() {
+                                ds.field("body", &x)
+                            } else {
+                                ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                            }
+                        }
+                        TransactionBody::Endow => {
+                            if let Some(x) = self.body_as_endow() {
                                 ds.field("body", &x)
                             } else {
                                 ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
@@ -15376,6 +15693,122 @@ pub mod pangaea {
                     ds.finish()
                 }
             }
+            pub enum TradedOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct Traded<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Traded<'a> {
+                type Inner = Traded<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> Traded<'a> {
+                pub const VT_TRADE: ::flatbuffers::VOffsetT = 4;
+                pub const VT_HOLDINGS: ::flatbuffers::VOffsetT = 6;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Traded { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args TradedArgs<'args>,
+                ) -> ::flatbuffers::WIPOffset<Traded<'bldr>> {
+                    let mut builder = TradedBuilder::new(_fbb);
+                    if let Some(x) = args.holdings {
+                        builder.add_holdings(x);
+                    }
+                    if let Some(x) = args.trade {
+                        builder.add_trade(x);
+                    }
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn trade(&self) -> Option<super::trade::Trade<'a>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<super::trade::Trade>>(Traded::VT_TRADE, None) }
+                }
+                #[inline]
+                pub fn holdings(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Holdings<'a>>>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<
+                            ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Holdings>>,
+                        >>(Traded::VT_HOLDINGS, None)
+                    }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Traded<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<super::trade::Trade>>("trade", Self::VT_TRADE, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<Holdings>>>>("holdings", Self::VT_HOLDINGS, false)?
+     .finish();
+                    Ok(())
+                }
+            }
+            pub struct TradedArgs<'a> {
+                pub trade: Option<::flatbuffers::WIPOffset<super::trade::Trade<'a>>>,
+                pub holdings:
+                    Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Holdings<'a>>>>>,
+            }
+            impl<'a> Default for TradedArgs<'a> {
+                #[inline]
+                fn default() -> Self {
+                    TradedArgs { trade: None, holdings: None }
+                }
+            }
+
+            pub struct TradedBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> TradedBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_trade(&mut self, trade: ::flatbuffers::WIPOffset<super::trade::Trade<'b>>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<super::trade::Trade>>(Traded::VT_TRADE, trade);
+                }
+                #[inline]
+                pub fn add_holdings(
+                    &mut self,
+                    holdings: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<Holdings<'b>>>>,
+                ) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Traded::VT_HOLDINGS, holdings);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> TradedBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    TradedBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Traded<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Traded<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Traded");
+                    ds.field("trade", &self.trade());
+                    ds.field("holdings", &self.holdings());
+                    ds.finish()
+                }
+            }
             pub enum LedgerResultOffset {}
             #[derive(Copy, Clone, PartialEq)]
 
@@ -15487,6 +15920,20 @@ pub mod pangaea {
                         None
                     }
                 }
+
+                #[inline]
+                #[allow(non_snake_case)]
+                pub fn body_as_traded(&self) -> Option<Traded<'a>> {
+                    if self.body_type() == LedgerResultBody::Traded {
+                        let u = self.body();
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        Some(unsafe { Traded::init_from_table(u) })
+                    } else {
+                        None
+                    }
+                }
             }
 
             impl ::flatbuffers::Verifiable for LedgerResult<'_> {
@@ -15516,6 +15963,10 @@ pub mod pangaea {
                                         "LedgerResultBody::Unavailable",
                                         pos,
                                     ),
+                                LedgerResultBody::Traded => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Traded>>(
+                                    "LedgerResultBody::Traded",
+                                    pos,
+                                ),
                                 _ => Ok(()),
                             },
                         )?
@@ -15591,6 +16042,13 @@ pub mod pangaea {
                         }
                         LedgerResultBody::Unavailable => {
                             if let Some(x) = self.body_as_unavailable() {
+                                ds.field("body", &x)
+                            } else {
+                                ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                            }
+                        }
+                        LedgerResultBody::Traded => {
+                            if let Some(x) = self.body_as_traded() {
                                 ds.field("body", &x)
                             } else {
                                 ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
@@ -15729,6 +16187,1449 @@ pub mod pangaea {
                 }
             }
         } // pub mod ledger
+
+        #[allow(unused_imports, dead_code)]
+        pub mod trade {
+
+            #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+            pub const ENUM_MIN_TRADE_STEP_BODY: u8 = 0;
+            #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+            pub const ENUM_MAX_TRADE_STEP_BODY: u8 = 4;
+            #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+            #[allow(non_camel_case_types)]
+            pub const ENUM_VALUES_TRADE_STEP_BODY: [TradeStepBody; 5] = [
+                TradeStepBody::NONE,
+                TradeStepBody::Propose,
+                TradeStepBody::Change,
+                TradeStepBody::Confirm,
+                TradeStepBody::Cancel,
+            ];
+
+            #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+            #[repr(transparent)]
+            pub struct TradeStepBody(pub u8);
+            #[allow(non_upper_case_globals)]
+            impl TradeStepBody {
+                pub const NONE: Self = Self(0);
+                pub const Propose: Self = Self(1);
+                pub const Change: Self = Self(2);
+                pub const Confirm: Self = Self(3);
+                pub const Cancel: Self = Self(4);
+
+                pub const ENUM_MIN: u8 = 0;
+                pub const ENUM_MAX: u8 = 4;
+                pub const ENUM_VALUES: &'static [Self] = &[Self::NONE, Self::Propose, Self::Change, Self::Confirm, Self::Cancel];
+                /// Returns the variant's name or "" if unknown.
+                pub fn variant_name(self) -> Option<&'static str> {
+                    match self {
+                        Self::NONE => Some("NONE"),
+                        Self::Propose => Some("Propose"),
+                        Self::Change => Some("Change"),
+                        Self::Confirm => Some("Confirm"),
+                        Self::Cancel => Some("Cancel"),
+                        _ => None,
+                    }
+                }
+            }
+            impl ::core::fmt::Debug for TradeStepBody {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+                    if let Some(name) = self.variant_name() {
+                        f.write_str(name)
+                    } else {
+                        f.write_fmt(format_args!("<UNKNOWN {:?}>", self.0))
+                    }
+                }
+            }
+            impl<'a> ::flatbuffers::Follow<'a> for TradeStepBody {
+                type Inner = Self;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    let b = unsafe { ::flatbuffers::read_scalar_at::<u8>(buf, loc) };
+                    Self(b)
+                }
+            }
+
+            impl ::flatbuffers::Push for TradeStepBody {
+                type Output = TradeStepBody;
+                #[inline]
+                unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+                    unsafe { ::flatbuffers::emplace_scalar::<u8>(dst, self.0) };
+                }
+            }
+
+            impl ::flatbuffers::EndianScalar for TradeStepBody {
+                type Scalar = u8;
+                #[inline]
+                fn to_little_endian(self) -> u8 {
+                    self.0.to_le()
+                }
+                #[inline]
+                #[allow(clippy::wrong_self_convention)]
+                fn from_little_endian(v: u8) -> Self {
+                    let b = u8::from_le(v);
+                    Self(b)
+                }
+            }
+
+            impl<'a> ::flatbuffers::Verifiable for TradeStepBody {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    u8::run_verifier(v, pos)
+                }
+            }
+
+            impl ::flatbuffers::SimpleToVerifyInSlice for TradeStepBody {}
+            pub struct TradeStepBodyUnionTableOffset {}
+
+            #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+            pub const ENUM_MIN_TRADE_STATE_BODY: u8 = 0;
+            #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+            pub const ENUM_MAX_TRADE_STATE_BODY: u8 = 3;
+            #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+            #[allow(non_camel_case_types)]
+            pub const ENUM_VALUES_TRADE_STATE_BODY: [TradeStateBody; 4] =
+                [TradeStateBody::NONE, TradeStateBody::Open, TradeStateBody::Done, TradeStateBody::Cancelled];
+
+            #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+            #[repr(transparent)]
+            pub struct TradeStateBody(pub u8);
+            #[allow(non_upper_case_globals)]
+            impl TradeStateBody {
+                pub const NONE: Self = Self(0);
+                pub const Open: Self = Self(1);
+                pub const Done: Self = Self(2);
+                pub const Cancelled: Self = Self(3);
+
+                pub const ENUM_MIN: u8 = 0;
+                pub const ENUM_MAX: u8 = 3;
+                pub const ENUM_VALUES: &'static [Self] = &[Self::NONE, Self::Open, Self::Done, Self::Cancelled];
+                /// Returns the variant's name or "" if unknown.
+                pub fn variant_name(self) -> Option<&'static str> {
+                    match self {
+                        Self::NONE => Some("NONE"),
+                        Self::Open => Some("Open"),
+                        Self::Done => Some("Done"),
+                        Self::Cancelled => Some("Cancelled"),
+                        _ => None,
+                    }
+                }
+            }
+            impl ::core::fmt::Debug for TradeStateBody {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+                    if let Some(name) = self.variant_name() {
+                        f.write_str(name)
+                    } else {
+                        f.write_fmt(format_args!("<UNKNOWN {:?}>", self.0))
+                    }
+                }
+            }
+            impl<'a> ::flatbuffers::Follow<'a> for TradeStateBody {
+                type Inner = Self;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    let b = unsafe { ::flatbuffers::read_scalar_at::<u8>(buf, loc) };
+                    Self(b)
+                }
+            }
+
+            impl ::flatbuffers::Push for TradeStateBody {
+                type Output = TradeStateBody;
+                #[inline]
+                unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+                    unsafe { ::flatbuffers::emplace_scalar::<u8>(dst, self.0) };
+                }
+            }
+
+            impl ::flatbuffers::EndianScalar for TradeStateBody {
+                type Scalar = u8;
+                #[inline]
+                fn to_little_endian(self) -> u8 {
+                    self.0.to_le()
+                }
+                #[inline]
+                #[allow(clippy::wrong_self_convention)]
+                fn from_little_endian(v: u8) -> Self {
+                    let b = u8::from_le(v);
+                    Self(b)
+                }
+            }
+
+            impl<'a> ::flatbuffers::Verifiable for TradeStateBody {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    u8::run_verifier(v, pos)
+                }
+            }
+
+            impl ::flatbuffers::SimpleToVerifyInSlice for TradeStateBody {}
+            pub struct TradeStateBodyUnionTableOffset {}
+
+            pub enum ProposeOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct Propose<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Propose<'a> {
+                type Inner = Propose<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> Propose<'a> {
+                pub const VT_A: ::flatbuffers::VOffsetT = 4;
+                pub const VT_B: ::flatbuffers::VOffsetT = 6;
+                pub const VT_PATIENCE_MS: ::flatbuffers::VOffsetT = 8;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Propose { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args ProposeArgs<'args>,
+                ) -> ::flatbuffers::WIPOffset<Propose<'bldr>> {
+                    let mut builder = ProposeBuilder::new(_fbb);
+                    builder.add_patience_ms(args.patience_ms);
+                    if let Some(x) = args.b {
+                        builder.add_b(x);
+                    }
+                    if let Some(x) = args.a {
+                        builder.add_a(x);
+                    }
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn a(&self) -> Option<super::ledger::TradeSide<'a>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<super::ledger::TradeSide>>(Propose::VT_A, None) }
+                }
+                #[inline]
+                pub fn b(&self) -> Option<super::ledger::TradeSide<'a>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<super::ledger::TradeSide>>(Propose::VT_B, None) }
+                }
+                #[inline]
+                pub fn patience_ms(&self) -> u32 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u32>(Propose::VT_PATIENCE_MS, Some(0)).unwrap() }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Propose<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<super::ledger::TradeSide>>("a", Self::VT_A, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<super::ledger::TradeSide>>("b", Self::VT_B, false)?
+                        .visit_field::<u32>("patience_ms", Self::VT_PATIENCE_MS, false)?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct ProposeArgs<'a> {
+                pub a: Option<::flatbuffers::WIPOffset<super::ledger::TradeSide<'a>>>,
+                pub b: Option<::flatbuffers::WIPOffset<super::ledger::TradeSide<'a>>>,
+                pub patience_ms: u32,
+            }
+            impl<'a> Default for ProposeArgs<'a> {
+                #[inline]
+                fn default() -> Self {
+                    ProposeArgs { a: None, b: None, patience_ms: 0 }
+                }
+            }
+
+            pub struct ProposeBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ProposeBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_a(&mut self, a: ::flatbuffers::WIPOffset<super::ledger::TradeSide<'b>>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<super::ledger::TradeSide>>(Propose::VT_A, a);
+                }
+                #[inline]
+                pub fn add_b(&mut self, b: ::flatbuffers::WIPOffset<super::ledger::TradeSide<'b>>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<super::ledger::TradeSide>>(Propose::VT_B, b);
+                }
+                #[inline]
+                pub fn add_patience_ms(&mut self, patience_ms: u32) {
+                    self.fbb_.push_slot::<u32>(Propose::VT_PATIENCE_MS, patience_ms, 0);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ProposeBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    ProposeBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Propose<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Propose<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Propose");
+                    ds.field("a", &self.a());
+                    ds.field("b", &self.b());
+                    ds.field("patience_ms", &self.patience_ms());
+                    ds.finish()
+                }
+            }
+            pub enum ChangeOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct Change<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Change<'a> {
+                type Inner = Change<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> Change<'a> {
+                pub const VT_VERSION: ::flatbuffers::VOffsetT = 4;
+                pub const VT_A: ::flatbuffers::VOffsetT = 6;
+                pub const VT_B: ::flatbuffers::VOffsetT = 8;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Change { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args ChangeArgs<'args>,
+                ) -> ::flatbuffers::WIPOffset<Change<'bldr>> {
+                    let mut builder = ChangeBuilder::new(_fbb);
+                    if let Some(x) = args.b {
+                        builder.add_b(x);
+                    }
+                    if let Some(x) = args.a {
+                        builder.add_a(x);
+                    }
+                    builder.add_version(args.version);
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn version(&self) -> u32 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u32>(Change::VT_VERSION, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn a(&self) -> Option<super::ledger::TradeSide<'a>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<super::ledger::TradeSide>>(Change::VT_A, None) }
+                }
+                #[inline]
+                pub fn b(&self) -> Option<super::ledger::TradeSide<'a>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<super::ledger::TradeSide>>(Change::VT_B, None) }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Change<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<u32>("version", Self::VT_VERSION, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<super::ledger::TradeSide>>("a", Self::VT_A, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<super::ledger::TradeSide>>("b", Self::VT_B, false)?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct ChangeArgs<'a> {
+                pub version: u32,
+                pub a: Option<::flatbuffers::WIPOffset<super::ledger::TradeSide<'a>>>,
+                pub b: Option<::flatbuffers::WIPOffset<super::ledger::TradeSide<'a>>>,
+            }
+            impl<'a> Default for ChangeArgs<'a> {
+                #[inline]
+                fn default() -> Self {
+                    ChangeArgs { version: 0, a: None, b: None }
+                }
+            }
+
+            pub struct ChangeBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ChangeBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_version(&mut self, version: u32) {
+                    self.fbb_.push_slot::<u32>(Change::VT_VERSION, version, 0);
+                }
+                #[inline]
+                pub fn add_a(&mut self, a: ::flatbuffers::WIPOffset<super::ledger::TradeSide<'b>>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<super::ledger::TradeSide>>(Change::VT_A, a);
+                }
+                #[inline]
+                pub fn add_b(&mut self, b: ::flatbuffers::WIPOffset<super::ledger::TradeSide<'b>>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<super::ledger::TradeSide>>(Change::VT_B, b);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ChangeBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    ChangeBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Change<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Change<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Change");
+                    ds.field("version", &self.version());
+                    ds.field("a", &self.a());
+                    ds.field("b", &self.b());
+                    ds.finish()
+                }
+            }
+            pub enum ConfirmOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct Confirm<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Confirm<'a> {
+                type Inner = Confirm<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> Confirm<'a> {
+                pub const VT_VERSION: ::flatbuffers::VOffsetT = 4;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Confirm { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args ConfirmArgs,
+                ) -> ::flatbuffers::WIPOffset<Confirm<'bldr>> {
+                    let mut builder = ConfirmBuilder::new(_fbb);
+                    builder.add_version(args.version);
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn version(&self) -> u32 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u32>(Confirm::VT_VERSION, Some(0)).unwrap() }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Confirm<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?.visit_field::<u32>("version", Self::VT_VERSION, false)?.finish();
+                    Ok(())
+                }
+            }
+            pub struct ConfirmArgs {
+                pub version: u32,
+            }
+            impl<'a> Default for ConfirmArgs {
+                #[inline]
+                fn default() -> Self {
+                    ConfirmArgs { version: 0 }
+                }
+            }
+
+            pub struct ConfirmBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ConfirmBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_version(&mut self, version: u32) {
+                    self.fbb_.push_slot::<u32>(Confirm::VT_VERSION, version, 0);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ConfirmBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    ConfirmBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Confirm<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Confirm<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Confirm");
+                    ds.field("version", &self.version());
+                    ds.finish()
+                }
+            }
+            pub enum CancelOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct Cancel<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Cancel<'a> {
+                type Inner = Cancel<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> Cancel<'a> {
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Cancel { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    _args: &'args CancelArgs,
+                ) -> ::flatbuffers::WIPOffset<Cancel<'bldr>> {
+                    let mut builder = CancelBuilder::new(_fbb);
+                    builder.finish()
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Cancel<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?.finish();
+                    Ok(())
+                }
+            }
+            pub struct CancelArgs {}
+            impl<'a> Default for CancelArgs {
+                #[inline]
+                fn default() -> Self {
+                    CancelArgs {}
+                }
+            }
+
+            pub struct CancelBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> CancelBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> CancelBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    CancelBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Cancel<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Cancel<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Cancel");
+                    ds.finish()
+                }
+            }
+            pub enum TradeStepOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct TradeStep<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for TradeStep<'a> {
+                type Inner = TradeStep<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> TradeStep<'a> {
+                pub const VT_BODY_TYPE: ::flatbuffers::VOffsetT = 4;
+                pub const VT_BODY: ::flatbuffers::VOffsetT = 6;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    TradeStep { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args TradeStepArgs,
+                ) -> ::flatbuffers::WIPOffset<TradeStep<'bldr>> {
+                    let mut builder = TradeStepBuilder::new(_fbb);
+                    if let Some(x) = args.body {
+                        builder.add_body(x);
+                    }
+                    builder.add_body_type(args.body_type);
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn body_type(&self) -> TradeStepBody {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<TradeStepBody>(TradeStep::VT_BODY_TYPE, Some(TradeStepBody::NONE)).unwrap() }
+                }
+                #[inline]
+                pub fn body(&self) -> ::flatbuffers::Table<'a> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab
+                            .get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Table<'a>>>(TradeStep::VT_BODY, None)
+                            .unwrap()
+                    }
+                }
+                #[inline]
+                #[allow(non_snake_case)]
+                pub fn body_as_propose(&self) -> Option<Propose<'a>> {
+                    if self.body_type() == TradeStepBody::Propose {
+                        let u = self.body();
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        Some(unsafe { Propose::init_from_table(u) })
+                    } else {
+                        None
+                    }
+                }
+
+                #[inline]
+                #[allow(non_snake_case)]
+                pub fn body_as_change(&self) -> Option<Change<'a>> {
+                    if self.body_type() == TradeStepBody::Change {
+                        let u = self.body();
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        Some(unsafe { Change::init_from_table(u) })
+                    } else {
+                        None
+                    }
+                }
+
+                #[inline]
+                #[allow(non_snake_case)]
+                pub fn body_as_confirm(&self) -> Option<Confirm<'a>> {
+                    if self.body_type() == TradeStepBody::Confirm {
+                        let u = self.body();
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        Some(unsafe { Confirm::init_from_table(u) })
+                    } else {
+                        None
+                    }
+                }
+
+                #[inline]
+                #[allow(non_snake_case)]
+                pub fn body_as_cancel(&self) -> Option<Cancel<'a>> {
+                    if self.body_type() == TradeStepBody::Cancel {
+                        let u = self.body();
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        Some(unsafe { Cancel::init_from_table(u) })
+                    } else {
+                        None
+                    }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for TradeStep<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_union::<TradeStepBody, _>(
+                            "body_type",
+                            Self::VT_BODY_TYPE,
+                            "body",
+                            Self::VT_BODY,
+                            true,
+                            |key, v, pos| match key {
+                                TradeStepBody::Propose => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Propose>>(
+                                    "TradeStepBody::Propose",
+                                    pos,
+                                ),
+                                TradeStepBody::Change => {
+                                    v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Change>>("TradeStepBody::Change", pos)
+                                }
+                                TradeStepBody::Confirm => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Confirm>>(
+                                    "TradeStepBody::Confirm",
+                                    pos,
+                                ),
+                                TradeStepBody::Cancel => {
+                                    v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Cancel>>("TradeStepBody::Cancel", pos)
+                                }
+                                _ => Ok(()),
+                            },
+                        )?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct TradeStepArgs {
+                pub body_type: TradeStepBody,
+                pub body: Option<::flatbuffers::WIPOffset<::flatbuffers::UnionWIPOffset>>,
+            }
+            impl<'a> Default for TradeStepArgs {
+                #[inline]
+                fn default() -> Self {
+                    TradeStepArgs {
+                        body_type: TradeStepBody::NONE,
+                        body: None, // required field
+                    }
+                }
+            }
+
+            pub struct TradeStepBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> TradeStepBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_body_type(&mut self, body_type: TradeStepBody) {
+                    self.fbb_.push_slot::<TradeStepBody>(TradeStep::VT_BODY_TYPE, body_type, TradeStepBody::NONE);
+                }
+                #[inline]
+                pub fn add_body(&mut self, body: ::flatbuffers::WIPOffset<::flatbuffers::UnionWIPOffset>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(TradeStep::VT_BODY, body);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> TradeStepBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    TradeStepBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<TradeStep<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    self.fbb_.required(o, TradeStep::VT_BODY, "body");
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for TradeStep<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("TradeStep");
+                    ds.field("body_type", &self.body_type());
+                    match self.body_type() {
+                        TradeStepBody::Propose => {
+                            if let Some(x) = self.body_as_propose() {
+                                ds.field("body", &x)
+                            } else {
+                                ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                            }
+                        }
+                        TradeStepBody::Change => {
+                            if let Some(x) = self.body_as_change() {
+                                ds.field("body", &x)
+                            } else {
+                                ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                            }
+                        }
+                        TradeStepBody::Confirm => {
+                            if let Some(x) = self.body_as_confirm() {
+                                ds.field("body", &x)
+                            } else {
+                                ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                            }
+                        }
+                        TradeStepBody::Cancel => {
+                            if let Some(x) = self.body_as_cancel() {
+                                ds.field("body", &x)
+                            } else {
+                                ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                            }
+                        }
+                        _ => {
+                            let x: Option<()> = None;
+                            ds.field("body", &x)
+                        }
+                    };
+                    ds.finish()
+                }
+            }
+            pub enum OpenOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct Open<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Open<'a> {
+                type Inner = Open<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> Open<'a> {
+                pub const VT_A: ::flatbuffers::VOffsetT = 4;
+                pub const VT_B: ::flatbuffers::VOffsetT = 6;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Open { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args OpenArgs,
+                ) -> ::flatbuffers::WIPOffset<Open<'bldr>> {
+                    let mut builder = OpenBuilder::new(_fbb);
+                    builder.add_b(args.b);
+                    builder.add_a(args.a);
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn a(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Open::VT_A, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn b(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Open::VT_B, Some(0)).unwrap() }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Open<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<u64>("a", Self::VT_A, false)?
+                        .visit_field::<u64>("b", Self::VT_B, false)?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct OpenArgs {
+                pub a: u64,
+                pub b: u64,
+            }
+            impl<'a> Default for OpenArgs {
+                #[inline]
+                fn default() -> Self {
+                    OpenArgs { a: 0, b: 0 }
+                }
+            }
+
+            pub struct OpenBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> OpenBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_a(&mut self, a: u64) {
+                    self.fbb_.push_slot::<u64>(Open::VT_A, a, 0);
+                }
+                #[inline]
+                pub fn add_b(&mut self, b: u64) {
+                    self.fbb_.push_slot::<u64>(Open::VT_B, b, 0);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> OpenBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    OpenBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Open<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Open<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Open");
+                    ds.field("a", &self.a());
+                    ds.field("b", &self.b());
+                    ds.finish()
+                }
+            }
+            pub enum DoneOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct Done<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Done<'a> {
+                type Inner = Done<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> Done<'a> {
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Done { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    _args: &'args DoneArgs,
+                ) -> ::flatbuffers::WIPOffset<Done<'bldr>> {
+                    let mut builder = DoneBuilder::new(_fbb);
+                    builder.finish()
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Done<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?.finish();
+                    Ok(())
+                }
+            }
+            pub struct DoneArgs {}
+            impl<'a> Default for DoneArgs {
+                #[inline]
+                fn default() -> Self {
+                    DoneArgs {}
+                }
+            }
+
+            pub struct DoneBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> DoneBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> DoneBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    DoneBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Done<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Done<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Done");
+                    ds.finish()
+                }
+            }
+            pub enum CancelledOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct Cancelled<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Cancelled<'a> {
+                type Inner = Cancelled<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> Cancelled<'a> {
+                pub const VT_REASON: ::flatbuffers::VOffsetT = 4;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Cancelled { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args CancelledArgs,
+                ) -> ::flatbuffers::WIPOffset<Cancelled<'bldr>> {
+                    let mut builder = CancelledBuilder::new(_fbb);
+                    builder.add_reason(args.reason);
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn reason(&self) -> super::ledger::LedgerRefusal {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab
+                            .get::<super::ledger::LedgerRefusal>(Cancelled::VT_REASON, Some(super::ledger::LedgerRefusal::Stale))
+                            .unwrap()
+                    }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Cancelled<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?.visit_field::<super::ledger::LedgerRefusal>("reason", Self::VT_REASON, false)?.finish();
+                    Ok(())
+                }
+            }
+            pub struct CancelledArgs {
+                pub reason: super::ledger::LedgerRefusal,
+            }
+            impl<'a> Default for CancelledArgs {
+                #[inline]
+                fn default() -> Self {
+                    CancelledArgs { reason: super::ledger::LedgerRefusal::Stale }
+                }
+            }
+
+            pub struct CancelledBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> CancelledBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_reason(&mut self, reason: super::ledger::LedgerRefusal) {
+                    self.fbb_.push_slot::<super::ledger::LedgerRefusal>(
+                        Cancelled::VT_REASON,
+                        reason,
+                        super::ledger::LedgerRefusal::Stale,
+                    );
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> CancelledBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    CancelledBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Cancelled<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Cancelled<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Cancelled");
+                    ds.field("reason", &self.reason());
+                    ds.finish()
+                }
+            }
+            pub enum TradeStateOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct TradeState<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for TradeState<'a> {
+                type Inner = TradeState<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> TradeState<'a> {
+                pub const VT_BODY_TYPE: ::flatbuffers::VOffsetT = 4;
+                pub const VT_BODY: ::flatbuffers::VOffsetT = 6;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    TradeState { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args TradeStateArgs,
+                ) -> ::flatbuffers::WIPOffset<TradeState<'bldr>> {
+                    let mut builder = TradeStateBuilder::new(_fbb);
+                    if let Some(x) = args.body {
+                        builder.add_body(x);
+                    }
+                    builder.add_body_type(args.body_type);
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn body_type(&self) -> TradeStateBody {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<TradeStateBody>(TradeState::VT_BODY_TYPE, Some(TradeStateBody::NONE)).unwrap() }
+                }
+                #[inline]
+                pub fn body(&self) -> ::flatbuffers::Table<'a> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab
+                            .get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Table<'a>>>(TradeState::VT_BODY, None)
+                            .unwrap()
+                    }
+                }
+                #[inline]
+                #[allow(non_snake_case)]
+                pub fn body_as_open(&self) -> Option<Open<'a>> {
+                    if self.body_type() == TradeStateBody::Open {
+                        let u = self.body();
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        Some(unsafe { Open::init_from_table(u) })
+                    } else {
+                        None
+                    }
+                }
+
+                #[inline]
+                #[allow(non_snake_case)]
+                pub fn body_as_done(&self) -> Option<Done<'a>> {
+                    if self.body_type() == TradeStateBody::Done {
+                        let u = self.body();
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        Some(unsafe { Done::init_from_table(u) })
+                    } else {
+                        None
+                    }
+                }
+
+                #[inline]
+                #[allow(non_snake_case)]
+                pub fn body_as_cancelled(&self) -> Option<Cancelled<'a>> {
+                    if self.body_type() == TradeStateBody::Cancelled {
+                        let u = self.body();
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        Some(unsafe { Cancelled::init_from_table(u) })
+                    } else {
+                        None
+                    }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for TradeState<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_union::<TradeStateBody, _>(
+                            "body_type",
+                            Self::VT_BODY_TYPE,
+                            "body",
+                            Self::VT_BODY,
+                            true,
+                            |key, v, pos| match key {
+                                TradeStateBody::Open => {
+                                    v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Open>>("TradeStateBody::Open", pos)
+                                }
+                                TradeStateBody::Done => {
+                                    v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Done>>("TradeStateBody::Done", pos)
+                                }
+                                TradeStateBody::Cancelled => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Cancelled>>(
+                                    "TradeStateBody::Cancelled",
+                                    pos,
+                                ),
+                                _ => Ok(()),
+                            },
+                        )?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct TradeStateArgs {
+                pub body_type: TradeStateBody,
+                pub body: Option<::flatbuffers::WIPOffset<::flatbuffers::UnionWIPOffset>>,
+            }
+            impl<'a> Default for TradeStateArgs {
+                #[inline]
+                fn default() -> Self {
+                    TradeStateArgs {
+                        body_type: TradeStateBody::NONE,
+                        body: None, // required field
+                    }
+                }
+            }
+
+            pub struct TradeStateBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> TradeStateBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_body_type(&mut self, body_type: TradeStateBody) {
+                    self.fbb_.push_slot::<TradeStateBody>(TradeState::VT_BODY_TYPE, body_type, TradeStateBody::NONE);
+                }
+                #[inline]
+                pub fn add_body(&mut self, body: ::flatbuffers::WIPOffset<::flatbuffers::UnionWIPOffset>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(TradeState::VT_BODY, body);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> TradeStateBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    TradeStateBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<TradeState<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    self.fbb_.required(o, TradeState::VT_BODY, "body");
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for TradeState<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("TradeState");
+                    ds.field("body_type", &self.body_type());
+                    match self.body_type() {
+                        TradeStateBody::Open => {
+                            if let Some(x) = self.body_as_open() {
+                                ds.field("body", &x)
+                            } else {
+                                ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                            }
+                        }
+                        TradeStateBody::Done => {
+                            if let Some(x) = self.body_as_done() {
+                                ds.field("body", &x)
+                            } else {
+                                ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                            }
+                        }
+                        TradeStateBody::Cancelled => {
+                            if let Some(x) = self.body_as_cancelled() {
+                                ds.field("body", &x)
+                            } else {
+                                ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                            }
+                        }
+                        _ => {
+                            let x: Option<()> = None;
+                            ds.field("body", &x)
+                        }
+                    };
+                    ds.finish()
+                }
+            }
+            pub enum TradeOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct Trade<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Trade<'a> {
+                type Inner = Trade<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> Trade<'a> {
+                pub const VT_TRADE: ::flatbuffers::VOffsetT = 4;
+                pub const VT_VERSION: ::flatbuffers::VOffsetT = 6;
+                pub const VT_A: ::flatbuffers::VOffsetT = 8;
+                pub const VT_B: ::flatbuffers::VOffsetT = 10;
+                pub const VT_UNTIL: ::flatbuffers::VOffsetT = 12;
+                pub const VT_STATE: ::flatbuffers::VOffsetT = 14;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Trade { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args TradeArgs<'args>,
+                ) -> ::flatbuffers::WIPOffset<Trade<'bldr>> {
+                    let mut builder = TradeBuilder::new(_fbb);
+                    builder.add_until(args.until);
+                    builder.add_trade(args.trade);
+                    if let Some(x) = args.state {
+                        builder.add_state(x);
+                    }
+                    if let Some(x) = args.b {
+                        builder.add_b(x);
+                    }
+                    if let Some(x) = args.a {
+                        builder.add_a(x);
+                    }
+                    builder.add_version(args.version);
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn trade(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Trade::VT_TRADE, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn version(&self) -> u32 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u32>(Trade::VT_VERSION, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn a(&self) -> Option<super::ledger::TradeSide<'a>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<super::ledger::TradeSide>>(Trade::VT_A, None) }
+                }
+                #[inline]
+                pub fn b(&self) -> Option<super::ledger::TradeSide<'a>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<super::ledger::TradeSide>>(Trade::VT_B, None) }
+                }
+                #[inline]
+                pub fn until(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Trade::VT_UNTIL, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn state(&self) -> Option<TradeState<'a>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<TradeState>>(Trade::VT_STATE, None) }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Trade<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<u64>("trade", Self::VT_TRADE, false)?
+                        .visit_field::<u32>("version", Self::VT_VERSION, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<super::ledger::TradeSide>>("a", Self::VT_A, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<super::ledger::TradeSide>>("b", Self::VT_B, false)?
+                        .visit_field::<u64>("until", Self::VT_UNTIL, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<TradeState>>("state", Self::VT_STATE, false)?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct TradeArgs<'a> {
+                pub trade: u64,
+                pub version: u32,
+                pub a: Option<::flatbuffers::WIPOffset<super::ledger::TradeSide<'a>>>,
+                pub b: Option<::flatbuffers::WIPOffset<super::ledger::TradeSide<'a>>>,
+                pub until: u64,
+                pub state: Option<::flatbuffers::WIPOffset<TradeState<'a>>>,
+            }
+            impl<'a> Default for TradeArgs<'a> {
+                #[inline]
+                fn default() -> Self {
+                    TradeArgs { trade: 0, version: 0, a: None, b: None, until: 0, state: None }
+                }
+            }
+
+            pub struct TradeBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> TradeBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_trade(&mut self, trade: u64) {
+                    self.fbb_.push_slot::<u64>(Trade::VT_TRADE, trade, 0);
+                }
+                #[inline]
+                pub fn add_version(&mut self, version: u32) {
+                    self.fbb_.push_slot::<u32>(Trade::VT_VERSION, version, 0);
+                }
+                #[inline]
+                pub fn add_a(&mut self, a: ::flatbuffers::WIPOffset<super::ledger::TradeSide<'b>>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<super::ledger::TradeSide>>(Trade::VT_A, a);
+                }
+                #[inline]
+                pub fn add_b(&mut self, b: ::flatbuffers::WIPOffset<super::ledger::TradeSide<'b>>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<super::ledger::TradeSide>>(Trade::VT_B, b);
+                }
+                #[inline]
+                pub fn add_until(&mut self, until: u64) {
+                    self.fbb_.push_slot::<u64>(Trade::VT_UNTIL, until, 0);
+                }
+                #[inline]
+                pub fn add_state(&mut self, state: ::flatbuffers::WIPOffset<TradeState<'b>>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<TradeState>>(Trade::VT_STATE, state);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> TradeBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    TradeBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Trade<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Trade<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Trade");
+                    ds.field("trade", &self.trade());
+                    ds.field("version", &self.version());
+                    ds.field("a", &self.a());
+                    ds.field("b", &self.b());
+                    ds.field("until", &self.until());
+                    ds.field("state", &self.state());
+                    ds.finish()
+                }
+            }
+        } // pub mod trade
 
         #[allow(unused_imports, dead_code)]
         pub mod tables {
@@ -31675,8 +33576,10 @@ pub mod pangaea {
             }
 
             impl<'a> RestOperation<'a> {
-                pub const VT_REQUEST: ::flatbuffers::VOffsetT = 4;
-                pub const VT_TICKET: ::flatbuffers::VOffsetT = 6;
+                pub const VT_OP: ::flatbuffers::VOffsetT = 4;
+                pub const VT_BY: ::flatbuffers::VOffsetT = 6;
+                pub const VT_GATE: ::flatbuffers::VOffsetT = 8;
+                pub const VT_TRANSACTION: ::flatbuffers::VOffsetT = 10;
 
                 #[inline]
                 pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -31688,29 +33591,49 @@ pub mod pangaea {
                     args: &'args RestOperationArgs<'args>,
                 ) -> ::flatbuffers::WIPOffset<RestOperation<'bldr>> {
                     let mut builder = RestOperationBuilder::new(_fbb);
-                    builder.add_ticket(args.ticket);
-                    if let Some(x) = args.request {
-                        builder.add_request(x);
+                    builder.add_by(args.by);
+                    if let Some(x) = args.transaction {
+                        builder.add_transaction(x);
                     }
+                    if let Some(x) = args.op {
+                        builder.add_op(x);
+                    }
+                    builder.add_gate(args.gate);
                     builder.finish()
                 }
 
                 #[inline]
-                pub fn request(&self) -> Option<super::ledger::LedgerRequest<'a>> {
+                pub fn op(&self) -> Option<&'a super::super::record::Wide> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<super::super::record::Wide>(RestOperation::VT_OP, None) }
+                }
+                #[inline]
+                pub fn by(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(RestOperation::VT_BY, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn gate(&self) -> bool {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<bool>(RestOperation::VT_GATE, Some(false)).unwrap() }
+                }
+                #[inline]
+                pub fn transaction(&self) -> Option<super::ledger::Transaction<'a>> {
                     // Safety:
                     // Created from valid Table for this object
                     // which contains a valid value in this slot
                     unsafe {
-                        self._tab
-                            .get::<::flatbuffers::ForwardsUOffset<super::ledger::LedgerRequest>>(RestOperation::VT_REQUEST, None)
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<super::ledger::Transaction>>(
+                            RestOperation::VT_TRANSACTION,
+                            None,
+                        )
                     }
-                }
-                #[inline]
-                pub fn ticket(&self) -> u64 {
-                    // Safety:
-                    // Created from valid Table for this object
-                    // which contains a valid value in this slot
-                    unsafe { self._tab.get::<u64>(RestOperation::VT_TICKET, Some(0)).unwrap() }
                 }
             }
 
@@ -31718,24 +33641,28 @@ pub mod pangaea {
                 #[inline]
                 fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
                     v.visit_table(pos)?
-                        .visit_field::<::flatbuffers::ForwardsUOffset<super::ledger::LedgerRequest>>(
-                            "request",
-                            Self::VT_REQUEST,
+                        .visit_field::<super::super::record::Wide>("op", Self::VT_OP, false)?
+                        .visit_field::<u64>("by", Self::VT_BY, false)?
+                        .visit_field::<bool>("gate", Self::VT_GATE, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<super::ledger::Transaction>>(
+                            "transaction",
+                            Self::VT_TRANSACTION,
                             false,
                         )?
-                        .visit_field::<u64>("ticket", Self::VT_TICKET, false)?
                         .finish();
                     Ok(())
                 }
             }
             pub struct RestOperationArgs<'a> {
-                pub request: Option<::flatbuffers::WIPOffset<super::ledger::LedgerRequest<'a>>>,
-                pub ticket: u64,
+                pub op: Option<&'a super::super::record::Wide>,
+                pub by: u64,
+                pub gate: bool,
+                pub transaction: Option<::flatbuffers::WIPOffset<super::ledger::Transaction<'a>>>,
             }
             impl<'a> Default for RestOperationArgs<'a> {
                 #[inline]
                 fn default() -> Self {
-                    RestOperationArgs { request: None, ticket: 0 }
+                    RestOperationArgs { op: None, by: 0, gate: false, transaction: None }
                 }
             }
 
@@ -31745,15 +33672,23 @@ pub mod pangaea {
             }
             impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> RestOperationBuilder<'a, 'b, A> {
                 #[inline]
-                pub fn add_request(&mut self, request: ::flatbuffers::WIPOffset<super::ledger::LedgerRequest<'b>>) {
-                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<super::ledger::LedgerRequest>>(
-                        RestOperation::VT_REQUEST,
-                        request,
-                    );
+                pub fn add_op(&mut self, op: &super::super::record::Wide) {
+                    self.fbb_.push_slot_always::<&super::super::record::Wide>(RestOperation::VT_OP, op);
                 }
                 #[inline]
-                pub fn add_ticket(&mut self, ticket: u64) {
-                    self.fbb_.push_slot::<u64>(RestOperation::VT_TICKET, ticket, 0);
+                pub fn add_by(&mut self, by: u64) {
+                    self.fbb_.push_slot::<u64>(RestOperation::VT_BY, by, 0);
+                }
+                #[inline]
+                pub fn add_gate(&mut self, gate: bool) {
+                    self.fbb_.push_slot::<bool>(RestOperation::VT_GATE, gate, false);
+                }
+                #[inline]
+                pub fn add_transaction(&mut self, transaction: ::flatbuffers::WIPOffset<super::ledger::Transaction<'b>>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<super::ledger::Transaction>>(
+                        RestOperation::VT_TRANSACTION,
+                        transaction,
+                    );
                 }
                 #[inline]
                 pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> RestOperationBuilder<'a, 'b, A> {
@@ -31770,148 +33705,9 @@ pub mod pangaea {
             impl ::core::fmt::Debug for RestOperation<'_> {
                 fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
                     let mut ds = f.debug_struct("RestOperation");
-                    ds.field("request", &self.request());
-                    ds.field("ticket", &self.ticket());
-                    ds.finish()
-                }
-            }
-            pub enum RestTransferOffset {}
-            #[derive(Copy, Clone, PartialEq)]
-
-            pub struct RestTransfer<'a> {
-                pub _tab: ::flatbuffers::Table<'a>,
-            }
-
-            impl<'a> ::flatbuffers::Follow<'a> for RestTransfer<'a> {
-                type Inner = RestTransfer<'a>;
-                #[inline]
-                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-                }
-            }
-
-            impl<'a> RestTransfer<'a> {
-                pub const VT_TICKET: ::flatbuffers::VOffsetT = 4;
-                pub const VT_FENCES: ::flatbuffers::VOffsetT = 6;
-                pub const VT_TRANSACTION: ::flatbuffers::VOffsetT = 8;
-
-                #[inline]
-                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-                    RestTransfer { _tab: table }
-                }
-                #[allow(unused_mut)]
-                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-                    args: &'args RestTransferArgs<'args>,
-                ) -> ::flatbuffers::WIPOffset<RestTransfer<'bldr>> {
-                    let mut builder = RestTransferBuilder::new(_fbb);
-                    builder.add_ticket(args.ticket);
-                    if let Some(x) = args.transaction {
-                        builder.add_transaction(x);
-                    }
-                    if let Some(x) = args.fences {
-                        builder.add_fences(x);
-                    }
-                    builder.finish()
-                }
-
-                #[inline]
-                pub fn ticket(&self) -> u64 {
-                    // Safety:
-                    // Created from valid Table for this object
-                    // which contains a valid value in this slot
-                    unsafe { self._tab.get::<u64>(RestTransfer::VT_TICKET, Some(0)).unwrap() }
-                }
-                #[inline]
-                pub fn fences(&self) -> Option<::flatbuffers::Vector<'a, u64>> {
-                    // Safety:
-                    // Created from valid Table for this object
-                    // which contains a valid value in this slot
-                    unsafe {
-                        self._tab
-                            .get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u64>>>(RestTransfer::VT_FENCES, None)
-                    }
-                }
-                #[inline]
-                pub fn transaction(&self) -> Option<super::ledger::Transaction<'a>> {
-                    // Safety:
-                    // Created from valid Table for this object
-                    // which contains a valid value in this slot
-                    unsafe {
-                        self._tab
-                            .get::<::flatbuffers::ForwardsUOffset<super::ledger::Transaction>>(RestTransfer::VT_TRANSACTION, None)
-                    }
-                }
-            }
-
-            impl ::flatbuffers::Verifiable for RestTransfer<'_> {
-                #[inline]
-                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-                    v.visit_table(pos)?
-                        .visit_field::<u64>("ticket", Self::VT_TICKET, false)?
-                        .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u64>>>(
-                            "fences",
-                            Self::VT_FENCES,
-                            false,
-                        )?
-                        .visit_field::<::flatbuffers::ForwardsUOffset<super::ledger::Transaction>>(
-                            "transaction",
-                            Self::VT_TRANSACTION,
-                            false,
-                        )?
-                        .finish();
-                    Ok(())
-                }
-            }
-            pub struct RestTransferArgs<'a> {
-                pub ticket: u64,
-                pub fences: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
-                pub transaction: Option<::flatbuffers::WIPOffset<super::ledger::Transaction<'a>>>,
-            }
-            impl<'a> Default for RestTransferArgs<'a> {
-                #[inline]
-                fn default() -> Self {
-                    RestTransferArgs { ticket: 0, fences: None, transaction: None }
-                }
-            }
-
-            pub struct RestTransferBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-            }
-            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> RestTransferBuilder<'a, 'b, A> {
-                #[inline]
-                pub fn add_ticket(&mut self, ticket: u64) {
-                    self.fbb_.push_slot::<u64>(RestTransfer::VT_TICKET, ticket, 0);
-                }
-                #[inline]
-                pub fn add_fences(&mut self, fences: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, u64>>) {
-                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(RestTransfer::VT_FENCES, fences);
-                }
-                #[inline]
-                pub fn add_transaction(&mut self, transaction: ::flatbuffers::WIPOffset<super::ledger::Transaction<'b>>) {
-                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<super::ledger::Transaction>>(
-                        RestTransfer::VT_TRANSACTION,
-                        transaction,
-                    );
-                }
-                #[inline]
-                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> RestTransferBuilder<'a, 'b, A> {
-                    let start = _fbb.start_table();
-                    RestTransferBuilder { fbb_: _fbb, start_: start }
-                }
-                #[inline]
-                pub fn finish(self) -> ::flatbuffers::WIPOffset<RestTransfer<'a>> {
-                    let o = self.fbb_.end_table(self.start_);
-                    ::flatbuffers::WIPOffset::new(o.value())
-                }
-            }
-
-            impl ::core::fmt::Debug for RestTransfer<'_> {
-                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-                    let mut ds = f.debug_struct("RestTransfer");
-                    ds.field("ticket", &self.ticket());
-                    ds.field("fences", &self.fences());
+                    ds.field("op", &self.op());
+                    ds.field("by", &self.by());
+                    ds.field("gate", &self.gate());
                     ds.field("transaction", &self.transaction());
                     ds.finish()
                 }
@@ -31932,8 +33728,10 @@ pub mod pangaea {
             }
 
             impl<'a> RestAnswer<'a> {
-                pub const VT_TICKET: ::flatbuffers::VOffsetT = 4;
-                pub const VT_RESULT: ::flatbuffers::VOffsetT = 6;
+                pub const VT_OP: ::flatbuffers::VOffsetT = 4;
+                pub const VT_BY: ::flatbuffers::VOffsetT = 6;
+                pub const VT_ASKED: ::flatbuffers::VOffsetT = 8;
+                pub const VT_RESULT: ::flatbuffers::VOffsetT = 10;
 
                 #[inline]
                 pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -31945,19 +33743,41 @@ pub mod pangaea {
                     args: &'args RestAnswerArgs<'args>,
                 ) -> ::flatbuffers::WIPOffset<RestAnswer<'bldr>> {
                     let mut builder = RestAnswerBuilder::new(_fbb);
-                    builder.add_ticket(args.ticket);
+                    builder.add_by(args.by);
                     if let Some(x) = args.result {
                         builder.add_result(x);
+                    }
+                    if let Some(x) = args.asked {
+                        builder.add_asked(x);
+                    }
+                    if let Some(x) = args.op {
+                        builder.add_op(x);
                     }
                     builder.finish()
                 }
 
                 #[inline]
-                pub fn ticket(&self) -> u64 {
+                pub fn op(&self) -> Option<&'a super::super::record::Wide> {
                     // Safety:
                     // Created from valid Table for this object
                     // which contains a valid value in this slot
-                    unsafe { self._tab.get::<u64>(RestAnswer::VT_TICKET, Some(0)).unwrap() }
+                    unsafe { self._tab.get::<super::super::record::Wide>(RestAnswer::VT_OP, None) }
+                }
+                #[inline]
+                pub fn by(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(RestAnswer::VT_BY, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn asked(&self) -> Option<super::ledger::Transaction<'a>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<super::ledger::Transaction>>(RestAnswer::VT_ASKED, None)
+                    }
                 }
                 #[inline]
                 pub fn result(&self) -> Option<super::ledger::LedgerResult<'a>> {
@@ -31974,7 +33794,13 @@ pub mod pangaea {
                 #[inline]
                 fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
                     v.visit_table(pos)?
-                        .visit_field::<u64>("ticket", Self::VT_TICKET, false)?
+                        .visit_field::<super::super::record::Wide>("op", Self::VT_OP, false)?
+                        .visit_field::<u64>("by", Self::VT_BY, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<super::ledger::Transaction>>(
+                            "asked",
+                            Self::VT_ASKED,
+                            false,
+                        )?
                         .visit_field::<::flatbuffers::ForwardsUOffset<super::ledger::LedgerResult>>(
                             "result",
                             Self::VT_RESULT,
@@ -31985,13 +33811,15 @@ pub mod pangaea {
                 }
             }
             pub struct RestAnswerArgs<'a> {
-                pub ticket: u64,
+                pub op: Option<&'a super::super::record::Wide>,
+                pub by: u64,
+                pub asked: Option<::flatbuffers::WIPOffset<super::ledger::Transaction<'a>>>,
                 pub result: Option<::flatbuffers::WIPOffset<super::ledger::LedgerResult<'a>>>,
             }
             impl<'a> Default for RestAnswerArgs<'a> {
                 #[inline]
                 fn default() -> Self {
-                    RestAnswerArgs { ticket: 0, result: None }
+                    RestAnswerArgs { op: None, by: 0, asked: None, result: None }
                 }
             }
 
@@ -32001,8 +33829,17 @@ pub mod pangaea {
             }
             impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> RestAnswerBuilder<'a, 'b, A> {
                 #[inline]
-                pub fn add_ticket(&mut self, ticket: u64) {
-                    self.fbb_.push_slot::<u64>(RestAnswer::VT_TICKET, ticket, 0);
+                pub fn add_op(&mut self, op: &super::super::record::Wide) {
+                    self.fbb_.push_slot_always::<&super::super::record::Wide>(RestAnswer::VT_OP, op);
+                }
+                #[inline]
+                pub fn add_by(&mut self, by: u64) {
+                    self.fbb_.push_slot::<u64>(RestAnswer::VT_BY, by, 0);
+                }
+                #[inline]
+                pub fn add_asked(&mut self, asked: ::flatbuffers::WIPOffset<super::ledger::Transaction<'b>>) {
+                    self.fbb_
+                        .push_slot_always::<::flatbuffers::WIPOffset<super::ledger::Transaction>>(RestAnswer::VT_ASKED, asked);
                 }
                 #[inline]
                 pub fn add_result(&mut self, result: ::flatbuffers::WIPOffset<super::ledger::LedgerResult<'b>>) {
@@ -32024,7 +33861,9 @@ pub mod pangaea {
             impl ::core::fmt::Debug for RestAnswer<'_> {
                 fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
                     let mut ds = f.debug_struct("RestAnswer");
-                    ds.field("ticket", &self.ticket());
+                    ds.field("op", &self.op());
+                    ds.field("by", &self.by());
+                    ds.field("asked", &self.asked());
                     ds.field("result", &self.result());
                     ds.finish()
                 }
@@ -32259,11 +34098,10 @@ pub mod pangaea {
                 pub const VT_NUMBERING: ::flatbuffers::VOffsetT = 24;
                 pub const VT_LANES: ::flatbuffers::VOffsetT = 26;
                 pub const VT_OPERATIONS: ::flatbuffers::VOffsetT = 28;
-                pub const VT_TRANSFERS: ::flatbuffers::VOffsetT = 30;
-                pub const VT_ANSWERS: ::flatbuffers::VOffsetT = 32;
-                pub const VT_PEERS: ::flatbuffers::VOffsetT = 34;
-                pub const VT_FOLLOWERS: ::flatbuffers::VOffsetT = 36;
-                pub const VT_DIRTY: ::flatbuffers::VOffsetT = 38;
+                pub const VT_ANSWERS: ::flatbuffers::VOffsetT = 30;
+                pub const VT_PEERS: ::flatbuffers::VOffsetT = 32;
+                pub const VT_FOLLOWERS: ::flatbuffers::VOffsetT = 34;
+                pub const VT_DIRTY: ::flatbuffers::VOffsetT = 36;
 
                 #[inline]
                 pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -32290,9 +34128,6 @@ pub mod pangaea {
                     }
                     if let Some(x) = args.answers {
                         builder.add_answers(x);
-                    }
-                    if let Some(x) = args.transfers {
-                        builder.add_transfers(x);
                     }
                     if let Some(x) = args.operations {
                         builder.add_operations(x);
@@ -32456,17 +34291,6 @@ pub mod pangaea {
                     }
                 }
                 #[inline]
-                pub fn transfers(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<RestTransfer<'a>>>> {
-                    // Safety:
-                    // Created from valid Table for this object
-                    // which contains a valid value in this slot
-                    unsafe {
-                        self._tab.get::<::flatbuffers::ForwardsUOffset<
-                            ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<RestTransfer>>,
-                        >>(ShardRest::VT_TRANSFERS, None)
-                    }
-                }
-                #[inline]
                 pub fn answers(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<RestAnswer<'a>>>> {
                     // Safety:
                     // Created from valid Table for this object
@@ -32528,7 +34352,6 @@ pub mod pangaea {
      .visit_field::<u64>("numbering", Self::VT_NUMBERING, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<RestLane>>>>("lanes", Self::VT_LANES, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<RestOperation>>>>("operations", Self::VT_OPERATIONS, false)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<RestTransfer>>>>("transfers", Self::VT_TRANSFERS, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<RestAnswer>>>>("answers", Self::VT_ANSWERS, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, PeerEpoch>>>("peers", Self::VT_PEERS, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<RestFollower>>>>("followers", Self::VT_FOLLOWERS, false)?
@@ -32564,8 +34387,6 @@ pub mod pangaea {
                 pub operations: Option<
                     ::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<RestOperation<'a>>>>,
                 >,
-                pub transfers:
-                    Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<RestTransfer<'a>>>>>,
                 pub answers:
                     Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<RestAnswer<'a>>>>>,
                 pub peers: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, PeerEpoch>>>,
@@ -32590,7 +34411,6 @@ pub mod pangaea {
                         numbering: 0,
                         lanes: None,
                         operations: None,
-                        transfers: None,
                         answers: None,
                         peers: None,
                         followers: None,
@@ -32682,15 +34502,6 @@ pub mod pangaea {
                     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ShardRest::VT_OPERATIONS, operations);
                 }
                 #[inline]
-                pub fn add_transfers(
-                    &mut self,
-                    transfers: ::flatbuffers::WIPOffset<
-                        ::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<RestTransfer<'b>>>,
-                    >,
-                ) {
-                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ShardRest::VT_TRANSFERS, transfers);
-                }
-                #[inline]
                 pub fn add_answers(
                     &mut self,
                     answers: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<RestAnswer<'b>>>>,
@@ -32742,7 +34553,6 @@ pub mod pangaea {
                     ds.field("numbering", &self.numbering());
                     ds.field("lanes", &self.lanes());
                     ds.field("operations", &self.operations());
-                    ds.field("transfers", &self.transfers());
                     ds.field("answers", &self.answers());
                     ds.field("peers", &self.peers());
                     ds.field("followers", &self.followers());

@@ -1,7 +1,10 @@
 //! The ledger: every change of value, in double entry, by one writer.
 
 use crate::geometry::{Position, ShardId, SpaceId};
-use crate::{AgentEpoch, EntityId};
+use crate::{AgentEpoch, EntityId, Timestamp};
+
+/// Most items that one side gives in a trade.
+pub const TRADE_ITEMS_MAX: usize = 16;
 
 /// Names an operation so that asking twice does it once. Drawn by the asking shard: its epoch's bits and a count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -47,17 +50,81 @@ pub struct Item {
     pub owner: Owner,
 }
 
-/// What one side puts into a trade.
+/// What one side gives in a trade.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TradeSide {
     /// Who.
     pub agent: EntityId,
-    /// The epoch under which it confirmed.
-    pub epoch: AgentEpoch,
-    /// Currency given.
+    /// Gold given.
     pub gold: u64,
-    /// Items given, in order of id.
+    /// Items given; at most [`TRADE_ITEMS_MAX`].
     pub items: Vec<EntityId>,
+}
+
+/// What one side of a trade does. The shard that owns its agent asks for it and vouches for the agent with its epoch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TradeStep {
+    /// Puts terms on the table, and confirms them.
+    Propose {
+        /// One side, or the other, is who proposes.
+        a: TradeSide,
+        /// The other.
+        b: TradeSide,
+        /// How long any terms stand, in milliseconds from now.
+        patience_ms: u32,
+    },
+    /// Puts other terms in their place, and confirms them; no earlier confirmation counts.
+    Change {
+        /// The terms that it replaces; if others are in force, nothing changes.
+        version: u32,
+        /// The same agent as before.
+        a: TradeSide,
+        /// The same agent as before.
+        b: TradeSide,
+    },
+    /// Says yes to the terms. When both sides have, everything changes hands.
+    Confirm {
+        /// The terms; if others are in force, nothing changes.
+        version: u32,
+    },
+    /// Calls it off.
+    Cancel,
+}
+
+/// Where a trade is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TradeState {
+    /// Terms are on the table.
+    Open {
+        /// The epoch under which the one side confirmed them; zero: it did not.
+        a: AgentEpoch,
+        /// The same of the other.
+        b: AgentEpoch,
+    },
+    /// Everything changed hands.
+    Done,
+    /// It is off; nothing changed hands.
+    Cancelled {
+        /// Called off, out of time, or why it could not be done.
+        reason: LedgerRefusal,
+    },
+}
+
+/// A trade as the ledger knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trade {
+    /// Its name, fresh like an entity's.
+    pub trade: EntityId,
+    /// Rises with each change of the terms, from 1.
+    pub version: u32,
+    /// One side of the terms in force.
+    pub a: TradeSide,
+    /// The other.
+    pub b: TradeSide,
+    /// Until then it stays open, by the ledger's clock.
+    pub until: Timestamp,
+    /// Where it is.
+    pub state: TradeState,
 }
 
 /// A change of value, or a look that raises the fence.
@@ -120,12 +187,23 @@ pub enum Transaction {
         /// Who has it then.
         to: Owner,
     },
-    /// Both sides give what they put in, or nothing happens.
+    /// A step of a trade.
     Trade {
-        /// One.
-        a: TradeSide,
-        /// The other.
-        b: TradeSide,
+        /// Which.
+        trade: EntityId,
+        /// Whose step; its epoch must be among the fences.
+        by: EntityId,
+        /// What.
+        step: TradeStep,
+    },
+    /// New money from the mint for an account to which nothing has happened yet; refused as `Exists` if something has.
+    Endow {
+        /// To whom.
+        to: EntityId,
+        /// Which.
+        currency: Currency,
+        /// How much, above 0.
+        amount: u64,
     },
 }
 
@@ -178,6 +256,14 @@ pub enum LedgerRefusal {
     Exists = 3,
     /// An amount of 0, an overflow, or an agent trading with itself.
     Form = 4,
+    /// There is no such trade, or the agent has no part in it.
+    Unknown = 5,
+    /// One side called the trade off.
+    CalledOff = 6,
+    /// The terms stood long enough.
+    TimedOut = 7,
+    /// Too many operations of this agent or shard wait already; the ledger was not asked.
+    Busy = 8,
 }
 
 /// What became of an operation; the same however often it is asked.
@@ -191,6 +277,13 @@ pub enum LedgerResult {
     Refused(LedgerRefusal),
     /// Not done now; ask again with the same id.
     Unavailable(String),
+    /// Answer to a step of a trade: what has become of it.
+    Traded {
+        /// After the step.
+        trade: Trade,
+        /// Of both sides, when it is done; else empty.
+        holdings: Vec<Holdings>,
+    },
 }
 
 /// From the ledger.

@@ -1,7 +1,7 @@
 //! Moving a whole shard between two scenes while it runs. See `scene::migration` for the state machines.
 
 use crate::geometry::{CellId, ShardId};
-use crate::message::{ClientInput, Effect, FeedFilter, LedgerRequest, LedgerResult, ShardImage, ShardRoute, Transaction};
+use crate::message::{ClientInput, Effect, FeedFilter, LedgerResult, OpId, ShardImage, ShardRoute, Transaction};
 use crate::record::{Record, SessionState};
 use crate::{AgentEpoch, EffectSeq, EntityId, JournalIndex, MigrationId, NodeId, Nonce, OutSeq, RegistryHash, ShardEpoch, Tick};
 
@@ -145,11 +145,9 @@ pub struct ShardRest {
     pub numbering: ShardEpoch,
     /// Effects on their way to other shards.
     pub lanes: Vec<RestLane>,
-    /// Unanswered operations of the ledger.
+    /// Unanswered operations of the ledger but for those in the state of a seat.
     pub operations: Vec<RestOperation>,
-    /// Changes of value not asked for yet.
-    pub transfers: Vec<RestTransfer>,
-    /// Answers of the ledger for the next tick: ticket and result.
+    /// Answers of the ledger for the next tick, in order.
     pub answers: Vec<RestAnswer>,
     /// Highest epochs heard of other shards.
     pub peers: Vec<(ShardId, ShardEpoch)>,
@@ -214,19 +212,12 @@ pub struct RestLane {
 /// An unanswered operation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RestOperation {
-    /// The question, asked again under its own id.
-    pub request: LedgerRequest,
-    /// For the system that asked; 0 for the shard itself.
-    pub ticket: u64,
-}
-
-/// A change of value that waits.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RestTransfer {
-    /// For the system that asked.
-    pub ticket: u64,
-    /// In whose name.
-    pub fences: Vec<EntityId>,
+    /// Its name, under which it is asked again.
+    pub op: OpId,
+    /// In whose name it is asked; none: nobody's.
+    pub by: EntityId,
+    /// The look that opens an agent's value.
+    pub gate: bool,
     /// What.
     pub transaction: Transaction,
 }
@@ -234,8 +225,12 @@ pub struct RestTransfer {
 /// An answer that no system has seen.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RestAnswer {
-    /// For the system that asked.
-    pub ticket: u64,
+    /// Of which operation.
+    pub op: OpId,
+    /// In whose name it was asked; none: nobody's.
+    pub by: EntityId,
+    /// What was asked.
+    pub asked: Transaction,
     /// What became of it.
     pub result: LedgerResult,
 }

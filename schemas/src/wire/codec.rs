@@ -25,7 +25,7 @@ use crate::geometry::{CellId, ShardId, SpaceId};
 use crate::message::{Currency, ItemKind};
 use crate::{
     AccountId, AgentEpoch, EffectSeq, EntityId, InSeq, JournalIndex, MigrationId, NodeId, OutSeq, RegistryHash, RequestId,
-    Revision, SessionEpoch, ShardEpoch, Tick, TypeId,
+    Revision, SessionEpoch, ShardEpoch, Tick, Timestamp, TypeId,
 };
 
 /// Byte fields at least this long share the frame's memory; shorter ones are copied, so that keeping one does not keep a frame.
@@ -126,7 +126,7 @@ macro_rules! newtypes {
 }
 newtypes! {
     EntityId(u64), AccountId(u64), RequestId(u64), MigrationId(u64), ShardEpoch(u64), AgentEpoch(u64), JournalIndex(u64), Revision(u64), EffectSeq(u64),
-    Tick(u64), RegistryHash(u64), TypeId(u32), InSeq(u32), OutSeq(u32), SpaceId(u16), Currency(u16), ItemKind(u16),
+    Tick(u64), Timestamp(u64), RegistryHash(u64), TypeId(u32), InSeq(u32), OutSeq(u32), SpaceId(u16), Currency(u16), ItemKind(u16),
 }
 
 /// Ids that are packed bits, of which some mean nothing; one of these stands for "none".

@@ -10,6 +10,7 @@ use super::codec::{
 use crate::client::{NAME_BYTES_MAX, TOKEN_BYTES_MAX};
 use crate::generated::node::{
     attach, auth, beacon, blobs, bus, control, directory, effects, feed, handover, journal, ledger, migration, session, tables,
+    trade,
 };
 use crate::generated::{node, record};
 use crate::geometry::{CellOffset, ShardId};
@@ -20,8 +21,8 @@ use crate::message::{
     FeedFrame, GatewayReport, Handover, HandoverMessage, Holdings, Item, ItemKind, JournalReply, JournalRequest, KEY_BYTES_MAX,
     Lane, Leave, LedgerRefusal, LedgerReply, LedgerRequest, LedgerResult, Location, LoginRefusal, Message, Migration,
     MigrationNews, MigrationStep, Motion, NodeInfo, Owner, Refusal, RestAnswer, RestFollower, RestHeld, RestLane, RestOperation,
-    RestResident, RestSeat, RestTransfer, SceneReport, Session, ShardImage, ShardPhase, ShardReport, ShardRest, ShardRoute,
-    Table, TableOp, TableReply, TableRequest, TradeSide, Transaction, VALUE_BYTES_MAX,
+    RestResident, RestSeat, SceneReport, Session, ShardImage, ShardPhase, ShardReport, ShardRest, ShardRoute, TRADE_ITEMS_MAX,
+    Table, TableOp, TableReply, TableRequest, Trade, TradeSide, TradeState, TradeStep, Transaction, VALUE_BYTES_MAX,
 };
 use crate::registry::TYPE_BYTES_MAX;
 use crate::{AgentEpoch, EffectSeq, EntityId, JournalIndex, NodeId, Nonce, OutSeq, Revision, SessionEpoch, ShardEpoch};
@@ -280,7 +281,27 @@ impl<'a> Unpack<&'a ledger::Balance> for Balance {
 }
 
 wire_row! { ledger::Fenced { entity: EntityId, epoch: AgentEpoch } }
-wire_table! { TradeSide = ledger::{TradeSide, TradeSideArgs} { agent, epoch, gold, items } }
+wire_table! { TradeSide = ledger::{TradeSide, TradeSideArgs} { agent, gold, items <= TRADE_ITEMS_MAX } }
+wire_enum! {
+    TradeStep = trade::{TradeStep, TradeStepArgs, TradeStepBody}
+    variants {
+        Propose(ProposeArgs, body_as_propose) { a, b, patience_ms },
+        Change(ChangeArgs, body_as_change) { version, a, b },
+        Confirm(ConfirmArgs, body_as_confirm) { version },
+        Cancel(CancelArgs, body_as_cancel) {},
+    }
+    carriers {}
+}
+wire_enum! {
+    TradeState = trade::{TradeState, TradeStateArgs, TradeStateBody}
+    variants {
+        Open(OpenArgs, body_as_open) { a, b },
+        Done(DoneArgs, body_as_done) {},
+        Cancelled(CancelledArgs, body_as_cancelled) { reason },
+    }
+    carriers {}
+}
+wire_table! { Trade = trade::{Trade, TradeArgs} { trade, version, a, b, until, state } }
 wire_table! { Holdings = ledger::{Holdings, HoldingsArgs} { agent, version, balances, items } }
 wire_enum! {
     Transaction = ledger::{Transaction, TransactionArgs, TransactionBody}
@@ -292,12 +313,15 @@ wire_enum! {
         Pay(PayArgs, body_as_pay) { from, to, currency, amount },
         Create(CreateArgs, body_as_create) { item, kind, owner },
         Move(MoveArgs, body_as_move) { item, from, to },
-        Trade(TradeArgs, body_as_trade) { a, b },
+        Trade(TradeArgs, body_as_trade) { trade, by, step },
+        Endow(EndowArgs, body_as_endow) { to, currency, amount },
     }
     carriers {}
 }
 wire_table! { LedgerRequest = ledger::{LedgerRequest, LedgerRequestArgs} { op, shard, fences, transaction } }
-wire_code! { LedgerRefusal = ledger::LedgerRefusal { Stale, Funds, NotOwner, Exists, Form } }
+wire_code! {
+    LedgerRefusal = ledger::LedgerRefusal { Stale, Funds, NotOwner, Exists, Form, Unknown, CalledOff, TimedOut, Busy }
+}
 wire_table! { LedgerReply = ledger::{LedgerReply, LedgerReplyArgs} { op, shard, result } }
 
 impl<'b> Pack<'b> for LedgerResult {
@@ -321,6 +345,10 @@ impl<'b> Pack<'b> for LedgerResult {
                 let reason = Some(reason.pack(b));
                 (Body::Unavailable, ledger::Unavailable::create(b, &ledger::UnavailableArgs { reason }).as_union_value())
             }
+            Self::Traded { trade, holdings } => {
+                let (trade, holdings) = (Some(trade.pack(b)), Some(holdings.pack(b)));
+                (Body::Traded, ledger::Traded::create(b, &ledger::TradedArgs { trade, holdings }).as_union_value())
+            }
         };
         ledger::LedgerResult::create(b, &ledger::LedgerResultArgs { body_type, body: Some(body) })
     }
@@ -340,6 +368,10 @@ impl<'a> Unpack<ledger::LedgerResult<'a>> for LedgerResult {
         }
         if let Some(unavailable) = wire.body_as_unavailable() {
             return Unpack::unpack(unavailable.reason(), at).map(Self::Unavailable);
+        }
+        if let Some(traded) = wire.body_as_traded() {
+            let (trade, holdings) = (Unpack::unpack(traded.trade(), at)?, Unpack::unpack(traded.holdings(), at)?);
+            return Ok(Self::Traded { trade, holdings });
         }
         Err(at.impossible(wire.body_type().0))
     }
@@ -547,13 +579,12 @@ wire_table! {
 }
 wire_table! { RestHeld = migration::{RestHeld, RestHeldArgs} { leader, inputs, effects } }
 wire_table! { RestLane = migration::{RestLane, RestLaneArgs} { to, acked, unacked } }
-wire_table! { RestOperation = migration::{RestOperation, RestOperationArgs} { request, ticket } }
-wire_table! { RestTransfer = migration::{RestTransfer, RestTransferArgs} { ticket, fences, transaction } }
-wire_table! { RestAnswer = migration::{RestAnswer, RestAnswerArgs} { ticket, result } }
+wire_table! { RestOperation = migration::{RestOperation, RestOperationArgs} { op, by, gate, transaction } }
+wire_table! { RestAnswer = migration::{RestAnswer, RestAnswerArgs} { op, by, asked, result } }
 wire_table! { RestFollower = migration::{RestFollower, RestFollowerArgs} { node, shard, filter, cells, fresh, seq } }
 wire_table! {
     ShardRest = migration::{ShardRest, ShardRestArgs} {
-        tick, seed, pending, arrived, ids, hash, durable, residents, seats, held, numbering, lanes, operations, transfers, answers, peers,
+        tick, seed, pending, arrived, ids, hash, durable, residents, seats, held, numbering, lanes, operations, answers, peers,
         followers, dirty,
     }
 }

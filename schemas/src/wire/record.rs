@@ -4,12 +4,14 @@ use flatbuffers::FlatBufferBuilder;
 
 use super::WireError;
 use super::codec::{At, Pack, Unpack, wire_code, wire_enum, wire_required, wire_slot, wire_struct, wire_table};
+use super::stored::Stored;
 use crate::generated::record;
 use crate::geometry::Position;
 use crate::journal::{Departure, ENTRY_OPS_MAX, Entry, Fence, ShardOp, Xid};
-use crate::message::OpId;
+use crate::message::{OpId, Transaction};
 use crate::record::{
-    COMPONENT_BYTES_MAX, ComponentBytes, OUTBOX_MAX, Presence, RECORD_COMPONENTS_MAX, Record, ReliableEvent, SessionState,
+    COMPONENT_BYTES_MAX, ComponentBytes, OPEN_OPERATIONS_MAX, OUTBOX_MAX, OpenOperation, Presence, RECORD_COMPONENTS_MAX, Record,
+    ReliableEvent, SessionState,
 };
 use crate::registry::TYPE_BYTES_MAX;
 use crate::{EntityId, Nonce};
@@ -39,8 +41,26 @@ wire_struct! { Xid = record::Xid { entity, epoch, source, source_epoch } }
 wire_code! { Presence = record::Presence { Awake, Asleep } }
 wire_table! { ComponentBytes = record::{ComponentBytes, ComponentBytesArgs} { id, bytes <= COMPONENT_BYTES_MAX } }
 wire_table! { ReliableEvent = record::{ReliableEvent, ReliableEventArgs} { seq, id, bytes <= TYPE_BYTES_MAX } }
+
+impl<'b> Pack<'b> for OpenOperation {
+    type Wire = flatbuffers::WIPOffset<record::OpenOperation<'b>>;
+    fn pack(&self, b: &mut FlatBufferBuilder<'b>) -> Self::Wire {
+        let (op, transaction) = (self.op.pack(b), Some(self.transaction.to_stored().pack(b)));
+        record::OpenOperation::create(b, &record::OpenOperationArgs { op: Some(&op), transaction })
+    }
+}
+
+impl<'a> Unpack<record::OpenOperation<'a>> for OpenOperation {
+    fn unpack(wire: record::OpenOperation<'a>, at: At<'_>) -> Result<Self, WireError> {
+        let stored = Unpack::unpack(wire.transaction(), at.field("transaction"))?;
+        Ok(Self { op: Unpack::unpack(wire.op(), at.field("op"))?, transaction: Transaction::from_stored(&stored)? })
+    }
+}
+
 wire_table! {
-    SessionState = record::{SessionState, SessionStateArgs} { epoch, gateway, in_seq, out_seq, outbox <= OUTBOX_MAX }
+    SessionState = record::{SessionState, SessionStateArgs} {
+        epoch, gateway, in_seq, out_seq, outbox <= OUTBOX_MAX, open <= OPEN_OPERATIONS_MAX,
+    }
 }
 wire_table! {
     Record = record::{Record, RecordArgs} {

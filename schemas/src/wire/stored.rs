@@ -5,10 +5,10 @@ use flatbuffers::{FlatBufferBuilder, Follow, Verifiable, WIPOffset};
 
 use super::codec::{Pack, Unpack};
 use super::{NODE_LIMITS, WireError, decode_part};
-use crate::generated::node::{beacon, journal};
+use crate::generated::node::{beacon, journal, ledger, trade};
 use crate::generated::record as fb;
 use crate::journal::{Departure, Entry};
-use crate::message::{NodeInfo, ShardImage, ShardRoute};
+use crate::message::{LedgerResult, NodeInfo, ShardImage, ShardRoute, Trade, Transaction};
 use crate::record::Record;
 
 /// A type that is stored on its own.
@@ -46,6 +46,9 @@ stored! {
     ShardImage = journal::ShardImage<'_>, b"IMG", 1;
     NodeInfo = beacon::NodeInfo<'_>, b"NOD", 1;
     ShardRoute = beacon::ShardRoute<'_>, b"ROU", 1;
+    Transaction = ledger::Transaction<'_>, b"TRA", 1;
+    LedgerResult = ledger::LedgerResult<'_>, b"LRS", 1;
+    Trade = trade::Trade<'_>, b"TRD", 1;
 }
 
 fn write<'b, T, R: 'b>(value: &T, form: [u8; 4]) -> Bytes

@@ -142,6 +142,8 @@ fn the_samples_hold_every_variant() {
         ("blob requests", kinds(&d.blob_requests()), blobs::BlobRequestBody::ENUM_VALUES.len()),
         ("blob replies", kinds(&d.blob_replies()), blobs::BlobReplyBody::ENUM_VALUES.len()),
         ("transactions", kinds(&d.transactions()), ledger::TransactionBody::ENUM_VALUES.len()),
+        ("trade steps", kinds(&d.trade_steps()), trade::TradeStepBody::ENUM_VALUES.len()),
+        ("trade states", kinds(&d.trade_states()), trade::TradeStateBody::ENUM_VALUES.len()),
         ("ledger results", kinds(&d.ledger_results()), ledger::LedgerResultBody::ENUM_VALUES.len()),
         ("table operations", kinds(&d.table_ops()), tables::TableOpBody::ENUM_VALUES.len()),
         ("table replies", kinds(&d.table_replies()), tables::TableReplyBody::ENUM_VALUES.len()),

@@ -89,38 +89,34 @@ fn an_effect_from_afar_is_applied_in_its_tick() {
 
 #[component]
 struct Purse {
-    asked: LedgerTicket,
-    paid: u64,
+    version: u64,
 }
 
+/// Whoever has an empty purse asks for gold.
 fn trade(game: &mut Game) {
     game.component::<Purse>().persistent();
     game.system(Phase::Act, |mut purses: Query<(&Identity, &mut Purse)>, mut ledger: Ledger, settled: Settled| {
         for (me, mut purse) in &mut purses {
-            if settled.get(purse.asked).is_some() {
-                purse.paid += settled.holdings().map(|holdings| holdings.version).sum::<u64>();
-                purse.asked = LedgerTicket::NONE;
-            } else if !purse.asked.is_some() && purse.paid == 0 {
-                let mint = Transaction::Mint { to: me.id(), currency: Currency::GOLD, amount: 5 };
-                purse.asked = ledger.ask(&[me.id()], mint);
+            if let Some(holdings) = settled.holdings().find(|holdings| holdings.agent == me.id()) {
+                purse.version = holdings.version;
+            } else if purse.version == 0 {
+                ledger.ask(me.id(), Transaction::Mint { to: me.id(), currency: Currency::GOLD, amount: 5 });
             }
         }
     });
 }
 
 #[test]
-fn a_ledger_operation_is_answered_to_whom_asked() {
+fn an_answer_of_the_ledger_brings_its_question_along() {
     let mut world = Harness::new(trade);
-    let purse = || Purse { asked: LedgerTicket::NONE, paid: 0 };
-    let a = world.spawn(Position::new(600.0, 600.0), purse());
-    let b = world.spawn(Position::new(600.0, 600.0), purse());
+    let a = world.spawn(Position::new(600.0, 600.0), Purse { version: 0 });
+    let b = world.spawn(Position::new(600.0, 600.0), Purse { version: 0 });
     let asked: Vec<Transfer> = world.tick().ledger.clone();
-    assert_eq!(asked.iter().map(|transfer| transfer.fences.clone()).collect::<Vec<_>>(), [vec![a], vec![b]]);
-    assert_ne!(asked[0].ticket, asked[1].ticket);
+    assert_eq!(asked.iter().map(|transfer| transfer.by).collect::<Vec<_>>(), [Some(a), Some(b)]);
     let holdings = pangaea_schemas::message::Holdings { agent: b, version: 7, ..Default::default() };
-    world.next_input().ledger.push((asked[1].ticket, LedgerResult::Done(vec![holdings])));
-    assert!(world.tick().ledger.is_empty(), "nobody asks twice");
-    assert_eq!((world.get::<Purse>(a).map(|p| p.paid), world.get::<Purse>(b).map(|p| p.paid)), (Some(0), Some(7)));
+    world.settle(&asked[1], LedgerResult::Done(vec![holdings]));
+    assert_eq!(world.tick().ledger.iter().map(|transfer| transfer.by).collect::<Vec<_>>(), [Some(a)]);
+    assert_eq!((world.get::<Purse>(a), world.get::<Purse>(b)), (Some(Purse { version: 0 }), Some(Purse { version: 7 })));
 }
 
 /// Whoever hears a call answers with a new entity.

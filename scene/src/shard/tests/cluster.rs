@@ -37,6 +37,15 @@ pub(super) struct Follow {
     pub whom: EntityId,
 }
 
+/// Give gold away.
+#[input]
+pub(super) struct Spend {
+    pub gold: u64,
+}
+
+/// What a player is told when its gold is spent.
+pub(super) const SPENT: u32 = u32::MAX;
+
 #[component]
 pub(super) struct Steps {
     pub count: u32,
@@ -60,7 +69,9 @@ fn walking(game: &mut Game) {
         agent.insert(Steps { count: 0, pokes: 0 });
     });
     game.system(Phase::Input, follow);
-    game.system(Phase::Act, walk);
+    game.input::<Spend>();
+    game.system(Phase::Input, hear_ledger);
+    game.system(Phase::Act, (walk, spend).chain());
     game.system(Phase::React, feel);
 }
 
@@ -83,6 +94,21 @@ fn follow(inputs: Inputs<Follow>, mut commands: Commands) {
             follower.remove::<Tied>();
         } else {
             follower.insert(Tied { to: wish.value.whom });
+        }
+    }
+}
+
+fn spend(inputs: Inputs<Spend>, mut ledger: Ledger) {
+    for wish in inputs.iter() {
+        let burn = Transaction::Burn { from: wish.from, currency: Currency::GOLD, amount: wish.value.gold };
+        ledger.ask(wish.from, burn);
+    }
+}
+
+fn hear_ledger(settled: Settled, mut events: Events) {
+    for settlement in settled.iter() {
+        if let (Transaction::Burn { from, .. }, LedgerResult::Done(_)) = (&settlement.asked, &settlement.result) {
+            events.tell(*from, &Noted { count: SPENT });
         }
     }
 }
@@ -274,8 +300,9 @@ impl Cluster {
             }
             Message::LedgerRequest(_) if self.ledger_is_away => {}
             Message::LedgerRequest(request) => {
-                let reply = self.fences.answer(request);
-                self.post(DATA, from, Message::LedgerReply(reply));
+                if let Some(reply) = self.fences.answer(request) {
+                    self.post(DATA, from, Message::LedgerReply(reply));
+                }
             }
             Message::BeaconRequest(request) => self.beacon(from, request),
             Message::Control(Control::Migrating(news)) => self.news.push(news),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use pangaea_schemas::geometry::ShardId;
 use pangaea_schemas::journal::{Departure, Entry, Fence, ShardOp, Xid};
 use pangaea_schemas::message::{
-    AppendId, JournalReply, JournalRequest, LedgerReply, LedgerRequest, LedgerResult, ShardImage, Transaction,
+    AppendId, JournalReply, JournalRequest, LedgerReply, LedgerRequest, LedgerResult, OpId, ShardImage, Transaction,
 };
 use pangaea_schemas::record::Record;
 use pangaea_schemas::{AgentEpoch, EntityId, JournalIndex, NodeId, Nonce, ShardEpoch};
@@ -162,28 +162,42 @@ impl Fold {
     }
 }
 
-/// Fences of a ledger without value.
+/// Fences of a ledger that only counts what it has done.
 #[derive(Default)]
-pub(super) struct Fences(BTreeMap<EntityId, AgentEpoch>);
+pub(super) struct Fences {
+    known: BTreeMap<EntityId, AgentEpoch>,
+    /// Changes of value, each once.
+    pub(super) done: Vec<OpId>,
+    /// Answers nothing meanwhile.
+    pub(super) is_away: bool,
+}
 
 impl Fences {
-    pub(super) fn answer(&mut self, request: LedgerRequest) -> LedgerReply {
+    pub(super) fn answer(&mut self, request: LedgerRequest) -> Option<LedgerReply> {
+        if self.is_away {
+            return None;
+        }
         let LedgerRequest { op, shard, fences, transaction } = request;
         let mut stale = false;
         for (agent, epoch) in fences {
-            let known = self.0.entry(agent).or_default();
+            let known = self.known.entry(agent).or_default();
             stale |= epoch < *known;
             *known = epoch.max(*known);
         }
         let result = match transaction {
+            _ if self.done.contains(&op) => LedgerResult::Done(vec![]),
             _ if stale => LedgerResult::Refused(pangaea_schemas::message::LedgerRefusal::Stale),
             Transaction::LookGround { .. } => LedgerResult::Ground(vec![]),
-            _ => LedgerResult::Done(vec![]),
+            Transaction::Look { .. } => LedgerResult::Done(vec![]),
+            _ => {
+                self.done.push(op);
+                LedgerResult::Done(vec![])
+            }
         };
-        LedgerReply { op, shard, result }
+        Some(LedgerReply { op, shard, result })
     }
 
     pub(super) fn fence(&self, agent: EntityId) -> Option<AgentEpoch> {
-        self.0.get(&agent).copied()
+        self.known.get(&agent).copied()
     }
 }

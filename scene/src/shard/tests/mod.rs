@@ -6,6 +6,7 @@ mod gate;
 mod groups;
 mod journal;
 mod migration;
+mod value;
 
 use pangaea_schemas::geometry::ShardId;
 use pangaea_schemas::message::{Control, Message};

@@ -10,12 +10,12 @@ use crate::client::{ClientMessage, Input, RefusalCode, ServerMessage};
 use crate::geometry::{CellId, CellOffset, Position, SHARD_LEVEL_MAX, ShardId, SpaceId};
 use crate::journal::{Departure, Entry, Fence, ShardOp, Xid};
 use crate::message::*;
-use crate::record::{ComponentBytes, Presence, Record, ReliableEvent, SessionState};
+use crate::record::{ComponentBytes, OpenOperation, Presence, Record, ReliableEvent, SessionState};
 use crate::registry::{Field, FieldType, Registry, TypeInfo};
 use crate::wire::update::{Alias, CellUpdate, Moved, Update, UpdateHead};
 use crate::{
     AccountId, AgentEpoch, EffectSeq, EntityId, InSeq, JournalIndex, NodeId, Nonce, OutSeq, RegistryHash, RequestId, Revision,
-    Role, SessionEpoch, ShardEpoch, Tick, TypeId,
+    Role, SessionEpoch, ShardEpoch, Tick, Timestamp, TypeId,
 };
 
 /// A small generator (splitmix64, Steele, Lea and Flood 2014).
@@ -124,6 +124,12 @@ impl Dice {
         ReliableEvent { seq: OutSeq(self.small()), id: TypeId(self.small()), bytes: self.bytes() }
     }
 
+    fn open_operation(&mut self) -> OpenOperation {
+        let asked = self.transactions();
+        let at = self.n() as usize % asked.len();
+        OpenOperation { op: OpId(self.nonce().0), transaction: asked[at].clone() }
+    }
+
     pub(super) fn record(&mut self) -> Record {
         Record {
             entity: self.entity(),
@@ -137,6 +143,7 @@ impl Dice {
                 in_seq: InSeq(self.small()),
                 out_seq: OutSeq(self.small()),
                 outbox: self.some(Self::event),
+                open: self.some(Self::open_operation),
             },
             components: self.some(Self::component),
         }
@@ -300,7 +307,34 @@ impl Dice {
     }
 
     fn trade_side(&mut self) -> TradeSide {
-        TradeSide { agent: self.entity(), epoch: self.ae(), gold: self.n(), items: self.some(Self::entity) }
+        TradeSide { agent: self.entity(), gold: self.n(), items: self.some(Self::entity) }
+    }
+
+    pub(super) fn trade_steps(&mut self) -> Vec<TradeStep> {
+        let version = self.small();
+        vec![
+            TradeStep::Propose { a: self.trade_side(), b: self.trade_side(), patience_ms: version },
+            TradeStep::Change { version, a: self.trade_side(), b: self.trade_side() },
+            TradeStep::Confirm { version },
+            TradeStep::Cancel,
+        ]
+    }
+
+    pub(super) fn trade_states(&mut self) -> Vec<TradeState> {
+        let reason = self.pick(&[LedgerRefusal::CalledOff, LedgerRefusal::TimedOut]);
+        vec![TradeState::Open { a: self.ae(), b: self.ae() }, TradeState::Done, TradeState::Cancelled { reason }]
+    }
+
+    fn trade(&mut self) -> Trade {
+        let state = self.trade_states();
+        Trade {
+            trade: self.entity(),
+            version: self.small(),
+            a: self.trade_side(),
+            b: self.trade_side(),
+            until: Timestamp(self.n()),
+            state: self.pick(&state),
+        }
     }
 
     fn holdings(&mut self) -> Holdings {
@@ -318,8 +352,15 @@ impl Dice {
             Transaction::Pay { from: self.entity(), to: self.entity(), currency, amount },
             Transaction::Create { item: self.entity(), kind: ItemKind(self.n() as u16), owner: self.owner() },
             Transaction::Move { item: self.entity(), from: self.owner(), to: self.owner() },
-            Transaction::Trade { a: self.trade_side(), b: self.trade_side() },
+            Transaction::Trade { trade: self.entity(), by: self.entity(), step: self.trade_step() },
+            Transaction::Endow { to: self.entity(), currency, amount },
         ]
+    }
+
+    fn trade_step(&mut self) -> TradeStep {
+        let steps = self.trade_steps();
+        let at = self.n() as usize % steps.len();
+        steps[at].clone()
     }
 
     pub(super) fn ledger_results(&mut self) -> Vec<LedgerResult> {
@@ -328,6 +369,7 @@ impl Dice {
             LedgerResult::Ground(self.some(Self::item)),
             LedgerResult::Refused(self.pick(&[LedgerRefusal::Stale, LedgerRefusal::Form])),
             LedgerResult::Unavailable(self.text()),
+            LedgerResult::Traded { trade: self.trade(), holdings: self.some(Self::holdings) },
         ]
     }
 

@@ -2,8 +2,8 @@
 
 use super::Dice;
 use crate::message::{
-    Control, FeedFilter, LedgerRequest, Migration, MigrationNews, MigrationStep, OpId, RestAnswer, RestFollower, RestHeld,
-    RestLane, RestOperation, RestResident, RestSeat, RestTransfer, ShardRest, ShardRoute,
+    Control, FeedFilter, Migration, MigrationNews, MigrationStep, OpId, RestAnswer, RestFollower, RestHeld, RestLane,
+    RestOperation, RestResident, RestSeat, ShardRest, ShardRoute, Transaction,
 };
 use crate::record::SessionState;
 use crate::{EffectSeq, MigrationId, OutSeq, RegistryHash, Tick};
@@ -72,8 +72,7 @@ impl Dice {
             numbering: self.epoch(),
             lanes: self.some(|d| RestLane { to: d.shard(), acked: EffectSeq(d.n()), unacked: d.some(Self::effect) }),
             operations: self.operations(),
-            transfers: self.held_transfers(),
-            answers: self.ledger_results().into_iter().map(|result| RestAnswer { ticket: 3, result }).collect(),
+            answers: self.answers(),
             peers: self.some(|d| (d.shard(), d.epoch())),
             followers: self.some(Self::follower),
             dirty: self.some(Self::entity),
@@ -96,17 +95,16 @@ impl Dice {
     fn operations(&mut self) -> Vec<RestOperation> {
         let transactions = self.transactions();
         let operation = |transaction| {
-            let (op, shard) = (OpId(self.nonce().0), self.shard());
-            let request = LedgerRequest { op, shard, fences: self.some(|d| (d.entity(), d.ae())), transaction };
-            RestOperation { request, ticket: self.n() }
+            let (op, by, gate) = (OpId(self.nonce().0), self.entity(), self.flag());
+            RestOperation { op, by, gate, transaction }
         };
         transactions.into_iter().map(operation).collect()
     }
 
-    fn held_transfers(&mut self) -> Vec<RestTransfer> {
-        let transactions = self.transactions();
-        let wait = |transaction| RestTransfer { ticket: self.n(), fences: self.some(Self::entity), transaction };
-        transactions.into_iter().map(wait).collect()
+    fn answers(&mut self) -> Vec<RestAnswer> {
+        let (asked, by) = (Transaction::Look { agent: self.entity() }, self.entity());
+        let answer = |result| RestAnswer { op: OpId(3), by, asked: asked.clone(), result };
+        self.ledger_results().into_iter().map(answer).collect()
     }
 
     fn follower(&mut self) -> RestFollower {
