@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use pangaea_schemas::cluster::ClusterSpec;
 use pangaea_schemas::{NodeId, Role};
@@ -11,11 +12,41 @@ use crate::telemetry::LogFormat;
 /// Where clients of an embedded cluster are counted to; beyond it new connections are turned away.
 pub const CONNECTIONS_MAX_DEFAULT: usize = 10_000;
 
+/// Space that a data node keeps for journals, in MiB.
+pub const RESERVE_MIB_DEFAULT: u64 = 256;
+
+/// Time between two snapshots, in seconds.
+pub const SNAPSHOT_SECONDS_DEFAULT: u64 = 600;
+
+/// Snapshots that are kept.
+pub const SNAPSHOTS_KEPT_DEFAULT: usize = 3;
+
 /// Scenes of a cluster that nobody told otherwise.
 pub const SCENES_DEFAULT: u16 = 2;
 
 /// Life in the new shards of a cluster that nobody told otherwise.
 pub const ABUNDANCE_DEFAULT: u16 = 1;
+
+/// How a data node keeps its files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoreOptions {
+    /// Bytes of the disk and of the store's map that only journals may still use; at most a twentieth of the disk.
+    pub reserve_bytes: u64,
+    /// Time between two snapshots.
+    pub snapshot_every: Duration,
+    /// Older snapshots go; zero: none are taken.
+    pub snapshots_kept: usize,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self {
+            reserve_bytes: RESERVE_MIB_DEFAULT << 20,
+            snapshot_every: Duration::from_secs(SNAPSHOT_SECONDS_DEFAULT),
+            snapshots_kept: SNAPSHOTS_KEPT_DEFAULT,
+        }
+    }
+}
 
 /// One process of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +75,8 @@ pub struct RoleOptions {
     pub abundance: u16,
     /// For the world: it gives out the first shards when so many scenes are there, or after a while.
     pub scenes_expected: usize,
+    /// For data nodes: reserve and snapshots.
+    pub store: StoreOptions,
     /// Whether guests are let in without a password, for auth.
     pub guests: bool,
     /// Where clients connect, for gateways.
@@ -87,6 +120,12 @@ impl RoleOptions {
         }
         if self.node.role == Role::World {
             flag("scenes", self.scenes_expected.to_string());
+        }
+        // What is as usual may be said by the environment, which every process of a cluster inherits.
+        if self.store != StoreOptions::default() {
+            flag("reserve-mib", (self.store.reserve_bytes >> 20).to_string());
+            flag("snapshot-seconds", self.store.snapshot_every.as_secs().to_string());
+            flag("snapshots", self.store.snapshots_kept.to_string());
         }
         if self.log == LogFormat::Json {
             flag("log", "json".to_owned());

@@ -133,6 +133,15 @@ impl<S: Store> Data<S> {
         self.broken.as_deref()
     }
 
+    /// Bytes that the store can still take, and whether only the reserve is left.
+    ///
+    /// # Errors
+    /// The store cannot tell.
+    pub fn room(&self) -> Result<(u64, bool), StoreError> {
+        let room = self.store.room()?;
+        Ok((room, room < self.reserve))
+    }
+
     /// What was done since the start.
     pub fn counts(&self) -> Counts {
         self.counts
@@ -211,8 +220,8 @@ impl<S: Store> Data<S> {
 
     /// Why nothing may be added now, if so. A room that cannot be told is no reason: the commit will tell.
     fn only_reserve_left(&self) -> Option<String> {
-        let (room, reserve) = (self.store.room().ok()?, self.reserve);
-        (room < reserve).then(|| StoreError::Reserved { room, reserve }.to_string())
+        let (room, scarce) = self.room().ok()?;
+        scarce.then(|| StoreError::Reserved { room, reserve: self.reserve }.to_string())
     }
 
     fn write(&mut self, changes: &Changes) -> Result<(), StoreError> {

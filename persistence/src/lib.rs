@@ -44,4 +44,4 @@ pub use data::Data;
 pub use ids::ID_BLOCK;
 pub use journal::{ENTRIES_KEPT, OwnerInForce};
 pub use load::IMAGE_PART_BYTES;
-pub use store::{LmdbFile, LmdbOptions, LmdbStore, MemoryFaults, MemoryStore, Snapshots, Store, StoreError};
+pub use store::{LmdbFile, LmdbOptions, LmdbStore, MemoryFaults, MemoryStore, Snapshots, Store, StoreError, disk_space};

@@ -6,6 +6,7 @@
 //! | `GET /api/config` | [`ConfigView`] |
 //! | `GET /api/events` | server-sent events, one [`EventView`] each; `Last-Event-ID` or `?after=SEQ` continues |
 //! | `GET /api/ledger` | the data node's audit of all value |
+//! | `GET /api/data` | [`DataView`]: where the data node keeps its files |
 //! | `POST /api/reaped` | [`Reaped`]: a supervisor tells that a process is dead; wants the operator's token |
 //! | `POST /api/gateways/{id}/drain`, `…/undrain` | [`GatewayOrderView`]; wants the operator's token; `?dry_run=true` only asks |
 //! | anything else | the page |
@@ -36,7 +37,8 @@ use tokio::sync::{mpsc, watch};
 
 pub use gateways::GatewayOrderView;
 pub use view::{
-    ConfigView, CurrencyView, EventView, GatewayView, LedgerView, NodeView, Quantiles, ShardView, Snapshot, SpaceView, StatusView,
+    ConfigView, CurrencyView, DataView, EventView, GatewayView, LedgerView, NodeView, Quantiles, ShardView, Snapshot, SpaceView,
+    StatusView,
 };
 
 /// Most orders that wait for the world's driver.
@@ -86,7 +88,8 @@ pub fn routes(admin: Admin, bound: SocketAddr) -> Router {
         .route("/api/status", get(status))
         .route("/api/config", get(config))
         .route("/api/events", get(events))
-        .route("/api/ledger", get(ledger))
+        .route("/api/ledger", get(|admin| from_data(admin, "/api/ledger")))
+        .route("/api/data", get(|admin| from_data(admin, "/api/data")))
         .route("/api/reaped", post(reaped))
         .route("/api/gateways/{id}/drain", post(gateways::drain))
         .route("/api/gateways/{id}/undrain", post(gateways::undrain))
@@ -142,12 +145,13 @@ fn stream_events(shown: watch::Receiver<Arc<Snapshot>>, after: u64) -> impl Stre
     })
 }
 
-async fn ledger(State(admin): State<Admin>) -> Response {
+/// What the data node answers to the same question.
+async fn from_data(State(admin): State<Admin>, path: &'static str) -> Response {
     let data = admin.shown.borrow().status.nodes.iter().find(|node| node.role == "data").map(|node| node.http.clone());
     let Some(address) = data else {
         return (StatusCode::SERVICE_UNAVAILABLE, "no data node is registered\n").into_response();
     };
-    match client::get(&address, "/api/ledger").await {
+    match client::get(&address, path).await {
         Ok(body) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
         Err(error) => {
             (StatusCode::BAD_GATEWAY, format!("the data node at {address} does not answer: {error:#}\n")).into_response()

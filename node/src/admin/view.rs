@@ -142,6 +142,17 @@ pub struct CurrencyView {
     pub held: u128,
 }
 
+/// `/api/data`: the data node's files.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DataView {
+    /// The data folder on the data node's machine.
+    pub data_dir: String,
+    /// Bytes left on the disk under it.
+    pub disk_room: u64,
+    /// Folders of the snapshots, oldest first.
+    pub snapshots: Vec<String>,
+}
+
 /// `/api/config`: what a page needs before it connects.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ConfigView {

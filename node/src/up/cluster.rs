@@ -16,7 +16,7 @@ use super::supervisor::{Death, Supervisor};
 use super::{LOOK_EVERY, UP_TIME_MAX, UpOptions};
 use crate::admin::{Reaped, StatusView, client};
 use crate::keys::ClusterKeys;
-use crate::role::{ABUNDANCE_DEFAULT, CONNECTIONS_MAX_DEFAULT, ClientListeners, RoleOptions};
+use crate::role::{ABUNDANCE_DEFAULT, CONNECTIONS_MAX_DEFAULT, ClientListeners, RoleOptions, StoreOptions};
 
 /// Bots that are not told when to stop.
 const BOTS_FOR_EVER_S: u64 = 10 * 365 * 24 * 3_600;
@@ -192,6 +192,7 @@ impl Plan {
             tick_threads: if node.role == Role::Scene { options.tick_threads } else { 0 },
             abundance: if node.role == Role::Scene { options.abundance } else { ABUNDANCE_DEFAULT },
             scenes_expected: usize::from(options.scenes),
+            store: StoreOptions::default(),
             guests: node.role == Role::Auth,
             clients,
         }

@@ -206,7 +206,7 @@ impl LmdbStore {
     /// Whether the disk has room for a commit, by a generous estimate: each row may touch a page of its own.
     fn disk_suffices(&self, changes: &Changes) -> Result<(), StoreError> {
         let wanted = changes.bytes() * 2 + changes.rows() * PAGE_BYTES + COMMIT_OVERHEAD_BYTES;
-        if self.claim.disk_room()? < wanted as u64 {
+        if disk_space(&self.claim.folder)?.room < wanted as u64 {
             return Err(StoreError::DiskFull { path: self.claim.folder.display().to_string() });
         }
         Ok(())
@@ -246,7 +246,7 @@ impl Store for LmdbStore {
     }
 
     fn room(&self) -> Result<u64, StoreError> {
-        Ok(self.claim.disk_room()?.min(self.map_room()? as u64))
+        Ok(disk_space(&self.claim.folder)?.room.min(self.map_room()? as u64))
     }
 }
 
@@ -327,6 +327,26 @@ impl RawRowsMut for Snapshot<'_, RwTransaction<'_>> {
     }
 }
 
+/// The disk under a folder, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DiskSpace {
+    /// What an ordinary user may still write.
+    pub room: u64,
+    /// All of it.
+    pub size: u64,
+}
+
+/// How much space the disk under a folder has.
+///
+/// # Errors
+/// The folder cannot be asked.
+pub fn disk_space(folder: &Path) -> Result<DiskSpace, StoreError> {
+    let unusable = |errno: rustix::io::Errno| StoreError::Folder { path: folder.display().to_string(), source: errno.into() };
+    let disk = rustix::fs::statvfs(folder).map_err(unusable)?;
+    let bytes = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
+    Ok(DiskSpace { room: bytes(disk.f_bavail), size: bytes(disk.f_blocks) })
+}
+
 /// A folder that belongs to this store alone, until it is dropped.
 #[derive(Debug)]
 struct FolderClaim {
@@ -354,14 +374,6 @@ impl FolderClaim {
         }
         open.insert(folder.clone());
         Ok(Self { folder, lock })
-    }
-
-    /// Bytes that an ordinary user may still write on the disk under it.
-    fn disk_room(&self) -> Result<u64, StoreError> {
-        let path = || self.folder.display().to_string();
-        let disk = rustix::fs::statvfs(&self.folder);
-        let disk = disk.map_err(|errno| StoreError::Folder { path: path(), source: errno.into() })?;
-        Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
     }
 }
 

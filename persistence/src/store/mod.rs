@@ -18,7 +18,7 @@ use std::ops::ControlFlow;
 
 use bytes::Bytes;
 
-pub use lmdb::{LmdbFile, LmdbOptions, LmdbStore, MAP_BYTES, MAP_BYTES_MAX};
+pub use lmdb::{DiskSpace, LmdbFile, LmdbOptions, LmdbStore, MAP_BYTES, MAP_BYTES_MAX, disk_space};
 pub use memory::{MemoryFaults, MemoryStore};
 pub(crate) use sealed::{TableSum, apply, open, stored_sum};
 

@@ -12,6 +12,7 @@ use pangaea_node::telemetry::LogFormat;
 use pangaea_node::up::UpOptions;
 
 use crate::cluster::ClusterAddress;
+use crate::data::DataArgs;
 use crate::operator::OperatorArgs;
 use crate::roles::RoleArgs;
 
@@ -39,6 +40,7 @@ Exit code 1 when anything was lost, or seen that no fault excuses. Filling a dis
 const LEDGER_EXAMPLES: &str = "Examples:
   pangaea ledger
   pangaea ledger --json
+  pangaea ledger --data-dir pangaea-data      a dead cluster's files, or a backup
 Exit code 1 when anything does not add up.";
 
 const GATEWAY_EXAMPLES: &str = "Examples:
@@ -76,11 +78,11 @@ pub(crate) enum Command {
     Chaos(ChaosArgs),
     /// Audit all gold and items
     #[command(after_help = LEDGER_EXAMPLES)]
-    Ledger(JsonArgs),
+    Ledger(LedgerArgs),
     /// Run one world process: beacon, bus, managers, admin API
     World(RoleArgs),
-    /// Run one data process: journals, records, ledger
-    Data(RoleArgs),
+    /// Run one data process: journals, records, ledger; or verify, back up and restore its files
+    Data(DataArgs),
     /// Run one auth process: accounts and tickets
     Auth(RoleArgs),
     /// Run one scene process: shards
@@ -179,6 +181,17 @@ impl From<LogArg> for LogFormat {
 /// How to answer.
 #[derive(Debug, Args)]
 pub(crate) struct JsonArgs {
+    /// As JSON, for scripts
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Whose value to audit.
+#[derive(Debug, Args)]
+pub(crate) struct LedgerArgs {
+    /// The files of a data folder or a backup, not the living cluster
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
     /// As JSON, for scripts
     #[arg(long)]
     pub(crate) json: bool,

@@ -1,17 +1,22 @@
-//! `pangaea ledger`: an audit of all gold and items.
+//! `pangaea ledger`: an audit of all gold and items, of a living cluster or of files.
 
 use std::fmt::Write;
 use std::process::ExitCode;
 
 use pangaea_node::admin::LedgerView;
+use pangaea_node::archive::{find_store, look};
 
+use crate::args::LedgerArgs;
 use crate::cluster::ClusterAddress;
-use crate::say;
+use crate::{say, wait_for};
 
 /// Ask and print; failure when anything does not add up.
-pub(crate) async fn show(cluster: &ClusterAddress, json: bool) -> anyhow::Result<ExitCode> {
-    let ledger: LedgerView = cluster.ask("/api/ledger").await?;
-    say(&if json { serde_json::to_string_pretty(&ledger)? } else { table(&ledger) });
+pub(crate) fn show(cluster: &ClusterAddress, args: &LedgerArgs) -> anyhow::Result<ExitCode> {
+    let ledger: LedgerView = match &args.data_dir {
+        Some(files) => look::ledger(&find_store(files)?)?,
+        None => wait_for(cluster.ask("/api/ledger"))?,
+    };
+    say(&if args.json { serde_json::to_string_pretty(&ledger)? } else { table(&ledger) });
     Ok(if ledger.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

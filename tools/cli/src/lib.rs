@@ -7,6 +7,7 @@ mod args;
 mod bots;
 mod chaos;
 mod cluster;
+mod data;
 mod gateway;
 mod ledger;
 mod operator;
@@ -44,13 +45,13 @@ fn run(cli: Cli, game: fn(&mut Game)) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::World(args) => roles::run(args.options(pangaea_schemas::Role::World)?, game),
-        Command::Data(args) => roles::run(args.options(pangaea_schemas::Role::Data)?, game),
+        Command::Data(args) => data::run(&cli.cluster, args, game),
         Command::Auth(args) => roles::run(args.options(pangaea_schemas::Role::Auth)?, game),
         Command::Scene(args) => roles::run(args.options(pangaea_schemas::Role::Scene)?, game),
         Command::Gateway(GatewayArgs { command: Some(command), .. }) => wait_for(gateway::run(&cli.cluster, command)),
         Command::Gateway(args) => roles::run(args.role.options(pangaea_schemas::Role::Gateway)?, game),
         Command::Status(args) => wait_for(status::show(&cli.cluster, args.json)),
-        Command::Ledger(args) => wait_for(ledger::show(&cli.cluster, args.json)),
+        Command::Ledger(args) => ledger::show(&cli.cluster, &args),
         Command::Chaos(args) => wait_for(chaos::run(args)),
         Command::Bots(args) => wait_for(bots::run(&cli.cluster, args)),
     }

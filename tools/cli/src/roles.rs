@@ -3,10 +3,14 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use clap::Args;
-use pangaea_node::role::{ABUNDANCE_DEFAULT, CONNECTIONS_MAX_DEFAULT, ClientListeners, RoleOptions, SCENES_DEFAULT};
+use pangaea_node::role::{
+    ABUNDANCE_DEFAULT, CONNECTIONS_MAX_DEFAULT, ClientListeners, RESERVE_MIB_DEFAULT, RoleOptions, SCENES_DEFAULT,
+    SNAPSHOT_SECONDS_DEFAULT, SNAPSHOTS_KEPT_DEFAULT, StoreOptions,
+};
 use pangaea_node::up::PortTable;
 use pangaea_scene::game::Game;
 use pangaea_schemas::cluster::ClusterSpec;
@@ -56,6 +60,15 @@ pub(crate) struct RoleArgs {
     /// The world: give out the first shards when so many scenes are there
     #[arg(long, default_value_t = SCENES_DEFAULT.into(), value_name = "N")]
     scenes: usize,
+    /// Data: keep so much of the disk, at most a twentieth, for journals; under it durable actions wait
+    #[arg(long, default_value_t = RESERVE_MIB_DEFAULT, value_name = "MIB", env = "PANGAEA_RESERVE_MIB")]
+    reserve_mib: u64,
+    /// Data: time between two snapshots
+    #[arg(long, default_value_t = SNAPSHOT_SECONDS_DEFAULT, value_name = "SECONDS", env = "PANGAEA_SNAPSHOT_SECONDS")]
+    snapshot_seconds: u64,
+    /// Data: snapshots to keep; 0: take none
+    #[arg(long, default_value_t = SNAPSHOTS_KEPT_DEFAULT, value_name = "N", env = "PANGAEA_SNAPSHOTS")]
+    snapshots: usize,
     /// Auth: let guests in without a password (development only)
     #[arg(long)]
     guests: bool,
@@ -99,6 +112,11 @@ impl RoleArgs {
             tick_threads: self.tick_threads,
             abundance: self.abundance,
             scenes_expected: self.scenes,
+            store: StoreOptions {
+                reserve_bytes: self.reserve_mib << 20,
+                snapshot_every: Duration::from_secs(self.snapshot_seconds.max(1)),
+                snapshots_kept: self.snapshots,
+            },
             guests: self.guests,
             clients,
         })
@@ -124,7 +142,7 @@ mod tests {
         let command = Cli::parse_from(words).command.expect("a command");
         let (role, args) = match command {
             Command::World(args) => (Role::World, args),
-            Command::Data(args) => (Role::Data, args),
+            Command::Data(args) => (Role::Data, args.role),
             Command::Auth(args) => (Role::Auth, args),
             Command::Scene(args) => (Role::Scene, args),
             Command::Gateway(args) => (Role::Gateway, args.role),
@@ -151,6 +169,12 @@ mod tests {
                 tick_threads: if role == Role::Scene { 3 } else { 0 },
                 abundance: if role == Role::Scene { 17 } else { ABUNDANCE_DEFAULT },
                 scenes_expected: if role == Role::World { 5 } else { usize::from(SCENES_DEFAULT) },
+                store: match role {
+                    Role::Data => {
+                        StoreOptions { reserve_bytes: 8 << 20, snapshot_every: Duration::from_secs(5), snapshots_kept: 9 }
+                    }
+                    _ => StoreOptions::default(),
+                },
                 guests: role == Role::Auth,
                 clients: (role == Role::Gateway).then(|| ClientListeners {
                     tcp: ports.client_tcp(1),
