@@ -106,7 +106,7 @@ impl Shard {
     }
 
     /// Moves to the state after `event`. True: the shard has lost its holder.
-    fn step(&mut self, now: Timestamp, event: CustodyEvent, events: &mut Events) -> bool {
+    pub(crate) fn step(&mut self, now: Timestamp, event: CustodyEvent, events: &mut Events) -> bool {
         let before = self.custody;
         self.custody = before.step(now, event);
         match self.custody {

@@ -10,6 +10,7 @@ use pangaea_schemas::{EntityId, NodeId, Role, ShardEpoch, Tick, Timestamp};
 use crate::agents::Agents;
 use crate::clock::WorldClock;
 use crate::custody::Custody;
+use crate::moves::{Move, Moves};
 use crate::nodes::{Node, Nodes};
 use crate::shards::{Shard, ShardMap};
 use crate::world::{Now, World};
@@ -28,6 +29,8 @@ pub struct Status {
     pub nodes: Vec<NodeStatus>,
     /// In order of name.
     pub shards: Vec<ShardStatus>,
+    /// Shards on their way, and the last that were, the oldest first.
+    pub moves: Vec<Move>,
     /// Sessions of all gateways.
     pub sessions: u32,
     /// Rows of the directory.
@@ -156,6 +159,35 @@ pub enum Happening {
         /// Who had it.
         was: NodeId,
     },
+    /// Somebody wants a shard elsewhere.
+    MoveOrdered {
+        /// Which.
+        shard: ShardId,
+        /// Where from.
+        from: NodeId,
+        /// Where to.
+        to: NodeId,
+    },
+    /// A shard was moved while it ran.
+    Moved {
+        /// Which.
+        shard: ShardId,
+        /// Where from.
+        from: NodeId,
+        /// Where to.
+        to: NodeId,
+        /// Microseconds in which nobody ticked it, beyond the interval of a tick.
+        blackout_us: u64,
+    },
+    /// A shard stays where it was.
+    MoveFailed {
+        /// Which.
+        shard: ShardId,
+        /// Where it should have gone.
+        to: NodeId,
+        /// Why.
+        reason: String,
+    },
     /// An agent went from one shard to another.
     Handover {
         /// Who.
@@ -202,6 +234,7 @@ pub(crate) fn snapshot(ecs: &mut Ecs) -> Status {
         tick: ecs.resource::<Now>().tick,
         time: ecs.resource::<WorldClock>().time,
         shards: shards.collect(),
+        moves: ecs.resource::<Moves>().iter().cloned().collect(),
         sessions: nodes.iter().map(|node| node.sessions).sum(),
         nodes,
         agents: ecs.resource::<Agents>().len(),

@@ -14,12 +14,14 @@ use bevy_ecs::schedule::{LogLevel, ScheduleBuildSettings, SingleThreadedExecutor
 use bevy_ecs::system::ScheduleSystem;
 use bytes::Bytes;
 use pangaea_schemas::cluster::ClusterSpec;
+use pangaea_schemas::geometry::ShardId;
 use pangaea_schemas::message::{Address, BusRequest, Envelope, Message, NodeInfo};
-use pangaea_schemas::{NodeId, RequestId, Tick, TickRate, Timestamp};
+use pangaea_schemas::{MigrationId, NodeId, RequestId, Tick, TickRate, Timestamp};
 
 use crate::inbox::Inbox;
+use crate::moves::MoveError;
 use crate::status::{Event, Status};
-use crate::{agents, chat, clock, gates, nodes, shards, status};
+use crate::{agents, chat, clock, gates, moves, nodes, shards, status};
 
 /// Most messages that wait to be sent; beyond it the newest are dropped, their senders ask again.
 pub const OUTBOX_MAX: usize = 262_144;
@@ -44,6 +46,8 @@ pub enum Phase {
     Nodes,
     /// Who owns what; orders to scenes.
     Shards,
+    /// Shards on their way by somebody's order.
+    Moves,
     /// Where the agents are.
     Agents,
     /// Gateways.
@@ -138,6 +142,7 @@ impl World {
         status::plugin(&mut world, now);
         nodes::plugin(&mut world);
         shards::plugin(&mut world);
+        moves::plugin(&mut world, now);
         agents::plugin(&mut world);
         gates::plugin(&mut world);
         clock::plugin(&mut world);
@@ -216,6 +221,19 @@ impl World {
         gates::for_client(&mut self.ecs)
     }
 
+    /// Moves a shard to another scene while it runs; the number of the move. `is_trial`: only says whether it would.
+    ///
+    /// # Errors
+    /// Why it cannot be moved, in words for an admin.
+    pub fn move_shard(&mut self, shard: ShardId, to: NodeId, is_trial: bool) -> Result<MigrationId, MoveError> {
+        moves::order(&mut self.ecs, shard, to, is_trial)
+    }
+
+    /// Asks for a move to end where it began. `false`: it is over. It may be too late all the same.
+    pub fn cancel_move(&mut self, id: MigrationId) -> bool {
+        moves::cancel(&mut self.ecs, id)
+    }
+
     /// Messages dropped since start: received over a bound, and not sent over a bound.
     pub fn dropped(&self) -> (u64, u64) {
         (self.ecs.resource::<Inbox>().dropped(), self.ecs.resource::<Outbox>().dropped)
@@ -250,7 +268,8 @@ fn schedule() -> Schedule {
     schedule.set_executor(SingleThreadedExecutor::new());
     schedule.set_build_settings(ScheduleBuildSettings { ambiguity_detection: LogLevel::Error, ..Default::default() });
     schedule.configure_sets(
-        (Phase::Listen, Phase::Nodes, Phase::Shards, Phase::Agents, Phase::Edge, Phase::Simulate, Phase::Status).chain(),
+        (Phase::Listen, Phase::Nodes, Phase::Shards, Phase::Moves, Phase::Agents, Phase::Edge, Phase::Simulate, Phase::Status)
+            .chain(),
     );
     schedule
 }

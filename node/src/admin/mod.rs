@@ -9,6 +9,8 @@
 //! | `GET /api/data` | [`DataView`]: where the data node keeps its files |
 //! | `POST /api/reaped` | [`Reaped`]: a supervisor tells that a process is dead; wants the operator's token |
 //! | `POST /api/gateways/{id}/drain`, `…/undrain` | [`GatewayOrderView`]; wants the operator's token; `?dry_run=true` only asks |
+//! | `POST /api/migrate?shard=ID&to=SCENE` | [`MoveOrderView`]; wants the operator's token; `&dry_run=true` only asks |
+//! | `POST /api/migrations/{number}/abort` | asks for a move to end where it began; wants the operator's token |
 //! | anything else | the page |
 //!
 //! The world's driver publishes a [`Snapshot`] a few times per second; no request ever reaches into the world's thread, but
@@ -18,6 +20,7 @@ mod bundle;
 pub mod client;
 mod gateways;
 mod guard;
+mod shards;
 mod view;
 
 use std::convert::Infallible;
@@ -31,13 +34,15 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
 use futures_util::{Stream, stream};
-use pangaea_schemas::NodeId;
+use pangaea_schemas::geometry::ShardId;
+use pangaea_schemas::{MigrationId, NodeId};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 
 pub use gateways::GatewayOrderView;
+pub use shards::MoveOrderView;
 pub use view::{
-    ConfigView, CurrencyView, DataView, EventView, GatewayView, LedgerView, NodeView, Quantiles, ShardView, Snapshot, SpaceView,
+    ConfigView, CurrencyView, DataView, EventView, GatewayView, LedgerView, MoveView, NodeView, Quantiles, ShardView, Snapshot, SpaceView,
     StatusView,
 };
 
@@ -62,6 +67,15 @@ pub enum AdminOrder {
     DrainGateway(NodeId),
     /// Let it take clients again.
     UndrainGateway(NodeId),
+    /// Move a shard while it runs.
+    MoveShard {
+        /// Which.
+        shard: ShardId,
+        /// Where to.
+        to: NodeId,
+    },
+    /// Let this move end where it began.
+    AbortMove(MigrationId),
     /// This process is dead.
     Reaped {
         /// Which node it was.
@@ -93,6 +107,8 @@ pub fn routes(admin: Admin, bound: SocketAddr) -> Router {
         .route("/api/reaped", post(reaped))
         .route("/api/gateways/{id}/drain", post(gateways::drain))
         .route("/api/gateways/{id}/undrain", post(gateways::undrain))
+        .route("/api/migrate", post(shards::migrate))
+        .route("/api/migrations/{id}/abort", post(shards::abort))
         .fallback(get(bundle::file))
         .layer(middleware::from_fn_with_state(bound, guard::only_own_host))
         .with_state(admin)

@@ -20,6 +20,40 @@ pub struct StatusView {
     /// Registered gateways, in order.
     #[serde(default)]
     pub gateways: Vec<GatewayView>,
+    /// Shards on their way from scene to scene, and the last that were, the oldest first.
+    #[serde(default)]
+    pub moves: Vec<MoveView>,
+}
+
+/// One shard's way from scene to scene.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct MoveView {
+    /// Rises.
+    pub id: u64,
+    /// Such as `0/3/1,0`.
+    pub shard: String,
+    /// Where from.
+    pub from: String,
+    /// Where to.
+    pub to: String,
+    /// `preparing`, `copying`, `freezing`, `frozen`, `committing`, `returning`, `given`, `done` or `kept`.
+    pub step: String,
+    /// It has come to its end, good (`done`) or bad (`kept`).
+    pub over: bool,
+    /// Rounds copied so far, the last part included.
+    pub rounds: u32,
+    /// Entities in the shard.
+    pub entities: u32,
+    /// Bytes of records copied so far.
+    pub bytes: u64,
+    /// Once over: milliseconds in which nobody ticked the shard, beyond the interval of a tick.
+    pub blackout_ms: f64,
+    /// Once over: ticks that nobody ran in time.
+    pub missed_ticks: u32,
+    /// Why it was kept; empty otherwise.
+    pub reason: String,
+    /// When it was ordered, in microseconds since the Unix epoch.
+    pub ordered_us: u64,
 }
 
 /// One gateway's clients.
@@ -103,7 +137,7 @@ pub struct EventView {
     pub seq: u64,
     /// Microseconds since the Unix epoch.
     pub at_us: u64,
-    /// `handover`, `node` or `shard`.
+    /// `handover`, `move`, `node` or `shard`.
     pub kind: String,
     /// In words.
     pub text: String,

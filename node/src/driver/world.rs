@@ -9,14 +9,15 @@ use pangaea_schemas::cluster::ClusterSpec;
 use pangaea_schemas::geometry::CELL_EDGE_M;
 use pangaea_schemas::message::{Control, Message};
 use pangaea_schemas::{NodeId, Role, Timestamp};
+use pangaea_world::moves::Move;
 use pangaea_world::status::{Event as WorldNews, Happening, NodeState, NodeStatus, ShardStatus};
 use pangaea_world::{Beacon, Bus, Order, World, WorldConfig};
 use tokio::sync::{mpsc, watch};
 
 use super::process::{self, Context, Driver, Shell};
 use crate::admin::{
-    self, Admin, AdminOrder, ConfigView, EventView, GatewayView, NodeView, ORDERS_MAX, Quantiles, ShardView, Snapshot, SpaceView,
-    StatusView,
+    self, Admin, AdminOrder, ConfigView, EventView, GatewayView, MoveView, NodeView, ORDERS_MAX, Quantiles, ShardView, Snapshot,
+    SpaceView, StatusView,
 };
 use crate::keys::ClusterKeys;
 use crate::membership::Heard;
@@ -89,6 +90,12 @@ impl Driver for WorldDriver {
                     Event::Own(AdminOrder::Reaped { node, pid }) => self.reaped(&mut shell, node, pid),
                     Event::Own(AdminOrder::DrainGateway(gateway)) => self.world.order(Order::DrainGateway(gateway)),
                     Event::Own(AdminOrder::UndrainGateway(gateway)) => self.world.order(Order::UndrainGateway(gateway)),
+                    Event::Own(AdminOrder::MoveShard { shard, to }) => {
+                        if let Err(error) = self.world.move_shard(shard, to, false) {
+                            tracing::warn!(%shard, %to, %error, "shard not moved");
+                        }
+                    }
+                    Event::Own(AdminOrder::AbortMove(id)) => _ = self.world.cancel_move(id),
                     Event::Stop => return Ok(()),
                 }
             }
@@ -194,6 +201,7 @@ impl WorldDriver {
             shards: status.shards.iter().map(shard_view).collect(),
             sessions: status.sessions,
             gateways: status.nodes.iter().filter(|node| node.role == Role::Gateway).map(gateway_view).collect(),
+            moves: status.moves.iter().map(move_view).collect(),
             nodes,
         };
         self.show.send_replace(Arc::new(Snapshot { status, config, events: self.events.iter().cloned().collect() }));
@@ -240,6 +248,25 @@ fn shard_view(shard: &ShardStatus) -> ShardView {
     }
 }
 
+fn move_view(shift: &Move) -> MoveView {
+    let news = &shift.news;
+    MoveView {
+        id: news.id.0,
+        shard: news.shard.to_string(),
+        from: shift.from.to_string(),
+        to: news.to.map(|to| to.to_string()).unwrap_or_default(),
+        step: format!("{:?}", news.step).to_lowercase(),
+        over: shift.is_over(),
+        rounds: news.rounds,
+        entities: news.entities,
+        bytes: news.bytes,
+        blackout_ms: news.blackout_us as f64 / 1_000.0,
+        missed_ticks: news.missed_ticks,
+        reason: news.reason.clone(),
+        ordered_us: shift.ordered.0,
+    }
+}
+
 /// Gateways that take clients; the one that the next client should use comes first.
 fn config_view(spec: &ClusterSpec, nodes: &[NodeView], next: Option<&str>) -> ConfigView {
     let mut open: Vec<_> = nodes.iter().filter(|node| node.state == NodeState::Up.name()).collect();
@@ -267,7 +294,18 @@ fn config_view(spec: &ClusterSpec, nodes: &[NodeView], next: Option<&str>) -> Co
 fn event_view(event: &WorldNews) -> EventView {
     let base = EventView { seq: event.seq, at_us: event.at.0, ..EventView::default() };
     let with = |kind: &str, text: String| EventView { kind: kind.to_owned(), text, ..base };
-    match event.what {
+    match &event.what {
+        Happening::MoveOrdered { shard, from, to } => {
+            EventView { to: Some(shard.to_string()), ..with("move", format!("{shard} is to move from {from} to {to}")) }
+        }
+        Happening::Moved { shard, from, to, blackout_us } => {
+            let blackout_ms = *blackout_us as f64 / 1_000.0;
+            let text = format!("{shard} moved from {from} to {to}, {blackout_ms:.1} ms of blackout");
+            EventView { to: Some(shard.to_string()), ..with("move", text) }
+        }
+        Happening::MoveFailed { shard, to, reason } => {
+            EventView { to: Some(shard.to_string()), ..with("move", format!("{shard} did not move to {to}: {reason}")) }
+        }
         Happening::NodeJoined { node } => with("node", format!("{node} joined")),
         Happening::NodeLeft { node } => with("node", format!("{node} left")),
         Happening::ShardOwned { shard, owner, epoch } => {

@@ -43,6 +43,12 @@ const LEDGER_EXAMPLES: &str = "Examples:
   pangaea ledger --data-dir pangaea-data      a dead cluster's files, or a backup
 Exit code 1 when anything does not add up.";
 
+const SHARD_EXAMPLES: &str = "Examples:
+  pangaea shard list
+  pangaea shard show 0/3/1,0
+  pangaea shard migrate 0/3/1,0 --to scene-2 --dry-run
+  pangaea shard migrate 0/3/1,0 --to scene-2      ends with the measured blackout
+Ctrl-C while a shard moves asks for it to stay. Exit code 1 when it stayed.";
 const GATEWAY_EXAMPLES: &str = "Examples:
   pangaea gateway list
   pangaea gateway drain gateway-1 --dry-run
@@ -87,6 +93,9 @@ pub(crate) enum Command {
     Auth(RoleArgs),
     /// Run one scene process: shards
     Scene(RoleArgs),
+    /// List shards, look at one, move one to another scene while people play in it
+    #[command(after_help = SHARD_EXAMPLES, subcommand)]
+    Shard(ShardCommand),
     /// List gateways, empty one, use it again; without such a word: run one gateway process
     #[command(after_help = GATEWAY_EXAMPLES, args_conflicts_with_subcommands = true)]
     Gateway(GatewayArgs),
@@ -186,6 +195,48 @@ pub(crate) struct JsonArgs {
     pub(crate) json: bool,
 }
 
+/// What to do with shards.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ShardCommand {
+    /// Show all shards: owner, epoch, entities, load
+    #[command(after_help = SHARD_EXAMPLES)]
+    List(JsonArgs),
+    /// Show one shard, and the moves of it that are remembered
+    #[command(after_help = SHARD_EXAMPLES)]
+    Show(ShardShowArgs),
+    /// Move a shard to another scene while people play in it
+    #[command(after_help = SHARD_EXAMPLES)]
+    Migrate(ShardMigrateArgs),
+}
+
+/// Which shard to show.
+#[derive(Debug, Args)]
+pub(crate) struct ShardShowArgs {
+    /// Which one, such as 0/3/1,0
+    #[arg(value_name = "SHARD")]
+    pub(crate) shard: String,
+    /// As JSON, for scripts
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Which shard to move where.
+#[derive(Debug, Args)]
+pub(crate) struct ShardMigrateArgs {
+    /// Which one, such as 0/3/1,0
+    #[arg(value_name = "SHARD")]
+    pub(crate) shard: String,
+    /// The scene that is to own it
+    #[arg(long, value_name = "SCENE")]
+    pub(crate) to: String,
+    /// Only say what would happen
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// As JSON, for scripts
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) operator: OperatorArgs,
 /// Whose value to audit.
 #[derive(Debug, Args)]
 pub(crate) struct LedgerArgs {

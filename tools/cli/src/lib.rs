@@ -12,6 +12,7 @@ mod gateway;
 mod ledger;
 mod operator;
 mod roles;
+mod shard;
 mod status;
 
 use std::io::Write;
@@ -48,6 +49,7 @@ fn run(cli: Cli, game: fn(&mut Game)) -> anyhow::Result<ExitCode> {
         Command::Data(args) => data::run(&cli.cluster, args, game),
         Command::Auth(args) => roles::run(args.options(pangaea_schemas::Role::Auth)?, game),
         Command::Scene(args) => roles::run(args.options(pangaea_schemas::Role::Scene)?, game),
+        Command::Shard(command) => wait_for(shard::run(&cli.cluster, command)),
         Command::Gateway(GatewayArgs { command: Some(command), .. }) => wait_for(gateway::run(&cli.cluster, command)),
         Command::Gateway(args) => roles::run(args.role.options(pangaea_schemas::Role::Gateway)?, game),
         Command::Status(args) => wait_for(status::show(&cli.cluster, args.json)),

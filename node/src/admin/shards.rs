@@ -1,0 +1,165 @@
+//! Moving shards from scene to scene.
+//!
+//! Like every order it is judged by the last snapshot and then waits in the world's inbox; how it goes is in `/api/status` under
+//! `moves`.
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use pangaea_schemas::MigrationId;
+use serde::{Deserialize, Serialize};
+
+use super::view::StatusView;
+use super::{Admin, AdminOrder, is_operator, unauthorised};
+
+/// What an order to move a shard means.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MoveOrderView {
+    /// Such as `0/3/1,0`.
+    pub shard: String,
+    /// Where it is.
+    pub from: String,
+    /// Where it is to go.
+    pub to: String,
+    /// Entities in it now.
+    pub entities: u32,
+    /// Of them, players' agents.
+    pub players: u32,
+    /// Nothing was ordered.
+    pub dry_run: bool,
+    /// The number of the last move of any shard before this order.
+    pub after: u64,
+}
+
+/// Why a shard is not moved, in words.
+type Refusal = (StatusCode, String);
+
+#[derive(Deserialize)]
+pub(super) struct Move {
+    shard: String,
+    to: String,
+    #[serde(default)]
+    dry_run: bool,
+}
+
+pub(super) async fn migrate(State(admin): State<Admin>, Query(wanted): Query<Move>, headers: HeaderMap) -> Response {
+    if !is_operator(&headers, &admin.operator_token) {
+        return unauthorised();
+    }
+    let (view, order) = match judge(&admin.shown.borrow().status, &wanted) {
+        Ok(judged) => judged,
+        Err(refusal) => return refusal.into_response(),
+    };
+    if !view.dry_run && admin.orders.try_send(order).is_err() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "too many orders wait\n").into_response();
+    }
+    Json(view).into_response()
+}
+
+pub(super) async fn abort(State(admin): State<Admin>, Path(id): Path<u64>, headers: HeaderMap) -> Response {
+    if !is_operator(&headers, &admin.operator_token) {
+        return unauthorised();
+    }
+    let known = admin.shown.borrow().status.moves.iter().any(|shift| shift.id == id && !shift.over);
+    if !known {
+        return (StatusCode::NOT_FOUND, format!("no move {id} is under way\n")).into_response();
+    }
+    match admin.orders.try_send(AdminOrder::AbortMove(MigrationId(id))) {
+        Ok(()) => Json(()).into_response(),
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "too many orders wait\n").into_response(),
+    }
+}
+
+/// What the order would mean now.
+fn judge(status: &StatusView, wanted: &Move) -> Result<(MoveOrderView, AdminOrder), Refusal> {
+    let Move { shard, to, dry_run } = wanted;
+    let refuse = |status, text: String| Err((status, format!("{text}\n")));
+    let Some(known) = status.shards.iter().find(|known| known.id == *shard) else {
+        return refuse(StatusCode::NOT_FOUND, format!("there is no shard `{shard}`; see `pangaea shard list`"));
+    };
+    let scenes: Vec<_> = status.nodes.iter().filter(|node| node.role == "scene").collect();
+    let Some(target) = scenes.iter().find(|scene| scene.id == *to) else {
+        let names: Vec<_> = scenes.iter().map(|scene| scene.id.as_str()).collect();
+        return refuse(StatusCode::NOT_FOUND, format!("there is no scene `{to}`, only {}", names.join(", ")));
+    };
+    if target.state != "up" {
+        return refuse(StatusCode::CONFLICT, format!("{to} is {}; undrain it, or choose another scene", target.state));
+    }
+    let Some(from) = known.owner.clone().filter(|_| known.phase == "running") else {
+        return refuse(StatusCode::CONFLICT, format!("shard {shard} does not run now, it is {}; wait a moment", known.phase));
+    };
+    if from == *to {
+        return refuse(StatusCode::CONFLICT, format!("shard {shard} is at {to} already"));
+    }
+    if let Some(busy) = status.moves.iter().find(|shift| shift.shard == *shard && !shift.over) {
+        return refuse(StatusCode::CONFLICT, format!("shard {shard} is on its way to {} already", busy.to));
+    }
+    let (Ok(shard_id), Ok(to_id)) = (shard.parse(), to.parse()) else {
+        return refuse(StatusCode::BAD_REQUEST, format!("`{shard}` or `{to}` is no name"));
+    };
+    let view = MoveOrderView {
+        shard: shard.clone(),
+        from,
+        to: to.clone(),
+        entities: known.entities,
+        players: known.players,
+        dry_run: *dry_run,
+        after: status.moves.last().map_or(0, |shift| shift.id),
+    };
+    Ok((view, AdminOrder::MoveShard { shard: shard_id, to: to_id }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::view::{MoveView, NodeView, ShardView};
+    use super::*;
+
+    fn status() -> StatusView {
+        let scene = |id: &str, state: &str| NodeView {
+            id: id.to_owned(),
+            role: "scene".to_owned(),
+            state: state.to_owned(),
+            ..NodeView::default()
+        };
+        let shard = |id: &str, phase: &str| ShardView {
+            id: id.to_owned(),
+            owner: Some("scene-1".to_owned()),
+            phase: phase.to_owned(),
+            players: 5,
+            ..ShardView::default()
+        };
+        StatusView {
+            nodes: vec![scene("scene-1", "up"), scene("scene-2", "up"), scene("scene-3", "draining")],
+            shards: vec![shard("0/3/0,0", "running"), shard("0/3/1,0", "vacant"), shard("0/3/2,0", "running")],
+            moves: vec![MoveView { id: 7, shard: "0/3/2,0".to_owned(), to: "scene-2".to_owned(), ..MoveView::default() }],
+            ..StatusView::default()
+        }
+    }
+
+    fn judged(shard: &str, to: &str) -> Result<MoveOrderView, String> {
+        let wanted = Move { shard: shard.to_owned(), to: to.to_owned(), dry_run: true };
+        judge(&status(), &wanted).map(|(view, _)| view).map_err(|(_, text)| text)
+    }
+
+    #[test]
+    fn an_order_says_what_moves_where() {
+        let view = judged("0/3/0,0", "scene-2").expect("possible");
+        assert_eq!((view.from.as_str(), view.players, view.after, view.dry_run), ("scene-1", 5, 7, true));
+    }
+
+    #[test]
+    fn what_cannot_be_moved_is_refused_in_words() {
+        for (shard, to, why) in [
+            ("0/3/9,9", "scene-2", "no shard"),
+            ("0/3/0,0", "scene-9", "only scene-1, scene-2, scene-3"),
+            ("0/3/0,0", "scene-3", "draining"),
+            ("0/3/0,0", "scene-1", "already"),
+            ("0/3/1,0", "scene-2", "vacant"),
+            ("0/3/2,0", "scene-1", "on its way to scene-2"),
+        ] {
+            let text = judged(shard, to).expect_err(why);
+            assert!(text.contains(why), "{text}");
+        }
+    }
+}
