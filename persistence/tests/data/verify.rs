@@ -1,7 +1,11 @@
 //! The verifier and the audit find what was planted, and only that.
 
-use pangaea_persistence::store::RowTable;
-use pangaea_persistence::{Data, LmdbOptions, LmdbStore, MemoryStore, Store};
+use std::fs::File;
+
+use bytes::Bytes;
+use pangaea_persistence::store::{Changes, RowTable};
+use pangaea_persistence::verify::audit;
+use pangaea_persistence::{Data, LmdbFile, LmdbOptions, LmdbStore, MemoryStore, Store};
 use pangaea_schemas::journal::ShardOp;
 use pangaea_schemas::message::{Currency, ItemKind, JournalReply, Message, Owner, Transaction};
 use pangaea_schemas::{EntityId, Timestamp};
@@ -119,6 +123,30 @@ fn the_same_node_runs_on_disk() {
     assert!(data.verify().expect("reads").ok());
     let audit = data.audit().expect("reads");
     assert_eq!((audit.ok(), audit.items, audit.currencies[0].held), (true, 2, 9));
+}
+
+#[test]
+fn a_doubled_item_and_lost_gold_are_named_in_a_copied_file() {
+    let (home, copy) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let mut data = Data::new(LmdbStore::open(home.path(), LmdbOptions::default()).expect("opens"));
+    furnish(&mut data);
+    drop(data);
+    let original = LmdbFile::open(home.path()).expect("opens");
+    original.copy_to(&File::create(copy.path().join("data.mdb")).expect("a file")).expect("copies");
+
+    // Well-formed rows that no operation wrote: item 100 is agent 1's, and is listed by agent 2, too; 4 of 9 gold are gone.
+    let mut planted = Changes::default();
+    let listed = [2u64.to_be_bytes(), 100u64.to_be_bytes()].concat();
+    planted.set(RowTable::Owned, &listed, Some(Bytes::from_static(&[1, 0])));
+    let purse = [&[0], 1u64.to_be_bytes().as_slice(), Currency::GOLD.0.to_be_bytes().as_slice()].concat();
+    planted.set(RowTable::Balances, &purse, Some(Bytes::copy_from_slice(&5i128.to_le_bytes())));
+    LmdbStore::open(copy.path(), LmdbOptions::default()).expect("opens").commit(&planted).expect("commits");
+
+    let faults = audit(&LmdbFile::open(copy.path()).expect("opens")).expect("reads").faults;
+    for named in ["item e100 is listed in owned", "9 were issued, but 5 are held", "but the last operation, 0000"] {
+        assert!(faults.iter().any(|fault| fault.contains(named)), "{named}: {faults:?}");
+    }
+    assert!(audit(&original).expect("reads").ok(), "the original is as it was");
 }
 
 #[test]
