@@ -156,7 +156,7 @@ mod tests {
             ("0/3/0,0", "scene-3", "draining"),
             ("0/3/0,0", "scene-1", "already"),
             ("0/3/1,0", "scene-2", "vacant"),
-            ("0/3/2,0", "scene-1", "on its way to scene-2"),
+            ("0/3/2,0", "scene-2", "on its way to scene-2"),
         ] {
             let text = judged(shard, to).expect_err(why);
             assert!(text.contains(why), "{text}");

@@ -237,6 +237,8 @@ pub(crate) struct ShardMigrateArgs {
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) operator: OperatorArgs,
+}
+
 /// Whose value to audit.
 #[derive(Debug, Args)]
 pub(crate) struct LedgerArgs {
