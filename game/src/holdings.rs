@@ -35,6 +35,8 @@ impl Purse {
 /// Told whenever it changes.
 #[event]
 pub struct Holdings {
+    /// Rises with each change of what it has.
+    pub version: u64,
     /// Gold.
     pub gold: u64,
     /// How many items.
@@ -128,7 +130,8 @@ pub(crate) fn look_into_purse(
             ledger.ask(holdings.agent, Transaction::Endow { to: holdings.agent, currency: Currency::GOLD, amount: FIRST_GOLD });
         }
         let count = holdings.items.len() as u64;
-        events.tell(holdings.agent, &Holdings { gold: now.gold, count, items: now.items, kinds: now.kinds });
+        events
+            .tell(holdings.agent, &Holdings { version: now.version, gold: now.gold, count, items: now.items, kinds: now.kinds });
         purse.set_if_neq(now);
     }
 }

@@ -1,8 +1,8 @@
 //! Each feature in a little world of its own, and the whole game put together.
 
-use pangaea_scene::ecs::{Plain, Transfer};
 mod trade;
 
+use pangaea_scene::ecs::{Plain, Transfer};
 use pangaea_scene::prelude::*;
 use pangaea_schemas::TypeId;
 use pangaea_schemas::message::{Balance, Holdings as LedgerHoldings, Item as LedgerItem};

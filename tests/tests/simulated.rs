@@ -25,6 +25,7 @@ fn while_nothing_goes_wrong_everybody_plays_without_a_pause() {
         let outcome = run(Options { span: Duration::from_secs(15), ..Options::seed(seed) });
         assert_eq!(outcome.playing, 6);
         assert!(outcome.handovers > 0, "players cross borders between two scenes");
+        assert!(outcome.trades > 0, "players trade where four shards meet");
         assert!(outcome.inputs > 6 * 15 * 10, "most inputs are applied: {}", outcome.inputs);
         assert!(outcome.entities > 384, "the creatures of 16 shards and the players: {}", outcome.entities);
         assert!(outcome.longest_pause < Duration::from_millis(400), "{:?}", outcome.longest_pause);

@@ -208,6 +208,7 @@ impl Cluster {
             updates: self.players.iter().map(|player| player.updates).sum(),
             entities: self.entities,
             handovers: self.handovers,
+            trades: self.players.iter().map(|player| player.trades).sum(),
             longest_pause: self.longest_pause,
             faults: self.faults,
         }

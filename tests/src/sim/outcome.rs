@@ -46,6 +46,8 @@ pub struct Outcome {
     pub entities: usize,
     /// Hand-overs that came to an end.
     pub handovers: u64,
+    /// How often a player was told that its trade is done.
+    pub trades: u64,
     /// The longest time that any player waited for an input to be applied.
     pub longest_pause: Duration,
     /// What was wrong, in words.

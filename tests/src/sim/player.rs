@@ -18,6 +18,8 @@ const UNACKED_MAX: usize = 60;
 const MIDDLE_M: f32 = 512.0;
 /// How far from it players go, in metres.
 const ROAM_M: f32 = 40.0;
+/// How far from it they go when they want to meet, in metres.
+const MEET_M: f32 = 2.0;
 /// No agent is faster, in metres per second.
 const SPEED_MAX: f32 = 9.0;
 /// A new owner knows positions of this age, in seconds.
@@ -62,6 +64,12 @@ pub struct Player {
     pub updates: u64,
     /// Events received.
     pub events: u64,
+    /// Trades that were told to be done.
+    pub trades: u64,
+    /// Other players, known by their words.
+    heard_of: Vec<EntityId>,
+    /// Whose offer is on the table.
+    offered: Option<EntityId>,
     /// Inputs applied.
     inputs: u64,
     /// When one was applied last; nothing is waited for before the player is in the world.
@@ -92,6 +100,9 @@ impl Player {
             anomalies: Vec::new(),
             updates: 0,
             events: 0,
+            trades: 0,
+            heard_of: Vec::new(),
+            offered: None,
             inputs: 0,
             applied_at: None,
             seen_at: None,
@@ -155,7 +166,9 @@ impl Player {
             0 => self.on_someone("attack"),
             1 => self.on_someone("pick_up"),
             2 => Some(chat(self.rng.u8(..2))),
-            _ => None,
+            3 => self.gold_to_someone("pay", &[1]),
+            4 | 5 => self.gold_to_someone("trade_offer", &[2, 0, 1, 0]),
+            _ => self.offered.take().map(|from| (TypeId::of("trade_accept"), words(&[from.0]))),
         };
         let (id, bytes) = input.unwrap_or_else(|| {
             let step = [self.heading.0.to_le_bytes()[0], self.heading.1.to_le_bytes()[0]];
@@ -170,7 +183,9 @@ impl Player {
     /// Where four shards meet, so that borders are crossed all the time.
     fn heading_for_the_middle(&mut self) -> (i8, i8) {
         let Some((_, position)) = self.seen_at else { return (0, 0) };
-        let mut near = || MIDDLE_M + (self.rng.f32() - 0.5) * 2.0 * ROAM_M;
+        // Now and then they meet at the very corner, so close that they can trade.
+        let roam = if self.rng.bool() { MEET_M } else { ROAM_M };
+        let mut near = || MIDDLE_M + (self.rng.f32() - 0.5) * 2.0 * roam;
         let (x, z) = (near() - position.x, near() - position.z);
         let length = x.hypot(z).max(1.0);
         ((x / length * 127.0) as i8, (z / length * 127.0) as i8)
@@ -180,6 +195,24 @@ impl Player {
         let seen: Vec<EntityId> = self.seen.values().map(|(_, _, entity)| *entity).filter(|e| *e != self.agent).collect();
         let whom = seen.get(self.rng.usize(..seen.len().max(1)))?;
         Some((TypeId::of(what), Bytes::copy_from_slice(&whom.0.to_le_bytes())))
+    }
+
+    /// An input whose first word is another player.
+    fn gold_to_someone(&mut self, what: &str, words_after: &[u64]) -> Option<(TypeId, Bytes)> {
+        let whom = self.heard_of.get(self.rng.usize(..self.heard_of.len().max(1)))?;
+        Some((TypeId::of(what), words(&[&[whom.0], words_after].concat())))
+    }
+
+    fn hear_event(&mut self, id: TypeId, bytes: &[u8]) {
+        let word = |at: usize| bytes.get(at * 8..at * 8 + 8).and_then(|word| word.try_into().ok()).map(u64::from_le_bytes);
+        let from = EntityId(word(0).unwrap_or_default());
+        if id == TypeId::of("said") && from != self.agent && !self.heard_of.contains(&from) {
+            self.heard_of.push(from);
+        } else if id == TypeId::of("trade_offered") {
+            self.offered = Some(from);
+        } else if id == TypeId::of("trade_ended") && word(1) == Some(0) {
+            self.trades += 1;
+        }
     }
 
     fn say(&mut self, message: &ClientMessage) {
@@ -228,6 +261,7 @@ impl Player {
                     }
                     self.held = event.seq;
                     self.events += 1;
+                    self.hear_event(event.id, &event.bytes);
                 }
             }
             ServerMessage::Refused { retry_after_ms: 0, code, text } => self.anomalies.push(format!("refused: {code:?} {text}")),
@@ -316,6 +350,10 @@ impl Player {
             }
         }
     }
+}
+
+fn words(words: &[u64]) -> Bytes {
+    words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<_>>().into()
 }
 
 fn chat(channel: u8) -> (TypeId, Bytes) {

@@ -10,7 +10,7 @@ use pangaea_schemas::geometry::{CELL_EDGE_M, Position};
 use pangaea_schemas::message::Credentials;
 use pangaea_schemas::wire::client::FromServer;
 use pangaea_schemas::wire::update::Update;
-use pangaea_schemas::{InSeq, OutSeq, RegistryHash, Tick};
+use pangaea_schemas::{EntityId, InSeq, OutSeq, RegistryHash, Tick};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
@@ -84,6 +84,8 @@ struct Player {
     sent_on: Option<Endpoint>,
     /// When anything came from the gateway.
     heard: Instant,
+    /// Whose offer is on the table.
+    offered: Option<EntityId>,
     sent: InSeq,
     acknowledged: InSeq,
     unacknowledged: VecDeque<(Instant, Input)>,
@@ -179,6 +181,7 @@ async fn enter(role: &Role, at: usize, vitals: &watch::Sender<Vitals>) -> anyhow
                 token,
                 pilot: Pilot::new(role.scenario, rng, edge_m, now),
                 sight: Sight::of(agent, now),
+                offered: None,
                 sent: in_seq,
                 acknowledged: in_seq,
                 unacknowledged: VecDeque::new(),
@@ -312,6 +315,7 @@ impl Player {
                     if event.seq > self.last_event {
                         self.last_event = event.seq;
                         self.look_into_purse(event.id, &event.bytes);
+                        self.offered = self.abilities.offered(event.id, &event.bytes).or(self.offered);
                     }
                 }
             }
@@ -434,7 +438,13 @@ impl Player {
 
     /// Now and then something besides walking.
     fn whim(&mut self, place: Position) -> Option<(pangaea_schemas::TypeId, bytes::Bytes)> {
-        if self.pilot.chance(0.02) {
+        if let Some(from) = self.offered.take() {
+            self.abilities.accept(from)
+        } else if self.pilot.chance(0.01) {
+            self.sight.nearest_player(place, 3.0).and_then(|to| self.abilities.pay(to, 1))
+        } else if self.pilot.chance(0.01) {
+            self.sight.nearest_player(place, 3.0).and_then(|to| self.abilities.offer(to, 2, 1))
+        } else if self.pilot.chance(0.02) {
             self.sight.nearest_target(place, 5.0).and_then(|target| self.abilities.attack(target))
         } else if self.pilot.chance(0.02) {
             self.sight.nearest_item(place, 2.5).and_then(|item| self.abilities.pick_up(item))

@@ -13,12 +13,28 @@ pub(crate) struct Abilities {
     attack: Option<(TypeInfo, Field)>,
     pick_up: Option<(TypeInfo, Field)>,
     chat: Option<(TypeInfo, Field)>,
+    pay: Option<Deal>,
+    trade_offer: Option<Deal>,
+    trade_accept: Option<(TypeInfo, Field)>,
+    trade_offered: Option<(TypeId, Field)>,
+    /// Component that marks players.
+    pub(crate) player: Option<TypeId>,
     /// Component that marks who can be hit.
     pub(crate) health: Option<TypeId>,
     /// Component that marks what can be picked up.
     pub(crate) item: Option<TypeId>,
     pace: Option<(TypeId, Field)>,
     holdings: Option<Holdings>,
+}
+
+/// An input with which gold changes hands.
+#[derive(Clone, Debug)]
+struct Deal {
+    ty: TypeInfo,
+    to: Field,
+    give: Field,
+    /// Of those that want something in return.
+    want: Option<Field>,
 }
 
 /// The event that tells what the own agent owns.
@@ -49,12 +65,23 @@ impl Abilities {
             let (dx, dz) = (of_type(ty, "dx", FieldType::I8)?, of_type(ty, "dz", FieldType::I8)?);
             Some(Walk { ty: ty.clone(), dx, dz })
         });
+        let deal = |name: &str, give: &str| {
+            let ty = named(&registry.inputs, name)?;
+            let (to, give) = (of_type(ty, "to", FieldType::Entity)?, of_type(ty, give, FieldType::U64)?);
+            Some(Deal { ty: ty.clone(), to, give, want: of_type(ty, "want_gold", FieldType::U64) })
+        };
         let pace = named(&registry.components, "pace");
         Self {
             walk,
             attack: input("attack", "target", FieldType::Entity),
             pick_up: input("pick_up", "item", FieldType::Entity),
             chat: input("chat", "text", FieldType::Text),
+            pay: deal("pay", "gold"),
+            trade_offer: deal("trade_offer", "give_gold"),
+            trade_accept: input("trade_accept", "from", FieldType::Entity),
+            trade_offered: named(&registry.events, "trade_offered")
+                .and_then(|ty| Some((ty.id, of_type(ty, "from", FieldType::Entity)?))),
+            player: component("player"),
             health: component("health"),
             item: component("item"),
             holdings: named(&registry.events, "holdings").and_then(|ty| {
@@ -83,6 +110,27 @@ impl Abilities {
         filled(self.pick_up.as_ref()?, &item.0.to_le_bytes())
     }
 
+    /// Gold to someone near.
+    pub(crate) fn pay(&self, to: EntityId, gold: u64) -> Option<(TypeId, Bytes)> {
+        Some(self.pay.as_ref()?.filled(to, gold, 0))
+    }
+
+    /// Gold for gold to someone near.
+    pub(crate) fn offer(&self, to: EntityId, give: u64, want: u64) -> Option<(TypeId, Bytes)> {
+        Some(self.trade_offer.as_ref()?.filled(to, give, want))
+    }
+
+    pub(crate) fn accept(&self, from: EntityId) -> Option<(TypeId, Bytes)> {
+        filled(self.trade_accept.as_ref()?, &from.0.to_le_bytes())
+    }
+
+    /// Who offers a trade, if this is the event that says so.
+    pub(crate) fn offered(&self, id: TypeId, bytes: &[u8]) -> Option<EntityId> {
+        let (_, from) = self.trade_offered.as_ref().filter(|(offered, _)| *offered == id)?;
+        let at = usize::from(from.offset);
+        Some(EntityId(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?)))
+    }
+
     /// Words to whoever is near: the game's first channel is 0.
     pub(crate) fn chat(&self, text: &str) -> Option<(TypeId, Bytes)> {
         filled(self.chat.as_ref()?, text.as_bytes())
@@ -108,6 +156,18 @@ impl Abilities {
         let (_, field) = self.pace.as_ref().filter(|(pace, _)| *pace == id)?;
         let at = usize::from(field.offset);
         Some(f32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
+    }
+}
+
+impl Deal {
+    fn filled(&self, to: EntityId, give: u64, want: u64) -> (TypeId, Bytes) {
+        let mut bytes = vec![0; usize::from(self.ty.size)];
+        put(&mut bytes, &self.to, &to.0.to_le_bytes());
+        put(&mut bytes, &self.give, &give.to_le_bytes());
+        if let Some(field) = &self.want {
+            put(&mut bytes, field, &want.to_le_bytes());
+        }
+        (self.ty.id, bytes.into())
     }
 }
 
@@ -141,6 +201,20 @@ mod tests {
 
     fn field(name: &str, ty: FieldType, offset: u16, length: u16) -> Field {
         Field { name: name.to_owned(), ty, offset, length }
+    }
+
+    #[test]
+    fn gold_is_offered_by_the_description() {
+        let fields = vec![
+            field("want_gold", FieldType::U64, 0, 1),
+            field("to", FieldType::Entity, 8, 1),
+            field("give_gold", FieldType::U64, 16, 1),
+        ];
+        let ty = TypeInfo { id: TypeId::of("trade_offer"), name: "trade_offer".to_owned(), size: 24, fields };
+        let abilities = Abilities::of(&Registry { inputs: vec![ty], ..Registry::default() });
+        let (_, bytes) = abilities.offer(EntityId(9), 2, 1).expect("it can");
+        assert_eq!((bytes[0], bytes[8], bytes[16], bytes.len()), (1, 9, 2, 24));
+        assert_eq!(abilities.pay(EntityId(9), 1), None);
     }
 
     #[test]

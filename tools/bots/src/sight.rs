@@ -27,6 +27,7 @@ struct Drawn {
     cell: (u16, u16),
     offset: CellOffset,
     is_item: bool,
+    is_player: bool,
     has_health: bool,
 }
 
@@ -92,6 +93,11 @@ impl Sight {
         self.nearest(from, reach, |drawn| drawn.has_health && drawn.entity != self.own)
     }
 
+    /// The nearest other player, within `reach` metres.
+    pub(crate) fn nearest_player(&self, from: Position, reach: f32) -> Option<EntityId> {
+        self.nearest(from, reach, |drawn| drawn.is_player && drawn.entity != self.own)
+    }
+
     /// The nearest item on the ground, within `reach` metres.
     pub(crate) fn nearest_item(&self, from: Position, reach: f32) -> Option<EntityId> {
         self.nearest(from, reach, |drawn| drawn.is_item)
@@ -110,7 +116,14 @@ impl Sight {
                 self.drawn.remove(&other);
             }
             let at = cell.moved.iter().find(|moved| moved.alias == *alias).map_or_else(CellOffset::default, |moved| moved.offset);
-            let drawn = Drawn { entity: *entity, cell: (cell.x, cell.z), offset: at, is_item: false, has_health: false };
+            let drawn = Drawn {
+                entity: *entity,
+                cell: (cell.x, cell.z),
+                offset: at,
+                is_item: false,
+                is_player: false,
+                has_health: false,
+            };
             let before = self.drawn.insert(*alias, drawn);
             if let Some(former) = before.filter(|before| before.entity != *entity) {
                 self.names.remove(&former.entity);
@@ -146,6 +159,7 @@ impl Sight {
                 continue;
             };
             drawn.is_item |= abilities.item == Some(component.id);
+            drawn.is_player |= abilities.player == Some(component.id);
             drawn.has_health |= abilities.health == Some(component.id);
             if drawn.entity == self.own {
                 self.speed = abilities.pace(component.id, &component.bytes).or(self.speed);
