@@ -116,3 +116,28 @@ fn the_world_comes_back_when_a_scene_is_killed() {
     assert_eq!(cluster.ask(&["ledger"]).0, Some(0));
     assert_eq!(cluster.stop().status.code(), Some(0));
 }
+
+#[test]
+fn people_walk_on_while_the_data_process_is_dead_and_value_waits_for_it() {
+    let site = Site::new();
+    let cluster = site.up(&[]);
+    let mut walker = Player::enter(&cluster.gateway(1), guest("Walker"));
+    walker.walk(127, 0, 5).expect("walked");
+    let victim = cluster.pid_of("data-1");
+    // It stands still first, so that what follows happens without it for certain.
+    signal(victim, "STOP");
+    let (began, start) = (Instant::now(), walker.position);
+    walker.walk(127, 0, 20).expect("nobody was kicked out");
+    assert!(walker.position.x - start.x > 2.0, "from {start:?} to {:?}", walker.position);
+    println!("{:.1?} of motion without a data process", began.elapsed());
+
+    signal(victim, "KILL");
+    let mut newcomer = Player::enter(&cluster.gateway(1), guest("Newcomer"));
+    assert_eq!(newcomer.gold(100), 100, "a newcomer's purse is filled when the ledger is back");
+    cluster.await_status("a new data process", RECOVERY_TIME_MAX, |status| all_run(status) && cluster.pid_of("data-1") != victim);
+    walker.walk(-127, 0, 20).expect("it walks on");
+    assert_eq!(cluster.ask(&["ledger"]).0, Some(0));
+    let (code, store) = cluster.ask(&["data", "verify"]);
+    assert_eq!((code, &store["ok"]), (Some(0), &true.into()), "{store:#}");
+    assert_eq!(cluster.stop().status.code(), Some(0));
+}
