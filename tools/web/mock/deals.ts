@@ -24,7 +24,13 @@ const CALLED_OFF = 3;
 const offers = new Set<Offer>();
 
 export function pay(from: Party, to: Party | undefined, gold: bigint): void {
-  if (to && from.gold >= gold) give(from, to, [gold, 0n]);
+  if (!to) return;
+  const done = from.gold >= gold;
+  if (done) {
+    give(from, to, [gold, 0n]);
+    to.tell(types.WAS_PAID, { from: from.id, gold });
+  }
+  from.tell(types.PAID, { to: to.id, gold, done: done ? 1n : 0n });
 }
 
 export function offer(from: Party, to: Party | undefined, view: DataView): void {

@@ -85,7 +85,7 @@ function status(): unknown {
 function move(): unknown {
   const part = -staysFor / COPIED_TICKS;
   return {
-    id: `${epoch}`, shard: MOVES, from: ownerOf(MOVES), to: elsewhere(), step: part < 0.15 ? "preparing" : part < 0.9 ? "copying" : "committing",
+    id: epoch, over: false, shard: MOVES, from: ownerOf(MOVES), to: elsewhere(), step: part < 0.15 ? "preparing" : part < 0.9 ? "copying" : "committing",
     rounds: Math.ceil(part * 4), entities: 200, bytes: Math.round(part * 3e6),
   };
 }

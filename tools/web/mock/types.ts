@@ -38,6 +38,8 @@ export const DROP = plain("drop", [["item", FieldType.Entity]]);
 export const CHAT = plain("chat", [["channel", FieldType.U8], ["text", FieldType.Text, 120]]);
 const TERMS: Shape = [["give_gold", FieldType.U64], ["give_item", FieldType.Entity], ["want_gold", FieldType.U64], ["want_item", FieldType.Entity]];
 export const PAY = plain("pay", [["to", FieldType.Entity], ["gold", FieldType.U64]]);
+export const PAID = plain("paid", [["to", FieldType.Entity], ["gold", FieldType.U64], ["done", FieldType.U64]]);
+export const WAS_PAID = plain("was_paid", [["from", FieldType.Entity], ["gold", FieldType.U64]]);
 export const TRADE_OFFER = plain("trade_offer", [["to", FieldType.Entity], ...TERMS]);
 export const TRADE_ACCEPT = plain("trade_accept", [["from", FieldType.Entity]]);
 export const TRADE_CANCEL = plain("trade_cancel", [["with", FieldType.Entity]]);
@@ -50,7 +52,7 @@ export const ITEM_LOST = plain("item_lost", [["item", FieldType.Entity]]);
 
 const COMPONENTS = [NAME, LOOK, HEALTH, ITEM, PACE];
 const INPUTS = [MOVE, ATTACK, PICK_UP, DROP, CHAT, PAY, TRADE_OFFER, TRADE_ACCEPT, TRADE_CANCEL];
-const EVENTS = [SAID, HOLDINGS, ITEM_HELD, ITEM_LOST, TRADE_OFFERED, TRADE_ENDED];
+const EVENTS = [SAID, HOLDINGS, ITEM_HELD, ITEM_LOST, TRADE_OFFERED, TRADE_ENDED, PAID, WAS_PAID];
 
 /** The registry as a table in `builder`. */
 export function describe(builder: flatbuffers.Builder): number {

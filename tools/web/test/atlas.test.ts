@@ -19,7 +19,10 @@ test("shards of the space on show become tiles in their owner's colour, with a b
 
 test("a shard on its way says where to, and how far it is", () => {
   const atlas = new Atlas();
-  const moves = [{ id: "m1", shard: "0/3/1,0", from: "scene-2", to: "scene-1", step: "copying", rounds: 2, entities: 40, bytes: 7_000 }];
+  const moves = [
+    { id: 1, shard: "0/3/0,0", from: "scene-2", to: "scene-1", step: "done", over: true, blackout_ms: 4.5 },
+    { id: 2, shard: "0/3/1,0", from: "scene-2", to: "scene-1", step: "copying", over: false, rounds: 2, entities: 40, bytes: 7_000 },
+  ];
   atlas.show(parseStatus({ shards: SHARDS, moves }, 20), 0, 32);
   assert.deepEqual(atlas.tiles.map(({ into }) => into), [undefined, ownerRgb("scene-1")]);
   assert.match(atlas.labels[1]!.move, /scene-1 · copying/);

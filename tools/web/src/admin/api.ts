@@ -40,15 +40,23 @@ export interface ShardStatus {
   readonly handoversOut: number;
 }
 
-/** A shard on its way from one scene to another. */
+/** A shard on its way from one scene to another, or one that was. */
 export interface MoveStatus {
-  readonly id: string;
+  readonly id: number;
   readonly shard: string;
+  readonly from: string;
   readonly to: string;
-  /** Such as `copying`. */
+  /** Such as `copying`; in the end `done` or `kept`. */
   readonly step: string;
+  readonly over: boolean;
   readonly rounds: number;
+  readonly entities: number;
   readonly bytes: number;
+  /** Once over: how long nobody ticked the shard, and ticks that nobody ran in time. */
+  readonly blackoutMs: number;
+  readonly missedTicks: number;
+  /** Why it was kept. */
+  readonly reason: string;
 }
 
 export interface ClusterStatus {
@@ -56,7 +64,7 @@ export interface ClusterStatus {
   readonly atMs: number;
   readonly nodes: readonly NodeStatus[];
   readonly shards: readonly ShardStatus[];
-  /** Moves in flight. */
+  /** Moves in flight and the last that were, the oldest first. */
   readonly moves: readonly MoveStatus[];
   readonly sessions: number;
 }
@@ -120,8 +128,9 @@ export function parseStatus(json: Json, tickHz: number): ClusterStatus {
       handoversIn: number(shard["handovers_in"]), handoversOut: number(shard["handovers_out"]),
     })),
     moves: list(json["moves"]).map((move) => ({
-      id: text(move["id"]), shard: text(move["shard"]), to: text(move["to"]), step: text(move["step"]),
-      rounds: number(move["rounds"]), bytes: number(move["bytes"]),
+      id: number(move["id"]), shard: text(move["shard"]), from: text(move["from"]), to: text(move["to"]), step: text(move["step"]),
+      over: move["over"] === true, rounds: number(move["rounds"]), entities: number(move["entities"]), bytes: number(move["bytes"]),
+      blackoutMs: number(move["blackout_ms"]), missedTicks: number(move["missed_ticks"]), reason: text(move["reason"]),
     })),
     sessions: Array.isArray(sessions) ? sessions.length : number(typeof sessions === "object" ? object(sessions)["count"] : sessions),
   };

@@ -29,7 +29,7 @@ export class Atlas {
       const geometry = parseShard(shard.id);
       if (!geometry || geometry.space !== space) continue;
       const square = shardSquare(geometry, cellEdgeM);
-      const move = moves.find((one) => one.shard === shard.id);
+      const move = moves.find((one) => one.shard === shard.id && !one.over);
       this.#byId.set(shard.id, this.#ids.length);
       this.#ids.push(shard.id);
       this.tiles.push({

@@ -1,4 +1,4 @@
-// What the player owns, as reliable events tell it. Event names are found by what they carry, so that a game may add more.
+// What the player owns, as reliable events tell it.
 
 /** A number or a name out of an event's values. */
 type Values = Record<string, unknown>;
@@ -19,8 +19,8 @@ export class Belongings {
 
   /** Takes what concerns belongings out of an event. */
   told(name: string, values: Values): void {
-    if (typeof values["gold"] === "bigint" || typeof values["gold"] === "number") {
-      this.gold = BigInt(values["gold"]);
+    if (name === "holdings" && typeof values["gold"] === "bigint") {
+      this.gold = values["gold"];
       this.version++;
     }
     if (Array.isArray(values["items"])) this.#all(values["items"], values["kinds"]);

@@ -206,6 +206,14 @@ export class Player {
       this.events.note(words(name, values));
     } else if (name === "won") {
       this.events.note(`You won the fight: +${String(values["bounty"] ?? 0)} gold.`);
+    } else if (name === "paid") {
+      const who = this.nameOf(id(values["to"]));
+      const gold = String(values["gold"]);
+      this.events.note(id(values["done"]) === 1n ? `You paid ${who} ${gold} gold.` : `${who} was not paid ${gold} gold: too far away, or not enough.`);
+    } else if (name === "was_paid") {
+      this.events.note(`${this.nameOf(id(values["from"]))} paid you ${String(values["gold"])} gold.`);
+    } else if (name === "missed") {
+      this.events.note("That item could not be had.");
     } else if (name === "trade_offered") {
       this.#offered(values);
     } else if (name === "trade_ended") {

@@ -76,11 +76,11 @@ export class Panel {
     const close = make("button", "", "×");
     close.ariaLabel = "Show all shards";
     close.onclick = () => this.choose(undefined);
-    const move = this.#status.moves.find((one) => one.shard === shard.id);
+    const move = this.#status.moves.findLast((one) => one.shard === shard.id);
     const facts: [string, string | HTMLElement][] = [
       ["Owner", `${shard.owner || "none"} · epoch ${shard.epoch}`],
       ["State", shard.phase || "–"],
-      ...(move ? [["Move", moveWords(move)] as [string, string]] : []),
+      ...(move ? [[move.over ? "Last move" : "Move", moveWords(move)] as [string, string]] : []),
       ["Players", count(shard.players)],
       ["Ghosts", count(shard.ghosts)],
       ["Tick p50", `${ms(shard.p50)} ms`],
@@ -149,8 +149,10 @@ export class Panel {
   }
 }
 
-/** Where a move is. */
-function moveWords({ to, step, rounds, bytes }: MoveStatus): string {
+/** Where a move is, or how it ended. */
+function moveWords({ to, step, over, rounds, bytes, blackoutMs, missedTicks, reason }: MoveStatus): string {
+  if (over && step !== "done") return `not to ${to}: ${reason}`;
+  if (over) return `to ${to} · done, ${ms(blackoutMs)} ms blackout, ${missedTicks} ticks missed`;
   return `to ${to} · ${step}${rounds > 0 ? `, round ${rounds}` : ""}${bytes > 0 ? ` · ${(bytes / 1_048_576).toFixed(1)} MB` : ""}`;
 }
 
