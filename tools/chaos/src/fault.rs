@@ -1,6 +1,7 @@
 //! What can be done to a cluster.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use pangaea_schemas::{NodeId, Role};
@@ -56,6 +57,19 @@ impl FaultKind {
             Self::SlowLink => "slow_link".to_owned(),
             Self::FullDisk => "full_disk".to_owned(),
         }
+    }
+}
+
+/// A kind that does not exist.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no kind of fault; choose from {all}", all = FaultKind::ALL.map(FaultKind::name).join(", "))]
+pub struct UnknownFault(pub String);
+
+impl FromStr for FaultKind {
+    type Err = UnknownFault;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|kind| kind.name() == text).ok_or_else(|| UnknownFault(text.to_owned()))
     }
 }
 
@@ -121,5 +135,29 @@ impl fmt::Display for Fault {
             write!(f, " for {:.1} s", self.lasts.as_secs_f64())?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_named_once_and_found_by_name() {
+        for kind in FaultKind::ALL {
+            assert_eq!(kind.name().parse(), Ok(kind));
+        }
+        let text = "rm_rf".parse::<FaultKind>().expect_err("no such kind").to_string();
+        assert!(text.contains("`rm_rf`") && text.contains("kill_scene") && text.contains("full_disk"), "{text}");
+    }
+
+    #[test]
+    fn a_fault_is_told_on_one_line() {
+        let (scene, data) = (NodeId::new(Role::Scene, 2), NodeId::new(Role::Data, 1));
+        let (victim, lasts) = (Victim::Link(scene, data), Duration::from_millis(2_500));
+        let hold = Fault { kind: FaultKind::HoldLink, victim, lasts, delay: Duration::ZERO };
+        assert_eq!(hold.to_string(), "hold_link scene-2 -> data-1 for 2.5 s");
+        let slow = Fault { kind: FaultKind::SlowLink, delay: Duration::from_millis(80), ..hold };
+        assert_eq!(slow.to_string(), "slow_link scene-2 - data-1 by 80 ms for 2.5 s");
     }
 }

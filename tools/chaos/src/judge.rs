@@ -1,12 +1,20 @@
-//! What a fault excuses. For each kind of fault the promises allow a few things that clients would otherwise never see, of a bounded
-//! size, to those whom it hurts, while it lasts. Everything else that a bot saw is an anomaly.
+//! What a fault excuses: a few things that clients would otherwise never see, of a bounded size, to those whom it hurts, while it
+//! lasts. Everything else that a bot saw is an anomaly.
 //!
 //! | fault | allowed |
 //! |---|---|
-//! | kill or pause a scene; its link to the world cut or held, so that it loses its shards | its agents are set back by at most a second, and pause; those who see them lose sight of them for a while |
-//! | restart a scene; its other links | its agents pause; nothing is set back |
-//! | kill, pause or restart a gateway; its links to scenes | its clients reconnect, or pause |
-//! | anything done to data, to the world, to the disk | nothing: play goes on |
+//! | kill or pause a scene; cut or hold its link to the world, so that it loses its shards | *set back*, *paused*, *unseen* |
+//! | restart a scene; cut or hold its link to a gateway | *paused*, *unseen* |
+//! | kill or restart a gateway | *reconnect* |
+//! | pause a gateway | *reconnect*, *catch up* |
+//! | anything done to data or its disk; cut or hold a scene's link to data or to another scene | *crossing* |
+//! | anything done to the world; other links; a slow link | nothing: play goes on |
+//!
+//! - *set back*: its agents live at most a second again;
+//! - *paused*: its agents stand still; *unseen*: others lose sight of entities whose owner changes;
+//! - *reconnect*: its clients lose their connection, and get in elsewhere;
+//! - *catch up*: its clients' picture stands still, and then shows where everybody has walked meanwhile;
+//! - *crossing*: who was let go by one shard waits until a journal says so and the other has heard it.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -20,8 +28,14 @@ use crate::fault::{Fault, FaultKind, Victim};
 const AFTERMATH: Duration = Duration::from_millis(1_500);
 /// Steps per second that a bot makes, rounded up: it walks at 20 Hz and now and then does something besides.
 const INPUTS_PER_S: f64 = 25.0;
-/// A second at full speed, and twelve late steps that may be made up for at once, in metres.
-const SET_BACK_M: f64 = 6.0 + 6.0;
+/// Full speed.
+const SPEED_M_PER_S: f64 = 6.0;
+/// Twelve late steps that may be made up for at once, and two more, in metres.
+const LATE_STEPS_M: f64 = 5.0;
+/// Bots call an absence a blink up to here.
+const BLINK_MS: f64 = 300.0;
+/// How far a second's set-back may move an agent.
+const SET_BACK_M: f64 = SPEED_M_PER_S + LATE_STEPS_M;
 
 /// A fault that was done.
 #[derive(Clone, Debug)]
@@ -72,18 +86,25 @@ fn allowances(fault: &Fault, lasted: Duration) -> Vec<Allowance> {
     let paused = [(AnomalyKind::UpdateGap, Whom::Agents, pause_ms), (AnomalyKind::Vanished, Whom::Agents, pause_ms)];
     let unseen = [
         (AnomalyKind::Lost, Whom::Onlookers, 1.0),
-        (AnomalyKind::Blinked, Whom::Onlookers, 300.0),
+        (AnomalyKind::Blinked, Whom::Onlookers, BLINK_MS),
         (AnomalyKind::Vanished, Whom::Agents, pause_ms),
     ];
     let set_back = [(AnomalyKind::Jump, Whom::Agents, SET_BACK_M), (AnomalyKind::InputBack, Whom::Agents, INPUTS_PER_S)];
     let reconnect = [(AnomalyKind::Disconnected, Whom::Clients, 1.0), (AnomalyKind::UpdateGap, Whom::Clients, pause_ms)];
+    // Whom one shard has let go cannot run before a journal says so, and the other shard has heard it.
+    let crossing = [(AnomalyKind::Vanished, Whom::Onlookers, pause_ms), (AnomalyKind::Blinked, Whom::Onlookers, BLINK_MS)];
+    // When the picture goes on, it shows where everybody has walked meanwhile.
+    let way_m = SPEED_M_PER_S * lasted.as_secs_f64() + LATE_STEPS_M;
+    let catch_up = [(AnomalyKind::Jump, Whom::Clients, way_m), (AnomalyKind::Blinked, Whom::Clients, BLINK_MS)];
     match (fault.kind, ends(fault.victim)) {
         (FaultKind::Kill(Role::Scene) | FaultKind::Pause(Role::Scene), _) => [&paused[..], &unseen, &set_back].concat(),
         (FaultKind::Restart(Role::Scene), _) => [&paused[..], &unseen].concat(),
-        (FaultKind::Kill(Role::Gateway) | FaultKind::Pause(Role::Gateway) | FaultKind::Restart(Role::Gateway), _) => {
-            reconnect.to_vec()
-        }
-        (FaultKind::Kill(_) | FaultKind::Pause(_) | FaultKind::Restart(_) | FaultKind::FullDisk, _) => Vec::new(),
+        (FaultKind::Kill(Role::Gateway) | FaultKind::Restart(Role::Gateway), _) => reconnect.to_vec(),
+        (FaultKind::Pause(Role::Gateway), _) => [&reconnect[..], &catch_up].concat(),
+        (FaultKind::Kill(Role::Data) | FaultKind::Pause(Role::Data) | FaultKind::Restart(Role::Data), _) => crossing.to_vec(),
+        (FaultKind::FullDisk, _) => crossing.to_vec(),
+        (FaultKind::Kill(_) | FaultKind::Pause(_) | FaultKind::Restart(_), _) => Vec::new(),
+        (FaultKind::CutLink | FaultKind::HoldLink, [Some(Role::Scene), Some(Role::Scene | Role::Data)]) => crossing.to_vec(),
         // Without the world a scene's lease runs out, and others take its shards.
         (FaultKind::CutLink | FaultKind::HoldLink, [Some(Role::Scene), Some(Role::World)]) => {
             [&paused[..], &unseen, &set_back].concat()
@@ -179,16 +200,17 @@ mod tests {
     fn play_goes_on_without_world_data_and_disk() {
         let start = Instant::now();
         let nodes = [Role::World, Role::Data].map(|role| Victim::Node(NodeId::new(role, 1)));
-        let done = [
-            episode(start, FaultKind::Kill(Role::World), nodes[0]),
-            episode(start, FaultKind::Pause(Role::Data), nodes[1]),
-            episode(start, FaultKind::FullDisk, Victim::Disk),
-        ];
-        for episode in done {
-            for kind in [AnomalyKind::UpdateGap, AnomalyKind::Jump, AnomalyKind::Disconnected, AnomalyKind::Vanished] {
+        let world = episode(start, FaultKind::Kill(Role::World), nodes[0]);
+        let data = episode(start, FaultKind::Pause(Role::Data), nodes[1]);
+        let disk = episode(start, FaultKind::FullDisk, Victim::Disk);
+        for episode in [&world, &data, &disk] {
+            for kind in [AnomalyKind::UpdateGap, AnomalyKind::Jump, AnomalyKind::InputBack, AnomalyKind::Disconnected] {
                 assert!(!episode.excuses(&saw(episode.began, kind, 1.0, "scene-1")), "{kind:?} by {}", episode.fault);
             }
         }
+        let crossing = saw(data.began, AnomalyKind::Vanished, 1_000.0, "scene-1");
+        assert!(data.excuses(&crossing) && disk.excuses(&crossing), "who is between two shards waits for the journal");
+        assert!(!world.excuses(&crossing));
     }
 
     #[test]

@@ -2,8 +2,8 @@
 //!
 //! 1. A fresh cluster starts, every link between its nodes through a [`relay`], its store on a small disk of its own ([`disk`]).
 //! 2. Bots play, and remember what they saw and what they were told that they own.
-//! 3. From one seed, [`plan`] draws [`fault`]s: one at a time at first, then two that overlap. [`storm`] does them, heals them, and
-//!    measures how long it takes until all shards run and every bot is answered.
+//! 3. From one seed, [`plan`] draws [`fault`]s: one at a time at first, then two that overlap. `storm` does them, heals them, and
+//!    measures how long it takes until all shards run, every bot is answered and value moves.
 //! 4. Everything rests; [`audit`] looks at the real data: live, and in the files when all processes have ended.
 //! 5. [`judge`] holds what the bots saw against what the promises allow for that fault, at that place, at that time. Nothing else
 //!    is forgiven.
@@ -23,6 +23,7 @@ mod storm;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use fault::FaultKind;
 pub use report::ChaosReport;
 pub use storm::run;
 
@@ -43,6 +44,8 @@ pub struct ChaosOptions {
     pub scenes: u16,
     /// Gateway processes.
     pub gateways: u16,
+    /// Only these kinds of fault, by name; all when empty.
+    pub only: Vec<FaultKind>,
     /// Promised times are multiplied by this, for slow machines and unoptimised builds.
     pub patience: f64,
 }

@@ -194,3 +194,110 @@ async fn read(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use pangaea_schemas::wire::link::{self, LINK_PROTOCOL};
+    use pangaea_schemas::{Nonce, RegistryHash, Role};
+
+    use super::*;
+
+    const SCENE: NodeId = NodeId::new(Role::Scene, 1);
+    const DATA: NodeId = NodeId::new(Role::Data, 1);
+    /// Far longer than anything here takes.
+    const PATIENCE: Duration = Duration::from_secs(20);
+    /// Long enough for bytes on this machine, were they let through.
+    const GLANCE: Duration = Duration::from_millis(150);
+
+    /// A data node that says everything back, behind a relay.
+    async fn relayed() -> Relays {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
+        let target = listener.local_addr().expect("bound");
+        tokio::spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                let (mut read, mut write) = socket.into_split();
+                tokio::spawn(async move { tokio::io::copy(&mut read, &mut write).await });
+            }
+        });
+        Relays::open([(DATA, target)]).await.expect("relays")
+    }
+
+    fn hello() -> Bytes {
+        let (cluster, nonce) = ("demo".to_owned(), Nonce(1));
+        let hello = LinkMessage::Hello { protocol: LINK_PROTOCOL, cluster, node: SCENE, nonce, registry: RegistryHash(0) };
+        let mut bytes = BytesMut::new();
+        encode(&link::encode(&hello), FrameLimit::Hello, &mut bytes).expect("short");
+        bytes.freeze()
+    }
+
+    /// Dial as the scene and say hello.
+    async fn dial(relays: &Relays) -> TcpStream {
+        let mut socket = TcpStream::connect(relays.addresses()[&DATA]).await.expect("the relay listens");
+        socket.write_all(&hello()).await.expect("sent");
+        socket
+    }
+
+    /// Everything comes back, hello first.
+    async fn echoes(socket: &mut TcpStream, words: &[u8]) -> bool {
+        let mut heard = vec![0; words.len()];
+        let hear = timeout(PATIENCE, socket.read_exact(&mut heard)).await;
+        hear.is_ok_and(|read| read.is_ok()) && heard == words
+    }
+
+    /// The relay has closed the link.
+    async fn ends(socket: &mut TcpStream) -> bool {
+        let mut rest = Vec::new();
+        timeout(PATIENCE, socket.read_to_end(&mut rest)).await.is_ok()
+    }
+
+    #[tokio::test]
+    async fn a_link_passes_is_cut_is_refused_and_comes_back() {
+        let relays = relayed().await;
+        let mut socket = dial(&relays).await;
+        assert!(echoes(&mut socket, &hello()).await);
+        socket.write_all(b"to the last").await.expect("sent");
+        assert!(echoes(&mut socket, b"to the last").await);
+
+        relays.set(DATA, SCENE, Weather::Cut);
+        assert!(ends(&mut socket).await, "a link in service is closed");
+        assert!(ends(&mut dial(&relays).await).await, "and no other is opened");
+
+        relays.set(DATA, SCENE, Weather::Fair);
+        assert!(echoes(&mut dial(&relays).await, &hello()).await);
+    }
+
+    #[tokio::test]
+    async fn what_is_held_one_way_waits_and_then_arrives_whole_and_in_order() {
+        let relays = relayed().await;
+        let mut socket = dial(&relays).await;
+        assert!(echoes(&mut socket, &hello()).await);
+        relays.set(DATA, SCENE, Weather::Held);
+        socket.write_all(b"first ").await.expect("sent");
+        socket.write_all(b"second").await.expect("sent");
+        assert!(timeout(GLANCE, socket.readable()).await.is_err(), "nothing arrives");
+        relays.set(DATA, SCENE, Weather::Fair);
+        assert!(echoes(&mut socket, b"first second").await);
+    }
+
+    #[tokio::test]
+    async fn a_slow_link_delays_each_way() {
+        let relays = relayed().await;
+        let mut socket = dial(&relays).await;
+        assert!(echoes(&mut socket, &hello()).await);
+        let delay = Duration::from_millis(60);
+        relays.set(SCENE, DATA, Weather::Slow(delay));
+        relays.set(DATA, SCENE, Weather::Slow(delay));
+        let sent = Instant::now();
+        socket.write_all(b"there and back").await.expect("sent");
+        assert!(echoes(&mut socket, b"there and back").await);
+        assert!(sent.elapsed() >= delay * 2, "{:?}", sent.elapsed());
+    }
+
+    #[tokio::test]
+    async fn who_does_not_say_hello_is_not_let_through() {
+        let relays = relayed().await;
+        let mut socket = TcpStream::connect(relays.addresses()[&DATA]).await.expect("the relay listens");
+        socket.write_all(b"\x04\0\0\0what").await.expect("sent");
+        assert!(ends(&mut socket).await);
+    }
+}

@@ -18,8 +18,8 @@ pub struct ChaosReport {
     pub faults: BTreeMap<String, u32>,
     /// Kinds that could not be done here, and why.
     pub skipped: BTreeMap<String, String>,
-    /// By kind, how long until all shards ran and every bot was answered: from the fault for what heals by itself, from its healing
-    /// for what lasts. `overlapping`: two at once, from the last healing.
+    /// By kind, how long until all shards ran, every bot was answered and value moved: from the fault for what heals by itself,
+    /// from its healing for what lasts. `overlapping`: two at once, from the last healing.
     pub recovery_ms: BTreeMap<String, Spread>,
     /// What must not be, by kind.
     pub anomalies: BTreeMap<String, u64>,

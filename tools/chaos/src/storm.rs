@@ -34,6 +34,10 @@ const STATUS_TIME_MAX: Duration = Duration::from_secs(1);
 const BACK_TIME_MAX: Duration = Duration::from_secs(20);
 /// A killed scene's world is back within this time.
 const SCENE_BACK_PROMISE: Duration = Duration::from_secs(2);
+/// News of value that come so soon after a fault were on their way before.
+const VALUE_ON_ITS_WAY: Duration = Duration::from_millis(100);
+/// Value that moved so shortly before a fault must move again after it; with few bots it may just rest.
+const VALUE_FLOWS_WITHIN: Duration = Duration::from_secs(10);
 /// All bots are in the world by then.
 const GATHER_TIME_MAX: Duration = Duration::from_secs(60);
 /// At the end all inputs are answered by then.
@@ -185,7 +189,10 @@ impl Storm {
     async fn live(mut self) -> anyhow::Result<ChaosReport> {
         self.gather().await;
         self.fleet.measure();
-        let kinds: Vec<_> = FaultKind::ALL.into_iter().filter(|kind| !self.report.skipped.contains_key(&kind.name())).collect();
+        let kinds = self.kinds();
+        if kinds.is_empty() {
+            bail!("no kind of fault is left that can be done here");
+        }
         let mut plan = Plan::new(self.options.seed, self.cluster.nodes(), &kinds);
         let play_began = Instant::now();
         while play_began.elapsed() < self.options.play {
@@ -193,6 +200,13 @@ impl Storm {
             self.suffer(&plan.next_round(overlapping)).await?;
         }
         self.end().await
+    }
+
+    /// What is wanted and can be done here.
+    fn kinds(&self) -> Vec<FaultKind> {
+        let is_wanted = |kind: &FaultKind| self.options.only.is_empty() || self.options.only.contains(kind);
+        let is_possible = |kind: &FaultKind| !self.report.skipped.contains_key(&kind.name());
+        FaultKind::ALL.into_iter().filter(|kind| is_wanted(kind) && is_possible(kind)).collect()
     }
 
     /// Until all bots are in the world, or have given up.
@@ -335,8 +349,10 @@ impl Storm {
         self.episodes.extend(begun.into_iter().map(|(began, fault)| Episode { fault, began, over }));
     }
 
-    /// Until all shards run and every bot is answered what it asked after `since`; an error says what is still missing.
+    /// Until all shards run, every bot is answered what it asked after `since`, and gold and items move again; an error says what
+    /// is still missing.
     async fn until_back(&mut self, since: Instant) -> Result<(), String> {
+        let value_flowed = self.last_value() > since.checked_sub(VALUE_FLOWS_WITHIN);
         let (mut next_status, mut lacks) = (Instant::now(), Some("no status yet".to_owned()));
         loop {
             self.look();
@@ -345,14 +361,21 @@ impl Storm {
                 lacks = self.lacks().await;
             }
             let waiting = self.waiting_bots(since);
-            if lacks.is_none() && waiting.is_empty() {
+            let value = !value_flowed || self.last_value() > Some(since + VALUE_ON_ITS_WAY);
+            if lacks.is_none() && waiting.is_empty() && value {
                 return Ok(());
             }
             if since.elapsed() > self.patient(BACK_TIME_MAX) {
-                return Err(format!("{}; {} bots wait: {}", lacks.unwrap_or_default(), waiting.len(), waiting.join(", ")));
+                let lacks = lacks.unwrap_or_default();
+                return Err(format!("{lacks}; value flows: {value}; {} bots wait: {}", waiting.len(), waiting.join(", ")));
             }
             sleep(LOOK_EVERY).await;
         }
+    }
+
+    /// When anybody was last told of a change of what it owns.
+    fn last_value(&self) -> Option<Instant> {
+        self.fleet.vitals().filter_map(|bot| bot.told).max()
     }
 
     fn waiting_bots(&self, since: Instant) -> Vec<String> {

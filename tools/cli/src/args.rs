@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use pangaea_bots::Scenario;
-use pangaea_chaos::ChaosOptions;
+use pangaea_chaos::{ChaosOptions, FaultKind};
 use pangaea_node::role::{ABUNDANCE_DEFAULT, SCENES_DEFAULT};
 use pangaea_node::telemetry::LogFormat;
 use pangaea_node::up::UpOptions;
@@ -339,6 +339,9 @@ pub(crate) struct ChaosArgs {
     /// Gateway processes
     #[arg(long, default_value_t = 2, value_name = "N")]
     gateways: u16,
+    /// Only these kinds of fault, such as kill_scene,cut_link
+    #[arg(long, value_delimiter = ',', value_name = "KINDS")]
+    only: Vec<FaultKind>,
     /// Multiplies promised times, for slow machines and unoptimised builds
     #[arg(long, default_value_t = 1.0, value_name = "FACTOR")]
     patience: f64,
@@ -357,6 +360,7 @@ impl ChaosArgs {
             port_base: self.port_base,
             scenes: self.scenes,
             gateways: self.gateways,
+            only: self.only,
             patience: self.patience.max(0.1),
         }
     }
