@@ -164,6 +164,7 @@ pub(crate) fn lay_down(
     }
 }
 
+#[allow(clippy::too_many_arguments, reason = "a system's parameters say what it touches")]
 fn change_hands(
     settled: Settled,
     clock: Clock,

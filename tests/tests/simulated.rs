@@ -40,3 +40,10 @@ fn after_kills_pauses_cuts_and_failing_disks_everybody_plays_on() {
         assert!(outcome.inputs > 6 * 35 * 8, "the world stood still for too long: {}", outcome.inputs);
     }
 }
+
+#[test]
+fn players_trade_over_the_border_of_two_scenes() {
+    let options = Options { span: Duration::from_secs(40), ..Options::seed(11) };
+    let outcome = run(options);
+    assert!(outcome.border_trades > 0, "{} trades, none over a border", outcome.trades / 2);
+}

@@ -82,9 +82,10 @@ fn many(arguments: &Arguments, seeds: u64) -> ExitCode {
 }
 
 fn report(seed: u64, outcome: &Outcome) {
-    let Outcome { hash, lines, playing, inputs, updates, entities, handovers, trades, longest_pause, faults } = outcome;
+    let Outcome { hash, lines, playing, inputs, updates, entities, handovers, trades, border_trades, longest_pause, faults } =
+        outcome;
     println!(
-        "seed {seed}: {} {lines} events, {playing} playing, {inputs} inputs, {updates} updates, {entities} entities, {handovers} hand-overs, {trades} times traded, longest pause {} ms, trace {hash:016x}",
+        "seed {seed}: {} {lines} events, {playing} playing, {inputs} inputs, {updates} updates, {entities} entities, {handovers} hand-overs, {trades} times traded ({border_trades} trades over borders), longest pause {} ms, trace {hash:016x}",
         if faults.is_empty() { "ok" } else { "FAILED" },
         longest_pause.as_millis(),
     );

@@ -7,6 +7,7 @@ use pangaea_schemas::cluster::ClusterSpec;
 use pangaea_schemas::geometry::ShardId;
 use pangaea_schemas::{AgentEpoch, EntityId, NodeId, Nonce, ShardEpoch};
 
+use super::player::Player;
 use super::process::Process;
 
 /// Each journal's owner in force.
@@ -58,6 +59,17 @@ pub fn all_run(processes: &BTreeMap<NodeId, Process>, owners: &Owners, spec: &Cl
 pub fn lost(processes: &BTreeMap<NodeId, Process>, born: &BTreeSet<EntityId>) -> Vec<String> {
     let here = present(processes);
     born.difference(&here).map(|entity| format!("{entity} is lost")).collect()
+}
+
+/// How many trades were told to two players while different scenes ran their agents. Between two players the n-th news of the one
+/// and the n-th of the other are of the same trade.
+pub fn border_trades(players: &[Player]) -> u64 {
+    let told = |player: &Player, with: EntityId| {
+        let trades = player.trades.iter().filter(|(partner, _)| *partner == with);
+        trades.map(|(_, scene)| scene.clone()).collect::<Vec<_>>()
+    };
+    let pairs = players.iter().flat_map(|a| players.iter().map(move |b| (a, b))).filter(|(a, b)| a.agent < b.agent);
+    pairs.map(|(a, b)| told(a, b.agent).iter().zip(told(b, a.agent)).filter(|(here, there)| *here != there).count() as u64).sum()
 }
 
 fn ticking(processes: &BTreeMap<NodeId, Process>) -> impl Iterator<Item = (NodeId, &Process, &Shard)> {

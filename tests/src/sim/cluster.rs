@@ -208,7 +208,8 @@ impl Cluster {
             updates: self.players.iter().map(|player| player.updates).sum(),
             entities: self.entities,
             handovers: self.handovers,
-            trades: self.players.iter().map(|player| player.trades).sum(),
+            trades: self.players.iter().map(|player| player.trades.len() as u64).sum(),
+            border_trades: checks::border_trades(&self.players),
             longest_pause: self.longest_pause,
             faults: self.faults,
         }

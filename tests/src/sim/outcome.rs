@@ -48,6 +48,8 @@ pub struct Outcome {
     pub handovers: u64,
     /// How often a player was told that its trade is done.
     pub trades: u64,
+    /// Trades between two players whose agents two scenes ran.
+    pub border_trades: u64,
     /// The longest time that any player waited for an input to be applied.
     pub longest_pause: Duration,
     /// What was wrong, in words.

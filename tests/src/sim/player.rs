@@ -64,8 +64,10 @@ pub struct Player {
     pub updates: u64,
     /// Events received.
     pub events: u64,
-    /// Trades that were told to be done.
-    pub trades: u64,
+    /// The scene that runs its agent, as told.
+    scene: String,
+    /// Trades that were told to be done: with whom, and which scene ran the own agent.
+    pub trades: Vec<(EntityId, String)>,
     /// Other players, known by their words.
     heard_of: Vec<EntityId>,
     /// Whose offer is on the table.
@@ -100,7 +102,8 @@ impl Player {
             anomalies: Vec::new(),
             updates: 0,
             events: 0,
-            trades: 0,
+            scene: String::new(),
+            trades: Vec::new(),
             heard_of: Vec::new(),
             offered: None,
             inputs: 0,
@@ -211,7 +214,7 @@ impl Player {
         } else if id == TypeId::of("trade_offered") {
             self.offered = Some(from);
         } else if id == TypeId::of("trade_ended") && word(1) == Some(0) {
-            self.trades += 1;
+            self.trades.push((from, self.scene.clone()));
         }
     }
 
@@ -267,7 +270,8 @@ impl Player {
             ServerMessage::Refused { retry_after_ms: 0, code, text } => self.anomalies.push(format!("refused: {code:?} {text}")),
             // A login that must wait is tried again over a new connection.
             ServerMessage::Refused { .. } | ServerMessage::Goodbye { .. } => self.stage = Stage::Offline,
-            ServerMessage::Watching { .. } | ServerMessage::Routed { .. } | ServerMessage::Pong { .. } => {}
+            ServerMessage::Routed { scene, .. } => self.scene = scene,
+            ServerMessage::Watching { .. } | ServerMessage::Pong { .. } => {}
         }
     }
 
