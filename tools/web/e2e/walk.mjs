@@ -78,3 +78,22 @@ export function recordWalk(page) {
     };
   });
 }
+
+/** Metres from a border: near enough to reach over it, and not enough beyond it to be handed over. */
+const NEAR_BORDER_M = 0.8;
+
+/** Two pages' agents at arm's length on the two sides of a border between scenes: one comes up to it, one crosses it and turns. */
+export async function meetAtTheBorder(comes, crosses) {
+  const { here, there } = await acrossTheBorder(crosses);
+  await walkInto(crosses, there);
+  const { position } = await probe(crosses);
+  const across = position.x < here.x || position.x > here.x + here.edge ? "x" : "z";
+  const inward = there[across] > here[across] ? 1 : -1;
+  const line = Math.max(here[across], there[across]);
+  const beside = (metres) => ({ ...position, [across]: line + inward * metres });
+  await Promise.all([[comes, -NEAR_BORDER_M], [crosses, NEAR_BORDER_M]].map(([page, metres]) => {
+    const { x, z } = beside(metres);
+    return walkTo(page, x, z);
+  }));
+  return { here, there };
+}

@@ -10,7 +10,7 @@ import { mkdir } from "node:fs/promises";
 import { after, before, test } from "node:test";
 import { DESKTOP, PHONE, openBrowser, openPage, probe } from "./browser.mjs";
 import { meanColours } from "./pixels.mjs";
-import { acrossTheBorder, join, recordWalk, walkInto, walkTo } from "./walk.mjs";
+import { acrossTheBorder, join, meetAtTheBorder, recordWalk, walkInto, walkTo } from "./walk.mjs";
 
 const SHOTS = process.env.E2E_SHOTS ?? "target/e2e";
 /** Metres that the prediction may be off while walking, at the worst. */
@@ -137,6 +137,44 @@ test("two guests hear each other", async () => {
   await shot(ada, "play-desktop");
   await shot(theo, "play-phone");
   for (const page of [ada, theo]) {
+    assert.deepEqual(page.faults, []);
+    await page.close();
+  }
+});
+
+test("two guests trade and pay over the border between two scenes", async () => {
+  const [ada, theo] = await Promise.all([openPage(browser, url, DESKTOP), openPage(browser, url, DESKTOP)]);
+  await join(ada, "Ada");
+  await join(theo, "Theo");
+  const { here, there } = await meetAtTheBorder(ada, theo);
+  const has = (page, gold) => page.waitForFunction((wanted) => window.pangaea.probe().gold === wanted, String(gold));
+  await Promise.all([has(ada, 100), has(theo, 100)]);
+
+  await ada.locator("#near").waitFor();
+  await ada.keyboard.press("t");
+  await ada.fill("#deal-give-gold", "7");
+  await ada.fill("#deal-get-gold", "2");
+  await shot(ada, "trade-written");
+  await ada.click("#deal-yes");
+  await theo.getByText("offers a trade").waitFor();
+  await shot(theo, "trade-asked");
+  await theo.click("#deal-other");
+  await theo.fill("#deal-give-gold", "3");
+  await theo.click("#deal-yes");
+  await ada.getByText("offers a trade").waitFor();
+  await ada.click("#deal-yes");
+  await Promise.all([has(ada, 96), has(theo, 104)]);
+  await ada.getByText("is done").waitFor();
+
+  await theo.keyboard.press("p");
+  await theo.fill("#deal-give-gold", "14");
+  await theo.click("#deal-yes");
+  await Promise.all([has(ada, 110), has(theo, 90)]);
+  await shot(ada, "trade-done");
+  const seen = await Promise.all([probe(ada), probe(theo)]);
+  assert.deepEqual(seen.map((one) => one.scene), [here.owner, there.owner], "each agent is still run by its own scene");
+  for (const [i, page] of [ada, theo].entries()) {
+    assert.equal(seen[i].anomaliesTotal, 0, JSON.stringify(seen[i].anomalies));
     assert.deepEqual(page.faults, []);
     await page.close();
   }
