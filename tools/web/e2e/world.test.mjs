@@ -1,6 +1,7 @@
 // End to end, in a real browser against a running cluster: the map, a guest who walks over a border, talk, a lost line.
 //
-//     PANGAEA_URL=http://127.0.0.1:7000 npm run e2e       a cluster that runs already
+//     PANGAEA_URL=http://127.0.0.1:7000 PANGAEA_TOKEN=$(cat pangaea-data/keys/operator.token) npm run e2e
+//                                                         a cluster that runs already
 //     npm run e2e                                         starts the pretended one
 //
 // Screenshots are left in target/e2e/ (or E2E_SHOTS).
@@ -17,6 +18,8 @@ const SHOTS = process.env.E2E_SHOTS ?? "target/e2e";
 const PREDICTION_ERROR_MAX_M = Number(process.env.E2E_PREDICTION_M ?? 1.5);
 
 let url = process.env.PANGAEA_URL;
+/** The operator's, from keys/operator.token in the cluster's data folder. */
+const token = process.env.PANGAEA_TOKEN ?? (url ? undefined : "operator");
 let browser;
 let mock;
 
@@ -122,6 +125,47 @@ test("keys walk, and the agent stands where the server says once they are let go
   const seen = await probe(page);
   assert.equal(seen.anomaliesTotal, 0, JSON.stringify(seen.anomalies));
   await page.close();
+});
+
+test("an operator moves a shard by clicking, while somebody walks in it", { skip: !token && "PANGAEA_TOKEN is not set" }, async () => {
+  const [admin, walker] = await Promise.all([openPage(browser, url, DESKTOP), openPage(browser, url, PHONE)]);
+  await join(walker, "Rider");
+  const { shard, scene: from } = await probe(walker);
+  await admin.waitForFunction((id) => window.pangaea.probe().shards.some((one) => one.id === id), shard);
+  const { shards, owners } = await probe(admin);
+  const to = owners.find((owner) => owner !== from && owner.startsWith("scene-"));
+  const tile = shards.find((one) => one.id === shard);
+  await admin.waitForTimeout(1_000);
+  await admin.mouse.click(tile.screenX, tile.screenY);
+  await walker.evaluate(() => setInterval(() => window.pangaea.walk([Math.cos(Date.now() / 500) / 3, Math.sin(Date.now() / 500) / 3]), 50));
+
+  const move = async (target) => {
+    await admin.getByRole("button", { name: `Move to ${target}` }).click();
+    const card = admin.locator("#order");
+    const go = card.getByRole("button", { name: "Move", exact: true });
+    await card.locator("#order-token, #order-meaning:not(:empty)").filter({ visible: true }).first().waitFor();
+    if (await card.locator("#order-token").isVisible()) {
+      await card.getByLabel("Operator's token").fill(token);
+      await card.getByRole("button", { name: "Continue" }).click();
+    }
+    await card.getByText("players among them").waitFor();
+    await shot(admin, "move-asked");
+    await go.click();
+    await walker.waitForFunction((scene) => window.pangaea.probe().scene === scene, target, { timeout: 60_000 });
+    await admin.waitForFunction(([id, owner]) => window.pangaea.probe().shards.some((one) => one.id === id && one.owner === owner), [shard, target]);
+    await admin.getByText(`to ${target} · `).waitFor();
+    await admin.getByText("ms blackout").waitFor();
+  };
+  await move(to);
+  await shot(admin, "move-done");
+  await move(from);
+  const seen = await probe(walker);
+  assert.equal(seen.anomaliesTotal, 0, JSON.stringify(seen.anomalies));
+  assert.equal(seen.reconnects, 0);
+  for (const page of [admin, walker]) {
+    assert.deepEqual(page.faults.filter((fault) => !fault.includes("401")), []);
+    await page.close();
+  }
 });
 
 test("two guests hear each other", async () => {

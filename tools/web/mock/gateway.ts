@@ -40,7 +40,7 @@ export class Client {
   readonly #sentAt = new Map<number, number>();
   #party: deals.Party | undefined;
   #watching = false;
-  #shard = "";
+  #route = "";
 
   constructor(readonly socket: WebSocket, readonly land: Land) {
     Client.all.add(this);
@@ -82,8 +82,9 @@ export class Client {
     if (next) this.#input(player, next.id, next.bytes), (player.inSeq = next.seq);
     if (player.queue.length > 0) this.#tickPlayer(player);
     const shard = shardAt(player.being.x, player.being.z);
-    if (shard !== this.#shard) {
-      this.#shard = shard;
+    const route = `${shard} ${ownerOf(shard)}`;
+    if (route !== this.#route) {
+      this.#route = route;
       this.#send(ServerBody.Routed, (b) => Routed.createRouted(b, b.createString(shard), b.createString(ownerOf(shard)), 1n));
     }
   }

@@ -2,24 +2,19 @@
 //
 //     npm run mock -- [port] [entities]
 import { readFile } from "node:fs/promises";
-import type { ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer } from "node:http";
 import { WebSocketServer } from "ws";
 import { Client } from "./gateway.js";
 import type { Being } from "./land.js";
-import { allShards, cellAt, CELL_EDGE_M, EDGE_CELLS, Land, moved, ownerOf, shardAt, SHARD_LEVEL, TICK_HZ } from "./land.js";
+import { allShards, cellAt, CELL_EDGE_M, EDGE_CELLS, Land, ownerOf, shardAt, SHARD_LEVEL, TICK_HZ } from "./land.js";
+import { abortMove, epochOf, moves, moveView, startMove, stepMoves } from "./moves.js";
 
 const port = Number(process.argv[2] ?? 7000);
 const land = new Land(Number(process.argv[3] ?? 5_000));
 const listeners = new Set<ServerResponse>();
 const handovers = new Map<string, { in: number; out: number }>();
 let seq = 0;
-/** The shard that moves to and fro, in ticks: it stays, then it is copied. */
-const MOVES = "0/3/3,3";
-const STAYS_TICKS = 20 * TICK_HZ;
-const COPIED_TICKS = 8 * TICK_HZ;
-let staysFor = STAYS_TICKS;
-let epoch = 3;
 
 const kinds: Record<string, string> = { html: "text/html", js: "text/javascript", css: "text/css", svg: "image/svg+xml", woff2: "font/woff2" };
 
@@ -27,6 +22,7 @@ const server = createServer((request, response) => {
   const path = new URL(request.url ?? "/", "http://localhost").pathname;
   if (path === "/api/status") return json(response, status());
   if (path === "/api/config") return json(response, config());
+  if (request.method === "POST") return order(request, response);
   if (path === "/api/events") return listen(response);
   const file = path === "/" ? "index.html" : path.slice(1);
   readFile(`dist/${file.replaceAll("..", "")}`).then(
@@ -37,6 +33,17 @@ const server = createServer((request, response) => {
 
 function json(response: ServerResponse, value: unknown): void {
   response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(value));
+}
+
+/** Orders of an operator, whose token is the word “operator”. */
+function order(request: IncomingMessage, response: ServerResponse): void {
+  const { pathname, searchParams } = new URL(request.url ?? "/", "http://localhost");
+  if (request.headers.authorization !== "Bearer operator") return void response.writeHead(401).end("this wants the operator's token\n");
+  const [shard, to] = [searchParams.get("shard") ?? "", searchParams.get("to") ?? ""];
+  if (pathname !== "/api/migrate") abortMove(Number(pathname.split("/")[3]));
+  else if (ownerOf(shard) === to) return void response.writeHead(409).end(`shard ${shard} is at ${to} already\n`);
+  else if (searchParams.get("dry_run") !== "true") startMove(shard, to);
+  json(response, { shard, from: ownerOf(shard), to, entities: 56, players: 1 });
 }
 
 function listen(response: ServerResponse): void {
@@ -68,13 +75,13 @@ function status(): unknown {
   const roles = ["world-1", "data-1", "auth-1", "scene-1", "scene-2", "gateway-1"];
   return {
     tick: land.tick,
-    moves: staysFor < 0 ? [move()] : [],
+    moves: moves.map(moveView),
     nodes: roles.map((id, i) => ({ id, role: id.split("-")[0], pid: 4120 + i, address: `127.0.0.1:${port + 10 + i}`, state: "up" })),
     shards: allShards().map((id) => {
       const entities = counts.get(id) ?? 0;
       const p50 = 0.12 + entities * 0.0021;
       return {
-        id, owner: ownerOf(id), epoch: id === MOVES ? epoch : 3, phase: "running", entities, players: 0, ghosts: Math.round(entities / 9),
+        id, owner: ownerOf(id), epoch: epochOf(id), phase: "running", entities, players: 0, ghosts: Math.round(entities / 9),
         tick_ms: { p50, p99: p50 * 2.3 }, load: p50 / 20, handovers_in: handovers.get(id)?.in ?? 0, handovers_out: handovers.get(id)?.out ?? 0,
       };
     }),
@@ -82,28 +89,9 @@ function status(): unknown {
   };
 }
 
-function move(): unknown {
-  const part = -staysFor / COPIED_TICKS;
-  return {
-    id: epoch, over: false, shard: MOVES, from: ownerOf(MOVES), to: elsewhere(), step: part < 0.15 ? "preparing" : part < 0.9 ? "copying" : "committing",
-    rounds: Math.ceil(part * 4), entities: 200, bytes: Math.round(part * 3e6),
-  };
-}
-
-function elsewhere(): string {
-  return ownerOf(MOVES) === "scene-1" ? "scene-2" : "scene-1";
-}
-
-function stepMove(): void {
-  if (--staysFor > -COPIED_TICKS) return;
-  staysFor = STAYS_TICKS;
-  moved.set(MOVES, elsewhere());
-  tell({ kind: "shard", to: MOVES, text: `${ownerOf(MOVES)} runs ${MOVES} under epoch ${++epoch}` });
-}
-
 function tick(): void {
   land.step();
-  stepMove();
+  for (const event of stepMoves()) tell(event);
   const byCell = new Map<number, Being[]>();
   for (const being of land.beings.values()) {
     const key = cellAt(being.x, being.z);

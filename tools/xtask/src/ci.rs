@@ -131,7 +131,9 @@ fn browser(root: &Path) -> Outcome {
     let check = || {
         // Drawing in software takes the machine's cores: few bots leave room for it.
         let cluster = Cluster::start(root, &["--bots", "4"])?;
-        npm(root, &["run", "e2e"], &[("PANGAEA_URL", cluster.url()), ("CHROMIUM", &chromium)])?;
+        let token = cluster.operator_token()?;
+        let variables = [("PANGAEA_URL", cluster.url()), ("PANGAEA_TOKEN", &token), ("CHROMIUM", &chromium)];
+        npm(root, &["run", "e2e"], &variables)?;
         cluster.stop()
     };
     check().into()

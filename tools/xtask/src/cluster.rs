@@ -24,6 +24,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 pub(crate) struct Cluster {
     up: Child,
     program: PathBuf,
+    folder: PathBuf,
     url: String,
 }
 
@@ -36,9 +37,9 @@ impl Cluster {
             fs::remove_dir_all(&folder).with_context(|| format!("cannot empty {}", folder.display()))?;
         }
         let mut command = Command::new(&program);
-        command.args(["up", "--port-base", &base.to_string(), "--data-dir"]).arg(folder).args(options);
+        command.args(["up", "--port-base", &base.to_string(), "--data-dir"]).arg(&folder).args(options);
         let up = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("cannot start the cluster")?;
-        let mut cluster = Self { up, program, url: format!("http://127.0.0.1:{base}") };
+        let mut cluster = Self { up, program, folder, url: format!("http://127.0.0.1:{base}") };
         cluster.await_up()?;
         Ok(cluster)
     }
@@ -46,6 +47,13 @@ impl Cluster {
     /// Its page.
     pub(crate) fn url(&self) -> &str {
         &self.url
+    }
+
+    /// What its admin API wants for orders.
+    pub(crate) fn operator_token(&self) -> anyhow::Result<String> {
+        let file = self.folder.join("keys/operator.token");
+        let token = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        Ok(token.trim().to_owned())
     }
 
     /// `pangaea COMMAND` against it; an error unless it succeeds.

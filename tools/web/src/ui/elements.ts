@@ -42,3 +42,8 @@ export function gem(kind: number | undefined): HTMLElement {
   element.style.setProperty("--kind", kind === undefined ? "#9aa8a8" : KINDS[kind % KINDS.length]!);
   return element;
 }
+
+/** Milliseconds, as exactly as they are looked at. */
+export const ms = (value: number): string => (value < 10 ? value.toFixed(2) : value.toFixed(1));
+/** A whole number, in groups of three digits. */
+export const count = (value: number): string => value.toLocaleString("en");

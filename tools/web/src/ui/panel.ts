@@ -1,23 +1,18 @@
-// The side panel: who owns what, the chosen shard with how its numbers went, nodes, and the timeline.
-import type { ClusterStatus, MoveStatus, ShardStatus } from "../admin/api.js";
+// The side panel: who owns what, the chosen shard, nodes, and the timeline.
+import type { ClusterStatus, ShardStatus } from "../admin/api.js";
 import type { History } from "../admin/history.js";
+import { Orders } from "../admin/orders.js";
 import { ownerCss } from "../render/palette.js";
 import { parseShard } from "../world/geometry.js";
-import { bar, byId, dot, make } from "./elements.js";
-import { spark } from "./spark.js";
+import { bar, byId, count, dot, make, ms } from "./elements.js";
+import { OrderCard } from "./order.js";
+import { ShardCard } from "./shard.js";
 import type { Timeline } from "./timeline.js";
-import { clock } from "./timeline.js";
 
-/** How far back the chosen shard's lines go. */
-const LINES_MS = 300_000;
-/** Events of the chosen shard shown. */
-const EVENTS_MAX = 5;
 /** Shards as buttons; more than this are chosen on the map. */
 const BUTTONS_MAX = 64;
 
-export const ms = (value: number): string => (value < 10 ? value.toFixed(2) : value.toFixed(1));
 const many = (n: number, one: string): string => `${count(n)} ${one}${n === 1 ? "" : "s"}`;
-const count = (value: number): string => value.toLocaleString("en");
 
 export class Panel {
   chosen: string | undefined;
@@ -26,7 +21,11 @@ export class Panel {
   readonly #nodes = make("section");
   #status: ClusterStatus = { atMs: 0, nodes: [], shards: [], moves: [], sessions: 0 };
 
-  constructor(readonly history: History, timeline: Timeline, readonly choose: (shard: string | undefined) => void) {
+  readonly #card: ShardCard;
+
+  constructor(history: History, readonly timeline: Timeline, readonly choose: (shard: string | undefined) => void) {
+    const orders = new Orders();
+    this.#card = new ShardCard(history, orders, new OrderCard(orders), () => choose(undefined));
     const panel = byId("panel");
     const toggle = byId("panel-toggle");
     toggle.onclick = () => toggle.setAttribute("aria-expanded", String(panel.classList.toggle("open")));
@@ -73,49 +72,8 @@ export class Panel {
       this.#showButtons();
       return;
     }
-    const close = make("button", "", "×");
-    close.ariaLabel = "Show all shards";
-    close.onclick = () => this.choose(undefined);
-    const move = this.#status.moves.findLast((one) => one.shard === shard.id);
-    const facts: [string, string | HTMLElement][] = [
-      ["Owner", `${shard.owner || "none"} · epoch ${shard.epoch}`],
-      ["State", shard.phase || "–"],
-      ...(move ? [[move.over ? "Last move" : "Move", moveWords(move)] as [string, string]] : []),
-      ["Players", count(shard.players)],
-      ["Ghosts", count(shard.ghosts)],
-      ["Tick p50", `${ms(shard.p50)} ms`],
-      ["Hand-overs in / out", `${count(shard.handoversIn)} / ${count(shard.handoversOut)}`],
-    ];
-    const table = make("dl", "facts");
-    for (const [name, value] of facts) table.append(make("dt", "", name), make("dd", "", value));
-    const title = make("div", "title", dot(ownerCss(shard.owner)), `Shard ${shard.id}`, close);
-    this.#shard.replaceChildren(title, table, this.#lines(shard), this.#events(shard.id));
-  }
-
-  /** How the shard's numbers went in the last minutes before the time on show. */
-  #lines(shard: ShardStatus): HTMLElement {
-    const { atMs } = this.#status;
-    const moments = this.history.shard(shard.id, atMs - LINES_MS, atMs);
-    const from = moments[0]?.atMs ?? atMs;
-    const row = (name: string, of: (one: ShardStatus) => number, full: number, words: (value: number) => string) => {
-      const points = moments.map((moment) => [moment.atMs, of(moment.shard)] as const);
-      const highest = Math.max(0, ...points.map(([, value]) => value));
-      const line = spark(points, from, atMs, full, ownerCss(shard.owner));
-      line.title = `at most ${words(highest)} since ${clock(from)}`;
-      return [make("dt", "", name), make("dd", "", line, make("span", "", words(of(shard))))];
-    };
-    return make("dl", "lines",
-      ...row("Load", (one) => one.load, 0.2, (value) => `${(value * 100).toFixed(1)} %`),
-      ...row("Tick p99", (one) => one.p99, 5, (value) => `${ms(value)} ms`),
-      ...row("Entities", (one) => one.entities, 50, count));
-  }
-
-  #events(shard: string): HTMLElement {
-    const list = make("ol", "befell");
-    for (const event of this.history.ofShard(shard, this.#status.atMs).slice(0, EVENTS_MAX)) {
-      list.append(make("li", "", make("time", "", clock(event.atMs)), make("span", "", event.text)));
-    }
-    return list;
+    this.#card.show(shard, this.#status, this.timeline.pastMs === undefined);
+    if (this.#shard.firstChild !== this.#card.parts[0]) this.#shard.replaceChildren(...this.#card.parts);
   }
 
   #showButtons(): void {
@@ -147,13 +105,6 @@ export class Panel {
     }
     this.#nodes.replaceChildren(heading("Nodes", String(this.#status.nodes.length)), list);
   }
-}
-
-/** Where a move is, or how it ended. */
-function moveWords({ to, step, over, rounds, bytes, blackoutMs, missedTicks, reason }: MoveStatus): string {
-  if (over && step !== "done") return `not to ${to}: ${reason}`;
-  if (over) return `to ${to} · done, ${ms(blackoutMs)} ms blackout, ${missedTicks} ticks missed`;
-  return `to ${to} · ${step}${rounds > 0 ? `, round ${rounds}` : ""}${bytes > 0 ? ` · ${(bytes / 1_048_576).toFixed(1)} MB` : ""}`;
 }
 
 /** As on the map, row by row, where all are of one size. */
