@@ -10,6 +10,7 @@ pub mod world;
 
 pub mod agents;
 pub mod auth;
+pub mod balance;
 pub mod chat;
 pub mod clock;
 pub mod custody;
