@@ -88,8 +88,8 @@ pub(crate) struct Entity {
 enum Due {
     /// Say that the alias left the cell in that round, unless it came back.
     Depart { cell: CellId, entity: EntityId, alias: Alias, left: Round },
-    /// Stop drawing the entity if it still hangs in that cell since that tick.
-    EndLimbo { cell: CellId, entity: EntityId, tick: Tick },
+    /// Stop drawing the entity if it still hangs in that cell since that tick, and look for it where it went.
+    EndLimbo { cell: CellId, entity: EntityId, tick: Tick, to: Option<CellId> },
     /// Forget the alias of an entity that is out of sight since that round.
     Forget { entity: EntityId, since: Round },
 }
@@ -211,7 +211,7 @@ impl CellStore {
         for due in now.into_values().flatten() {
             match due {
                 Due::Depart { cell, entity, alias, left } => self.depart(cell, entity, alias, left),
-                Due::EndLimbo { cell, entity, tick } => self.end_limbo(cell, entity, tick),
+                Due::EndLimbo { cell, entity, tick, to } => self.end_limbo(cell, entity, tick, to),
                 Due::Forget { entity, since } => self.forget(entity, since),
             }
         }
@@ -230,7 +230,7 @@ impl CellStore {
         for entity in absent {
             let known_at = self.names.get(&entity).and_then(|name| self.entities.get(*name)).map(|entity| entity.tick);
             if known_at.is_some_and(|known_at| known_at <= tick) {
-                self.begin_limbo(feed.cell, entity);
+                self.begin_limbo(feed.cell, entity, None);
             }
         }
     }
@@ -297,25 +297,29 @@ impl CellStore {
         let name = member.name;
         let Some(cell) = self.cells.get(key).map(|cell| cell.id) else { return };
         if leave.to.is_some_and(|to| to != cell && self.contains(to)) {
-            self.begin_limbo(cell, leave.entity);
+            self.begin_limbo(cell, leave.entity, leave.to);
         } else {
             self.remove(key, name);
         }
     }
 
-    fn begin_limbo(&mut self, cell: CellId, entity: EntityId) {
+    fn begin_limbo(&mut self, cell: CellId, entity: EntityId, to: Option<CellId>) {
         let Some(tick) = self.names.get(&entity).and_then(|name| self.entities.get(*name)).map(|entity| entity.tick) else {
             return;
         };
-        self.later(LIMBO_ROUNDS, Due::EndLimbo { cell, entity, tick });
+        self.later(LIMBO_ROUNDS, Due::EndLimbo { cell, entity, tick, to });
     }
 
-    /// Nobody told that it entered anywhere, here included: it is gone.
-    fn end_limbo(&mut self, cell: CellId, entity: EntityId, since: Tick) {
+    /// Nobody told that it entered anywhere, here included: it is gone. Or its new owner's clock is behind the former one's, and its
+    /// news looked older than what is known: the cell where it went is asked for once more.
+    fn end_limbo(&mut self, cell: CellId, entity: EntityId, since: Tick, to: Option<CellId>) {
         let (Some(&key), Some(&name)) = (self.index.get(&cell), self.names.get(&entity)) else { return };
         let hangs = self.entities.get(name).is_some_and(|e| e.tick == since && e.place.is_some_and(|(place, _)| place == key));
         if hangs {
             self.remove(key, name);
+            if let Some(to) = to.filter(|to| self.contains(*to)) {
+                self.wanted.push(to);
+            }
         }
     }
 

@@ -9,6 +9,7 @@ use pangaea_schemas::{OutSeq, RegistryHash, SessionEpoch, Timestamp};
 use crate::config::Spectators;
 use crate::events::EventStream;
 use crate::gateway::{ConnId, Gateway};
+use crate::inputs::InputQueue;
 use crate::limits::{Allowance, INPUTS, LOBBY_TIME_MAX, LOGIN_TIME_MAX, MESSAGES, SPECTATOR_BYTES, SPECTATOR_CELLS_MAX};
 use crate::session::{Event, State};
 use crate::slab::Key;
@@ -126,6 +127,9 @@ impl Gateway {
         session.resumed = held.is_some();
         session.entering = Some(now);
         session.events = EventStream::starting_after(held.unwrap_or_default());
+        if session.resumed {
+            session.inputs = InputQueue::of_returning_client();
+        }
         if let Some(before) = before {
             self.succeed(now, key, before);
         }

@@ -2,6 +2,10 @@
 //!
 //! An input is kept until an owner says it is applied. A new owner is told again everything it has not applied; the shard drops
 //! what it has seen. The queue is bounded by bytes and by age: at the bound the client's socket is no longer read.
+//!
+//! A client that comes back tells again all that nobody acknowledged to it, so its first input says how far it is. When the owner
+//! and the former gateway died together, only the client knows that: the inputs between the recovered owner's last one and this
+//! first one were acknowledged and are lost, and nobody can tell them again. Numbering goes on after them.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -14,6 +18,8 @@ use crate::limits::{INPUT_OVERHEAD_BYTES, INPUTS_HELD_AGE_MAX, INPUTS_HELD_BYTES
 
 /// An owner that has not acknowledged by then is told again.
 const RESEND_AFTER: Duration = Duration::from_millis(500);
+/// Most inputs that are acknowledged and not yet journaled: what an owner without a journal applies before it must stop.
+const INPUTS_LOST_MAX: u32 = 4_096;
 
 /// An input that does not follow the last one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,9 +39,16 @@ pub(crate) struct InputQueue {
     applied: InSeq,
     sent: InSeq,
     sent_at: Timestamp,
+    /// The next input comes from a client that came back, and may be ahead.
+    may_be_ahead: bool,
 }
 
 impl InputQueue {
+    /// The queue of a client that comes back to a gateway that knows nothing of its inputs.
+    pub(crate) fn of_returning_client() -> Self {
+        Self { may_be_ahead: true, ..Self::default() }
+    }
+
     /// Last input that an owner has applied.
     pub(crate) fn applied(&self) -> InSeq {
         self.applied
@@ -43,6 +56,10 @@ impl InputQueue {
 
     /// Take an input from the client; false when it is held or applied already.
     pub(crate) fn accept(&mut self, now: Timestamp, input: Input) -> Result<bool, InputGap> {
+        let lost = input.seq.0.saturating_sub(self.received.next().0);
+        if std::mem::take(&mut self.may_be_ahead) && (1..=INPUTS_LOST_MAX).contains(&lost) {
+            self.acknowledge(InSeq(input.seq.0 - 1));
+        }
         let expected = self.received.next();
         if input.seq > expected {
             return Err(InputGap { expected, got: input.seq });
@@ -151,6 +168,24 @@ mod tests {
         assert_eq!(queue.accept(Timestamp(2), input(40)), Ok(false));
         assert_eq!(queue.accept(Timestamp(2), input(41)), Ok(true));
         assert_eq!(told(&mut queue), [41]);
+    }
+
+    #[test]
+    fn a_client_that_comes_back_is_ahead_of_an_owner_that_lost_what_it_had_acknowledged() {
+        let mut queue = InputQueue::of_returning_client();
+        queue.acknowledge(InSeq(40));
+        assert_eq!(queue.accept(Timestamp(2), input(46)), Ok(true), "41 to 45 were acknowledged by an owner that died");
+        assert_eq!(queue.applied(), InSeq(45));
+        assert_eq!(told(&mut queue), [46]);
+        let gap = InputGap { expected: InSeq(47), got: InSeq(48) };
+        assert_eq!(queue.accept(Timestamp(2), input(48)), Err(gap), "only its first input may be ahead");
+    }
+
+    #[test]
+    fn nobody_lost_as_much_as_that() {
+        let mut queue = InputQueue::of_returning_client();
+        let far = INPUTS_LOST_MAX + 2;
+        assert_eq!(queue.accept(Timestamp(2), input(far)), Err(InputGap { expected: InSeq(1), got: InSeq(far) }));
     }
 
     #[test]

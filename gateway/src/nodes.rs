@@ -406,6 +406,10 @@ impl Gateway {
             };
             session.inputs.acknowledge(news.in_seq);
             session.agent = Agent { position: news.position, tick: frame.tick, seen: true, heard: now };
+            // An owner that recovered from an older record waits for inputs that nobody will tell it again.
+            if news.in_seq < session.inputs.applied() {
+                self.attach_again(now, key);
+            }
         }
     }
 

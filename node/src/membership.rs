@@ -66,6 +66,8 @@ pub enum Heard {
     Up {
         /// Whose.
         node: NodeId,
+        /// Its incarnation.
+        nonce: Nonce,
     },
     /// A peer's link is gone.
     Down {
@@ -183,7 +185,7 @@ impl Membership {
                 if node == WORLD {
                     self.world_is_up(now, nonce);
                 }
-                Heard::Up { node }
+                Heard::Up { node, nonce }
             }
             MeshEvent::Down { node } => Heard::Down { node },
             MeshEvent::Message { from, message } => self.hear_message(now, from, message),

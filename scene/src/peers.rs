@@ -2,14 +2,16 @@
 //!
 //! | state | happening | next |
 //! |---|---|---|
-//! | any | registered, same incarnation | known |
-//! | known, missed | registered, another incarnation | known; the former one is gone |
+//! | any | linked or registered, same incarnation | known |
+//! | known, missed | linked or registered, another incarnation | known; the former one is gone |
+//! | linked | registered, another incarnation | unchanged: that is the former one, whose lease still runs |
 //! | known | no longer registered | missed |
 //! | missed | nothing heard of it for [`PEER_SILENCE`] | gone |
 //! | any | reaped | gone |
 //!
 //! A beacon loses a lease when its own link to a node is cut, or its memory when it restarts. A gateway that goes on talking is
-//! there all the same, and its clients play on.
+//! there all the same, and its clients play on. A node that starts again is linked and talks before its name is free for it: its
+//! registration, when it comes, is no news.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -25,6 +27,8 @@ pub struct Peers {
     known: BTreeMap<NodeId, Nonce>,
     missed: BTreeMap<NodeId, Nonce>,
     heard: BTreeMap<NodeId, Timestamp>,
+    /// Who is at the other end of the links that are up.
+    linked: BTreeMap<NodeId, Nonce>,
 }
 
 impl Peers {
@@ -33,8 +37,22 @@ impl Peers {
         self.heard.insert(node, now);
     }
 
+    /// The link to it is up. Whether another incarnation of it is gone.
+    pub fn linked(&mut self, node: NodeId, nonce: Nonce) -> bool {
+        self.linked.insert(node, nonce);
+        self.registered(node, nonce)
+    }
+
+    /// The link to it is down.
+    pub fn unlinked(&mut self, node: NodeId) {
+        self.linked.remove(&node);
+    }
+
     /// The beacon has it. Whether another incarnation of it is gone.
     pub fn registered(&mut self, node: NodeId, nonce: Nonce) -> bool {
+        if self.linked.get(&node).is_some_and(|linked| *linked != nonce) {
+            return false;
+        }
         let missed = self.missed.remove(&node);
         let former = self.known.insert(node, nonce).or(missed);
         former.is_some_and(|former| former != nonce)
@@ -56,6 +74,7 @@ impl Peers {
         self.known.remove(&node);
         self.missed.remove(&node);
         self.heard.remove(&node);
+        self.linked.remove(&node);
     }
 
     /// Who is gone since the last time this was asked.
@@ -100,6 +119,18 @@ mod tests {
         peers.unregistered(GATE);
         assert!(!peers.registered(GATE, Nonce(1)));
         assert_eq!(peers.gone(AT(60_000)), []);
+    }
+
+    #[test]
+    fn a_node_that_starts_again_talks_before_it_is_registered() {
+        let mut peers = talking();
+        peers.unlinked(GATE);
+        assert!(peers.linked(GATE, Nonce(2)), "its link tells that the former one is gone");
+        assert!(!peers.registered(GATE, Nonce(1)), "the former one's lease still runs");
+        peers.unregistered(GATE);
+        peers.hear(AT(2_000), GATE);
+        assert_eq!(peers.gone(AT(3_000)), []);
+        assert!(!peers.registered(GATE, Nonce(2)), "nothing of it is forgotten when its name is free");
     }
 
     #[test]

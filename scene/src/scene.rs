@@ -5,7 +5,7 @@
 //! [`Scene::tick`] or, to tick shards in parallel, [`Scene::begin_tick`], each shard of [`Scene::lend_shards`] wherever it likes,
 //! [`Scene::return_shards`], [`Scene::end_tick`].
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -165,6 +165,19 @@ impl Scene {
             },
         }
         self.collect(now);
+    }
+
+    /// The link to a node is up.
+    pub fn link_up(&mut self, now: Timestamp, node: NodeId, nonce: Nonce) {
+        if self.peers.linked(node, nonce) {
+            self.node_lost(now, node);
+        }
+        self.peers.hear(now, node);
+    }
+
+    /// The link to a node is down. Whoever is at its other end may be there all the same.
+    pub fn link_down(&mut self, node: NodeId) {
+        self.peers.unlinked(node);
     }
 
     /// A whole tick of all shards, one after the other.
@@ -329,6 +342,8 @@ impl Scene {
                     let here: Vec<NodeId> =
                         entries.iter().filter_map(|e| e.key.strip_prefix(NODE_PREFIX)?.parse().ok()).collect();
                     self.peers.registered_are(&here);
+                } else if prefix == SHARD_PREFIX {
+                    self.routes_are(&entries);
                 }
                 entries.into_iter().for_each(|entry| self.beacon_entry(now, entry));
             }
@@ -362,6 +377,15 @@ impl Scene {
             }
         } else if let Some(shard) = entry.key.strip_prefix(SHARD_PREFIX).and_then(|name| name.parse::<ShardId>().ok()) {
             self.route_entry(shard, entry);
+        }
+    }
+
+    /// The beacon holds these routes and no others. One that started again holds none: own ones are put again.
+    fn routes_are(&mut self, listed: &[BeaconEntry]) {
+        let listed: BTreeSet<&str> = listed.iter().map(|entry| entry.key.as_str()).collect();
+        let missing: Vec<_> = self.keys.keys().map(|shard| (*shard, ShardRoute::key(*shard))).collect();
+        for (shard, key) in missing.into_iter().filter(|(_, key)| !listed.contains(key.as_str())) {
+            self.route_entry(shard, BeaconEntry { key, revision: Revision::ZERO, value: None });
         }
     }
 

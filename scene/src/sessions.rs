@@ -180,6 +180,8 @@ impl Sessions {
         seat.state.epoch = session;
         seat.state.gateway = Some(gateway);
         seat.state.in_seq = if Mutant::InputTwiceAfterResume.lives() { in_ack } else { seat.state.in_seq.max(in_ack) };
+        // Nobody holds more than any owner has made: a client that says so wastes its own numbers only.
+        let out_ack = out_ack.min(OutSeq(seat.state.out_seq.0.saturating_add(RECOVERY_GAP)));
         seat.acknowledge(out_ack);
         seat.state.out_seq = seat.state.out_seq.max(out_ack);
         if is_new {

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use pangaea_tests::sim::{Cluster, Options, Outcome};
+use pangaea_tests::sim::campaign;
+use pangaea_tests::sim::{Cluster, Options, Outcome, pinned};
 
 fn run(options: Options) -> Outcome {
     let seed = options.seed;
@@ -21,29 +22,39 @@ fn the_same_seed_tells_the_same_story_line_by_line() {
 
 #[test]
 fn while_nothing_goes_wrong_everybody_plays_without_a_pause() {
+    let mut trades = 0;
     for seed in 1..=3 {
-        let outcome = run(Options { span: Duration::from_secs(15), ..Options::seed(seed) });
+        let outcome = run(Options { span: Duration::from_secs(20), ..Options::seed(seed) });
         assert_eq!(outcome.playing, 6);
         assert!(outcome.handovers > 0, "players cross borders between two scenes");
-        assert!(outcome.trades > 0, "players trade where four shards meet");
         assert!(outcome.inputs > 6 * 15 * 10, "most inputs are applied: {}", outcome.inputs);
-        assert!(outcome.entities > 384, "the creatures of 16 shards and the players: {}", outcome.entities);
+        assert!(outcome.entities > 96, "the creatures of 4 shards and the players: {}", outcome.entities);
         assert!(outcome.longest_pause < Duration::from_millis(400), "{:?}", outcome.longest_pause);
+        trades += outcome.trades;
     }
+    assert!(trades > 0, "players trade");
 }
 
 #[test]
-fn after_kills_pauses_cuts_and_failing_disks_everybody_plays_on() {
+fn players_trade_over_the_border_of_two_scenes() {
+    let outcomes = (1..=3).map(|seed| run(Options { span: Duration::from_secs(40), ..Options::seed(seed) }));
+    assert!(outcomes.map(|outcome| outcome.border_trades).sum::<u64>() > 0, "no trade of three runs was over a border");
+}
+
+#[test]
+fn whatever_goes_wrong_everybody_plays_on() {
     for seed in 1..=6 {
         let outcome = run(Options::faulty(seed));
         assert_eq!(outcome.playing, 6);
+        assert!(!outcome.planned.is_empty());
         assert!(outcome.inputs > 6 * 35 * 8, "the world stood still for too long: {}", outcome.inputs);
     }
 }
 
 #[test]
-fn players_trade_over_the_border_of_two_scenes() {
-    let options = Options { span: Duration::from_secs(40), ..Options::seed(11) };
-    let outcome = run(options);
-    assert!(outcome.border_trades > 0, "{} trades, none over a border", outcome.trades / 2);
+fn what_once_went_wrong_goes_well() {
+    for story in pinned::ALL {
+        let outcome = campaign::run(story.options());
+        assert_eq!(outcome.faults, Vec::<String>::new(), "seed {} again: {}", story.seed, story.found);
+    }
 }

@@ -93,8 +93,11 @@ fn an_entity_that_never_arrives_is_gone_after_two_seconds() {
     stage.frame(shard(1, 1), 1, vec![left(cell(15, 15), Some(cell(16, 15)))], Vec::new());
     stage.ticks(39);
     assert!(of(&stage.updates(conn), cell(15, 15)).iter().all(|cell| cell.left.is_empty()));
+    stage.follows();
     stage.ticks(3);
     assert_eq!(of(&stage.updates(conn), cell(15, 15))[0].left.len(), 1);
+    let asks = |(node, feed): &(_, Feed)| *node == scene(2) && matches!(feed, Feed::Follow { add, .. } if add == &[cell(16, 15)]);
+    assert!(stage.follows().iter().any(asks), "or its new owner's clock is behind, and its news were taken for old ones");
 }
 
 #[test]

@@ -105,7 +105,7 @@ impl DataDriver {
     fn hear(&mut self, shell: &Shell<Event>, heard: Heard) {
         match heard {
             Heard::Core { from, message } => self.data.handle(shell.clock.now(), from, message),
-            Heard::Up { node } if node.role == Role::Scene => _ = self.scenes.insert(node),
+            Heard::Up { node, .. } if node.role == Role::Scene => _ = self.scenes.insert(node),
             Heard::Down { node } => _ = self.scenes.remove(&node),
             Heard::Up { .. } | Heard::Renewed { .. } | Heard::NameTaken { .. } | Heard::Nothing => {}
         }

@@ -104,7 +104,9 @@ impl SceneDriver {
         match heard {
             Heard::Core { from, message } => self.scene.handle(now, from, message),
             Heard::Renewed { sent } => self.scene.lease_renewed(sent),
-            Heard::Up { .. } | Heard::Down { .. } | Heard::NameTaken { .. } | Heard::Nothing => {}
+            Heard::Up { node, nonce } => self.scene.link_up(now, node, nonce),
+            Heard::Down { node } => self.scene.link_down(node),
+            Heard::NameTaken { .. } | Heard::Nothing => {}
         }
     }
 

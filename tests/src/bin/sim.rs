@@ -5,11 +5,20 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use pangaea_tests::sim::{Cluster, Options, Outcome};
+use pangaea_schemas::mutant::{self, Mutant};
+use pangaea_tests::sim::campaign::{self, Next, Tally};
+use pangaea_tests::sim::{Cluster, Options, Outcome, Trouble};
+use serde_json::json;
+
+const EXAMPLES: &str = "Examples:
+  cargo sim -- 42                                    one simulation, one line per event
+  cargo sim -- 42 --quiet --only 1,3                 of its faults only these
+  cargo sim -- --seeds 10000 --jobs 2                many, failing ones reduced to the faults they need
+  cargo sim -- --seeds 1000 --mutant accept-twice    until a planted bug is found";
 
 /// Runs the cluster's real cores in a deterministic world.
 #[derive(Parser, Debug)]
-#[command(name = "sim", after_help = "Examples:\n  cargo sim -- 42\n  cargo sim -- --seeds 100 --from 1000")]
+#[command(name = "sim", after_help = EXAMPLES)]
 struct Arguments {
     /// Run this seed and print its trace.
     seed: Option<u64>,
@@ -19,18 +28,30 @@ struct Arguments {
     /// The first of them.
     #[arg(long, default_value_t = 1)]
     from: u64,
+    /// Threads.
+    #[arg(long, default_value_t = 1)]
+    jobs: usize,
     /// Simulated seconds per seed; faults need more than 20.
     #[arg(long, default_value_t = 35)]
     seconds: u64,
     /// Let nothing go wrong.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "only")]
     clean: bool,
+    /// Of the faults drawn from the seed, only those with these numbers.
+    #[arg(long, value_delimiter = ',')]
+    only: Option<Vec<usize>>,
     /// Players per seed.
     #[arg(long, default_value_t = 6)]
     players: usize,
-    /// Do not print the trace of a single seed.
+    /// Let this planted bug live; with --seeds, stop when it is found.
+    #[arg(long)]
+    mutant: Option<Mutant>,
+    /// Do not print the trace of a single seed, nor a line per seed of many.
     #[arg(long)]
     quiet: bool,
+    /// Tell the end as JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 fn main() -> ExitCode {
@@ -48,48 +69,136 @@ fn main() -> ExitCode {
 
 fn options(arguments: &Arguments, seed: u64) -> Options {
     let span = Duration::from_secs(arguments.seconds);
-    Options { span, players: arguments.players, faults: !arguments.clean, ..Options::seed(seed) }
+    let trouble = if arguments.clean { Trouble::None } else { Trouble::Drawn };
+    let mut options = Options { span, players: arguments.players, trouble, ..Options::seed(seed) };
+    if let Some(kept) = &arguments.only {
+        let drawn = Cluster::new(options.clone()).planned().to_vec();
+        options.trouble = Trouble::These(kept.iter().filter_map(|number| drawn.get(*number).copied()).collect());
+    }
+    options
 }
 
 fn one(arguments: &Arguments, seed: u64) -> ExitCode {
     println!("seed {seed}");
-    let outcome = Cluster::new(Options { print: !arguments.quiet, ..options(arguments, seed) }).run();
+    let loose = match mutant::unleash(arguments.mutant) {
+        Ok(loose) => loose,
+        Err(error) => return refused(&error),
+    };
+    let options = Options { print: !arguments.quiet, ..options(arguments, seed) };
+    let outcome = campaign::run(options.clone());
     report(seed, &outcome);
-    if outcome.faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if outcome.is_well() {
+        return ExitCode::SUCCESS;
+    }
+    explain(arguments, &options, &outcome);
+    drop(loose);
+    ExitCode::FAILURE
 }
 
 fn many(arguments: &Arguments, seeds: u64) -> ExitCode {
     let began = Instant::now();
-    let mut failed = 0;
-    for seed in arguments.from..arguments.from + seeds {
-        let outcome = Cluster::new(options(arguments, seed)).run();
-        report(seed, &outcome);
-        if !outcome.faults.is_empty() {
-            failed += 1;
-            let clean = if arguments.clean { " --clean" } else { "" };
-            println!("  again: cargo sim -- {seed} --seconds {} --players {}{clean}", arguments.seconds, arguments.players);
+    let mut tally = Tally::default();
+    let mut found = None;
+    // A panicking core is told as a fault; its backtrace is for those who run that seed alone.
+    std::panic::set_hook(Box::new(|_| {}));
+    let range = arguments.from..arguments.from + seeds;
+    let told = campaign::run_seeds(
+        range,
+        arguments.jobs.max(1),
+        arguments.mutant,
+        |seed| options(arguments, seed),
+        |seed, outcome| {
+            tally.add(seed, Duration::from_secs(arguments.seconds), &outcome);
+            if !(arguments.quiet && outcome.is_well()) && !arguments.json {
+                report(seed, &outcome);
+            }
+            if outcome.is_well() {
+                return Next::Seed;
+            }
+            if arguments.mutant.is_some() {
+                found = Some((seed, outcome.faults.first().cloned().unwrap_or_default()));
+                return Next::Stop;
+            }
+            if !arguments.json {
+                explain(arguments, &options(arguments, seed), &outcome);
+            }
+            Next::Seed
+        },
+    );
+    if let Err(error) = told {
+        return refused(&error);
+    }
+    summary(arguments, &tally, began.elapsed());
+    match (arguments.mutant, found) {
+        (None, _) => {
+            if tally.failed.is_empty() {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            }
+        }
+        (Some(mutant), Some((seed, fault))) => {
+            println!("{mutant} (breaks {}) is found by seed {seed}: {fault}", mutant.breaks());
+            ExitCode::SUCCESS
+        }
+        (Some(mutant), None) => {
+            println!("{mutant} (breaks {}) lives on", mutant.breaks());
+            ExitCode::FAILURE
         }
     }
-    let took = began.elapsed();
-    let per_hour = seeds as f64 * 3_600.0 / took.as_secs_f64();
-    println!("{} passed, {failed} failed", seeds - failed);
-    println!(
-        "{} simulated seconds in {:.1} s: {per_hour:.0} seeds per hour on one core",
-        seeds * arguments.seconds,
-        took.as_secs_f64()
-    );
-    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn refused(error: &impl std::fmt::Display) -> ExitCode {
+    println!("{error}");
+    ExitCode::FAILURE
 }
 
 fn report(seed: u64, outcome: &Outcome) {
-    let Outcome { hash, lines, playing, inputs, updates, entities, handovers, trades, border_trades, longest_pause, faults } =
-        outcome;
+    let Outcome { hash, lines, playing, inputs, entities, handovers, trades, longest_pause, .. } = outcome;
     println!(
-        "seed {seed}: {} {lines} events, {playing} playing, {inputs} inputs, {updates} updates, {entities} entities, {handovers} hand-overs, {trades} times traded ({border_trades} trades over borders), longest pause {} ms, trace {hash:016x}",
-        if faults.is_empty() { "ok" } else { "FAILED" },
+        "seed {seed}: {} {lines} events, {playing} playing, {inputs} inputs, {entities} entities, {handovers} hand-overs, {trades} trades, longest pause {} ms, trace {hash:016x}",
+        if outcome.is_well() { "ok" } else { "FAILED" },
         longest_pause.as_millis(),
     );
-    for fault in faults.iter().take(5) {
+    for fault in outcome.faults.iter().take(5) {
         println!("  {fault}");
     }
+}
+
+/// The fewest faults that do it, and the command that shows them.
+fn explain(arguments: &Arguments, options: &Options, outcome: &Outcome) {
+    let needed = campaign::reduce(options, outcome);
+    for number in &needed {
+        let (at, fault) = outcome.planned[*number];
+        println!("  needs {number}: after {:.3} s {fault}", at.as_secs_f64());
+    }
+    // Numbers count all that is drawn from the seed.
+    let numbers = needed.iter().map(|number| arguments.only.as_ref().map_or(*number, |only| only[*number]));
+    let numbers = numbers.map(|number| number.to_string()).collect::<Vec<_>>().join(",");
+    let which = if needed.is_empty() { "--clean".to_owned() } else { format!("--only {numbers}") };
+    let mutant = arguments.mutant.map(|mutant| format!(" --mutant {mutant}")).unwrap_or_default();
+    let Options { seed, players, .. } = options;
+    println!("  again: cargo sim -- {seed} {which} --seconds {} --players {players}{mutant}", arguments.seconds);
+}
+
+fn summary(arguments: &Arguments, tally: &Tally, took: Duration) {
+    let jobs = arguments.jobs.max(1);
+    let per_hour = tally.seeds as f64 * 3_600.0 / took.as_secs_f64();
+    let simulated_h = tally.simulated.as_secs_f64() / 3_600.0;
+    let Tally { seeds, failed, faults, events, inputs, handovers, trades, border_trades, transactions, .. } = tally;
+    if arguments.json {
+        let told = json!({
+            "seeds": seeds, "failed": failed, "simulated_hours": simulated_h, "seconds": took.as_secs_f64(), "jobs": jobs,
+            "seeds_per_hour": per_hour, "faults": faults, "faults_total": faults.values().sum::<u64>(), "events": events,
+            "inputs": inputs, "handovers": handovers, "trades": trades, "border_trades": border_trades, "transactions": transactions,
+        });
+        return println!("{told:#}");
+    }
+    println!("{} passed, {} failed {failed:?}", seeds - failed.len() as u64, failed.len());
+    let kinds = faults.iter().map(|(kind, count)| format!("{count} {kind}")).collect::<Vec<_>>().join(", ");
+    println!("{} faults: {kinds}", faults.values().sum::<u64>());
+    println!(
+        "{events} events, {inputs} inputs, {handovers} hand-overs, {trades} times traded ({border_trades} trades over borders), {transactions} ledger operations"
+    );
+    println!("{simulated_h:.2} simulated hours in {:.1} s: {per_hour:.0} seeds per hour with {jobs} job(s)", took.as_secs_f64());
 }

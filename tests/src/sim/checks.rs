@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pangaea_scene::shard::Shard;
 use pangaea_schemas::cluster::ClusterSpec;
-use pangaea_schemas::geometry::ShardId;
+use pangaea_schemas::geometry::{Position, ShardId};
 use pangaea_schemas::{AgentEpoch, EntityId, NodeId, Nonce, ShardEpoch};
 
 use super::player::Player;
@@ -37,6 +37,23 @@ pub fn one_owner(processes: &BTreeMap<NodeId, Process>, owners: &Owners) -> Resu
         }
     }
     Ok(live.len())
+}
+
+/// Where everything is that is live in a shard of an owner in force.
+pub fn positions(processes: &BTreeMap<NodeId, Process>, owners: &Owners) -> BTreeMap<EntityId, Position> {
+    let in_force =
+        ticking(processes).filter(|(_, _, shard)| owners.get(&shard.id()).map(|owner| owner.1) == shard.incarnation().epoch());
+    in_force
+        .flat_map(|(_, _, shard)| {
+            shard.residents().filter_map(|(entity, _)| Some((entity, shard.world().position(entity)?))).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+/// Whatever is anywhere: live, asleep, between two shards, or lying about.
+pub fn everywhere(processes: &BTreeMap<NodeId, Process>) -> BTreeSet<EntityId> {
+    let live = ticking(processes).flat_map(|(_, _, shard)| shard.residents().map(|(entity, _)| entity).collect::<Vec<_>>());
+    live.chain(present(processes)).collect()
 }
 
 /// Everybody who is in the world and must stay: live, asleep, or between two shards. Things on the ground are the ledger's.

@@ -7,41 +7,47 @@ use bytes::Bytes;
 use fastrand::Rng;
 use pangaea_gateway::{ConnId, Input as GatewayInput, Transport};
 use pangaea_node::mesh::MeshEvent;
-use pangaea_persistence::store::{MemoryFaults, MemoryStore};
+use pangaea_persistence::store::MemoryStore;
 use pangaea_scene::game::Game;
 use pangaea_schemas::cluster::ClusterSpec;
+use pangaea_schemas::geometry::{SpaceId, SpaceSpec};
+use pangaea_schemas::message::{Handover, HandoverMessage, Message};
 use pangaea_schemas::wire::{self, client::decode_client};
 use pangaea_schemas::{EntityId, NodeId, Nonce, Role, Timestamp};
 use pangaea_world::auth::Input as AuthInput;
 
-use super::checks::{self, Owners};
-use super::faults::{self, Fault, HICCUP};
+use super::checks::Owners;
+use super::clock::Clock;
+use super::faults::{self, Fault, Planned};
 use super::network::{Link, Network};
-use super::outcome::{Options, Outcome};
+use super::outcome::{Options, Outcome, Trouble};
 use super::player::Player;
 use super::process::{Effect, Process, Shared};
+use super::promises::Promises;
 use super::schedule::{BEGINNING, Schedule};
-use super::trace::{Trace, kind_of};
+use super::trace::Trace;
 
 /// Time between two looks at the whole cluster.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// In the last part of a simulation players stand still and want nothing, so that views must become what is true.
+pub(super) const REST: Duration = Duration::from_secs(4);
+/// One cluster in so many has the whole demo's world, the others a quarter of it.
+const WHOLE_WORLD_ONE_IN: u32 = 8;
+/// One cluster in so many has three scenes, the others two.
+const THIRD_SCENE_ONE_IN: u32 = 4;
+/// A data process that does not trust its disk starts again after this.
+const DISTRUST: Duration = Duration::from_millis(300);
 /// A commit of the data node's disk takes so many microseconds.
 const COMMIT_US: std::ops::Range<u64> = 1_000..8_000;
 /// How many times longer on a slow disk.
 const SLOW_COMMIT: u32 = 60;
-/// Of 1,000 commits on a failing disk, so many fail.
-const FAILING_PERMILLE: u32 = 400;
 /// A player that sees nothing for this long calls again, perhaps elsewhere.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// So long after the last fault everybody must play again.
-const RECOVERY_MAX: Duration = Duration::from_secs(5);
-/// Then nobody waits longer than this for an input to be applied.
-const IDLE_MAX: Duration = Duration::from_secs(1);
 /// The data process.
-const DATA: NodeId = NodeId::new(Role::Data, 1);
+pub(super) const DATA: NodeId = NodeId::new(Role::Data, 1);
 
 #[derive(Debug)]
-enum Event {
+pub(super) enum Event {
     Start(NodeId),
     Deliver(Link, Bytes),
     LinkUp(Link),
@@ -57,6 +63,8 @@ enum Event {
     ToGateway(usize, ConnId, Bytes),
     ToPlayer(usize, ConnId, Bytes),
     Turn(usize),
+    /// All players come to rest.
+    Rest,
     Look,
     Fault(Fault),
     /// Both ends of a cut link notice.
@@ -83,6 +91,7 @@ impl Event {
             | Self::ToGateway(..)
             | Self::ToPlayer(..)
             | Self::Turn(_)
+            | Self::Rest
             | Self::Look
             | Self::Fault(_)
             | Self::Torn(..)
@@ -95,45 +104,53 @@ impl Event {
 
 /// See the module.
 pub struct Cluster {
-    options: Options,
-    shared: Shared,
-    rng: Rng,
-    schedule: Schedule<Event>,
-    network: Network,
-    processes: BTreeMap<NodeId, Process>,
-    wakes: BTreeMap<NodeId, Timestamp>,
+    pub(super) options: Options,
+    pub(super) shared: Shared,
+    pub(super) rng: Rng,
+    pub(super) schedule: Schedule<Event>,
+    pub(super) network: Network,
+    pub(super) processes: BTreeMap<NodeId, Process>,
+    pub(super) wakes: BTreeMap<NodeId, Timestamp>,
     /// Processes that stand still, and what waits for them.
-    asleep: BTreeMap<NodeId, Vec<Event>>,
-    disk: Option<MemoryStore>,
-    disk_is_slow: bool,
-    players: Vec<Player>,
+    pub(super) asleep: BTreeMap<NodeId, Vec<Event>>,
+    pub(super) disk: Option<MemoryStore>,
+    pub(super) disk_is_slow: bool,
+    pub(super) players: Vec<Player>,
     /// Each player's connection and its gateway.
-    lines: Vec<Option<(NodeId, ConnId)>>,
+    pub(super) lines: Vec<Option<(NodeId, ConnId)>>,
     conns: u64,
     /// The journals' owners, as last seen.
-    owners: Owners,
+    pub(super) owners: Owners,
+    /// What the data node has promised.
+    pub(super) promises: Promises,
     /// Who was in the world before anything went wrong.
-    born: BTreeSet<EntityId>,
+    pub(super) born: BTreeSet<EntityId>,
+    /// Who has been near each player during the last looks.
+    pub(super) near: Vec<Option<BTreeSet<EntityId>>>,
+    /// What is to go wrong.
+    pub(super) planned: Vec<Planned>,
     /// After this nothing goes wrong any more.
-    calm_after: Duration,
-    longest_pause: Duration,
-    entities: usize,
-    handovers: u64,
-    faults: Vec<String>,
-    trace: Trace,
+    pub(super) calm_after: Duration,
+    pub(super) looks: u64,
+    pub(super) longest_pause: Duration,
+    pub(super) entities: usize,
+    pub(super) handovers: u64,
+    pub(super) faults: Vec<String>,
+    pub(super) trace: Trace,
 }
 
 impl Cluster {
-    /// A cluster of one world, data and auth process, two scenes and two gateways.
+    /// A cluster of one world, data and auth process, two or three scenes and two gateways.
     pub fn new(options: Options) -> Self {
         let mut rng = Rng::with_seed(options.seed);
         let game = match Game::build(pangaea_game::game) {
             Ok(game) => game,
             Err(error) => panic!("{error}"),
         };
-        let shared = Shared { spec: ClusterSpec::demo(), game, scenes: 2 };
+        let scenes = if rng.u32(..THIRD_SCENE_ONE_IN) == 0 { 3 } else { 2 };
+        let shared = Shared { spec: spec(rng.u32(..WHOLE_WORLD_ONE_IN) == 0), game, scenes: usize::from(scenes) };
         let mut schedule = Schedule::default();
-        for node in nodes() {
+        for node in nodes(scenes) {
             schedule.after(Duration::from_millis(rng.u64(..50)), Event::Start(node));
         }
         for player in 0..options.players {
@@ -141,16 +158,19 @@ impl Cluster {
             schedule.after(Duration::from_millis(rng.u64(..50)), Event::Turn(player));
         }
         schedule.after(LOOK_EVERY, Event::Look);
-        let wrong = if options.faults { faults::draw(&mut rng.fork(), options.span, &nodes()) } else { Vec::new() };
-        let calm_after = wrong.iter().map(|(at, fault)| *at + fault.span()).max().unwrap_or(faults::CALM_BEFORE);
-        for (at, fault) in wrong {
-            schedule.after(at, Event::Fault(fault));
+        schedule.after(options.span.saturating_sub(REST), Event::Rest);
+        let planned = plan(&mut rng.fork(), &options, &nodes(scenes));
+        let calm_after = planned.iter().map(|(at, fault)| *at + fault.span()).max().unwrap_or(faults::CALM_BEFORE);
+        for (at, fault) in &planned {
+            schedule.after(*at, Event::Fault(*fault));
         }
-        let players = (0..options.players).map(|n| Player::new(format!("Player {n}"), rng.fork())).collect();
+        let (_, middle) = shared.spec.spawn_point();
+        let players = (0..options.players).map(|n| Player::new(format!("Player {n}"), rng.fork(), middle)).collect();
         Self {
             network: Network::new(rng.fork()),
             trace: Trace::new(options.print),
             lines: vec![None; options.players],
+            near: vec![None; options.players],
             shared,
             rng,
             schedule,
@@ -162,14 +182,22 @@ impl Cluster {
             players,
             conns: 0,
             owners: Owners::new(),
+            promises: Promises::default(),
             born: BTreeSet::new(),
+            planned,
             calm_after,
+            looks: 0,
             longest_pause: Duration::ZERO,
             entities: 0,
             handovers: 0,
             faults: Vec::new(),
             options,
         }
+    }
+
+    /// What is to go wrong, in order of number.
+    pub fn planned(&self) -> &[Planned] {
+        &self.planned
     }
 
     /// Run to the end.
@@ -184,38 +212,7 @@ impl Cluster {
         self.finish()
     }
 
-    fn finish(mut self) -> Outcome {
-        for player in &self.players {
-            self.faults.extend(player.anomalies.iter().map(|anomaly| format!("{}: {anomaly}", player.name)));
-        }
-        if self.faults.is_empty() && self.options.span > self.calm_after + RECOVERY_MAX {
-            self.faults.extend(checks::all_run(&self.processes, &self.owners, &self.shared.spec));
-            self.faults.extend(checks::lost(&self.processes, &self.born));
-            let away = self.players.iter().filter(|player| !player.is_playing());
-            self.faults.extend(away.map(|player| format!("{} does not play at the end", player.name)));
-        }
-        if let Some(data) = self.processes.get(&DATA).and_then(Process::data) {
-            match data.audit() {
-                Ok(audit) => self.faults.extend(audit.faults.iter().map(|fault| format!("ledger: {fault}"))),
-                Err(error) => self.faults.push(format!("the ledger cannot be read: {error}")),
-            }
-        }
-        Outcome {
-            hash: self.trace.hash(),
-            lines: self.trace.lines(),
-            playing: self.players.iter().filter(|player| player.is_playing()).count(),
-            inputs: self.players.iter().map(Player::inputs_applied).sum(),
-            updates: self.players.iter().map(|player| player.updates).sum(),
-            entities: self.entities,
-            handovers: self.handovers,
-            trades: self.players.iter().map(|player| player.trades.len() as u64).sum(),
-            border_trades: checks::border_trades(&self.players),
-            longest_pause: self.longest_pause,
-            faults: self.faults,
-        }
-    }
-
-    fn happen(&mut self, event: Event) {
+    pub(super) fn happen(&mut self, event: Event) {
         let waiting = event.node().and_then(|node| self.asleep.get_mut(&node));
         match waiting {
             Some(waiting) => waiting.push(event),
@@ -223,7 +220,7 @@ impl Cluster {
         }
     }
 
-    fn act(&mut self, event: Event) {
+    pub(super) fn act(&mut self, event: Event) {
         let now = self.schedule.now();
         match event {
             Event::Start(node) => self.start(node),
@@ -241,11 +238,10 @@ impl Cluster {
                 }
             }
             Event::Tick(node, life) if self.is_alive(node, life) => {
-                let tick = self.shared.spec.tick_rate.tick_at(now);
-                self.with(node, |process| process.tick(now, tick));
+                self.with(node, |process| process.tick(now));
                 self.plan_tick(node);
             }
-            Event::Commit(node, life) if self.is_alive(node, life) => self.with(node, |process| process.commit(now)),
+            Event::Commit(node, life) if self.is_alive(node, life) => self.commit(node),
             Event::Hashed(node, life, done) if self.is_alive(node, life) => {
                 self.with(node, |process| process.hashed(now, done));
             }
@@ -255,20 +251,21 @@ impl Cluster {
             Event::ToGateway(player, conn, bytes) => self.reach_gateway(player, conn, &bytes),
             Event::ToPlayer(player, conn, bytes) => self.reach_player(player, conn, &bytes),
             Event::Turn(player) => self.turn(player),
+            Event::Rest => self.players.iter_mut().for_each(Player::rest),
             Event::Look => self.look(),
             Event::Fault(fault) => self.go_wrong(fault),
             Event::Torn(a, b, heals) => self.tear(a, b, heals),
             Event::Healed(a, b) => self.heal(a, b),
             Event::Awake(node) => self.awake(node),
-            Event::DiskWell => self.set_disk(false, MemoryFaults::default()),
+            Event::DiskWell => self.disk_is_well(),
         }
     }
 
-    fn is_alive(&self, node: NodeId, life: u64) -> bool {
+    pub(super) fn is_alive(&self, node: NodeId, life: u64) -> bool {
         self.network.link(node, node).from == (node, life) && self.processes.contains_key(&node)
     }
 
-    fn life(&self, node: NodeId) -> u64 {
+    pub(super) fn life(&self, node: NodeId) -> u64 {
         self.network.link(node, node).from.1
     }
 
@@ -280,7 +277,8 @@ impl Cluster {
         let nonce = Nonce(self.rng.u128(..));
         let disk = if node.role == Role::Data { self.disk.take() } else { None };
         self.trace.line(now, node, format_args!("starts as {nonce}"));
-        let process = Process::start(now, node, nonce, &self.shared, disk);
+        let clock = Clock::start(now, &mut self.rng);
+        let process = Process::start(now, node, nonce, clock, &self.shared, disk);
         let others: Vec<NodeId> = self.processes.keys().copied().collect();
         self.processes.insert(node, process);
         for other in others {
@@ -291,7 +289,7 @@ impl Cluster {
     }
 
     /// Two processes connect, unless the network between them is cut.
-    fn link_up(&mut self, a: NodeId, b: NodeId) {
+    pub(super) fn link_up(&mut self, a: NodeId, b: NodeId) {
         let now = self.schedule.now();
         if self.network.is_blocked(now, a, b) || self.network.is_blocked(now, b, a) {
             return;
@@ -302,13 +300,21 @@ impl Cluster {
         }
     }
 
-    fn plan_tick(&mut self, node: NodeId) {
-        if matches!(node.role, Role::World | Role::Scene | Role::Gateway) {
-            let rate = self.shared.spec.tick_rate;
-            let tick = rate.tick_at(self.schedule.now()).next();
+    pub(super) fn plan_tick(&mut self, node: NodeId) {
+        if let Some(at) = self.processes.get(&node).and_then(Process::next_tick) {
             // Real ticks begin a little late, each at its own time.
             let late = Duration::from_micros(self.rng.u64(..2_000));
-            self.schedule.at(rate.start_of(tick) + late, Event::Tick(node, self.life(node)));
+            self.schedule.at(at + late, Event::Tick(node, self.life(node)));
+        }
+    }
+
+    fn commit(&mut self, node: NodeId) {
+        let now = self.schedule.now();
+        self.with(node, |process| process.commit(now));
+        let broken = self.processes.get(&node).and_then(Process::data).and_then(|data| data.broken()).map(str::to_owned);
+        if let Some(reason) = broken {
+            self.trace.line(now, node, format_args!("ends: {reason}"));
+            self.kill(node, DISTRUST);
         }
     }
 
@@ -316,11 +322,10 @@ impl Cluster {
         let (now, from, to) = (self.schedule.now(), link.from.0, link.to.0);
         match wire::decode(frame) {
             Ok(message) => {
-                let (kind, bytes) = (kind_of(&message), frame.len());
-                self.trace.line(now, to, format_args!("hears {from}: {kind} ({bytes} B)"));
-                if kind.starts_with("Handover Ack") {
-                    self.handovers += 1;
-                }
+                self.trace.message(now, (from, to), frame, &message);
+                self.promises.overhear(&message);
+                let acknowledged = matches!(&message, Message::Handover(HandoverMessage { step: Handover::Ack { .. }, .. }));
+                self.handovers += u64::from(acknowledged);
                 self.with(to, |process| process.hear(now, MeshEvent::Message { from, message }));
             }
             Err(error) => self.faults.push(format!("{from} sent {to} what does not decode: {error}")),
@@ -328,7 +333,7 @@ impl Cluster {
     }
 
     /// Do something with a process, then carry out what it wants.
-    fn with(&mut self, node: NodeId, act: impl FnOnce(&mut Process)) {
+    pub(super) fn with(&mut self, node: NodeId, act: impl FnOnce(&mut Process)) {
         let now = self.schedule.now();
         let life = self.life(node);
         let Some(process) = self.processes.get_mut(&node) else { return };
@@ -398,7 +403,7 @@ impl Cluster {
     }
 
     /// The line is dead: the player calls again after a while.
-    fn hang_up(&mut self, player: usize) {
+    pub(super) fn hang_up(&mut self, player: usize) {
         self.lines[player] = None;
         self.players[player].disconnected();
         self.schedule.after(Duration::from_millis(self.rng.u64(200..800)), Event::Connect(player));
@@ -411,7 +416,8 @@ impl Cluster {
             self.at_gateway(player, gateway, GatewayInput::Closed { conn });
             self.hang_up(player);
         }
-        self.players[player].turn();
+        let agents: Vec<EntityId> = self.players.iter().map(|player| player.agent).filter(|agent| agent.is_some()).collect();
+        self.players[player].turn(&agents);
         self.flush_player(player);
         self.schedule.after(self.shared.spec.tick_rate.interval(), Event::Turn(player));
     }
@@ -440,127 +446,32 @@ impl Cluster {
         }
         let now = self.schedule.now();
         self.players[player].hear(now, bytes);
-        self.trace.line(now, format_args!("player {player}"), format_args!("sees {}", self.players[player].sees()));
+        self.trace.sight(now, player, bytes, self.players[player].sight.len());
         self.flush_player(player);
-    }
-
-    // What goes wrong.
-
-    fn go_wrong(&mut self, fault: Fault) {
-        let now = self.schedule.now();
-        self.trace.line(now, "fault", format_args!("{fault}"));
-        match fault {
-            Fault::Kill { node, span } => self.kill(node, span),
-            Fault::Pause { node, span } => {
-                if self.processes.contains_key(&node) && !self.asleep.contains_key(&node) {
-                    self.asleep.insert(node, Vec::new());
-                    self.schedule.after(span, Event::Awake(node));
-                }
-            }
-            Fault::Cut { from, to, both, span, notice } => self.cut((from, to, both), span, notice),
-            Fault::SlowDisk { span } => {
-                self.set_disk(true, MemoryFaults::default());
-                self.schedule.after(span, Event::DiskWell);
-            }
-            Fault::FailingDisk { span } => {
-                self.set_disk(false, MemoryFaults { fail_permille: FAILING_PERMILLE, ..MemoryFaults::default() });
-                self.schedule.after(span, Event::DiskWell);
-            }
-        }
-    }
-
-    fn kill(&mut self, node: NodeId, span: Duration) {
-        let now = self.schedule.now();
-        let Some(process) = self.processes.remove(&node) else { return };
-        if let Some(mut disk) = process.into_disk() {
-            disk.crash();
-            disk.set_faults(MemoryFaults::default());
-            self.disk = Some(disk);
-        }
-        self.network.end_life(node);
-        self.wakes.remove(&node);
-        self.asleep.remove(&node);
-        for other in self.processes.keys().copied().collect::<Vec<_>>() {
-            let at = self.network.arrival(now, node, other);
-            self.schedule.at(at, Event::LinkDown(other, node));
-        }
-        for player in 0..self.lines.len() {
-            if self.lines[player].is_some_and(|(gateway, _)| gateway == node) {
-                self.hang_up(player);
-            }
-        }
-        self.schedule.after(span, Event::Start(node));
-    }
-
-    fn cut(&mut self, (from, to, both): (NodeId, NodeId, bool), span: Duration, notice: Duration) {
-        let now = self.schedule.now();
-        let heals = now + span;
-        let ways = if both { vec![(from, to), (to, from)] } else { vec![(from, to)] };
-        if span <= HICCUP {
-            return ways.into_iter().for_each(|(from, to)| self.network.stall(from, to, heals));
-        }
-        ways.into_iter().for_each(|(from, to)| self.network.block(from, to, heals));
-        self.schedule.after(notice.min(span), Event::Torn(from, to, heals));
-        self.schedule.at(heals, Event::Healed(from, to));
-    }
-
-    fn tear(&mut self, a: NodeId, b: NodeId, heals: Timestamp) {
-        self.network.tear(a, b);
-        for (node, peer) in [(a, b), (b, a)] {
-            self.network.block(node, peer, heals);
-            self.happen(Event::LinkDown(node, peer));
-        }
-    }
-
-    fn heal(&mut self, a: NodeId, b: NodeId) {
-        if self.processes.contains_key(&a) && self.processes.contains_key(&b) {
-            self.network.tear(a, b);
-            self.link_up(a, b);
-        }
-    }
-
-    fn awake(&mut self, node: NodeId) {
-        self.trace.line(self.schedule.now(), node, format_args!("wakes"));
-        for event in self.asleep.remove(&node).into_iter().flatten() {
-            self.act(event);
-        }
-    }
-
-    fn set_disk(&mut self, slow: bool, faults: MemoryFaults) {
-        self.disk_is_slow = slow;
-        if let Some(data) = self.processes.get_mut(&DATA).and_then(Process::data_mut) {
-            data.store_mut().set_faults(faults);
-        }
-    }
-
-    fn look(&mut self) {
-        if let Some(owners) = self.processes.get(&DATA).and_then(Process::data).and_then(|data| data.owners().ok()) {
-            self.owners = owners.into_iter().map(|(shard, _, nonce, epoch, _)| (shard, (nonce, epoch))).collect();
-        }
-        match checks::one_owner(&self.processes, &self.owners) {
-            Ok(entities) => self.entities = entities,
-            Err(fault) => self.faults.push(fault),
-        }
-        let now = self.schedule.now();
-        if now.since(BEGINNING) < faults::CALM_BEFORE {
-            self.born = checks::present(&self.processes);
-        }
-        let calm = BEGINNING + self.calm_after + RECOVERY_MAX < now;
-        for player in &self.players {
-            let idle = player.idle(now);
-            self.longest_pause = self.longest_pause.max(idle);
-            if calm && idle > IDLE_MAX {
-                self.faults.push(format!("{} plays no more: no input is applied for {} ms", player.name, idle.as_millis()));
-            }
-        }
-        self.schedule.after(LOOK_EVERY, Event::Look);
     }
 }
 
-/// One world, data and auth process, two scenes and two gateways.
-fn nodes() -> Vec<NodeId> {
-    let roles = [(Role::World, 1), (Role::Data, 1), (Role::Auth, 1), (Role::Scene, 2), (Role::Gateway, 2)];
+/// The map: the whole demo's in 16 shards, or its quarter in 4. Either way four shards meet where the players do.
+fn spec(whole: bool) -> ClusterSpec {
+    let demo = ClusterSpec::demo();
+    let quarter = SpaceSpec { space: SpaceId(0), name: "quarter".to_owned(), level: 4, shard_level: 3 };
+    if whole { demo } else { ClusterSpec { spaces: vec![quarter], ..demo } }
+}
+
+/// One world, data and auth process, some scenes and two gateways.
+fn nodes(scenes: u16) -> Vec<NodeId> {
+    let roles = [(Role::World, 1), (Role::Data, 1), (Role::Auth, 1), (Role::Scene, scenes), (Role::Gateway, 2)];
     roles.into_iter().flat_map(|(role, count)| (1..=count).map(move |ordinal| NodeId::new(role, ordinal))).collect()
+}
+
+/// What goes wrong, of all that is drawn.
+fn plan(rng: &mut Rng, options: &Options, nodes: &[NodeId]) -> Vec<Planned> {
+    let drawn = faults::draw(rng, options.span, nodes);
+    match &options.trouble {
+        Trouble::None => Vec::new(),
+        Trouble::Drawn => drawn,
+        Trouble::These(planned) => planned.clone(),
+    }
 }
 
 /// Clients share the network's order of links under names that no process has.

@@ -1,4 +1,8 @@
-//! What goes wrong in a simulation, drawn from its seed: processes die or stand still, links are cut, the disk is slow or fails.
+//! What goes wrong in a simulation, drawn from its seed: processes die, stand still or lose their sense of time, links break, lag
+//! or are cut one way or both, the disk is slow, full, fails, or does not say whether it wrote.
+//!
+//! Links are like TCP's: in order, nothing doubled, and what is under way is lost when they break. Doubled and reordered messages
+//! come from what the cores send again over new links and by other ways.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,7 +15,11 @@ pub const CALM_BEFORE: Duration = Duration::from_secs(5);
 /// No fault lasts into this last part of a simulation: the system must be live again when it ends.
 pub const CALM_AFTER: Duration = Duration::from_secs(12);
 /// Most faults of one simulation.
-const FAULTS_MAX: usize = 4;
+const FAULTS_MAX: usize = 5;
+/// A fault follows the one before within this time in one of [`TOGETHER_ONE_IN`] cases.
+const TOGETHER: Duration = Duration::from_millis(400);
+/// See [`TOGETHER`].
+const TOGETHER_ONE_IN: u32 = 3;
 /// A cut that is over by then breaks no link: what was sent arrives late.
 pub const HICCUP: Duration = Duration::from_millis(300);
 
@@ -31,6 +39,15 @@ pub enum Fault {
         node: NodeId,
         /// For how long.
         span: Duration,
+        /// Its clock stands still too, as on a machine that is suspended.
+        unaware: bool,
+    },
+    /// The process's clock skips some time.
+    Jump {
+        /// Whose.
+        node: NodeId,
+        /// How much.
+        by: Duration,
     },
     /// Nothing sent from one node to another arrives.
     Cut {
@@ -45,6 +62,24 @@ pub enum Fault {
         /// When both ends notice, if it lasts so long.
         notice: Duration,
     },
+    /// The link between two nodes breaks and is made again at once.
+    Break {
+        /// One end.
+        from: NodeId,
+        /// The other.
+        to: NodeId,
+    },
+    /// Messages from one node to another take long.
+    Lag {
+        /// Who is heard late.
+        from: NodeId,
+        /// By whom.
+        to: NodeId,
+        /// For how long.
+        span: Duration,
+        /// How much later.
+        by: Duration,
+    },
     /// Commits take long.
     SlowDisk {
         /// For how long.
@@ -55,7 +90,20 @@ pub enum Fault {
         /// For how long.
         span: Duration,
     },
+    /// There is hardly any room left.
+    FullDisk {
+        /// For how long.
+        span: Duration,
+    },
+    /// Commits report a failure although they are durable: the data process must end.
+    UnsureDisk {
+        /// For how long.
+        span: Duration,
+    },
 }
+
+/// A fault and the moment at which it begins.
+pub type Planned = (Duration, Fault);
 
 impl Fault {
     /// How long it lasts.
@@ -64,8 +112,30 @@ impl Fault {
             Self::Kill { span, .. }
             | Self::Pause { span, .. }
             | Self::Cut { span, .. }
+            | Self::Lag { span, .. }
             | Self::SlowDisk { span }
-            | Self::FailingDisk { span } => *span,
+            | Self::FailingDisk { span }
+            | Self::FullDisk { span }
+            | Self::UnsureDisk { span } => *span,
+            Self::Jump { .. } | Self::Break { .. } => Duration::ZERO,
+        }
+    }
+
+    /// In a word, for those who count.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Kill { .. } => "kill",
+            Self::Pause { unaware: false, .. } => "pause",
+            Self::Pause { unaware: true, .. } => "suspend",
+            Self::Jump { .. } => "clock-jump",
+            Self::Cut { both: true, .. } => "cut",
+            Self::Cut { both: false, .. } => "one-way-cut",
+            Self::Break { .. } => "broken-link",
+            Self::Lag { .. } => "lag",
+            Self::SlowDisk { .. } => "slow-disk",
+            Self::FailingDisk { .. } => "failing-disk",
+            Self::FullDisk { .. } => "full-disk",
+            Self::UnsureDisk { .. } => "unsure-disk",
         }
     }
 }
@@ -74,42 +144,58 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Kill { node, span } => write!(f, "{node} is killed for {} ms", span.as_millis()),
-            Self::Pause { node, span } => write!(f, "{node} stands still for {} ms", span.as_millis()),
+            Self::Pause { node, span, unaware } => {
+                let how = if *unaware { ", and its clock with it" } else { "" };
+                write!(f, "{node} stands still for {} ms{how}", span.as_millis())
+            }
+            Self::Jump { node, by } => write!(f, "the clock of {node} skips {} ms", by.as_millis()),
             Self::Cut { from, to, both, span, .. } => {
                 let way = if *both { "<>" } else { ">" };
                 write!(f, "{from} {way} {to} is cut for {} ms", span.as_millis())
             }
+            Self::Break { from, to } => write!(f, "{from} <> {to} breaks"),
+            Self::Lag { from, to, span, by } => {
+                write!(f, "{from} > {to} lags by {} ms for {} ms", by.as_millis(), span.as_millis())
+            }
             Self::SlowDisk { span } => write!(f, "the disk is slow for {} ms", span.as_millis()),
             Self::FailingDisk { span } => write!(f, "the disk fails for {} ms", span.as_millis()),
+            Self::FullDisk { span } => write!(f, "the disk is full for {} ms", span.as_millis()),
+            Self::UnsureDisk { span } => write!(f, "the disk does not say what it wrote for {} ms", span.as_millis()),
         }
     }
 }
 
-/// What goes wrong in a simulation of `span`, with the moments it begins at. Nothing in a simulation that is too short.
-pub fn draw(rng: &mut Rng, span: Duration, nodes: &[NodeId]) -> Vec<(Duration, Fault)> {
+/// What goes wrong in a simulation of `span`, in the order in which it was drawn. Nothing in a simulation that is too short.
+pub fn draw(rng: &mut Rng, span: Duration, nodes: &[NodeId]) -> Vec<Planned> {
     let Some(room) = span.checked_sub(CALM_BEFORE + CALM_AFTER).filter(|room| !room.is_zero()) else { return Vec::new() };
-    (0..rng.usize(1..=FAULTS_MAX))
-        .map(|_| {
-            let at = CALM_BEFORE + Duration::from_micros(rng.u64(..room.as_micros() as u64));
-            (at, one(rng, nodes))
-        })
-        .collect()
+    let mut planned: Vec<Planned> = Vec::new();
+    for _ in 0..rng.usize(1..=FAULTS_MAX) {
+        let anywhen = CALM_BEFORE + Duration::from_micros(rng.u64(..room.as_micros() as u64));
+        let soon = Duration::from_micros(rng.u64(..TOGETHER.as_micros() as u64));
+        let together = planned.last().filter(|_| rng.u32(..TOGETHER_ONE_IN) == 0).map(|(at, _)| *at + soon);
+        planned.push((together.unwrap_or(anywhen), one(rng, nodes)));
+    }
+    planned
 }
 
 fn one(rng: &mut Rng, nodes: &[NodeId]) -> Fault {
     let mut millis = |range| Duration::from_millis(rng.u64(range));
     let (short, long, notice) = (millis(100..1_500), millis(100..5_000), millis(50..2_000));
     let node = nodes[rng.usize(..nodes.len())];
-    match rng.u32(..10) {
-        0..=3 => Fault::Kill { node, span: if rng.bool() { short } else { long } },
-        4 | 5 => Fault::Pause { node, span: long },
-        6 | 7 => {
-            let others: Vec<NodeId> = nodes.iter().copied().filter(|other| *other != node && speak(node, *other)).collect();
-            let to = others[rng.usize(..others.len())];
-            Fault::Cut { from: node, to, both: rng.bool(), span: long, notice }
-        }
-        8 => Fault::SlowDisk { span: long },
-        _ => Fault::FailingDisk { span: short },
+    let others: Vec<NodeId> = nodes.iter().copied().filter(|other| *other != node && speak(node, *other)).collect();
+    let (from, to) = (node, others[rng.usize(..others.len())]);
+    match rng.u32(..18) {
+        0..=5 => Fault::Kill { node, span: if rng.bool() { short } else { long } },
+        6 | 7 => Fault::Pause { node, span: long, unaware: false },
+        8 => Fault::Pause { node, span: long, unaware: true },
+        9..=11 => Fault::Cut { from, to, both: rng.bool(), span: long, notice },
+        12 => Fault::Break { from, to },
+        13 => Fault::Lag { from, to, span: long, by: Duration::from_millis(rng.u64(20..400)) },
+        14 => Fault::Jump { node, by: short },
+        15 => Fault::SlowDisk { span: long },
+        16 => Fault::FailingDisk { span: short },
+        _ if rng.bool() => Fault::FullDisk { span: short },
+        _ => Fault::UnsureDisk { span: short },
     }
 }
 

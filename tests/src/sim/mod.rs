@@ -5,16 +5,23 @@
 //! are clients that check what they see ([`player`]); after each tick the whole cluster is looked at from above ([`checks`]).
 //! The trace has one line per event ([`trace`]): the same seed prints the same trace, byte for byte.
 
+pub mod campaign;
 pub mod checks;
+pub mod clock;
 pub mod cluster;
 pub mod faults;
 pub mod keys;
 pub mod network;
 pub mod outcome;
+pub mod pinned;
 pub mod player;
 pub mod process;
+pub mod promises;
 pub mod schedule;
+pub mod sight;
 pub mod trace;
+mod verdict;
+mod wrong;
 
 pub use cluster::Cluster;
-pub use outcome::{Options, Outcome};
+pub use outcome::{Options, Outcome, Trouble};

@@ -26,6 +26,8 @@ pub struct Network {
     breaks: BTreeMap<(NodeId, NodeId), u64>,
     /// What is sent this way is lost until then.
     blocked: BTreeMap<(NodeId, NodeId), Timestamp>,
+    /// What is sent this way until then takes so much longer.
+    lagging: BTreeMap<(NodeId, NodeId), (Timestamp, Duration)>,
 }
 
 /// A link between two incarnations.
@@ -41,7 +43,14 @@ pub struct Link {
 impl Network {
     /// A network whose delays follow from `rng`.
     pub fn new(rng: Rng) -> Self {
-        Self { rng, last: BTreeMap::new(), lives: BTreeMap::new(), breaks: BTreeMap::new(), blocked: BTreeMap::new() }
+        Self {
+            rng,
+            last: BTreeMap::new(),
+            lives: BTreeMap::new(),
+            breaks: BTreeMap::new(),
+            blocked: BTreeMap::new(),
+            lagging: BTreeMap::new(),
+        }
     }
 
     /// The link as it is now.
@@ -82,14 +91,20 @@ impl Network {
         *last = (*last).max(until);
     }
 
+    /// What is sent this way until then takes so much longer.
+    pub fn lag(&mut self, from: NodeId, to: NodeId, until: Timestamp, by: Duration) {
+        self.lagging.insert((from, to), (until, by));
+    }
+
     /// When a message sent now arrives.
     pub fn arrival(&mut self, now: Timestamp, from: NodeId, to: NodeId) -> Timestamp {
         let us = match self.rng.u32(..SLOW_ONE_IN) {
             0 => self.rng.u64(DELAY_US.end..SLOW_US_MAX),
             _ => self.rng.u64(DELAY_US),
         };
+        let lag = self.lagging.get(&(from, to)).filter(|(until, _)| now < *until).map_or(Duration::ZERO, |(_, by)| *by);
         let last = self.last.entry((from, to)).or_default();
-        *last = (now + Duration::from_micros(us)).max(*last);
+        *last = (now + Duration::from_micros(us) + lag).max(*last);
         *last
     }
 }

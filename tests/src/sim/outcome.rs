@@ -2,6 +2,19 @@
 
 use std::time::Duration;
 
+use super::faults::Planned;
+
+/// What goes wrong in a simulation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// Nothing.
+    None,
+    /// All that is drawn from the seed, see [`super::faults`].
+    Drawn,
+    /// This.
+    These(Vec<Planned>),
+}
+
 /// How a simulation is set up.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -13,24 +26,24 @@ pub struct Options {
     pub players: usize,
     /// Print the trace.
     pub print: bool,
-    /// Let things go wrong, see [`super::faults`].
-    pub faults: bool,
+    /// What goes wrong.
+    pub trouble: Trouble,
 }
 
 impl Options {
     /// A usual run of `seed`.
     pub fn seed(seed: u64) -> Self {
-        Self { seed, span: Duration::from_secs(20), players: 6, print: false, faults: false }
+        Self { seed, span: Duration::from_secs(20), players: 6, print: false, trouble: Trouble::None }
     }
 
     /// A usual run of `seed` in which things go wrong.
     pub fn faulty(seed: u64) -> Self {
-        Self { span: Duration::from_secs(35), faults: true, ..Self::seed(seed) }
+        Self { span: Duration::from_secs(35), trouble: Trouble::Drawn, ..Self::seed(seed) }
     }
 }
 
 /// What came of a simulation.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
     /// Hash of the trace.
     pub hash: u64,
@@ -50,8 +63,19 @@ pub struct Outcome {
     pub trades: u64,
     /// Trades between two players whose agents two scenes ran.
     pub border_trades: u64,
+    /// Changes of value that the ledger told as done.
+    pub transactions: u64,
     /// The longest time that any player waited for an input to be applied.
     pub longest_pause: Duration,
+    /// What was to go wrong, in order of number.
+    pub planned: Vec<Planned>,
     /// What was wrong, in words.
     pub faults: Vec<String>,
+}
+
+impl Outcome {
+    /// Whether all went as it must.
+    pub fn is_well(&self) -> bool {
+        self.faults.is_empty()
+    }
 }

@@ -1,6 +1,7 @@
-//! A simulated player: logs in as a guest, walks, fights, picks up, comes back after a lost connection, and checks what it sees.
+//! A simulated player: logs in as a guest, walks, fights, trades, pays, picks up and lays down, comes back after a lost
+//! connection, and checks what it is told.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,22 +9,21 @@ use fastrand::Rng;
 use pangaea_schemas::client::{ClientMessage, Input, PROTOCOL_VERSION, ServerMessage};
 use pangaea_schemas::geometry::Position;
 use pangaea_schemas::message::Credentials;
+use pangaea_schemas::record::ReliableEvent;
 use pangaea_schemas::wire::client::{FromServer, decode_server, encode_client};
-use pangaea_schemas::wire::update::{Alias, Update};
-use pangaea_schemas::{EntityId, InSeq, OutSeq, RegistryHash, Tick, TickRate, Timestamp, TypeId};
+use pangaea_schemas::wire::update::Update;
+use pangaea_schemas::{EntityId, InSeq, OutSeq, RegistryHash, Timestamp, TypeId};
+
+use super::sight::Sight;
 
 /// Most inputs that wait for their acknowledgement; the player stands still meanwhile.
 const UNACKED_MAX: usize = 60;
-/// The middle of the demo's space, in metres, where players are born.
-const MIDDLE_M: f32 = 512.0;
-/// How far from it players go, in metres.
+/// How far from the middle of the map players go, in metres.
 const ROAM_M: f32 = 40.0;
-/// How far from it they go when they want to meet, in metres.
-const MEET_M: f32 = 2.0;
-/// No agent is faster, in metres per second.
-const SPEED_MAX: f32 = 9.0;
-/// A new owner knows positions of this age, in seconds.
-const RECORD_AGE: f32 = 1.2;
+/// Near enough to the middle to be in reach of each other there, in metres.
+const MARKET_M: f32 = 2.0;
+/// How near somebody must be to be given or traded something, in metres.
+const ARM_M: f32 = 4.0;
 
 /// Where a player is in its login.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +33,17 @@ enum Stage {
     WaitingForTicket,
     Joining,
     Playing,
+}
+
+/// What a player was last told that it has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Belongings {
+    /// Gold.
+    pub gold: u64,
+    /// How many items; not all are told by name.
+    pub count: u64,
+    /// Those told by name.
+    pub items: BTreeSet<EntityId>,
 }
 
 /// One player.
@@ -53,36 +64,35 @@ pub struct Player {
     connected_at: InSeq,
     unacked: Vec<Input>,
     held: OutSeq,
-    last_tick: Tick,
     heading: (i8, i8),
-    /// Who is seen in which cell, by short name.
-    seen: BTreeMap<Alias, (u16, u16, EntityId)>,
+    /// Where everybody meets.
+    middle: Position,
+    /// What it sees.
+    pub sight: Sight,
+    /// What it has, once it has been told.
+    pub belongings: Option<Belongings>,
+    /// Who offered a trade that it has not answered.
+    offered: Option<EntityId>,
+    /// It stands still and wants nothing any more.
+    resting: bool,
     outbox: Vec<Bytes>,
     /// What is wrong with what it saw.
     pub anomalies: Vec<String>,
     /// Updates received.
     pub updates: u64,
-    /// Events received.
-    pub events: u64,
     /// The scene that runs its agent, as told.
     scene: String,
     /// Trades that were told to be done: with whom, and which scene ran the own agent.
     pub trades: Vec<(EntityId, String)>,
-    /// Other players, known by their words.
-    heard_of: Vec<EntityId>,
-    /// Whose offer is on the table.
-    offered: Option<EntityId>,
     /// Inputs applied.
     inputs: u64,
     /// When one was applied last; nothing is waited for before the player is in the world.
     applied_at: Option<Timestamp>,
-    /// Where the own agent was last seen, and in which tick.
-    seen_at: Option<(Tick, Position)>,
 }
 
 impl Player {
-    /// A player that has not connected.
-    pub fn new(name: String, rng: Rng) -> Self {
+    /// A player that has not connected; `middle` is where players meet.
+    pub fn new(name: String, rng: Rng, middle: Position) -> Self {
         Self {
             name,
             stage: Stage::Offline,
@@ -95,20 +105,19 @@ impl Player {
             connected_at: InSeq(0),
             unacked: Vec::new(),
             held: OutSeq(0),
-            last_tick: Tick(0),
             heading: (0, 0),
-            seen: BTreeMap::new(),
+            middle,
+            sight: Sight::default(),
+            belongings: None,
+            offered: None,
+            resting: false,
             outbox: Vec::new(),
             anomalies: Vec::new(),
             updates: 0,
-            events: 0,
             scene: String::new(),
             trades: Vec::new(),
-            heard_of: Vec::new(),
-            offered: None,
             inputs: 0,
             applied_at: None,
-            seen_at: None,
         }
     }
 
@@ -127,16 +136,16 @@ impl Player {
         self.applied_at.map_or(Duration::ZERO, |at| now.since(at))
     }
 
-    /// Entities it sees now.
-    pub fn sees(&self) -> usize {
-        self.seen.len()
+    /// From now on it stands still and wants nothing, so that the world comes to rest.
+    pub fn rest(&mut self) {
+        self.resting = true;
     }
 
     /// The connection is there.
     pub fn connected(&mut self, now: Timestamp) {
         self.stage = Stage::Greeting;
         self.heard = now;
-        self.seen.clear();
+        self.sight.start_over();
         let hello = ClientMessage::Hello { protocol: PROTOCOL_VERSION, registry: RegistryHash(0), client: "sim".to_owned() };
         self.say(&hello);
     }
@@ -157,65 +166,84 @@ impl Player {
         std::mem::take(&mut self.outbox)
     }
 
-    /// Its turn: one input, if it plays.
-    pub fn turn(&mut self) {
+    /// Its turn: one input, if it plays. `agents` are all players'.
+    pub fn turn(&mut self, agents: &[EntityId]) {
         if self.stage != Stage::Playing || self.unacked.len() >= UNACKED_MAX {
             return;
         }
-        if self.rng.u32(..40) == 0 {
-            self.heading = self.heading_for_the_middle();
-        }
-        let input = match self.rng.u32(..30) {
-            0 => self.on_someone("attack"),
-            1 => self.on_someone("pick_up"),
-            2 => Some(chat(self.rng.u8(..2))),
-            3 => self.gold_to_someone("pay", &[1]),
-            4 | 5 => self.gold_to_someone("trade_offer", &[2, 0, 1, 0]),
-            _ => self.offered.take().map(|from| (TypeId::of("trade_accept"), words(&[from.0]))),
-        };
-        let (id, bytes) = input.unwrap_or_else(|| {
-            let step = [self.heading.0.to_le_bytes()[0], self.heading.1.to_le_bytes()[0]];
-            (TypeId::of("move"), Bytes::copy_from_slice(&step))
+        let wish = if self.resting { None } else { self.wish(agents) };
+        let (id, bytes) = wish.unwrap_or_else(|| {
+            let (dx, dz) = if self.resting { (0, 0) } else { self.heading };
+            (TypeId::of("move"), vec![dx as u8, dz as u8])
         });
-        let input = Input { seq: self.next_seq, id, bytes };
+        let input = Input { seq: self.next_seq, id, bytes: bytes.into() };
         self.next_seq = self.next_seq.next();
         self.unacked.push(input.clone());
         self.say(&ClientMessage::Inputs { inputs: vec![input], out_ack: self.held });
     }
 
-    /// Where four shards meet, so that borders are crossed all the time.
-    fn heading_for_the_middle(&mut self) -> (i8, i8) {
-        let Some((_, position)) = self.seen_at else { return (0, 0) };
-        // Now and then they meet at the very corner, so close that they can trade.
-        let roam = if self.rng.bool() { MEET_M } else { ROAM_M };
-        let mut near = || MIDDLE_M + (self.rng.f32() - 0.5) * 2.0 * roam;
-        let (x, z) = (near() - position.x, near() - position.z);
+    /// Something else than to walk on.
+    fn wish(&mut self, agents: &[EntityId]) -> Option<(TypeId, Vec<u8>)> {
+        if self.rng.u32(..40) == 0 {
+            self.heading = self.next_heading();
+        }
+        if let Some(from) = self.offered.take() {
+            return Some((TypeId::of("trade_accept"), words(&[from.0])));
+        }
+        match self.rng.u32(..40) {
+            0 => {
+                self.one_of(|sight| sight.drawn().filter(|d| !d.is_item).map(|d| d.entity).collect()).map(|e| about("attack", e))
+            }
+            1 | 2 => {
+                self.one_of(|sight| sight.drawn().filter(|d| d.is_item).map(|d| d.entity).collect()).map(|e| about("pick_up", e))
+            }
+            3 => Some(chat(self.rng.u8(..2))),
+            4 => {
+                let item = self.belongings.as_ref()?.items.first().copied()?;
+                (self.rng.u32(..3) == 0).then(|| about("drop", item))
+            }
+            5 => {
+                let to = self.partner(agents)?;
+                Some((TypeId::of("pay"), words(&[to.0, self.rng.u64(1..5)])))
+            }
+            6 | 7 => {
+                let to = self.partner(agents)?;
+                let item = self.belongings.as_ref()?.items.first().map_or(0, |item| item.0);
+                let (give, want) = (self.rng.u64(0..4), self.rng.u64(0..4));
+                Some((TypeId::of("trade_offer"), words(&[to.0, give, item, want, 0])))
+            }
+            _ => None,
+        }
+    }
+
+    /// Another player within reach.
+    fn partner(&mut self, agents: &[EntityId]) -> Option<EntityId> {
+        let own = self.sight.position()?;
+        let near = |at: Position| (at.x - own.x).hypot(at.z - own.z) < ARM_M;
+        self.one_of(|sight| {
+            let people = sight.drawn().filter(|d| near(d.position) && agents.contains(&d.entity));
+            people.map(|d| d.entity).collect()
+        })
+    }
+
+    fn one_of(&mut self, choose: impl Fn(&Sight) -> Vec<EntityId>) -> Option<EntityId> {
+        let others: Vec<EntityId> = choose(&self.sight).into_iter().filter(|entity| *entity != self.agent).collect();
+        others.get(self.rng.usize(..others.len().max(1))).copied()
+    }
+
+    /// To where four shards meet, so that borders are crossed all the time, and now and then to the very middle, to do business;
+    /// or to something that lies about.
+    fn next_heading(&mut self) -> (i8, i8) {
+        let Some(from) = self.sight.position() else { return (0, 0) };
+        let radius = if self.rng.u32(..3) == 0 { MARKET_M } else { ROAM_M };
+        let items: Vec<Position> = self.sight.drawn().filter(|drawn| drawn.is_item).map(|drawn| drawn.position).collect();
+        let item = items.get(self.rng.usize(..items.len().max(1))).copied().filter(|_| self.rng.u32(..4) == 0);
+        let near = |rng: &mut Rng, middle: f32| middle + (rng.f32() - 0.5) * 2.0 * radius;
+        let anywhere = Position { x: near(&mut self.rng, self.middle.x), z: near(&mut self.rng, self.middle.z) };
+        let to = item.unwrap_or(anywhere);
+        let (x, z) = (to.x - from.x, to.z - from.z);
         let length = x.hypot(z).max(1.0);
         ((x / length * 127.0) as i8, (z / length * 127.0) as i8)
-    }
-
-    fn on_someone(&mut self, what: &str) -> Option<(TypeId, Bytes)> {
-        let seen: Vec<EntityId> = self.seen.values().map(|(_, _, entity)| *entity).filter(|e| *e != self.agent).collect();
-        let whom = seen.get(self.rng.usize(..seen.len().max(1)))?;
-        Some((TypeId::of(what), Bytes::copy_from_slice(&whom.0.to_le_bytes())))
-    }
-
-    /// An input whose first word is another player.
-    fn gold_to_someone(&mut self, what: &str, words_after: &[u64]) -> Option<(TypeId, Bytes)> {
-        let whom = self.heard_of.get(self.rng.usize(..self.heard_of.len().max(1)))?;
-        Some((TypeId::of(what), words(&[&[whom.0], words_after].concat())))
-    }
-
-    fn hear_event(&mut self, id: TypeId, bytes: &[u8]) {
-        let word = |at: usize| bytes.get(at * 8..at * 8 + 8).and_then(|word| word.try_into().ok()).map(u64::from_le_bytes);
-        let from = EntityId(word(0).unwrap_or_default());
-        if id == TypeId::of("said") && from != self.agent && !self.heard_of.contains(&from) {
-            self.heard_of.push(from);
-        } else if id == TypeId::of("trade_offered") {
-            self.offered = Some(from);
-        } else if id == TypeId::of("trade_ended") && word(1) == Some(0) {
-            self.trades.push((from, self.scene.clone()));
-        }
     }
 
     fn say(&mut self, message: &ClientMessage) {
@@ -259,12 +287,11 @@ impl Player {
             }
             ServerMessage::Events { events, resync } => {
                 for event in events {
-                    if event.seq != self.held.next() && !resync {
+                    if event.seq != self.held.next() && !resync || event.seq <= self.held {
                         self.anomalies.push(format!("event {} after {}", event.seq.0, self.held.0));
                     }
                     self.held = event.seq;
-                    self.events += 1;
-                    self.hear_event(event.id, &event.bytes);
+                    self.hear_event(&event);
                 }
             }
             ServerMessage::Refused { retry_after_ms: 0, code, text } => self.anomalies.push(format!("refused: {code:?} {text}")),
@@ -299,70 +326,46 @@ impl Player {
         self.unacked.retain(|input| input.seq > upto);
     }
 
-    /// The own agent never jumps; after the loss of its owner it may stand where it stood a second ago.
-    fn see_oneself(&mut self, tick: Tick, position: Position) {
-        if let Some((before, from)) = self.seen_at.replace((tick, position)) {
-            let way = (position.x - from.x).hypot(position.z - from.z);
-            let seconds = tick.since(before) as f32 * TickRate::DEFAULT.seconds_per_tick();
-            if way > SPEED_MAX * (seconds + RECORD_AGE) {
-                self.anomalies.push(format!("jumps {way:.1} m within {seconds:.2} s at {tick}"));
-            }
+    fn hear_event(&mut self, event: &ReliableEvent) {
+        let (numbers, _) = event.bytes.as_chunks::<8>();
+        let number = |at: usize| numbers.get(at).map_or(0, |word| u64::from_le_bytes(*word));
+        if event.id == TypeId::of("holdings") {
+            let (gold, count) = (number(1), number(2));
+            let items = (3..3 + count.min(16) as usize).map(|at| EntityId(number(at))).collect();
+            self.belongings = Some(Belongings { gold, count, items });
+        } else if event.id == TypeId::of("trade_offered") {
+            self.offered = Some(EntityId(number(0)));
+        } else if event.id == TypeId::of("trade_ended") && number(1) == 0 {
+            self.trades.push((EntityId(number(0)), self.scene.clone()));
         }
     }
 
     fn hear_update(&mut self, update: &Update) {
         self.updates += 1;
-        let head = &update.head;
-        if head.tick < self.last_tick {
-            self.anomalies.push(format!("tick {} after {}", head.tick, self.last_tick));
+        let in_seq = update.head.in_seq;
+        if in_seq >= self.next_seq || in_seq < self.connected_at {
+            self.anomalies.push(format!("input {} applied after {} of {}", in_seq.0, self.applied.0, self.next_seq.0));
         }
-        self.last_tick = head.tick;
-        if head.in_seq >= self.next_seq || head.in_seq < self.connected_at {
-            self.anomalies.push(format!("input {} applied after {} of {}", head.in_seq.0, self.applied.0, self.next_seq.0));
-        }
-        self.see_oneself(head.tick, head.position);
-        if head.in_seq > self.applied {
+        if in_seq > self.applied {
             self.applied_at = Some(self.heard);
         }
-        self.connected_at = head.in_seq;
-        self.acknowledge(head.in_seq);
-        for &(x, z) in &update.gone {
-            self.seen.retain(|_, at| (at.0, at.1) != (x, z));
-        }
-        for cell in &update.cells {
-            if cell.snapshot {
-                let kept: Vec<Alias> = cell.entered.iter().map(|(_, alias)| *alias).collect();
-                self.seen.retain(|alias, at| (at.0, at.1) != (cell.x, cell.z) || kept.contains(alias));
-            }
-            for alias in &cell.left {
-                let here = self.seen.get(alias).is_some_and(|at| (at.0, at.1) == (cell.x, cell.z));
-                if here {
-                    self.seen.remove(alias);
-                }
-            }
-            for (entity, alias) in &cell.entered {
-                let twin = self.seen.iter().find(|(other, at)| *other != alias && at.2 == *entity);
-                if let Some((other, _)) = twin {
-                    self.anomalies.push(format!("{entity} twice: as {} and {}", other.0, alias.0));
-                }
-                self.seen.insert(*alias, (cell.x, cell.z, *entity));
-            }
-            for moved in &cell.moved {
-                if !self.seen.contains_key(&moved.alias) {
-                    self.anomalies.push(format!("alias {} moves but is not here", moved.alias.0));
-                }
-            }
-        }
+        self.connected_at = in_seq;
+        self.acknowledge(in_seq);
+        self.sight.see(update, &mut self.anomalies);
     }
 }
 
-fn words(words: &[u64]) -> Bytes {
-    words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<_>>().into()
+fn about(what: &str, whom: EntityId) -> (TypeId, Vec<u8>) {
+    (TypeId::of(what), words(&[whom.0]))
 }
 
-fn chat(channel: u8) -> (TypeId, Bytes) {
+fn words(words: &[u64]) -> Vec<u8> {
+    words.iter().flat_map(|word| word.to_le_bytes()).collect()
+}
+
+fn chat(channel: u8) -> (TypeId, Vec<u8>) {
     let mut bytes = vec![0; 161];
     bytes[0] = channel;
     bytes[1..6].copy_from_slice(b"hello");
-    (TypeId::of("chat"), bytes.into())
+    (TypeId::of("chat"), bytes)
 }

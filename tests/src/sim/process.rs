@@ -14,10 +14,11 @@ use pangaea_scene::game::BuiltGame;
 use pangaea_scene::scene::{Scene, SceneConfig};
 use pangaea_schemas::cluster::ClusterSpec;
 use pangaea_schemas::message::{Message, NodeInfo};
-use pangaea_schemas::{NodeId, Nonce, Role, Tick, Timestamp};
+use pangaea_schemas::{NodeId, Nonce, Role, Tick, TickRate, Timestamp};
 use pangaea_world::auth::{Auth, AuthConfig, Input as AuthInput, Output as AuthOutput, Signer};
 use pangaea_world::{Beacon, Bus, World, WorldConfig};
 
+use super::clock::Clock;
 use super::keys;
 
 /// How long a password takes to hash.
@@ -49,9 +50,15 @@ enum Cores {
 }
 
 /// One process.
+///
+/// Its cores hear its own time; everybody else here counts in true time.
 pub struct Process {
     node: NodeId,
     nonce: Nonce,
+    clock: Clock,
+    /// The last tick that it began.
+    ticked: Tick,
+    rate: TickRate,
     membership: Membership,
     cores: Cores,
     loopback: VecDeque<Message>,
@@ -69,9 +76,10 @@ pub struct Shared {
 }
 
 impl Process {
-    /// Start a process. `disk` is what a data process finds.
-    pub fn start(now: Timestamp, node: NodeId, nonce: Nonce, shared: &Shared, disk: Option<MemoryStore>) -> Self {
+    /// Start a process with its clock. `disk` is what a data process finds.
+    pub fn start(now: Timestamp, node: NodeId, nonce: Nonce, clock: Clock, shared: &Shared, disk: Option<MemoryStore>) -> Self {
         let seed = nonce.0 as u64;
+        let now = clock.at(now);
         let spec = shared.spec.clone();
         let cores = match node.role {
             Role::World => {
@@ -95,7 +103,9 @@ impl Process {
             }
         };
         let membership = Membership::new(info(node, nonce, shared), shared.spec.lease);
-        Self { node, nonce, membership, cores, loopback: VecDeque::new(), effects: Vec::new() }
+        let rate = shared.spec.tick_rate;
+        let ticked = rate.tick_at(now);
+        Self { node, nonce, clock, ticked, rate, membership, cores, loopback: VecDeque::new(), effects: Vec::new() }
     }
 
     /// This start.
@@ -137,12 +147,18 @@ impl Process {
 
     /// The mesh says something.
     pub fn hear(&mut self, now: Timestamp, event: MeshEvent) {
+        let now = self.clock.at(now);
+        self.hear_own(now, event);
+    }
+
+    fn hear_own(&mut self, now: Timestamp, event: MeshEvent) {
         let heard = self.membership.hear(now, event);
         self.dispatch(now, heard);
     }
 
     /// A gateway's client does something.
     pub fn client(&mut self, now: Timestamp, input: GatewayInput) {
+        let now = self.clock.at(now);
         if let Cores::Gateway(gateway) = &mut self.cores {
             gateway.handle(now, input);
         }
@@ -150,6 +166,7 @@ impl Process {
 
     /// A password is done.
     pub fn hashed(&mut self, now: Timestamp, input: AuthInput) {
+        let now = self.clock.at(now);
         if let Cores::Auth(auth) = &mut self.cores {
             auth.handle(now, input);
         }
@@ -159,12 +176,29 @@ impl Process {
     pub fn commit(&mut self, now: Timestamp) {
         if let Cores::Data { data, asked } = &mut self.cores {
             *asked = false;
-            data.commit(now);
+            data.commit(self.clock.at(now));
         }
     }
 
-    /// The tick begins.
-    pub fn tick(&mut self, now: Timestamp, tick: Tick) {
+    /// Its clock, to hurt it.
+    pub fn clock_mut(&mut self) -> &mut Clock {
+        &mut self.clock
+    }
+
+    /// When the next tick is due, for those that tick.
+    pub fn next_tick(&self) -> Option<Timestamp> {
+        let ticks = matches!(self.node.role, Role::World | Role::Scene | Role::Gateway);
+        ticks.then(|| self.clock.when(self.rate.start_of(self.ticked.next())))
+    }
+
+    /// A tick begins, unless its time has not come. Those that were slept through are not made up for.
+    pub fn tick(&mut self, now: Timestamp) {
+        let now = self.clock.at(now);
+        let tick = self.rate.tick_at(now);
+        if tick <= self.ticked {
+            return;
+        }
+        self.ticked = tick;
         match &mut self.cores {
             Cores::World { world, .. } => world.tick(now, tick),
             Cores::Scene(scene) => scene.tick(now, tick),
@@ -181,11 +215,13 @@ impl Process {
             // They look at their time-outs in each tick or commit.
             Cores::Scene(_) | Cores::Gateway(_) | Cores::Data { .. } => None,
         };
-        own.map_or(self.membership.poll_timeout(), |(at, _)| at.min(self.membership.poll_timeout()))
+        let own_time = own.map_or(self.membership.poll_timeout(), |(at, _)| at.min(self.membership.poll_timeout()));
+        self.clock.when(own_time)
     }
 
     /// Let time-outs act, and take what the process does to the outside.
     pub fn settle(&mut self, now: Timestamp) -> Vec<Effect> {
+        let now = self.clock.at(now);
         match &mut self.cores {
             Cores::World { beacon, .. } if beacon.poll_timeout().is_some_and(|(at, _)| at <= now) => beacon.handle_timeout(now),
             Cores::Auth(auth) if auth.poll_timeout().is_some_and(|(at, _)| at <= now) => auth.handle_timeout(now),
@@ -204,7 +240,7 @@ impl Process {
             }
             while let Some(message) = self.loopback.pop_front() {
                 let from = self.node;
-                self.hear(now, MeshEvent::Message { from, message });
+                self.hear_own(now, MeshEvent::Message { from, message });
             }
         }
         std::mem::take(&mut self.effects)
@@ -224,7 +260,9 @@ impl Process {
                 gateway.handle(now, GatewayInput::Node { from, message });
             }
             (Heard::Renewed { sent }, Cores::Scene(scene)) => scene.lease_renewed(sent),
-            (Heard::Up { node }, Cores::Gateway(gateway)) => gateway.handle(now, GatewayInput::LinkUp { node }),
+            (Heard::Up { node, nonce }, Cores::Scene(scene)) => scene.link_up(now, node, nonce),
+            (Heard::Down { node }, Cores::Scene(scene)) => scene.link_down(node),
+            (Heard::Up { node, .. }, Cores::Gateway(gateway)) => gateway.handle(now, GatewayInput::LinkUp { node }),
             (Heard::Down { node }, Cores::World { beacon, bus, .. }) => {
                 beacon.link_closed(node);
                 bus.link_closed(node);

@@ -1,14 +1,17 @@
 //! The trace: one line per event, and a hash of all of them.
+//!
+//! Writing lines takes longer than simulating what they tell, so most are only written when they are printed; the hash is of what
+//! happened: the moment, who it happened to, and each message's bytes.
 
 use std::fmt;
 
-use pangaea_schemas::Timestamp;
 use pangaea_schemas::journal::Xid;
 use pangaea_schemas::message::{Feed, Handover, HandoverMessage, Message, Session};
+use pangaea_schemas::{NodeId, Timestamp};
 
 use super::schedule::BEGINNING;
 
-/// Writes or only hashes lines.
+/// Writes or only hashes what happens.
 #[derive(Debug)]
 pub struct Trace {
     print: bool,
@@ -22,28 +25,66 @@ impl Trace {
         Self { print, hash: 0xcbf2_9ce4_8422_2325, lines: 0 }
     }
 
-    /// One event.
-    #[allow(clippy::print_stdout, reason = "printing is what a printed trace is for")]
+    /// One rare event, in words.
     pub fn line(&mut self, now: Timestamp, who: impl fmt::Display, what: fmt::Arguments<'_>) {
-        let at = now.since(BEGINNING);
-        let line = format!("{:>4}.{:06} {who:<10} {what}", at.as_secs(), at.subsec_micros());
-        for byte in line.bytes() {
-            self.hash = (self.hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-        self.lines += 1;
+        self.mix(now.0);
+        self.mix_bytes(what.to_string().as_bytes());
+        self.write(now, who, what);
+    }
+
+    /// A message arrives.
+    pub fn message(&mut self, now: Timestamp, (from, to): (NodeId, NodeId), bytes: &[u8], message: &Message) {
+        self.mix(now.0);
+        self.mix(u64::from(from.to_bits()) << 32 | u64::from(to.to_bits()));
+        self.mix_bytes(bytes);
         if self.print {
-            println!("{line}");
+            let kind = kind_of(message);
+            self.write(now, to, format_args!("hears {from}: {kind} ({} B)", bytes.len()));
+        } else {
+            self.lines += 1;
         }
     }
 
-    /// FNV-1a of all lines.
+    /// A player is told something and sees so many.
+    pub fn sight(&mut self, now: Timestamp, player: usize, bytes: &[u8], sees: usize) {
+        self.mix(now.0);
+        self.mix(player as u64);
+        self.mix_bytes(bytes);
+        if self.print {
+            self.write(now, format_args!("player {player}"), format_args!("sees {sees}"));
+        } else {
+            self.lines += 1;
+        }
+    }
+
+    /// Of everything that happened.
     pub fn hash(&self) -> u64 {
         self.hash
     }
 
-    /// How many.
+    /// How many events.
     pub fn lines(&self) -> u64 {
         self.lines
+    }
+
+    #[allow(clippy::print_stdout, reason = "printing is what a printed trace is for")]
+    fn write(&mut self, now: Timestamp, who: impl fmt::Display, what: fmt::Arguments<'_>) {
+        self.lines += 1;
+        if self.print {
+            let at = now.since(BEGINNING);
+            println!("{:>4}.{:06} {who:<10} {what}", at.as_secs(), at.subsec_micros());
+        }
+    }
+
+    /// FNV-1a over words.
+    fn mix(&mut self, word: u64) {
+        self.hash = (self.hash.rotate_left(23) ^ word).wrapping_mul(0x0100_0000_01b3);
+    }
+
+    fn mix_bytes(&mut self, bytes: &[u8]) {
+        let (words, rest) = bytes.as_chunks::<8>();
+        words.iter().for_each(|word| self.mix(u64::from_le_bytes(*word)));
+        self.mix(rest.iter().fold(bytes.len() as u64, |word, byte| word << 8 | u64::from(*byte)));
     }
 }
 

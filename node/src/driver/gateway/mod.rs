@@ -120,7 +120,7 @@ impl GatewayDriver {
     fn hear(&mut self, now: Timestamp, heard: Heard) {
         match heard {
             Heard::Core { from, message } => self.gateway.handle(now, Input::Node { from, message }),
-            Heard::Up { node } => self.gateway.handle(now, Input::LinkUp { node }),
+            Heard::Up { node, .. } => self.gateway.handle(now, Input::LinkUp { node }),
             Heard::Renewed { .. } | Heard::Down { .. } | Heard::NameTaken { .. } | Heard::Nothing => {}
         }
     }

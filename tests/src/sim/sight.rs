@@ -1,0 +1,128 @@
+//! What a player sees, as its updates tell it, and what is wrong with that.
+
+use std::collections::BTreeMap;
+
+use pangaea_schemas::geometry::{CellId, Position, SpaceId};
+use pangaea_schemas::wire::update::{Alias, CellUpdate, Update, UpdateHead};
+use pangaea_schemas::{EntityId, InSeq, Tick, TickRate, TypeId};
+
+/// No agent is faster, in metres per second.
+const SPEED_MAX: f32 = 9.0;
+/// A new owner knows positions of this age, in seconds.
+const RECORD_AGE: f32 = 1.2;
+
+/// An entity as drawn.
+#[derive(Clone, Copy, Debug)]
+pub struct Drawn {
+    /// Which.
+    pub entity: EntityId,
+    cell: (u16, u16),
+    /// Where, to the precision of updates.
+    pub position: Position,
+    /// It lies there to be picked up.
+    pub is_item: bool,
+}
+
+/// Everything that one player sees.
+#[derive(Debug, Default)]
+pub struct Sight {
+    drawn: BTreeMap<Alias, Drawn>,
+    last_tick: Tick,
+    /// The last news of the own agent: when, the last input in it, and where it was.
+    told: Option<(Tick, InSeq, Position)>,
+}
+
+impl Sight {
+    /// A new connection draws everything anew, and its gateway counts ticks by its own clock.
+    pub fn start_over(&mut self) {
+        self.drawn.clear();
+        self.last_tick = Tick(0);
+    }
+
+    /// Where the own agent was told to be.
+    pub fn position(&self) -> Option<Position> {
+        self.told.map(|(.., position)| position)
+    }
+
+    /// What is drawn, in order of short names.
+    pub fn drawn(&self) -> impl Iterator<Item = &Drawn> {
+        self.drawn.values()
+    }
+
+    /// How much is drawn.
+    pub fn len(&self) -> usize {
+        self.drawn.len()
+    }
+
+    /// Whether nothing is.
+    pub fn is_empty(&self) -> bool {
+        self.drawn.is_empty()
+    }
+
+    /// Takes an update; what is wrong with it goes to `anomalies`, in words.
+    pub fn see(&mut self, update: &Update, anomalies: &mut Vec<String>) {
+        if update.head.tick < self.last_tick {
+            anomalies.push(format!("tick {} after {}", update.head.tick, self.last_tick));
+        }
+        self.last_tick = update.head.tick;
+        self.see_oneself(&update.head, anomalies);
+        for &gone in &update.gone {
+            self.drawn.retain(|_, drawn| drawn.cell != gone);
+        }
+        for cell in &update.cells {
+            self.see_cell(cell, anomalies);
+        }
+    }
+
+    /// The own agent never jumps. After the loss of its owner it may stand where it stood a second ago, and while its owner is not
+    /// heard it may have walked on: what counts is the time since there were news of it.
+    fn see_oneself(&mut self, head: &UpdateHead, anomalies: &mut Vec<String>) {
+        let UpdateHead { tick, in_seq, position, .. } = *head;
+        let Some((before, seq, from)) = self.told else {
+            self.told = Some((tick, in_seq, position));
+            return;
+        };
+        if in_seq == seq && position == from {
+            return;
+        }
+        let way = (position.x - from.x).hypot(position.z - from.z);
+        let seconds = tick.since(before) as f32 * TickRate::DEFAULT.seconds_per_tick();
+        if way > SPEED_MAX * (seconds + RECORD_AGE) {
+            anomalies.push(format!("jumps {way:.1} m within {seconds:.2} s at {tick}"));
+        }
+        self.told = Some((tick, in_seq, position));
+    }
+
+    fn see_cell(&mut self, cell: &CellUpdate, anomalies: &mut Vec<String>) {
+        let here = (cell.x, cell.z);
+        if cell.snapshot {
+            self.drawn.retain(|alias, drawn| drawn.cell != here || cell.entered.iter().any(|(_, kept)| kept == alias));
+        }
+        for alias in &cell.left {
+            if self.drawn.get(alias).is_some_and(|drawn| drawn.cell == here) {
+                self.drawn.remove(alias);
+            }
+        }
+        for (entity, alias) in &cell.entered {
+            let twin = self.drawn.iter().find(|(other, drawn)| *other != alias && drawn.entity == *entity);
+            if let Some((other, _)) = twin {
+                anomalies.push(format!("{entity} twice: as {} and {}", other.0, alias.0));
+            }
+            let is_item = self.drawn.get(alias).is_some_and(|drawn| drawn.is_item);
+            self.drawn.insert(*alias, Drawn { entity: *entity, cell: here, position: Position::default(), is_item });
+        }
+        for moved in &cell.moved {
+            match self.drawn.get_mut(&moved.alias) {
+                Some(drawn) => {
+                    drawn.position = moved.offset.position(CellId { space: SpaceId(0), x: drawn.cell.0, z: drawn.cell.1 });
+                }
+                None => anomalies.push(format!("alias {} moves but is not here", moved.alias.0)),
+            }
+        }
+        for (alias, component) in &cell.components {
+            if let Some(drawn) = self.drawn.get_mut(alias) {
+                drawn.is_item |= component.id == TypeId::of("item");
+            }
+        }
+    }
+}
