@@ -165,6 +165,11 @@ impl Gateway {
                     }
                 }
             }
+            SessionMessage::Expected { agent, session, .. } => {
+                if let Some(session) = self.session(agent, session).and_then(|key| self.sessions.get_mut(key)) {
+                    session.inputs.rewind();
+                }
+            }
             SessionMessage::Replaced { agent, session } => {
                 if let Some(key) = self.session(agent, session) {
                     self.replaced(now, key);

@@ -1,15 +1,17 @@
 //! One entry of a journal, folded into rows: records, places, fences, departures, applied effects.
 //!
-//! | operation | records | fence of each entity | departures |
+//! | operation | records | fence of each entity | departures and lanes |
 //! |---|---|---|---|
 //! | `Put` | set | seen and accepted rise to its epoch; no forward | if it had left: that departure ends, it was refused |
-//! | `In` | set | seen and accepted rise to the hand-over's epoch; no forward | |
+//! | `In` | set | seen and accepted rise to the hand-over's epoch; no forward | decided |
 //! | `Out` | removed | seen rises to the hand-over's epoch; forward = target | added |
-//! | `Remove` | removed | forgotten if it never took part in a hand-over and was not born here | |
+//! | `Remove` | removed | forgotten unless it was born here or has a forward | |
 //! | `Born` | | born | |
-//! | `Refused` | | seen rises to the hand-over's epoch | |
-//! | `Settled` | | | removed |
-//! | `Applied` | | | |
+//! | `Refused` | | seen rises to the hand-over's epoch; forward = source | decided |
+//! | `Settled` | | | departure removed |
+//! | `Stable` | | | decisions up to it removed |
+//! | `Forgotten` | | no forward; forgotten unless it was born here | |
+//! | `Applied`, `Sent`, `Delivered` | | | effects applied, owed, not owed any more |
 //! | `Owner` | | | |
 //!
 //! Records are keyed by entity and found by place (cell, entity): a shard is a range of places, so splits and merges rewrite
@@ -20,15 +22,13 @@ use pangaea_schemas::geometry::{CellId, ShardId};
 use pangaea_schemas::journal::{Departure, Entry, Fence, ShardOp};
 use pangaea_schemas::record::{COMPONENT_BYTES_MAX, OUTBOX_MAX, RECORD_COMPONENTS_MAX, Record};
 use pangaea_schemas::wire::stored::Stored;
-use pangaea_schemas::{AgentEpoch, EffectSeq, EntityId, ShardEpoch};
+use pangaea_schemas::{AgentEpoch, EntityId};
 
 use crate::batch::Batch;
 use crate::codec::{Malformed, Reader, Writer, decode};
 use crate::key;
+use crate::lanes;
 use crate::store::{RowTable, StoreError};
-
-/// Entities start with this epoch at most; every hand-over has a higher one.
-const EPOCH_BEFORE_HANDOVER: AgentEpoch = AgentEpoch(1);
 
 /// Why an entry cannot be folded.
 #[derive(Debug, thiserror::Error)]
@@ -56,9 +56,9 @@ pub(crate) fn fold(batch: &mut Batch<'_>, shard: ShardId, entry: &Entry) -> Resu
             }
             ShardOp::Remove { entity } => {
                 remove(batch, shard, *entity)?;
-                // Or each creature that ever lived would leave a row behind.
+                // Or each creature that ever lived would leave a row behind. Late commits are known by their decisions.
                 change_fence(batch, shard, *entity, |fence| {
-                    if fence.seen <= EPOCH_BEFORE_HANDOVER && !fence.born && fence.forward.is_none() {
+                    if !fence.born && fence.forward.is_none() {
                         *fence = Fence::default();
                     }
                 })?;
@@ -79,14 +79,31 @@ pub(crate) fn fold(batch: &mut Batch<'_>, shard: ShardId, entry: &Entry) -> Resu
                 for member in members {
                     put(batch, shard, member, member.epoch.max(xid.epoch))?;
                 }
+                lanes::decided(batch, shard, *xid, &[]);
             }
             ShardOp::Refused { xid, members } => {
                 for member in members {
-                    change_fence(batch, shard, *member, |fence| fence.seen = fence.seen.max(xid.epoch))?;
+                    change_fence(batch, shard, *member, |fence| {
+                        (fence.seen, fence.forward) = (fence.seen.max(xid.epoch), Some(xid.source));
+                    })?;
                 }
+                lanes::decided(batch, shard, *xid, members);
             }
             ShardOp::Settled { xid } => batch.delete(RowTable::Departures, &key::departure(shard, xid)),
-            ShardOp::Applied { source, source_epoch, upto } => applied(batch, shard, *source, (*source_epoch, *upto))?,
+            ShardOp::Stable { source, upto } => lanes::stable(batch, shard, *source, *upto)?,
+            ShardOp::Forgotten { members } => {
+                for member in members {
+                    change_fence(batch, shard, *member, |fence| {
+                        fence.forward = None;
+                        if !fence.born {
+                            *fence = Fence::default();
+                        }
+                    })?;
+                }
+            }
+            ShardOp::Applied { source, upto } => lanes::applied(batch, shard, *source, *upto)?,
+            ShardOp::Sent { to, first, effects } => lanes::sent(batch, shard, *to, *first, effects),
+            ShardOp::Delivered { to, upto } => lanes::delivered(batch, shard, *to, *upto)?,
         }
     }
     Ok(())
@@ -232,22 +249,13 @@ fn take_back(batch: &mut Batch<'_>, shard: ShardId, entity: EntityId, epoch: Age
     Ok(())
 }
 
-fn applied(batch: &mut Batch<'_>, shard: ShardId, source: ShardId, upto: (ShardEpoch, EffectSeq)) -> Result<(), StoreError> {
-    let key = key::pair(shard.to_bits(), source.to_bits());
-    let before = match batch.get(RowTable::Applied, &key)? {
-        Some(bytes) => decode_applied(bytes).map_err(|e| StoreError::damaged(RowTable::Applied, &key, e.0))?,
-        None => Default::default(),
-    };
-    if upto > before {
-        let mut row = Writer::default();
-        row.u64(upto.0.0).u64(upto.1.0);
-        batch.put(RowTable::Applied, &key, row.0);
+/// The shard that an entity is leaving, if it is past the commit point and nobody has confirmed it. Departures are few.
+pub(crate) fn leaving(batch: &Batch<'_>, entity: EntityId) -> Result<Option<ShardId>, StoreError> {
+    for (key, value) in batch.under(RowTable::Departures, &[])? {
+        let departure = decode::<Departure>(&value).map_err(|e| StoreError::damaged(RowTable::Departures, &key, e.0))?;
+        if departure.members.iter().any(|member| member.entity == entity) {
+            return Ok(key::number_at(&key, 0).and_then(ShardId::from_bits));
+        }
     }
-    Ok(())
-}
-
-/// The sending epoch and the last effect applied.
-pub(crate) fn decode_applied(bytes: Bytes) -> Result<(ShardEpoch, EffectSeq), Malformed> {
-    let mut reader = Reader::new(bytes);
-    Ok((ShardEpoch(reader.u64()?), EffectSeq(reader.u64()?)))
+    Ok(None)
 }

@@ -252,7 +252,7 @@ pub(crate) fn owner_list(batch: &Batch<'_>) -> Result<Vec<OwnerInForce>, StoreEr
     Ok(owners)
 }
 
-/// In which shard's state an entity is: the smallest shard with a journal around its cell.
+/// In which shard's state an entity is: the smallest shard with a journal around its cell, or the one that it is leaving.
 pub(crate) fn find(batch: &mut Batch<'_>, request: RequestId, entity: EntityId) -> Result<JournalReply, StoreError> {
     let mut shard = None;
     if let Some(cell) = fold::cell_of(batch, entity)? {
@@ -264,5 +264,9 @@ pub(crate) fn find(batch: &mut Batch<'_>, request: RequestId, entity: EntityId) 
             }
         }
     }
+    let shard = match shard {
+        Some(shard) => Some(shard),
+        None => fold::leaving(batch, entity)?,
+    };
     Ok(JournalReply::Found { request, entity, shard })
 }

@@ -17,6 +17,11 @@ pub(crate) fn pair(a: u64, b: u64) -> [u8; 16] {
     key
 }
 
+/// Numbers one after another.
+pub(crate) fn numbers(numbers: &[u64]) -> Vec<u8> {
+    numbers.iter().flat_map(|n| n.to_be_bytes()).collect()
+}
+
 /// The `at`-th number of a key; `None` when the key is too short.
 pub(crate) fn number_at(key: &[u8], at: usize) -> Option<u64> {
     key.get(at * 8..at * 8 + 8)?.try_into().ok().map(u64::from_be_bytes)
@@ -34,8 +39,5 @@ pub(crate) fn fence(shard: ShardId, entity: EntityId) -> [u8; 16] {
 
 /// A hand-over under a shard.
 pub(crate) fn departure(shard: ShardId, xid: &Xid) -> Vec<u8> {
-    [shard.to_bits(), xid.entity.0, xid.epoch.0, xid.source.to_bits(), xid.source_epoch.0]
-        .iter()
-        .flat_map(|n| n.to_be_bytes())
-        .collect()
+    numbers(&[shard.to_bits(), xid.entity.0, xid.epoch.0, xid.source.to_bits(), xid.source_epoch.0])
 }

@@ -3,8 +3,8 @@
 //! [`Data`] is the core of a data node. Messages are queued by `handle`; `commit` runs all that is queued against one
 //! snapshot, writes every change in one transaction, and only then lets the replies out: what is acknowledged is durable.
 //!
-//! Read in this order: [`store`] (what a store promises), `batch` (the changes of one commit), `journal` and `fold` (a
-//! shard's log and the rows it folds into), `load`, [`ledger`], `tables`, `blobs`, `ids`, `service` (the copy in memory),
+//! Read in this order: [`store`] (what a store promises), `batch` (the changes of one commit), `journal`, `fold` and
+//! `lanes` (a shard's log and the rows it folds into), `load`, [`ledger`], `tables`, `blobs`, `ids`, `service` (the copy in memory),
 //! [`verify`], [`contact`] (which data node serves which keys), [`data`] (all of it together), [`contract`] (what any backend
 //! of the journal and of the blobs must do).
 
@@ -21,6 +21,8 @@ mod service;
 mod journal;
 
 mod fold;
+
+mod lanes;
 
 mod load;
 

@@ -12,6 +12,7 @@ use crate::codec::decode;
 use crate::fold;
 use crate::journal::Head;
 use crate::key;
+use crate::lanes;
 use crate::store::{RowTable, StoreError};
 
 /// A part is ended when its rows have so many bytes; its last row may go beyond.
@@ -43,12 +44,12 @@ pub(crate) fn load(batch: &mut Batch<'_>, request: RequestId, shard: ShardId) ->
         parts.part.departures.push(departure);
         parts.grown(bytes);
     }
-    for (key, value) in batch.under(RowTable::Applied, &key::shard(shard))? {
-        let (epoch, upto) = fold::decode_applied(value).map_err(|e| damaged(RowTable::Applied, &key, e.0))?;
-        let source = key::number_at(&key, 1).and_then(ShardId::from_bits);
-        let source = source.ok_or_else(|| damaged(RowTable::Applied, &key, "there is no such shard"))?;
-        parts.part.applied.push((source, epoch, upto));
-        parts.grown(FENCE_BYTES);
+    for table in lanes::TABLES {
+        for (key, value) in batch.under(table, &key::shard(shard))? {
+            let bytes = key.len() + value.len();
+            lanes::read(table, &key, value, &mut parts.part)?;
+            parts.grown(bytes);
+        }
     }
     Ok(parts.finish(request, shard))
 }

@@ -129,6 +129,14 @@ impl<T> JournalWriter<T> {
         self.in_flight.front().map(|flight| flight.since)
     }
 
+    /// What a tick writes is to stay in one entry: a batch that is half full already is left as it is, and a new one begun.
+    pub fn begin_tick(&mut self) {
+        let half = |batch: &Batch<T>| batch.ops.len() > ENTRY_OPS_MAX / 2 || batch.bytes > BATCH_BYTES_MAX / 2;
+        if self.waiting.back().is_some_and(half) {
+            self.waiting.push_back(Batch::default());
+        }
+    }
+
     /// Adds an operation to the batch being collected.
     pub fn push(&mut self, op: ShardOp) {
         let bytes = op_bytes(&op);
@@ -246,12 +254,15 @@ fn op_bytes(op: &ShardOp) -> usize {
     match op {
         ShardOp::Put(record) => record_bytes(record),
         ShardOp::Out { members, .. } | ShardOp::In { members, .. } => OP_BYTES + members.iter().map(record_bytes).sum::<usize>(),
-        ShardOp::Refused { members, .. } => OP_BYTES + 8 * members.len(),
+        ShardOp::Refused { members, .. } | ShardOp::Forgotten { members } => OP_BYTES + 8 * members.len(),
+        ShardOp::Sent { effects, .. } => OP_BYTES + effects.iter().map(|effect| OP_BYTES + effect.bytes.len()).sum::<usize>(),
         ShardOp::Owner { .. }
         | ShardOp::Remove { .. }
         | ShardOp::Born { .. }
         | ShardOp::Settled { .. }
-        | ShardOp::Applied { .. } => OP_BYTES,
+        | ShardOp::Stable { .. }
+        | ShardOp::Applied { .. }
+        | ShardOp::Delivered { .. } => OP_BYTES,
     }
 }
 

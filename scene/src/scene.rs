@@ -12,8 +12,8 @@ use std::time::Duration;
 use pangaea_schemas::cluster::ClusterSpec;
 use pangaea_schemas::geometry::ShardId;
 use pangaea_schemas::message::{
-    Address, AttachRefusal, BeaconEntry, BeaconReply, BeaconRequest, BusRequest, Control, EffectMessage, Envelope, Feed,
-    JournalReply, JournalRequest, Message, Migration, NodeInfo, SceneReport, Session, ShardRoute,
+    Address, AttachRefusal, BeaconEntry, BeaconReply, BeaconRequest, BusRequest, Control, Directory, EffectMessage, Envelope,
+    Feed, JournalReply, JournalRequest, Message, Migration, NodeInfo, SceneReport, Session, ShardRoute,
 };
 use pangaea_schemas::wire::stored::Stored;
 use pangaea_schemas::{EntityId, NodeId, Nonce, RequestId, Revision, ShardEpoch, Tick, Timestamp};
@@ -159,6 +159,7 @@ impl Scene {
                 self.peers.reaped(node);
                 self.node_lost(now, node);
             }
+            Message::Directory(Directory::Seek { agent }) => self.shards.values_mut().for_each(|shard| shard.seek(agent)),
             message => match shard_of(&message) {
                 Some(shard) => self.deliver(now, from, shard, message),
                 None => tracing::debug!(%from, ?message, "nobody here asked for this"),

@@ -102,8 +102,11 @@ pub enum Inputting {
     Waits,
     /// Was applied before.
     Duplicate,
-    /// Too far ahead; it must be sent again.
-    TooNew,
+    /// Too far ahead: it is dropped, and all must be sent again from `next` on.
+    TooNew {
+        /// The input that is wanted next.
+        next: InSeq,
+    },
 }
 
 /// The awake players of a shard.
@@ -250,7 +253,7 @@ impl Sessions {
             return Inputting::Duplicate;
         }
         if input.seq.0 - seat.state.in_seq.0 > INPUT_WINDOW {
-            return Inputting::TooNew;
+            return Inputting::TooNew { next: seat.state.in_seq.next() };
         }
         if Mutant::InputGapApplied.lives() {
             seat.state.in_seq = InSeq(input.seq.0 - 1);
@@ -408,7 +411,7 @@ mod tests {
         assert_eq!(s.receive(input(1)), Inputting::Waits);
         assert_eq!(applied(&mut s), [1, 2, 3]);
         assert_eq!(s.receive(input(2)), Inputting::Duplicate);
-        assert_eq!(s.receive(input(68)), Inputting::TooNew);
+        assert_eq!(s.receive(input(68)), Inputting::TooNew { next: InSeq(4) });
         assert_eq!(s.receive(input(67)), Inputting::Waits);
     }
 

@@ -1,6 +1,7 @@
 //! A shard's journal: what its owners did, in order. The state of a shard is the fold of its journal.
 
 use crate::geometry::ShardId;
+use crate::message::Effect;
 use crate::record::Record;
 use crate::{AgentEpoch, EffectSeq, EntityId, NodeId, Nonce, ShardEpoch, Tick};
 
@@ -8,6 +9,16 @@ use crate::{AgentEpoch, EffectSeq, EntityId, NodeId, Nonce, ShardEpoch, Tick};
 pub const ENTRY_OPS_MAX: usize = 8_192;
 /// Largest encoded entry in bytes.
 pub const ENTRY_BYTES_MAX: usize = 8 * 1_024 * 1_024;
+
+/// A point in the stream of hand-overs from one shard to another. Those of earlier owners of the source lie before those of
+/// later ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Mark {
+    /// The source's epoch.
+    pub epoch: ShardEpoch,
+    /// As in [`Xid::number`].
+    pub number: u64,
+}
 
 /// Names one hand-over for ever: the leading entity, its epoch at the target, and the source that let it go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,6 +31,15 @@ pub struct Xid {
     pub source: ShardId,
     /// The source's epoch when it was let go.
     pub source_epoch: ShardEpoch,
+    /// Rises by one per hand-over from this owner of the source to this target, from 1. Offers that came to nothing leave gaps.
+    pub number: u64,
+}
+
+impl Xid {
+    /// Its place among all hand-overs from its source to its target.
+    pub fn mark(self) -> Mark {
+        Mark { epoch: self.source_epoch, number: self.number }
+    }
 }
 
 /// One thing that happened to a shard.
@@ -72,12 +92,38 @@ pub enum ShardOp {
         /// Which hand-over.
         xid: Xid,
     },
-    /// Effects from another shard were applied up to here.
+    /// Effects from another shard were applied, or sent on, up to here.
     Applied {
         /// Who sent them.
         source: ShardId,
-        /// The sending incarnation; each numbers its effects from 1.
-        source_epoch: ShardEpoch,
+        /// The last one.
+        upto: EffectSeq,
+    },
+    /// The source will never ask again about its hand-overs up to here: the answers to them are forgotten.
+    Stable {
+        /// Whose hand-overs.
+        source: ShardId,
+        /// The last one.
+        upto: Mark,
+    },
+    /// Nobody asks here any more where these went: they are forgotten.
+    Forgotten {
+        /// Who.
+        members: Vec<EntityId>,
+    },
+    /// Effects on entities of another shard: owed until [`Self::Delivered`].
+    Sent {
+        /// Whose entities.
+        to: ShardId,
+        /// Sequence of the first; they go on rising over all owners of the sending shard.
+        first: EffectSeq,
+        /// Consecutive.
+        effects: Vec<Effect>,
+    },
+    /// The other shard has the effects up to here durably.
+    Delivered {
+        /// Whom they were sent to.
+        to: ShardId,
         /// The last one.
         upto: EffectSeq,
     },
@@ -116,4 +162,13 @@ pub struct Departure {
     pub target: ShardId,
     /// Full states, the leader first.
     pub members: Vec<Record>,
+}
+
+/// How a committed hand-over was answered, until its source has settled it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// Which hand-over.
+    pub xid: Xid,
+    /// Its members if it was refused; nobody if it was taken.
+    pub refused: Vec<EntityId>,
 }

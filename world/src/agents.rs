@@ -1,11 +1,11 @@
 //! The directory: where each agent is, as the shards tell. A cache: whom it does not know it looks up in the records at
-//! `Data`, and who is in no record has never been born.
+//! `Data` and asks all scenes for; whoever answers first is believed. Who is in no record has never been born.
 //!
 //! Agents are rows of one map and not entities: the directory only ever asks for one by its id, and ten million rows of 24 bytes
 //! stay below half a gigabyte, where ten million entities with their archetype rows would not. A full report of a shard
 //! does not walk the map: it raises the shard's generation, and rows of an older one count as unknown.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bevy_ecs::prelude::{IntoScheduleConfigs, Query, Res, ResMut, Resource};
@@ -131,19 +131,34 @@ fn hear(
         match message {
             Directory::Report { shard, epoch, full, present, gone } => {
                 if map.entity(shard).is_some() {
+                    let told: Vec<EntityId> = present.iter().map(|(agent, _)| *agent).collect();
                     agents.report(shard, epoch, full, present, &gone);
+                    for agent in told {
+                        found(&mut agents, &mut outbox, &map, &shards, agent);
+                    }
                 }
             }
             Directory::Locate { request, agent } => match agents.shard_of(agent) {
                 Some(shard) => reply(&mut outbox, from, request, agent, location(shard, &map, &shards), false),
-                None => look_up(now.at, &mut agents, &mut outbox, from, request, agent),
+                None => {
+                    let scenes = shards.iter().filter_map(Shard::location).map(|location| location.owner).collect();
+                    look_up(now.at, &mut agents, &mut outbox, scenes, (from, request), agent);
+                }
             },
-            Directory::Located { .. } => tracing::debug!(%from, "an answer that nobody asked for"),
+            Directory::Located { .. } | Directory::Seek { .. } => tracing::debug!(%from, "an answer that nobody asked for"),
         }
     }
 }
 
-fn look_up(now: Timestamp, agents: &mut Agents, outbox: &mut Outbox, from: NodeId, request: RequestId, agent: EntityId) {
+/// Asks the records and every scene.
+fn look_up(
+    now: Timestamp,
+    agents: &mut Agents,
+    outbox: &mut Outbox,
+    scenes: BTreeSet<NodeId>,
+    (from, request): (NodeId, RequestId),
+    agent: EntityId,
+) {
     let known = agents.lookups.get(&agent).filter(|lookup| lookup.until > now);
     if known.is_none() {
         if agents.lookups.len() >= LOOKUPS_MAX {
@@ -151,6 +166,9 @@ fn look_up(now: Timestamp, agents: &mut Agents, outbox: &mut Outbox, from: NodeI
         }
         let question = outbox.request();
         outbox.send(Address::Data, Message::JournalRequest(JournalRequest::Find { request: question, entity: agent }));
+        for scene in scenes {
+            outbox.send(Address::Node(scene), Message::Directory(Directory::Seek { agent }));
+        }
         let lookup = Lookup { request: question, until: now + LOOKUP_LIMIT, waiting: Vec::new() };
         agents.lookups.insert(agent, lookup);
     }
@@ -159,6 +177,16 @@ fn look_up(now: Timestamp, agents: &mut Agents, outbox: &mut Outbox, from: NodeI
         && !lookup.waiting.contains(&(from, request))
     {
         lookup.waiting.push((from, request));
+    }
+}
+
+/// A shard says that it has an agent: whoever waits for it is told.
+fn found(agents: &mut Agents, outbox: &mut Outbox, map: &ShardMap, shards: &Query<&Shard>, agent: EntityId) {
+    let Some(shard) = agents.shard_of(agent) else { return };
+    let Some(lookup) = agents.lookups.remove(&agent) else { return };
+    let location = location(shard, map, shards);
+    for (from, request) in lookup.waiting {
+        reply(outbox, from, request, agent, location, false);
     }
 }
 

@@ -75,11 +75,15 @@ pub enum RowTable {
     Trades = 20,
     /// Count → trade, oldest first.
     TradeOrder = 21,
+    /// Shard, source, hand-over → how it was answered; shard, source → up to where nobody asks.
+    Decided = 22,
+    /// Shard, target, sequence → an effect; shard, target → up to where it has them.
+    Outbox = 23,
 }
 
 impl RowTable {
     /// Every table, in order of number.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Self::Meta,
         Self::Heads,
         Self::Entries,
@@ -102,6 +106,8 @@ impl RowTable {
         Self::Postings,
         Self::Trades,
         Self::TradeOrder,
+        Self::Decided,
+        Self::Outbox,
     ];
 
     /// Its name on disk and in messages.
@@ -129,6 +135,8 @@ impl RowTable {
             Self::Postings => "postings",
             Self::Trades => "trades",
             Self::TradeOrder => "trade-order",
+            Self::Decided => "decided",
+            Self::Outbox => "outbox",
         }
     }
 }

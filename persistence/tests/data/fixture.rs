@@ -131,7 +131,7 @@ pub(crate) fn record(shard: ShardId, entity: u64, epoch: u64, n: usize) -> Recor
 }
 
 pub(crate) fn xid(entity: u64, epoch: u64, source: ShardId) -> Xid {
-    Xid { entity: EntityId(entity), epoch: AgentEpoch(epoch), source, source_epoch: ShardEpoch(1) }
+    Xid { entity: EntityId(entity), epoch: AgentEpoch(epoch), source, source_epoch: ShardEpoch(1), number: epoch }
 }
 
 pub(crate) fn operation(op: u128, fences: &[(u64, u64)], transaction: Transaction) -> LedgerRequest {

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use pangaea_persistence::IMAGE_PART_BYTES;
+use pangaea_persistence::store::Store;
+use pangaea_persistence::{Data, IMAGE_PART_BYTES};
 use pangaea_schemas::geometry::ShardId;
-use pangaea_schemas::journal::{Departure, Fence, ShardOp, Xid};
-use pangaea_schemas::message::{JournalReply, JournalRequest, Message};
+use pangaea_schemas::journal::{Decision, Departure, Fence, Mark, ShardOp, Xid};
+use pangaea_schemas::message::{Effect, JournalReply, JournalRequest, Message};
 use pangaea_schemas::record::{ComponentBytes, Record};
 use pangaea_schemas::{AgentEpoch, EffectSeq, EntityId, RequestId, ShardEpoch, TypeId};
 use proptest::prelude::*;
@@ -18,7 +19,11 @@ struct Naive {
     records: BTreeMap<EntityId, Record>,
     fences: BTreeMap<EntityId, Fence>,
     departures: BTreeMap<Xid, Departure>,
-    applied: BTreeMap<ShardId, (ShardEpoch, EffectSeq)>,
+    decided: BTreeMap<(ShardId, Mark), Decision>,
+    stable: BTreeMap<ShardId, Mark>,
+    applied: BTreeMap<ShardId, EffectSeq>,
+    outbox: BTreeMap<(ShardId, EffectSeq), Effect>,
+    delivered: BTreeMap<ShardId, EffectSeq>,
 }
 
 impl Naive {
@@ -41,7 +46,7 @@ impl Naive {
             ShardOp::Remove { entity } => {
                 self.records.remove(entity);
                 let fence = self.fences.entry(*entity).or_default();
-                if fence.seen <= AgentEpoch(1) && !fence.born && fence.forward.is_none() {
+                if !fence.born && fence.forward.is_none() {
                     *fence = Fence::default();
                 }
             }
@@ -60,17 +65,37 @@ impl Naive {
                 for member in members {
                     self.live(member, xid.epoch);
                 }
+                self.decided.insert((xid.source, xid.mark()), Decision { xid: *xid, refused: vec![] });
             }
             ShardOp::Refused { xid, members } => {
                 for member in members {
                     let fence = self.fences.entry(*member).or_default();
-                    fence.seen = fence.seen.max(xid.epoch);
+                    (fence.seen, fence.forward) = (fence.seen.max(xid.epoch), Some(xid.source));
                 }
+                self.decided.insert((xid.source, xid.mark()), Decision { xid: *xid, refused: members.clone() });
             }
             ShardOp::Settled { xid } => drop(self.departures.remove(xid)),
-            ShardOp::Applied { source, source_epoch, upto } => {
+            ShardOp::Stable { source, upto } => {
+                self.stable.insert(*source, *upto);
+                self.decided.retain(|(from, mark), _| from != source || mark > upto);
+            }
+            ShardOp::Forgotten { members } => {
+                for member in members {
+                    let fence = self.fences.entry(*member).or_default();
+                    *fence = if fence.born { Fence { forward: None, ..*fence } } else { Fence::default() };
+                }
+            }
+            ShardOp::Applied { source, upto } => {
                 let applied = self.applied.entry(*source).or_default();
-                *applied = (*applied).max((*source_epoch, *upto));
+                *applied = (*applied).max(*upto);
+            }
+            ShardOp::Sent { to, first, effects } => {
+                self.outbox.extend((first.0..).zip(effects).map(|(seq, effect)| ((*to, EffectSeq(seq)), effect.clone())));
+            }
+            ShardOp::Delivered { to, upto } => {
+                let delivered = self.delivered.entry(*to).or_default();
+                *delivered = (*delivered).max(*upto);
+                self.outbox.retain(|(shard, seq), _| shard != to || seq > upto);
             }
         }
     }
@@ -87,7 +112,11 @@ enum Step {
     Refuse,
     Born,
     Remove,
-    Applied { source: u16, epoch: u64, upto: u64 },
+    Forget,
+    Stable { upto: u64 },
+    Applied { source: u16, upto: u64 },
+    Sent { to: u16 },
+    Delivered { to: u16, upto: u64 },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -101,8 +130,16 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Refuse),
         1 => Just(Step::Born),
         1 => Just(Step::Remove),
-        1 => (1..4u16, 0..3u64, 0..9u64).prop_map(|(source, epoch, upto)| Step::Applied { source, epoch, upto }),
+        1 => Just(Step::Forget),
+        1 => (0..40u64).prop_map(|upto| Step::Stable { upto }),
+        1 => (1..4u16, 0..9u64).prop_map(|(source, upto)| Step::Applied { source, upto }),
+        2 => (1..3u16).prop_map(|to| Step::Sent { to }),
+        1 => (1..3u16, 0..9u64).prop_map(|(to, upto)| Step::Delivered { to, upto }),
     ]
+}
+
+fn effect(n: u64) -> Effect {
+    Effect { to: EntityId(n), from: EntityId(1), id: TypeId(3), bytes: vec![n as u8; 4].into(), hops: 1 }
 }
 
 /// A possible history: an operation for each step that makes sense for its agent now.
@@ -110,6 +147,7 @@ fn history(steps: &[(u64, Step)]) -> Vec<ShardOp> {
     let mut live: BTreeMap<u64, Record> = BTreeMap::new();
     let mut away: BTreeMap<u64, Xid> = BTreeMap::new();
     let mut epochs: BTreeMap<u64, u64> = BTreeMap::new();
+    let mut sent: BTreeMap<u16, u64> = BTreeMap::new();
     let mut ops = Vec::new();
     for &(agent, step) in steps {
         let epoch = epochs.entry(agent).or_insert(1);
@@ -152,9 +190,25 @@ fn history(steps: &[(u64, Step)]) -> Vec<ShardOp> {
                 live.remove(&agent);
                 ops.push(ShardOp::Remove { entity: EntityId(agent) });
             }
-            Step::Applied { source, epoch, upto } => {
-                ops.push(ShardOp::Applied { source: shard(source), source_epoch: ShardEpoch(epoch), upto: EffectSeq(upto) })
+            Step::Forget if !live.contains_key(&agent) => ops.push(ShardOp::Forgotten { members: vec![EntityId(agent)] }),
+            Step::Stable { upto } => {
+                let upto = Mark { epoch: ShardEpoch(1), number: upto };
+                ops.push(ShardOp::Stable { source: EAST, upto });
             }
+            Step::Applied { source, upto } => {
+                ops.push(ShardOp::Applied { source: shard(source), upto: EffectSeq(upto) });
+            }
+            Step::Sent { to } => {
+                let upto = sent.entry(to).or_default();
+                let first = EffectSeq(*upto + 1);
+                *upto += 2;
+                ops.push(ShardOp::Sent { to: shard(to), first, effects: vec![effect(agent), effect(*upto)] });
+            }
+            Step::Delivered { to, upto } => {
+                let upto = EffectSeq(upto.min(sent.get(&to).copied().unwrap_or_default()));
+                ops.push(ShardOp::Delivered { to: shard(to), upto });
+            }
+            Step::Forget => {}
             Step::Put { .. } | Step::Arrive { .. } => {}
         }
     }
@@ -186,16 +240,29 @@ proptest! {
         }
         naive.fences.retain(|_, fence| *fence != Fence::default());
         naive.applied.retain(|_, upto| *upto != Default::default());
+        naive.delivered.retain(|_, upto| *upto != Default::default());
         let image = load(&mut data, WEST);
         prop_assert_eq!(image.records, naive.records.into_values().collect::<Vec<_>>());
         prop_assert_eq!(image.fences, naive.fences.into_iter().collect::<Vec<_>>());
         let mut departures = image.departures;
         departures.sort_by_key(|departure| departure.xid);
         prop_assert_eq!(departures, naive.departures.into_values().collect::<Vec<_>>());
-        let mut applied: Vec<_> = image.applied.into_iter().map(|(source, epoch, upto)| (source, (epoch, upto))).collect();
-        applied.sort_unstable();
-        prop_assert_eq!(applied, naive.applied.into_iter().collect::<Vec<_>>());
+        prop_assert_eq!(image.applied.into_iter().collect::<BTreeMap<_, _>>(), naive.applied);
+        prop_assert_eq!(image.stable.into_iter().collect::<BTreeMap<_, _>>(), naive.stable);
+        let decided = image.decided.into_iter().map(|decision| ((decision.xid.source, decision.xid.mark()), decision));
+        prop_assert_eq!(decided.collect::<BTreeMap<_, _>>(), naive.decided);
+        prop_assert_eq!(image.delivered.into_iter().collect::<BTreeMap<_, _>>(), naive.delivered);
+        let outbox = image.outbox.into_iter().map(|owed| ((owed.to, owed.seq), owed.effect));
+        prop_assert_eq!(outbox.collect::<BTreeMap<_, _>>(), naive.outbox);
         prop_assert_eq!(data.verify().expect("reads").findings, Vec::<String>::new());
+    }
+}
+
+fn found<S: Store>(data: &mut Data<S>, entity: u64) -> Option<ShardId> {
+    let find = JournalRequest::Find { request: RequestId(1), entity: EntityId(entity) };
+    match ask_all(data, [Message::JournalRequest(find)]).pop() {
+        Some(Message::JournalReply(JournalReply::Found { shard, .. })) => shard,
+        other => panic!("no answer but {other:?}"),
     }
 }
 
@@ -211,10 +278,12 @@ fn an_agent_that_crosses_is_in_one_shard_only() {
     west.append(&mut data, vec![ShardOp::Out { xid: hand_over, target: EAST, members: vec![record(WEST, 5, 2, 3)] }]);
     let between = load(&mut data, WEST);
     assert!(between.records.is_empty() && between.departures.len() == 1);
+    assert_eq!(found(&mut data, 5), Some(WEST), "in transit is not unborn");
     let fence = between.fences[0].1;
     assert_eq!((fence.forward, fence.seen, fence.accepted), (Some(EAST), AgentEpoch(2), AgentEpoch(1)));
     east.append(&mut data, vec![ShardOp::In { xid: hand_over, members: vec![record(EAST, 5, 2, 0)] }]);
     west.append(&mut data, vec![ShardOp::Settled { xid: hand_over }]);
+    assert_eq!((found(&mut data, 5), found(&mut data, 6)), (Some(EAST), None));
     let (west_now, east_now) = (load(&mut data, WEST), load(&mut data, EAST));
     assert!(west_now.records.is_empty() && west_now.departures.is_empty());
     assert_eq!(east_now.records, [record(EAST, 5, 2, 0)]);
@@ -222,7 +291,7 @@ fn an_agent_that_crosses_is_in_one_shard_only() {
 }
 
 #[test]
-fn a_creature_that_lived_and_died_here_leaves_nothing_and_a_traveller_leaves_its_fence() {
+fn who_lived_and_died_here_leaves_nothing_but_the_answer_that_its_source_may_ask_for() {
     let mut data = node();
     let mut west = Writer::owning(&mut data, WEST, 1);
     let traveller = ShardOp::In { xid: xid(6, 2, EAST), members: vec![record(WEST, 6, 2, 0)] };
@@ -230,7 +299,12 @@ fn a_creature_that_lived_and_died_here_leaves_nothing_and_a_traveller_leaves_its
     west.append(&mut data, [5, 6].map(|n| ShardOp::Remove { entity: EntityId(n) }).to_vec());
     let image = load(&mut data, WEST);
     assert!(image.records.is_empty());
-    assert_eq!(image.fences.iter().map(|(entity, _)| entity.0).collect::<Vec<_>>(), [6], "a late commit must find it");
+    assert!(image.fences.is_empty());
+    let answer = Decision { xid: xid(6, 2, EAST), refused: vec![] };
+    assert_eq!(image.decided, [answer], "a late commit must find it");
+    west.append(&mut data, vec![ShardOp::Stable { source: EAST, upto: xid(6, 2, EAST).mark() }]);
+    let image = load(&mut data, WEST);
+    assert_eq!((image.decided.len(), image.stable.len()), (0, 1));
 }
 
 #[test]

@@ -227,7 +227,7 @@ impl ShardWorld {
             out.effects.push((effect, hint));
             return;
         };
-        let Effect { to, from, id, bytes } = effect;
+        let Effect { to, from, id, bytes, .. } = effect;
         match self.kinds.effects.iter().find(|kind| kind.id == id) {
             Some(kind) => deliver(&mut self.world, kind, Letter { entity, to, from, value: &bytes }),
             None => tracing::warn!(%to, effect = id.0, "an effect came that this game does not know"),

@@ -17,13 +17,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use pangaea_schemas::geometry::ShardId;
-use pangaea_schemas::journal::{Departure, Xid};
-use pangaea_schemas::message::{ClientInput, Effect};
+use pangaea_schemas::journal::{Departure, Mark, Xid};
+use pangaea_schemas::message::ClientInput;
 use pangaea_schemas::mutant::Mutant;
 use pangaea_schemas::record::Record;
 use pangaea_schemas::{EntityId, Timestamp};
 
-use super::{COMMIT_RESEND, COMMIT_RESEND_MAX, HELD_EFFECTS_MAX, OFFER_TIMEOUT, RESERVATION};
+use super::{COMMIT_RESEND, COMMIT_RESEND_MAX, OFFER_TIMEOUT, RESERVATION};
 
 /// Where a hand-over is, at its source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -134,8 +134,6 @@ pub struct Leave {
     pub records: Vec<Record>,
     /// Inputs that came but were not applied.
     pub inputs: Vec<ClientInput>,
-    /// Effects on the members, until it is clear where they go.
-    pub effects: Vec<Effect>,
     due: Timestamp,
     wait: Duration,
 }
@@ -156,7 +154,6 @@ impl Leaves {
             members,
             records: Vec::new(),
             inputs: Vec::new(),
-            effects: Vec::new(),
             due: now + OFFER_TIMEOUT,
             wait: COMMIT_RESEND,
         };
@@ -171,7 +168,6 @@ impl Leaves {
             members: departure.members.iter().map(|record| record.entity).collect(),
             records: departure.members,
             inputs: Vec::new(),
-            effects: Vec::new(),
             due: now,
             wait: COMMIT_RESEND,
         };
@@ -251,14 +247,14 @@ impl Leaves {
         self.by_xid.values().filter(|leave| !leave.letting.is_live()).flat_map(|leave| leave.members.iter().copied())
     }
 
-    /// Keeps an effect on somebody who is away until it is clear where they are. `false`: not away, or too many.
-    pub fn hold(&mut self, effect: &Effect) -> bool {
-        let Some(leave) = self.by_entity.get(&effect.to).and_then(|xid| self.by_xid.get_mut(xid)) else { return false };
-        let held = !leave.letting.is_live() && leave.effects.len() < HELD_EFFECTS_MAX;
-        if held {
-            leave.effects.push(effect.clone());
-        }
-        held
+    /// The shard that will say where an entity is which has left the live set; `None`: it has not left, or it is known.
+    pub fn undecided(&self, entity: EntityId) -> Option<ShardId> {
+        self.of(entity).filter(|(_, leave)| !leave.letting.is_live()).map(|(_, leave)| leave.target)
+    }
+
+    /// The first hand-over to `target` that is not over.
+    pub fn first_to(&self, target: ShardId) -> Option<Mark> {
+        self.by_xid.iter().filter(|(_, leave)| leave.target == target).map(|(xid, _)| xid.mark()).min()
     }
 
     /// Sends commits to `target` again at once: it has a new owner.

@@ -7,15 +7,18 @@
 //! | accepted ≥ xid.epoch | IN durable | Confirm: ACK again |
 //! | accepted < xid.epoch ≤ seen | REFUSED durable | Deny: REFUSE again |
 //! | seen ≥ xid.epoch | not durable yet | Wait: the answer comes when it is |
+//! | (forgotten) | the source has settled it long ago | Wait: nobody wants an answer |
 //!
 //! `seen` is the highest epoch that any commit named, refused ones included; `accepted` the highest that was taken. They are kept
-//! apart so that a doubled COMMIT of a refused hand-over is refused again, for ever.
+//! apart so that a doubled COMMIT of a refused hand-over is refused again, for ever. What they were for one hand-over is
+//! remembered with it ([`Decision`]) until its source will not ask again; so the fences of entities may be forgotten before.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pangaea_schemas::journal::{Fence, Xid};
+use pangaea_schemas::geometry::ShardId;
+use pangaea_schemas::journal::{Decision, Fence, Mark, Xid};
 use pangaea_schemas::mutant::Mutant;
-use pangaea_schemas::{EntityId, Timestamp};
+use pangaea_schemas::{AgentEpoch, EntityId, Timestamp};
 
 use super::{RESERVATION, RESERVATIONS_MAX};
 
@@ -30,7 +33,7 @@ pub enum CommitAnswer {
     Confirm,
     /// They were turned down.
     Deny,
-    /// Decided, but not durable yet.
+    /// Say nothing: decided, but not durable yet; or settled long ago.
     Wait,
 }
 
@@ -52,12 +55,32 @@ pub struct Arrivals {
     fences: BTreeMap<EntityId, Fence>,
     reserved: BTreeMap<Xid, (u32, Timestamp)>,
     pending: BTreeSet<Xid>,
+    lanes: BTreeMap<ShardId, Lane>,
+}
+
+/// What is remembered of the hand-overs from one source.
+#[derive(Clone, Debug, Default)]
+struct Lane {
+    /// Up to here it will never ask again.
+    stable: Mark,
+    decided: BTreeMap<Mark, Decision>,
 }
 
 impl Arrivals {
     /// Starts from what the journal says.
-    pub fn recovered(fences: impl IntoIterator<Item = (EntityId, Fence)>) -> Self {
-        Self { fences: fences.into_iter().collect(), ..Self::default() }
+    pub fn recovered(
+        fences: impl IntoIterator<Item = (EntityId, Fence)>,
+        decided: impl IntoIterator<Item = Decision>,
+        stable: impl IntoIterator<Item = (ShardId, Mark)>,
+    ) -> Self {
+        let mut arrivals = Self { fences: fences.into_iter().collect(), ..Self::default() };
+        for (source, upto) in stable {
+            arrivals.lanes.entry(source).or_default().stable = upto;
+        }
+        for decision in decided {
+            arrivals.decide(decision.xid, decision.refused);
+        }
+        arrivals
     }
 
     /// All fences, in order.
@@ -76,8 +99,68 @@ impl Arrivals {
     }
 
     /// Where an entity went that is no longer here.
-    pub fn forward(&self, entity: EntityId) -> Option<pangaea_schemas::geometry::ShardId> {
+    pub fn forward(&self, entity: EntityId) -> Option<ShardId> {
         self.fences.get(&entity)?.forward
+    }
+
+    /// All forwarders: who, the epoch under which it went, where to.
+    pub fn forwarders(&self) -> impl Iterator<Item = (EntityId, AgentEpoch, ShardId)> {
+        self.fences.iter().filter_map(|(entity, fence)| Some((*entity, fence.seen, fence.forward?)))
+    }
+
+    /// Answers that sources may ask for again.
+    pub fn decisions(&self) -> impl Iterator<Item = &Decision> {
+        self.lanes.values().flat_map(|lane| lane.decided.values())
+    }
+
+    /// Up to where each source will not ask again.
+    pub fn marks(&self) -> impl Iterator<Item = (ShardId, Mark)> {
+        self.lanes.iter().map(|(source, lane)| (*source, lane.stable))
+    }
+
+    /// Nobody asks for these any more, or they ceased to be. Who was born here stays known, or it could be born twice.
+    pub fn forget(&mut self, entity: EntityId) {
+        if let Some(fence) = self.fences.get_mut(&entity) {
+            fence.forward = None;
+            if !fence.born {
+                self.fences.remove(&entity);
+            }
+        }
+    }
+
+    /// The source will never ask again about its hand-overs up to here: whom it took back from here. `None`: that is known.
+    pub fn stable(&mut self, source: ShardId, upto: Mark) -> Option<Vec<(EntityId, AgentEpoch)>> {
+        let lane = self.lanes.entry(source).or_default();
+        if upto <= lane.stable {
+            return None;
+        }
+        lane.stable = upto;
+        let mut refused = Vec::new();
+        while let Some(first) = lane.decided.first_entry().filter(|first| *first.key() <= upto) {
+            let Decision { xid, refused: members } = first.remove();
+            refused.extend(members.into_iter().map(|member| (member, xid.epoch)));
+        }
+        Some(refused)
+    }
+
+    fn decide(&mut self, xid: Xid, refused: Vec<EntityId>) {
+        self.lanes.entry(xid.source).or_default().decided.insert(xid.mark(), Decision { xid, refused });
+    }
+
+    /// What the fence of the leader said when the hand-over was decided, or says now if it never was. `None`: its source has
+    /// settled it long ago.
+    fn remembered(&self, xid: Xid) -> Option<Fence> {
+        let Some(lane) = self.lanes.get(&xid.source) else { return Some(self.fence(xid.entity)) };
+        if xid.mark() <= lane.stable {
+            return None;
+        }
+        Some(match lane.decided.get(&xid.mark()) {
+            Some(Decision { refused, .. }) if refused.is_empty() => {
+                Fence { seen: xid.epoch, accepted: xid.epoch, ..Fence::default() }
+            }
+            Some(_) => Fence { seen: xid.epoch, ..Fence::default() },
+            None => self.fence(xid.entity),
+        })
     }
 
     /// Reserves room unless the hand-over is old or `free` is used up. `None`: it is old, say nothing.
@@ -97,7 +180,7 @@ impl Arrivals {
     /// What to do with a commit; a reservation is used up by it. Room for those without one is `free`.
     pub fn commit(&mut self, xid: Xid, members: u32, free: u32) -> CommitAnswer {
         let fits = self.reserved.remove(&xid).is_some() || self.promised() + members <= free;
-        answer(self.fence(xid.entity), xid, fits, self.pending.contains(&xid))
+        self.remembered(xid).map_or(CommitAnswer::Wait, |fence| answer(fence, xid, fits, self.pending.contains(&xid)))
     }
 
     /// The members are taken: IN is on its way into the journal.
@@ -106,15 +189,18 @@ impl Arrivals {
             let fence = self.fence_mut(member);
             (fence.seen, fence.accepted, fence.forward) = (xid.epoch, xid.epoch, None);
         }
+        self.decide(xid, Vec::new());
         self.pending.insert(xid);
     }
 
-    /// The members are refused: REFUSED is on its way into the journal.
+    /// The members are refused: REFUSED is on its way into the journal. Whoever looks for them here is sent back to the source.
     pub fn refuse(&mut self, xid: Xid, members: impl IntoIterator<Item = EntityId>) {
-        for member in members {
-            let fence = self.fence_mut(member);
-            fence.seen = fence.seen.max(xid.epoch);
+        let members: Vec<EntityId> = members.into_iter().collect();
+        for member in &members {
+            let fence = self.fence_mut(*member);
+            (fence.seen, fence.forward) = (fence.seen.max(xid.epoch), Some(xid.source));
         }
+        self.decide(xid, members);
         self.pending.insert(xid);
     }
 
@@ -135,12 +221,12 @@ impl Arrivals {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pangaea_schemas::geometry::{ShardId, SpaceId};
-    use pangaea_schemas::{AgentEpoch, ShardEpoch};
+    use pangaea_schemas::ShardEpoch;
+    use pangaea_schemas::geometry::SpaceId;
 
     fn xid(epoch: u64) -> Xid {
         let source = ShardId { space: SpaceId(0), level: 3, x: 0, z: 0 };
-        Xid { entity: EntityId(5), epoch: AgentEpoch(epoch), source, source_epoch: ShardEpoch(1) }
+        Xid { entity: EntityId(5), epoch: AgentEpoch(epoch), source, source_epoch: ShardEpoch(1), number: epoch }
     }
 
     #[test]
@@ -179,5 +265,43 @@ mod tests {
         arrivals.take(xid(5), [EntityId(5)]);
         assert_eq!(arrivals.reserve(Timestamp(0), xid(5), 1, 10), None);
         assert_eq!(arrivals.reserve(Timestamp(0), xid(4), 1, 10), None);
+    }
+
+    #[test]
+    fn a_commit_that_comes_after_its_source_settled_it_is_not_heard_although_all_is_forgotten() {
+        let mut arrivals = Arrivals::default();
+        arrivals.take(xid(2), [EntityId(5)]);
+        arrivals.refuse(xid(3), [EntityId(7)]);
+        arrivals.settled(xid(2));
+        arrivals.settled(xid(3));
+        let source = xid(2).source;
+        assert_eq!(arrivals.forward(EntityId(7)), Some(source), "who was refused is where it came from");
+        assert_eq!(arrivals.stable(source, xid(3).mark()), Some(vec![(EntityId(7), AgentEpoch(3))]));
+        assert_eq!(arrivals.stable(source, xid(3).mark()), None, "said again");
+        for entity in [5, 7] {
+            arrivals.forget(EntityId(entity));
+        }
+        assert_eq!(arrivals.fence(EntityId(5)), Fence::default());
+        assert_eq!(arrivals.commit(xid(2), 1, 10), CommitAnswer::Wait);
+        assert_eq!(arrivals.commit(xid(3), 1, 10), CommitAnswer::Wait);
+        assert_eq!(arrivals.commit(xid(4), 1, 10), CommitAnswer::Take);
+    }
+
+    #[test]
+    fn a_new_owner_answers_as_the_former_did() {
+        let decided = [Decision { xid: xid(2), refused: vec![] }, Decision { xid: xid(3), refused: vec![EntityId(5)] }];
+        let stable = [(xid(1).source, xid(1).mark())];
+        let mut arrivals = Arrivals::recovered([], decided, stable);
+        let answers = [1, 2, 3, 4].map(|number| arrivals.commit(xid(number), 1, 10));
+        use CommitAnswer::{Confirm, Deny, Take, Wait};
+        assert_eq!(answers, [Wait, Confirm, Deny, Take]);
+    }
+
+    #[test]
+    fn who_was_born_here_is_never_forgotten() {
+        let mut arrivals = Arrivals::default();
+        arrivals.fence_mut(EntityId(5)).born = true;
+        arrivals.forget(EntityId(5));
+        assert!(arrivals.fence(EntityId(5)).born);
     }
 }

@@ -44,6 +44,7 @@ impl Shard {
             | Session::Route { .. }
             | Session::Hint { .. }
             | Session::Misrouted { .. }
+            | Session::Expected { .. }
             | Session::Replaced { .. } => {}
         }
     }
@@ -184,7 +185,12 @@ impl Shard {
         for input in inputs {
             let (agent, session) = (input.agent, input.session);
             match self.life.sessions.receive(input.clone()) {
-                Inputting::Waits | Inputting::Duplicate | Inputting::TooNew => {}
+                Inputting::Waits | Inputting::Duplicate => {}
+                Inputting::TooNew { next } => {
+                    if told.insert(agent) {
+                        self.tell(from, Session::Expected { agent, session, next });
+                    }
+                }
                 Inputting::Replaced => {
                     if told.insert(agent) {
                         self.tell(from, Session::Replaced { agent, session });

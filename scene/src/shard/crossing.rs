@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use pangaea_schemas::geometry::{CellId, ShardId};
 use pangaea_schemas::journal::{ShardOp, Xid};
-use pangaea_schemas::message::{ClientInput, Handover, HandoverMessage, Message, Refusal, Session};
+use pangaea_schemas::message::{ClientInput, Handover, HandoverMessage, Lane, Message, Refusal, Session};
 use pangaea_schemas::record::Record;
 use pangaea_schemas::{AgentEpoch, EntityId};
 
@@ -13,7 +13,7 @@ use super::{ENTITIES_MAX, Resident, Shard, Then};
 use crate::ecs::Crossing;
 use crate::handover::source::{Heard, Leave, Letting, SourceOrder};
 use crate::handover::target::CommitAnswer;
-use crate::handover::{DEPARTURES_MAX, GROUP_MAX, RETRY_AFTER_MS};
+use crate::handover::{DEPARTURES_MAX, GROUP_BYTES_MAX, GROUP_MAX, RETRY_AFTER_MS};
 use crate::journal_writer::record_bytes;
 use crate::lanes::Hearing;
 use crate::sessions::Link;
@@ -71,8 +71,12 @@ impl Shard {
             resident.max(self.life.arrivals.fence(*member).seen)
         };
         let epoch = members.iter().map(highest).max().unwrap_or_default().next();
-        let xid = Xid { entity: crossing.entity, epoch, source: self.id, source_epoch: self.epoch() };
         let bytes = members.iter().filter_map(|member| self.world.record(*member)).map(|r| record_bytes(&r)).sum::<usize>();
+        if bytes > GROUP_BYTES_MAX {
+            return;
+        }
+        let Some(number) = self.life.forwarders.next_number(target) else { return };
+        let xid = Xid { entity: crossing.entity, epoch, source: self.id, source_epoch: self.epoch(), number };
         let registry = self.config.game.registry_hash();
         let step = Handover::Offer { xid, members: members.len() as u32, bytes: bytes as u32, registry };
         self.life.leaves.offer(self.now, xid, target, members);
@@ -143,10 +147,8 @@ impl Shard {
 
     /// The target has them: from now on this shard only forwards.
     fn settle(&mut self, xid: Xid) {
-        let Some(leave) = self.life.leaves.remove(xid) else { return };
-        self.writer.push(ShardOp::Settled { xid });
-        for effect in leave.effects {
-            self.life.effects.send(leave.target, effect);
+        if let Some(leave) = self.life.leaves.remove(xid) {
+            self.remember_settled(leave.target, xid, &leave.members);
         }
     }
 
@@ -154,8 +156,8 @@ impl Shard {
     fn take_back(&mut self, xid: Xid) {
         let Some(leave) = self.life.leaves.remove(xid) else { return };
         tracing::info!(shard = %self.id, agent = %xid.entity, "taken back");
-        self.writer.push(ShardOp::Settled { xid });
-        let Leave { records, inputs, effects, .. } = leave;
+        let Leave { target, records, inputs, .. } = leave;
+        self.remember_settled(target, xid, &[]);
         for mut record in records {
             record.epoch = xid.epoch.next();
             record.cell = self.id.nearest_cell(CellId::at(self.id.space, record.position));
@@ -165,7 +167,6 @@ impl Shard {
         for input in inputs {
             self.life.sessions.receive(input);
         }
-        self.life.inbox.effects.extend(effects);
     }
 
     /// Somebody is live here from now on: handed over, or taken back. Runs at the next tick; its gateway is told at once.
@@ -201,33 +202,45 @@ impl Shard {
 
     pub(super) fn handover(&mut self, message: HandoverMessage) {
         let HandoverMessage { lane, step } = message;
-        if let Handover::Stale { current, .. } = step {
-            self.told_stale(lane.from, current);
-            self.hear(lane);
-            return;
+        match step {
+            Handover::Stale { current, .. } => {
+                self.told_stale(lane.from, current);
+                self.hear(lane);
+            }
+            Handover::Settled { upto } => self.source_has_settled(lane, upto),
+            Handover::Stable { upto } => self.target_is_stable(lane, upto),
+            Handover::Offer { xid, .. }
+            | Handover::Reserved { xid }
+            | Handover::No { xid, .. }
+            | Handover::Commit { xid, .. }
+            | Handover::Ack { xid }
+            | Handover::Refuse { xid, .. } => self.handover_of(lane, xid, step),
         }
+    }
+
+    fn handover_of(&mut self, lane: Lane, xid: Xid, step: Handover) {
         if !self.incarnation.ticks() {
             return self.not_running(lane.from, &step);
         }
         match self.hear(lane) {
             Hearing::Superseded => return,
-            Hearing::Stale => return self.tell_stale(lane.from, xid_of(&step)),
+            Hearing::Stale => return self.tell_stale(lane.from, xid),
             Hearing::Fresh => {}
         }
         match step {
-            Handover::Offer { xid, members, registry, .. } => {
+            Handover::Offer { members, registry, .. } => {
                 let refusal = self.refusal(registry == self.config.game.registry_hash());
                 self.offered(lane.from, xid, members, refusal);
             }
-            Handover::Commit { xid, members, inputs } => self.committed(lane.from, xid, members, inputs),
-            Handover::Reserved { xid } => self.answered(lane.from, xid, Heard::Reserved),
-            Handover::No { xid, retry_after_ms, .. } => {
+            Handover::Commit { members, inputs, .. } => self.committed(lane.from, xid, members, inputs),
+            Handover::Reserved { .. } => self.answered(lane.from, xid, Heard::Reserved),
+            Handover::No { retry_after_ms, .. } => {
                 self.wait_with_offers(xid, retry_after_ms);
                 self.answered(lane.from, xid, Heard::NotWanted);
             }
-            Handover::Ack { xid } => self.answered(lane.from, xid, Heard::Accepted),
-            Handover::Refuse { xid, .. } => self.answered(lane.from, xid, Heard::Refused),
-            Handover::Stale { .. } => {}
+            Handover::Ack { .. } => self.answered(lane.from, xid, Heard::Accepted),
+            Handover::Refuse { .. } => self.answered(lane.from, xid, Heard::Refused),
+            Handover::Stale { .. } | Handover::Settled { .. } | Handover::Stable { .. } => {}
         }
     }
 
@@ -332,7 +345,7 @@ impl Shard {
         self.say(xid.source, step);
     }
 
-    fn say(&mut self, to: ShardId, step: Handover) {
+    pub(super) fn say(&mut self, to: ShardId, step: Handover) {
         let lane = self.lane_to(to);
         self.send_to_shard(to, Message::Handover(HandoverMessage { lane, step }));
     }
@@ -341,16 +354,4 @@ impl Shard {
 fn members_of(crossing: &Crossing) -> impl Iterator<Item = EntityId> {
     let rest = crossing.group.iter().copied().filter(|member| *member != crossing.entity);
     std::iter::once(crossing.entity).chain(rest)
-}
-
-fn xid_of(step: &Handover) -> Xid {
-    match step {
-        Handover::Offer { xid, .. }
-        | Handover::Reserved { xid }
-        | Handover::No { xid, .. }
-        | Handover::Commit { xid, .. }
-        | Handover::Ack { xid }
-        | Handover::Refuse { xid, .. }
-        | Handover::Stale { xid, .. } => *xid,
-    }
 }

@@ -18,6 +18,8 @@ pub(super) struct Meter {
     pub(super) out: u64,
     /// Hand-overs taken.
     pub(super) taken: u64,
+    /// Effects that were dropped: sent on too often, or too many on their way.
+    pub(super) effects_lost: u64,
     /// Since the last report: who, where to.
     pub(super) recent: Vec<(EntityId, ShardId)>,
 }

@@ -8,13 +8,16 @@
 //! | `ownership` | a claim, a recovery, a doubt, an end |
 //! | `attendance` | a client attaches, plays, goes |
 //! | `crossing` | an agent leaves or comes |
+//! | `settling` | nobody asks any more where it went |
+//! | `effects` | something is done to an entity of another shard |
 //! | `value` | the ledger is asked, and answers |
 //! | `giving`, `taking`, `rest` | the whole shard moves to another scene |
-//! | `outside` | effects, feed, directory |
+//! | `outside` | feed, directory |
 //! | `tick` | the phases |
 
 mod attendance;
 mod crossing;
+mod effects;
 mod followers;
 mod giving;
 mod ledger_desk;
@@ -25,6 +28,7 @@ mod ownership;
 mod residents;
 mod rest;
 mod routes;
+mod settling;
 mod taking;
 mod tick;
 mod value;
@@ -37,7 +41,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pangaea_schemas::geometry::{ShardId, SpaceSpec};
-use pangaea_schemas::journal::Xid;
+use pangaea_schemas::journal::{Mark, Xid};
 use pangaea_schemas::message::{
     Address, BusEvent, Control, Envelope, Lane, Message, Migration, OpId, Refusal, ShardReport, ShardRoute,
 };
@@ -47,6 +51,7 @@ use pangaea_schemas::{AgentEpoch, EffectSeq, EntityId, NodeId, Nonce, RequestId,
 use crate::ecs::{ShardWorld, TickInput};
 use crate::effects::EffectLanes;
 use crate::game::BuiltGame;
+use crate::handover::forwarders::Forwarders;
 use crate::handover::source::Leaves;
 use crate::handover::target::Arrivals;
 use crate::incarnation::{Happening, Incarnation};
@@ -131,8 +136,14 @@ enum Then {
     Look(EntityId, AgentEpoch),
     /// The record of the agent in whose name it is asked is in: ask the ledger.
     Written(OpId),
+    /// SETTLED is in.
+    Settled(ShardId, Mark),
+    /// STABLE of a source is in.
+    Stable(ShardId, Mark),
     /// Effects of a sender are in, up to here.
-    Applied(ShardId, ShardEpoch, EffectSeq),
+    Applied(ShardId, EffectSeq),
+    /// Effects to a shard are in, up to here.
+    Sent(ShardId, EffectSeq),
     /// The OWNER entry that a migration asked for is in.
     GiftWritten,
     /// The first tick after a migration is in.
@@ -147,11 +158,14 @@ struct Life {
     asleep: BTreeMap<EntityId, Record>,
     arrivals: Arrivals,
     leaves: Leaves,
+    forwarders: Forwarders,
     effects: EffectLanes,
     /// Taken effects whose sequence is not in the journal yet.
-    applied: BTreeMap<ShardId, (ShardEpoch, EffectSeq)>,
+    applied: BTreeMap<ShardId, EffectSeq>,
     /// Sequences that are: acknowledged again when asked again.
-    durably_applied: BTreeMap<ShardId, (ShardEpoch, EffectSeq)>,
+    durably_applied: BTreeMap<ShardId, EffectSeq>,
+    /// Acknowledged effects of which the journal does not know that.
+    delivered: BTreeMap<ShardId, EffectSeq>,
     desk: LedgerDesk,
     followers: Followers,
     neighbours: Neighbours,
@@ -356,6 +370,11 @@ impl Shard {
     /// The last tick took this long, as the driver measured.
     pub fn note_tick_time(&mut self, us: u32) {
         self.meter.note(us);
+    }
+
+    /// Effects that were dropped because they found their entity in no shard, or too many waited.
+    pub fn effects_lost(&self) -> u64 {
+        self.meter.effects_lost
     }
 
     /// Journal entries not durable yet.

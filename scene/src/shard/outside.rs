@@ -1,15 +1,14 @@
-//! What a shard says to others than clients: effects, feed, directory.
+//! What a shard says to others than clients: feed, directory.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use pangaea_schemas::geometry::ShardId;
-use pangaea_schemas::message::{Address, AgentFeed, Directory, Effect, EffectMessage, Feed, FeedFrame, Lane, Message};
-use pangaea_schemas::{AgentEpoch, EffectSeq, EntityId, NodeId, ShardEpoch};
+use pangaea_schemas::message::{Address, AgentFeed, Directory, Feed, FeedFrame, Message};
+use pangaea_schemas::{AgentEpoch, EntityId, NodeId, ShardEpoch};
 
 use super::followers::FollowRequest;
-use super::{EFFECTS_WAITING_MAX, GHOST_FRAMES_MAX, Shard};
+use super::{GHOST_FRAMES_MAX, Shard};
 use crate::ecs::Published;
-use crate::lanes::Hearing;
 
 /// After this many ticks a shard tells the directory again who is here, in case a change was lost.
 pub(super) const DIRECTORY_REFRESH_TICKS: u64 = 200;
@@ -49,81 +48,6 @@ impl DirectoryNews {
 }
 
 impl Shard {
-    // Effects.
-
-    pub(super) fn effects(&mut self, message: EffectMessage) {
-        match message {
-            EffectMessage::Batch { lane, numbering, first, effects } => {
-                if self.incarnation.ticks() {
-                    self.effects_came(lane, numbering, first, effects);
-                }
-            }
-            EffectMessage::Ack { lane, upto } => {
-                if self.hear(lane) == Hearing::Fresh {
-                    self.life.effects.acknowledged(lane.from, upto);
-                }
-            }
-        }
-    }
-
-    /// Whether the sender knows this owner does not matter: what was applied is in the journal, whoever reads it.
-    fn effects_came(&mut self, lane: Lane, numbering: ShardEpoch, first: EffectSeq, effects: Vec<Effect>) {
-        let old_sender = lane.from_epoch < self.lanes.heard(lane.from);
-        if self.hear(lane) == Hearing::Superseded || old_sender || self.life.inbox.effects.len() >= EFFECTS_WAITING_MAX {
-            return;
-        }
-        let news = self.life.effects.receive(lane.from, numbering, first, effects);
-        if news.is_empty() {
-            return self.acknowledge_effects(lane.from, numbering);
-        }
-        for effect in news {
-            if !self.life.leaves.hold(&effect) {
-                self.life.urgent.insert(effect.to);
-                self.life.inbox.effects.push(effect);
-            }
-        }
-        let upto = self.life.effects.taken(lane.from, numbering);
-        self.life.applied.insert(lane.from, (numbering, upto));
-    }
-
-    pub(super) fn effects_are_durable(&mut self, source: ShardId, epoch: ShardEpoch, upto: EffectSeq) {
-        self.life.durably_applied.insert(source, (epoch, upto));
-        self.acknowledge_effects(source, epoch);
-    }
-
-    fn acknowledge_effects(&mut self, source: ShardId, epoch: ShardEpoch) {
-        let Some((_, upto)) = self.life.durably_applied.get(&source).copied().filter(|(known, _)| *known == epoch) else {
-            return;
-        };
-        let lane = self.lane_to(source);
-        self.send_to_shard(source, Message::Effect(EffectMessage::Ack { lane, upto }));
-    }
-
-    /// Effects on entities that are not here go to where a ghost was seen, or where a forwarder points.
-    pub(super) fn route_effects(&mut self, effects: Vec<(Effect, Option<ShardId>)>) {
-        for (effect, hint) in effects {
-            if self.life.leaves.hold(&effect) {
-                continue;
-            }
-            if self.life.residents.contains_key(&effect.to) {
-                self.life.inbox.effects.push(effect);
-                continue;
-            }
-            let to = hint.or_else(|| self.life.arrivals.forward(effect.to)).filter(|to| *to != self.id);
-            match to {
-                Some(to) if self.life.effects.send(to, effect) => {}
-                Some(to) => tracing::warn!(shard = %self.id, %to, "too many effects wait for a shard: one is dropped"),
-                None => tracing::debug!(shard = %self.id, "an effect on nobody"),
-            }
-        }
-        for batch in self.life.effects.poll(self.now) {
-            let lane = self.lane_to(batch.to);
-            let numbering = self.life.effects.numbering();
-            let message = EffectMessage::Batch { lane, numbering, first: batch.first, effects: batch.effects };
-            self.send_to_shard(batch.to, Message::Effect(message));
-        }
-    }
-
     // Feed.
 
     pub(super) fn feed(&mut self, from: NodeId, message: Feed) {
@@ -178,6 +102,15 @@ impl Shard {
     }
 
     // Directory.
+
+    /// The directory asks everybody for an agent: if it is here, the next report says so.
+    pub fn seek(&mut self, agent: EntityId) {
+        let awake = self.life.residents.get(&agent).map(|resident| resident.epoch);
+        let here = awake.or_else(|| self.life.asleep.get(&agent).map(|record| record.epoch));
+        if let Some(epoch) = here.filter(|_| self.incarnation.ticks()) {
+            self.life.directory.came(agent, epoch);
+        }
+    }
 
     pub(super) fn tell_directory(&mut self) {
         if self.tick.0.wrapping_add(self.id.to_bits()).is_multiple_of(DIRECTORY_REFRESH_TICKS) {

@@ -8,6 +8,7 @@ use pangaea_schemas::{RequestId, Timestamp};
 use super::residents::ValueGate;
 use super::{DOUBT_MAX, JOURNAL_SILENCE, LEASE_MARGIN, Life, Resident, Shard, Then, buckets, new_world};
 use crate::effects::EffectLanes;
+use crate::handover::forwarders::Forwarders;
 use crate::handover::target::Arrivals;
 use crate::incarnation::{Happening, Order};
 use crate::journal_writer::{APPEND_RESEND, ConflictVerdict};
@@ -94,7 +95,10 @@ impl Shard {
                 self.life.desk.written(op);
                 self.ask_ledger();
             }
-            Then::Applied(source, epoch, upto) => self.effects_are_durable(source, epoch, upto),
+            Then::Settled(target, mark) => self.life.forwarders.is_durable(self.now, target, mark),
+            Then::Stable(source, upto) => self.say(source, Handover::Stable { upto }),
+            Then::Applied(source, upto) => self.effects_are_durable(source, upto),
+            Then::Sent(to, upto) => self.effects_may_go(to, upto),
             Then::GiftWritten => self.gift_is_written(),
             Then::Arrived => self.arrival_is_durable(),
         }
@@ -115,6 +119,10 @@ impl Shard {
         image.fences.extend(part.fences);
         image.departures.extend(part.departures);
         image.applied.extend(part.applied);
+        image.decided.extend(part.decided);
+        image.stable.extend(part.stable);
+        image.outbox.extend(part.outbox);
+        image.delivered.extend(part.delivered);
         if last {
             let (index, epoch) = (image.index, image.epoch);
             self.happens(Happening::Replayed { index, epoch });
@@ -126,9 +134,9 @@ impl Shard {
     fn raise_fences(&mut self) {
         let Some(Recovery { image, .. }) = self.recovery.take() else { return };
         self.life.is_empty_world = image.records.is_empty() && image.fences.is_empty() && image.departures.is_empty();
-        self.life.arrivals = Arrivals::recovered(image.fences);
-        self.life.durably_applied = image.applied.iter().map(|(from, epoch, upto)| (*from, (*epoch, *upto))).collect();
-        self.life.effects = EffectLanes::recovered(self.epoch(), image.applied);
+        self.life.arrivals = Arrivals::recovered(image.fences, image.decided, image.stable);
+        self.life.durably_applied = image.applied.iter().copied().collect();
+        self.life.effects = EffectLanes::recovered(image.applied, image.delivered, image.outbox);
         for departure in image.departures {
             for member in &departure.members {
                 let fence = self.life.arrivals.fence_mut(member.entity);
@@ -136,6 +144,7 @@ impl Shard {
             }
             self.life.leaves.recover(self.now, departure);
         }
+        self.life.forwarders = Forwarders::recovered(self.now, self.epoch(), self.life.settled_forwarders());
         for record in image.records {
             self.life.leaves.came_home(record.entity);
             match record.presence {
@@ -148,20 +157,23 @@ impl Shard {
         self.when_durable(Then::FencesRaised);
     }
 
+    /// Whoever ran it before does so no more: players' and creatures' epochs rise alike.
     fn recover_awake(&mut self, mut record: Record) {
         let agent = record.entity;
-        if record.session.epoch == Default::default() {
-            self.life.residents.insert(agent, Resident::new(record.epoch, self.now, ValueGate::Open));
-        } else {
-            record.epoch = record.epoch.next().max(self.life.arrivals.fence(agent).seen.next());
-            self.accept_epoch(&record);
+        record.epoch = record.epoch.max(self.life.arrivals.fence(agent).seen).next();
+        self.accept_epoch(&record);
+        let is_player = Self::is_player(&record.session);
+        let gate = if is_player { ValueGate::Closed } else { ValueGate::Open };
+        self.life.residents.insert(agent, Resident::new(record.epoch, self.now, gate));
+        if is_player {
             record.session = Sessions::recovered(record.session);
             record.session.gateway = None;
-            self.life.residents.insert(agent, Resident::new(record.epoch, self.now, ValueGate::Closed));
             self.life.sessions.seat(agent, record.session.clone(), Link::Lingering { until: self.now + LINGER });
             self.life.inbox.connected.push((agent, false));
             self.adopt_operations(&record);
-            self.writer.push(ShardOp::Put(record.clone()));
+        }
+        self.writer.push(ShardOp::Put(record.clone()));
+        if is_player {
             self.when_durable(Then::Look(agent, record.epoch));
         }
         self.life.inbox.arrivals.push(record);

@@ -15,6 +15,7 @@ use super::residents::ValueGate;
 use super::{Life, Resident, Shard, buckets};
 use crate::ecs::{Copied, Settlement, WorldRest};
 use crate::effects::EffectLanes;
+use crate::handover::forwarders::Forwarders;
 use crate::handover::target::Arrivals;
 use crate::lanes::Lanes;
 
@@ -34,9 +35,7 @@ impl Shard {
             durable: self.durable_rest(),
             residents: life.residents.iter().map(|(entity, resident)| self.rest_of(*entity, resident)).collect(),
             seats: life.sessions.rest(self.now),
-            held: life.leaves.out().map(|(xid, leave)| held(xid, &leave.inputs, &leave.effects)).collect(),
-            numbering: life.effects.numbering(),
-            lanes: life.effects.rest(),
+            held: life.leaves.out().map(|(xid, leave)| RestHeld { leader: xid.entity, inputs: leave.inputs.clone() }).collect(),
             operations: life.desk.rest(),
             answers: life.inbox.ledger.iter().map(rest_of_answer).collect(),
             peers: self.lanes.all().collect(),
@@ -58,7 +57,11 @@ impl Shard {
             records: Vec::new(),
             fences: self.life.arrivals.fences().collect(),
             departures: self.life.leaves.out().map(departure).collect(),
-            applied: self.life.durably_applied.iter().map(|(source, (epoch, upto))| (*source, *epoch, *upto)).collect(),
+            applied: self.life.durably_applied.iter().map(|(source, upto)| (*source, *upto)).collect(),
+            decided: self.life.arrivals.decisions().cloned().collect(),
+            stable: self.life.arrivals.marks().collect(),
+            outbox: self.life.effects.outbox().collect(),
+            delivered: self.life.effects.delivered().collect(),
         }
     }
 
@@ -83,19 +86,19 @@ impl Shard {
             life.residents.insert(resident.entity, Resident { epoch: resident.epoch, offer_after, gate });
         }
         life.sessions.take_over(now, rest.seats);
-        let ShardImage { fences, departures, applied, .. } = rest.durable;
-        life.arrivals = Arrivals::recovered(fences);
-        life.durably_applied = applied.iter().map(|(from, epoch, upto)| (*from, (*epoch, *upto))).collect();
-        life.effects = EffectLanes::recovered(rest.numbering, applied);
-        life.effects.take_over(rest.lanes);
+        let ShardImage { epoch, fences, departures, decided, stable, applied, outbox, delivered, .. } = rest.durable;
+        life.arrivals = Arrivals::recovered(fences, decided, stable);
+        life.durably_applied = applied.iter().copied().collect();
+        life.effects = EffectLanes::recovered(applied, delivered, outbox);
         let mut held: BTreeMap<EntityId, RestHeld> = rest.held.into_iter().map(|held| (held.leader, held)).collect();
         for departure in departures {
             let xid = departure.xid;
             life.leaves.recover(now, departure);
             if let Some((leave, held)) = life.leaves.leave_mut(xid).zip(held.remove(&xid.entity)) {
-                (leave.inputs, leave.effects) = (held.inputs, held.effects);
+                leave.inputs = held.inputs;
             }
         }
+        life.forwarders = Forwarders::recovered(now, epoch.next(), life.settled_forwarders());
         life.desk.take_over(rest.operations);
         life.inbox.ledger = rest.answers.into_iter().map(answer_of_rest).collect();
         life.inbox.effects = rest.arrived;
@@ -107,10 +110,6 @@ impl Shard {
         }
         true
     }
-}
-
-fn held(xid: Xid, inputs: &[pangaea_schemas::message::ClientInput], effects: &[pangaea_schemas::message::Effect]) -> RestHeld {
-    RestHeld { leader: xid.entity, inputs: inputs.to_vec(), effects: effects.to_vec() }
 }
 
 fn rest_of_answer(settlement: &Settlement) -> RestAnswer {

@@ -36,6 +36,7 @@ impl Shard {
     /// The same; `ended` hears of each phase when it is over, in order. A shard that does not run has no phases.
     pub fn tick_observed(&mut self, now: Timestamp, tick: Tick, mut ended: impl FnMut(TickPhase)) {
         (self.now, self.tick) = (now, tick);
+        self.writer.begin_tick();
         self.keep_confirmed();
         if self.incarnation.ticks() && !self.closing && !self.is_frozen() {
             self.populate_once();
@@ -50,6 +51,7 @@ impl Shard {
             self.follow_up(simulated);
             self.births_are_done(newborn);
             self.hand_over(&crossings);
+            self.tell_settled();
             self.fall_asleep();
             ended(TickPhase::HandOver);
             let published = self.world.publish();
@@ -68,7 +70,7 @@ impl Shard {
     }
 
     /// The process is to end: from now on nobody moves, and all that changed goes to the journal at once. Messages are still
-    /// heard, so hand-overs on their way come to rest.
+    /// heard, so hand-overs on their way come to rest; effects that no tick applied are the successor's.
     pub fn close(&mut self, now: Timestamp) {
         self.now = now;
         self.closing = true;
@@ -77,6 +79,7 @@ impl Shard {
                 all.append(bucket);
                 all
             });
+            self.life.applied.clear();
             self.journal(changed);
         }
         self.flush();
@@ -118,6 +121,7 @@ impl Shard {
                 self.life.directory.went(entity, self.life.arrivals.fence(entity).seen);
             }
             self.writer.push(ShardOp::Remove { entity });
+            self.life.arrivals.forget(entity);
         }
         for (agent, id, bytes) in simulated.events {
             self.life.sessions.push_event(agent, id, bytes);
@@ -149,14 +153,17 @@ impl Shard {
         for entity in dirty {
             self.make_dirty(entity);
         }
-        if !self.writer.has_room() {
-            return;
+        let has_room = self.writer.has_room();
+        if has_room || !self.life.applied.is_empty() {
+            let urgent = std::mem::take(&mut self.life.urgent);
+            self.journal(urgent);
+            self.operations_are_journaled();
         }
-        let mut due = std::mem::take(&mut self.life.urgent);
-        let bucket = (self.tick.0 % self.life.dirty.len() as u64) as usize;
-        due.append(&mut self.life.dirty[bucket]);
-        self.journal(due);
-        self.operations_are_journaled();
+        if has_room {
+            let bucket = (self.tick.0 % self.life.dirty.len() as u64) as usize;
+            let due = std::mem::take(&mut self.life.dirty[bucket]);
+            self.journal(due);
+        }
     }
 
     /// What must not wait for its second: before the shard goes to another scene.
@@ -165,7 +172,7 @@ impl Shard {
         self.journal(urgent);
     }
 
-    /// Records of these, and which effects are in them.
+    /// Records of these, which effects are in them, and which effects others have.
     fn journal(&mut self, changed: BTreeSet<EntityId>) {
         for entity in changed {
             if let Some(record) = self.record(entity) {
@@ -173,9 +180,12 @@ impl Shard {
                 self.writer.push(ShardOp::Put(record));
             }
         }
-        for (source, (source_epoch, upto)) in std::mem::take(&mut self.life.applied) {
-            self.writer.push(ShardOp::Applied { source, source_epoch, upto });
-            self.when_durable(Then::Applied(source, source_epoch, upto));
+        for (source, upto) in std::mem::take(&mut self.life.applied) {
+            self.writer.push(ShardOp::Applied { source, upto });
+            self.when_durable(Then::Applied(source, upto));
+        }
+        for (to, upto) in std::mem::take(&mut self.life.delivered) {
+            self.writer.push(ShardOp::Delivered { to, upto });
         }
     }
 

@@ -87,10 +87,10 @@ pub mod pangaea {
         #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
         pub const ENUM_MIN_SHARD_OP_BODY: u8 = 0;
         #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-        pub const ENUM_MAX_SHARD_OP_BODY: u8 = 9;
+        pub const ENUM_MAX_SHARD_OP_BODY: u8 = 13;
         #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
         #[allow(non_camel_case_types)]
-        pub const ENUM_VALUES_SHARD_OP_BODY: [ShardOpBody; 10] = [
+        pub const ENUM_VALUES_SHARD_OP_BODY: [ShardOpBody; 14] = [
             ShardOpBody::NONE,
             ShardOpBody::Owner,
             ShardOpBody::Put,
@@ -101,6 +101,10 @@ pub mod pangaea {
             ShardOpBody::Refused,
             ShardOpBody::Settled,
             ShardOpBody::Applied,
+            ShardOpBody::Stable,
+            ShardOpBody::Forgotten,
+            ShardOpBody::Sent,
+            ShardOpBody::Delivered,
         ];
 
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -118,9 +122,13 @@ pub mod pangaea {
             pub const Refused: Self = Self(7);
             pub const Settled: Self = Self(8);
             pub const Applied: Self = Self(9);
+            pub const Stable: Self = Self(10);
+            pub const Forgotten: Self = Self(11);
+            pub const Sent: Self = Self(12);
+            pub const Delivered: Self = Self(13);
 
             pub const ENUM_MIN: u8 = 0;
-            pub const ENUM_MAX: u8 = 9;
+            pub const ENUM_MAX: u8 = 13;
             pub const ENUM_VALUES: &'static [Self] = &[
                 Self::NONE,
                 Self::Owner,
@@ -132,6 +140,10 @@ pub mod pangaea {
                 Self::Refused,
                 Self::Settled,
                 Self::Applied,
+                Self::Stable,
+                Self::Forgotten,
+                Self::Sent,
+                Self::Delivered,
             ];
             /// Returns the variant's name or "" if unknown.
             pub fn variant_name(self) -> Option<&'static str> {
@@ -146,6 +158,10 @@ pub mod pangaea {
                     Self::Refused => Some("Refused"),
                     Self::Settled => Some("Settled"),
                     Self::Applied => Some("Applied"),
+                    Self::Stable => Some("Stable"),
+                    Self::Forgotten => Some("Forgotten"),
+                    Self::Sent => Some("Sent"),
+                    Self::Delivered => Some("Delivered"),
                     _ => None,
                 }
             }
@@ -443,10 +459,10 @@ pub mod pangaea {
         // struct Xid, aligned to 8
         #[repr(transparent)]
         #[derive(Clone, Copy, PartialEq)]
-        pub struct Xid(pub [u8; 32]);
+        pub struct Xid(pub [u8; 40]);
         impl Default for Xid {
             fn default() -> Self {
-                Self([0; 32])
+                Self([0; 40])
             }
         }
         impl ::core::fmt::Debug for Xid {
@@ -456,6 +472,7 @@ pub mod pangaea {
                     .field("epoch", &self.epoch())
                     .field("source", &self.source())
                     .field("source_epoch", &self.source_epoch())
+                    .field("number", &self.number())
                     .finish()
             }
         }
@@ -499,12 +516,13 @@ pub mod pangaea {
 
         impl<'a> Xid {
             #[allow(clippy::too_many_arguments)]
-            pub fn new(entity: u64, epoch: u64, source: u64, source_epoch: u64) -> Self {
-                let mut s = Self([0; 32]);
+            pub fn new(entity: u64, epoch: u64, source: u64, source_epoch: u64, number: u64) -> Self {
+                let mut s = Self([0; 40]);
                 s.set_entity(entity);
                 s.set_epoch(epoch);
                 s.set_source(source);
                 s.set_source_epoch(source_epoch);
+                s.set_number(number);
                 s
             }
 
@@ -619,6 +637,155 @@ pub mod pangaea {
                     ::core::ptr::copy_nonoverlapping(
                         &x_le as *const _ as *const u8,
                         self.0[24..].as_mut_ptr(),
+                        ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
+                    );
+                }
+            }
+
+            pub fn number(&self) -> u64 {
+                let mut mem = ::core::mem::MaybeUninit::<<u64 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+                // Safety:
+                // Created from a valid Table for this object
+                // Which contains a valid value in this slot
+                ::flatbuffers::EndianScalar::from_little_endian(unsafe {
+                    ::core::ptr::copy_nonoverlapping(
+                        self.0[32..].as_ptr(),
+                        mem.as_mut_ptr() as *mut u8,
+                        ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
+                    );
+                    mem.assume_init()
+                })
+            }
+
+            pub fn set_number(&mut self, x: u64) {
+                let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
+                // Safety:
+                // Created from a valid Table for this object
+                // Which contains a valid value in this slot
+                unsafe {
+                    ::core::ptr::copy_nonoverlapping(
+                        &x_le as *const _ as *const u8,
+                        self.0[32..].as_mut_ptr(),
+                        ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
+                    );
+                }
+            }
+        }
+
+        // struct Mark, aligned to 8
+        #[repr(transparent)]
+        #[derive(Clone, Copy, PartialEq)]
+        pub struct Mark(pub [u8; 16]);
+        impl Default for Mark {
+            fn default() -> Self {
+                Self([0; 16])
+            }
+        }
+        impl ::core::fmt::Debug for Mark {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+                f.debug_struct("Mark").field("epoch", &self.epoch()).field("number", &self.number()).finish()
+            }
+        }
+
+        impl ::flatbuffers::SimpleToVerifyInSlice for Mark {}
+        impl<'a> ::flatbuffers::Follow<'a> for Mark {
+            type Inner = &'a Mark;
+            #[inline]
+            unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                unsafe { <&'a Mark>::follow(buf, loc) }
+            }
+        }
+        impl<'a> ::flatbuffers::Follow<'a> for &'a Mark {
+            type Inner = &'a Mark;
+            #[inline]
+            unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                unsafe { ::flatbuffers::follow_cast_ref::<Mark>(buf, loc) }
+            }
+        }
+        impl<'b> ::flatbuffers::Push for Mark {
+            type Output = Mark;
+            #[inline]
+            unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+                let src = unsafe {
+                    ::core::slice::from_raw_parts(self as *const Mark as *const u8, <Self as ::flatbuffers::Push>::size())
+                };
+                dst.copy_from_slice(src);
+            }
+            #[inline]
+            fn alignment() -> ::flatbuffers::PushAlignment {
+                ::flatbuffers::PushAlignment::new(8)
+            }
+        }
+
+        impl<'a> ::flatbuffers::Verifiable for Mark {
+            #[inline]
+            fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                v.in_buffer::<Self>(pos)
+            }
+        }
+
+        impl<'a> Mark {
+            #[allow(clippy::too_many_arguments)]
+            pub fn new(epoch: u64, number: u64) -> Self {
+                let mut s = Self([0; 16]);
+                s.set_epoch(epoch);
+                s.set_number(number);
+                s
+            }
+
+            pub fn epoch(&self) -> u64 {
+                let mut mem = ::core::mem::MaybeUninit::<<u64 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+                // Safety:
+                // Created from a valid Table for this object
+                // Which contains a valid value in this slot
+                ::flatbuffers::EndianScalar::from_little_endian(unsafe {
+                    ::core::ptr::copy_nonoverlapping(
+                        self.0[0..].as_ptr(),
+                        mem.as_mut_ptr() as *mut u8,
+                        ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
+                    );
+                    mem.assume_init()
+                })
+            }
+
+            pub fn set_epoch(&mut self, x: u64) {
+                let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
+                // Safety:
+                // Created from a valid Table for this object
+                // Which contains a valid value in this slot
+                unsafe {
+                    ::core::ptr::copy_nonoverlapping(
+                        &x_le as *const _ as *const u8,
+                        self.0[0..].as_mut_ptr(),
+                        ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
+                    );
+                }
+            }
+
+            pub fn number(&self) -> u64 {
+                let mut mem = ::core::mem::MaybeUninit::<<u64 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+                // Safety:
+                // Created from a valid Table for this object
+                // Which contains a valid value in this slot
+                ::flatbuffers::EndianScalar::from_little_endian(unsafe {
+                    ::core::ptr::copy_nonoverlapping(
+                        self.0[8..].as_ptr(),
+                        mem.as_mut_ptr() as *mut u8,
+                        ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
+                    );
+                    mem.assume_init()
+                })
+            }
+
+            pub fn set_number(&mut self, x: u64) {
+                let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
+                // Safety:
+                // Created from a valid Table for this object
+                // Which contains a valid value in this slot
+                unsafe {
+                    ::core::ptr::copy_nonoverlapping(
+                        &x_le as *const _ as *const u8,
+                        self.0[8..].as_mut_ptr(),
                         ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
                     );
                 }
@@ -1584,6 +1751,160 @@ pub mod pangaea {
                 ds.finish()
             }
         }
+        pub enum EffectOffset {}
+        #[derive(Copy, Clone, PartialEq)]
+
+        pub struct Effect<'a> {
+            pub _tab: ::flatbuffers::Table<'a>,
+        }
+
+        impl<'a> ::flatbuffers::Follow<'a> for Effect<'a> {
+            type Inner = Effect<'a>;
+            #[inline]
+            unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+            }
+        }
+
+        impl<'a> Effect<'a> {
+            pub const VT_TO: ::flatbuffers::VOffsetT = 4;
+            pub const VT_FROM: ::flatbuffers::VOffsetT = 6;
+            pub const VT_ID: ::flatbuffers::VOffsetT = 8;
+            pub const VT_BYTES: ::flatbuffers::VOffsetT = 10;
+            pub const VT_HOPS: ::flatbuffers::VOffsetT = 12;
+
+            #[inline]
+            pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                Effect { _tab: table }
+            }
+            #[allow(unused_mut)]
+            pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                args: &'args EffectArgs<'args>,
+            ) -> ::flatbuffers::WIPOffset<Effect<'bldr>> {
+                let mut builder = EffectBuilder::new(_fbb);
+                builder.add_from(args.from);
+                builder.add_to(args.to);
+                if let Some(x) = args.bytes {
+                    builder.add_bytes(x);
+                }
+                builder.add_id(args.id);
+                builder.add_hops(args.hops);
+                builder.finish()
+            }
+
+            #[inline]
+            pub fn to(&self) -> u64 {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<u64>(Effect::VT_TO, Some(0)).unwrap() }
+            }
+            #[inline]
+            pub fn from(&self) -> u64 {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<u64>(Effect::VT_FROM, Some(0)).unwrap() }
+            }
+            #[inline]
+            pub fn id(&self) -> u32 {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<u32>(Effect::VT_ID, Some(0)).unwrap() }
+            }
+            #[inline]
+            pub fn bytes(&self) -> Option<::flatbuffers::Vector<'a, u8>> {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(Effect::VT_BYTES, None) }
+            }
+            #[inline]
+            pub fn hops(&self) -> u8 {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<u8>(Effect::VT_HOPS, Some(0)).unwrap() }
+            }
+        }
+
+        impl ::flatbuffers::Verifiable for Effect<'_> {
+            #[inline]
+            fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                v.visit_table(pos)?
+                    .visit_field::<u64>("to", Self::VT_TO, false)?
+                    .visit_field::<u64>("from", Self::VT_FROM, false)?
+                    .visit_field::<u32>("id", Self::VT_ID, false)?
+                    .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>("bytes", Self::VT_BYTES, false)?
+                    .visit_field::<u8>("hops", Self::VT_HOPS, false)?
+                    .finish();
+                Ok(())
+            }
+        }
+        pub struct EffectArgs<'a> {
+            pub to: u64,
+            pub from: u64,
+            pub id: u32,
+            pub bytes: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
+            pub hops: u8,
+        }
+        impl<'a> Default for EffectArgs<'a> {
+            #[inline]
+            fn default() -> Self {
+                EffectArgs { to: 0, from: 0, id: 0, bytes: None, hops: 0 }
+            }
+        }
+
+        pub struct EffectBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+            fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+            start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+        }
+        impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> EffectBuilder<'a, 'b, A> {
+            #[inline]
+            pub fn add_to(&mut self, to: u64) {
+                self.fbb_.push_slot::<u64>(Effect::VT_TO, to, 0);
+            }
+            #[inline]
+            pub fn add_from(&mut self, from: u64) {
+                self.fbb_.push_slot::<u64>(Effect::VT_FROM, from, 0);
+            }
+            #[inline]
+            pub fn add_id(&mut self, id: u32) {
+                self.fbb_.push_slot::<u32>(Effect::VT_ID, id, 0);
+            }
+            #[inline]
+            pub fn add_bytes(&mut self, bytes: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, u8>>) {
+                self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Effect::VT_BYTES, bytes);
+            }
+            #[inline]
+            pub fn add_hops(&mut self, hops: u8) {
+                self.fbb_.push_slot::<u8>(Effect::VT_HOPS, hops, 0);
+            }
+            #[inline]
+            pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> EffectBuilder<'a, 'b, A> {
+                let start = _fbb.start_table();
+                EffectBuilder { fbb_: _fbb, start_: start }
+            }
+            #[inline]
+            pub fn finish(self) -> ::flatbuffers::WIPOffset<Effect<'a>> {
+                let o = self.fbb_.end_table(self.start_);
+                ::flatbuffers::WIPOffset::new(o.value())
+            }
+        }
+
+        impl ::core::fmt::Debug for Effect<'_> {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                let mut ds = f.debug_struct("Effect");
+                ds.field("to", &self.to());
+                ds.field("from", &self.from());
+                ds.field("id", &self.id());
+                ds.field("bytes", &self.bytes());
+                ds.field("hops", &self.hops());
+                ds.finish()
+            }
+        }
         pub enum OwnerOffset {}
         #[derive(Copy, Clone, PartialEq)]
 
@@ -2314,6 +2635,208 @@ pub mod pangaea {
                 ds.finish()
             }
         }
+        pub enum StableOffset {}
+        #[derive(Copy, Clone, PartialEq)]
+
+        pub struct Stable<'a> {
+            pub _tab: ::flatbuffers::Table<'a>,
+        }
+
+        impl<'a> ::flatbuffers::Follow<'a> for Stable<'a> {
+            type Inner = Stable<'a>;
+            #[inline]
+            unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+            }
+        }
+
+        impl<'a> Stable<'a> {
+            pub const VT_SOURCE: ::flatbuffers::VOffsetT = 4;
+            pub const VT_UPTO: ::flatbuffers::VOffsetT = 6;
+
+            #[inline]
+            pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                Stable { _tab: table }
+            }
+            #[allow(unused_mut)]
+            pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                args: &'args StableArgs<'args>,
+            ) -> ::flatbuffers::WIPOffset<Stable<'bldr>> {
+                let mut builder = StableBuilder::new(_fbb);
+                builder.add_source(args.source);
+                if let Some(x) = args.upto {
+                    builder.add_upto(x);
+                }
+                builder.finish()
+            }
+
+            #[inline]
+            pub fn source(&self) -> u64 {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<u64>(Stable::VT_SOURCE, Some(0)).unwrap() }
+            }
+            #[inline]
+            pub fn upto(&self) -> Option<&'a Mark> {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<Mark>(Stable::VT_UPTO, None) }
+            }
+        }
+
+        impl ::flatbuffers::Verifiable for Stable<'_> {
+            #[inline]
+            fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                v.visit_table(pos)?
+                    .visit_field::<u64>("source", Self::VT_SOURCE, false)?
+                    .visit_field::<Mark>("upto", Self::VT_UPTO, false)?
+                    .finish();
+                Ok(())
+            }
+        }
+        pub struct StableArgs<'a> {
+            pub source: u64,
+            pub upto: Option<&'a Mark>,
+        }
+        impl<'a> Default for StableArgs<'a> {
+            #[inline]
+            fn default() -> Self {
+                StableArgs { source: 0, upto: None }
+            }
+        }
+
+        pub struct StableBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+            fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+            start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+        }
+        impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> StableBuilder<'a, 'b, A> {
+            #[inline]
+            pub fn add_source(&mut self, source: u64) {
+                self.fbb_.push_slot::<u64>(Stable::VT_SOURCE, source, 0);
+            }
+            #[inline]
+            pub fn add_upto(&mut self, upto: &Mark) {
+                self.fbb_.push_slot_always::<&Mark>(Stable::VT_UPTO, upto);
+            }
+            #[inline]
+            pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> StableBuilder<'a, 'b, A> {
+                let start = _fbb.start_table();
+                StableBuilder { fbb_: _fbb, start_: start }
+            }
+            #[inline]
+            pub fn finish(self) -> ::flatbuffers::WIPOffset<Stable<'a>> {
+                let o = self.fbb_.end_table(self.start_);
+                ::flatbuffers::WIPOffset::new(o.value())
+            }
+        }
+
+        impl ::core::fmt::Debug for Stable<'_> {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                let mut ds = f.debug_struct("Stable");
+                ds.field("source", &self.source());
+                ds.field("upto", &self.upto());
+                ds.finish()
+            }
+        }
+        pub enum ForgottenOffset {}
+        #[derive(Copy, Clone, PartialEq)]
+
+        pub struct Forgotten<'a> {
+            pub _tab: ::flatbuffers::Table<'a>,
+        }
+
+        impl<'a> ::flatbuffers::Follow<'a> for Forgotten<'a> {
+            type Inner = Forgotten<'a>;
+            #[inline]
+            unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+            }
+        }
+
+        impl<'a> Forgotten<'a> {
+            pub const VT_MEMBERS: ::flatbuffers::VOffsetT = 4;
+
+            #[inline]
+            pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                Forgotten { _tab: table }
+            }
+            #[allow(unused_mut)]
+            pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                args: &'args ForgottenArgs<'args>,
+            ) -> ::flatbuffers::WIPOffset<Forgotten<'bldr>> {
+                let mut builder = ForgottenBuilder::new(_fbb);
+                if let Some(x) = args.members {
+                    builder.add_members(x);
+                }
+                builder.finish()
+            }
+
+            #[inline]
+            pub fn members(&self) -> Option<::flatbuffers::Vector<'a, u64>> {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe {
+                    self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u64>>>(Forgotten::VT_MEMBERS, None)
+                }
+            }
+        }
+
+        impl ::flatbuffers::Verifiable for Forgotten<'_> {
+            #[inline]
+            fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                v.visit_table(pos)?
+                    .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u64>>>(
+                        "members",
+                        Self::VT_MEMBERS,
+                        false,
+                    )?
+                    .finish();
+                Ok(())
+            }
+        }
+        pub struct ForgottenArgs<'a> {
+            pub members: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
+        }
+        impl<'a> Default for ForgottenArgs<'a> {
+            #[inline]
+            fn default() -> Self {
+                ForgottenArgs { members: None }
+            }
+        }
+
+        pub struct ForgottenBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+            fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+            start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+        }
+        impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ForgottenBuilder<'a, 'b, A> {
+            #[inline]
+            pub fn add_members(&mut self, members: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, u64>>) {
+                self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Forgotten::VT_MEMBERS, members);
+            }
+            #[inline]
+            pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ForgottenBuilder<'a, 'b, A> {
+                let start = _fbb.start_table();
+                ForgottenBuilder { fbb_: _fbb, start_: start }
+            }
+            #[inline]
+            pub fn finish(self) -> ::flatbuffers::WIPOffset<Forgotten<'a>> {
+                let o = self.fbb_.end_table(self.start_);
+                ::flatbuffers::WIPOffset::new(o.value())
+            }
+        }
+
+        impl ::core::fmt::Debug for Forgotten<'_> {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                let mut ds = f.debug_struct("Forgotten");
+                ds.field("members", &self.members());
+                ds.finish()
+            }
+        }
         pub enum AppliedOffset {}
         #[derive(Copy, Clone, PartialEq)]
 
@@ -2331,8 +2854,7 @@ pub mod pangaea {
 
         impl<'a> Applied<'a> {
             pub const VT_SOURCE: ::flatbuffers::VOffsetT = 4;
-            pub const VT_SOURCE_EPOCH: ::flatbuffers::VOffsetT = 6;
-            pub const VT_UPTO: ::flatbuffers::VOffsetT = 8;
+            pub const VT_UPTO: ::flatbuffers::VOffsetT = 6;
 
             #[inline]
             pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -2345,7 +2867,6 @@ pub mod pangaea {
             ) -> ::flatbuffers::WIPOffset<Applied<'bldr>> {
                 let mut builder = AppliedBuilder::new(_fbb);
                 builder.add_upto(args.upto);
-                builder.add_source_epoch(args.source_epoch);
                 builder.add_source(args.source);
                 builder.finish()
             }
@@ -2356,13 +2877,6 @@ pub mod pangaea {
                 // Created from valid Table for this object
                 // which contains a valid value in this slot
                 unsafe { self._tab.get::<u64>(Applied::VT_SOURCE, Some(0)).unwrap() }
-            }
-            #[inline]
-            pub fn source_epoch(&self) -> u64 {
-                // Safety:
-                // Created from valid Table for this object
-                // which contains a valid value in this slot
-                unsafe { self._tab.get::<u64>(Applied::VT_SOURCE_EPOCH, Some(0)).unwrap() }
             }
             #[inline]
             pub fn upto(&self) -> u64 {
@@ -2378,7 +2892,6 @@ pub mod pangaea {
             fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
                 v.visit_table(pos)?
                     .visit_field::<u64>("source", Self::VT_SOURCE, false)?
-                    .visit_field::<u64>("source_epoch", Self::VT_SOURCE_EPOCH, false)?
                     .visit_field::<u64>("upto", Self::VT_UPTO, false)?
                     .finish();
                 Ok(())
@@ -2386,13 +2899,12 @@ pub mod pangaea {
         }
         pub struct AppliedArgs {
             pub source: u64,
-            pub source_epoch: u64,
             pub upto: u64,
         }
         impl<'a> Default for AppliedArgs {
             #[inline]
             fn default() -> Self {
-                AppliedArgs { source: 0, source_epoch: 0, upto: 0 }
+                AppliedArgs { source: 0, upto: 0 }
             }
         }
 
@@ -2404,10 +2916,6 @@ pub mod pangaea {
             #[inline]
             pub fn add_source(&mut self, source: u64) {
                 self.fbb_.push_slot::<u64>(Applied::VT_SOURCE, source, 0);
-            }
-            #[inline]
-            pub fn add_source_epoch(&mut self, source_epoch: u64) {
-                self.fbb_.push_slot::<u64>(Applied::VT_SOURCE_EPOCH, source_epoch, 0);
             }
             #[inline]
             pub fn add_upto(&mut self, upto: u64) {
@@ -2429,7 +2937,241 @@ pub mod pangaea {
             fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
                 let mut ds = f.debug_struct("Applied");
                 ds.field("source", &self.source());
-                ds.field("source_epoch", &self.source_epoch());
+                ds.field("upto", &self.upto());
+                ds.finish()
+            }
+        }
+        pub enum SentOffset {}
+        #[derive(Copy, Clone, PartialEq)]
+
+        pub struct Sent<'a> {
+            pub _tab: ::flatbuffers::Table<'a>,
+        }
+
+        impl<'a> ::flatbuffers::Follow<'a> for Sent<'a> {
+            type Inner = Sent<'a>;
+            #[inline]
+            unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+            }
+        }
+
+        impl<'a> Sent<'a> {
+            pub const VT_TO: ::flatbuffers::VOffsetT = 4;
+            pub const VT_FIRST: ::flatbuffers::VOffsetT = 6;
+            pub const VT_EFFECTS: ::flatbuffers::VOffsetT = 8;
+
+            #[inline]
+            pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                Sent { _tab: table }
+            }
+            #[allow(unused_mut)]
+            pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                args: &'args SentArgs<'args>,
+            ) -> ::flatbuffers::WIPOffset<Sent<'bldr>> {
+                let mut builder = SentBuilder::new(_fbb);
+                builder.add_first(args.first);
+                builder.add_to(args.to);
+                if let Some(x) = args.effects {
+                    builder.add_effects(x);
+                }
+                builder.finish()
+            }
+
+            #[inline]
+            pub fn to(&self) -> u64 {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<u64>(Sent::VT_TO, Some(0)).unwrap() }
+            }
+            #[inline]
+            pub fn first(&self) -> u64 {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<u64>(Sent::VT_FIRST, Some(0)).unwrap() }
+            }
+            #[inline]
+            pub fn effects(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Effect<'a>>>> {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe {
+                    self._tab
+                        .get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Effect>>>>(
+                            Sent::VT_EFFECTS,
+                            None,
+                        )
+                }
+            }
+        }
+
+        impl ::flatbuffers::Verifiable for Sent<'_> {
+            #[inline]
+            fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                v.visit_table(pos)?
+     .visit_field::<u64>("to", Self::VT_TO, false)?
+     .visit_field::<u64>("first", Self::VT_FIRST, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<Effect>>>>("effects", Self::VT_EFFECTS, false)?
+     .finish();
+                Ok(())
+            }
+        }
+        pub struct SentArgs<'a> {
+            pub to: u64,
+            pub first: u64,
+            pub effects: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Effect<'a>>>>>,
+        }
+        impl<'a> Default for SentArgs<'a> {
+            #[inline]
+            fn default() -> Self {
+                SentArgs { to: 0, first: 0, effects: None }
+            }
+        }
+
+        pub struct SentBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+            fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+            start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+        }
+        impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> SentBuilder<'a, 'b, A> {
+            #[inline]
+            pub fn add_to(&mut self, to: u64) {
+                self.fbb_.push_slot::<u64>(Sent::VT_TO, to, 0);
+            }
+            #[inline]
+            pub fn add_first(&mut self, first: u64) {
+                self.fbb_.push_slot::<u64>(Sent::VT_FIRST, first, 0);
+            }
+            #[inline]
+            pub fn add_effects(
+                &mut self,
+                effects: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<Effect<'b>>>>,
+            ) {
+                self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Sent::VT_EFFECTS, effects);
+            }
+            #[inline]
+            pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> SentBuilder<'a, 'b, A> {
+                let start = _fbb.start_table();
+                SentBuilder { fbb_: _fbb, start_: start }
+            }
+            #[inline]
+            pub fn finish(self) -> ::flatbuffers::WIPOffset<Sent<'a>> {
+                let o = self.fbb_.end_table(self.start_);
+                ::flatbuffers::WIPOffset::new(o.value())
+            }
+        }
+
+        impl ::core::fmt::Debug for Sent<'_> {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                let mut ds = f.debug_struct("Sent");
+                ds.field("to", &self.to());
+                ds.field("first", &self.first());
+                ds.field("effects", &self.effects());
+                ds.finish()
+            }
+        }
+        pub enum DeliveredOffset {}
+        #[derive(Copy, Clone, PartialEq)]
+
+        pub struct Delivered<'a> {
+            pub _tab: ::flatbuffers::Table<'a>,
+        }
+
+        impl<'a> ::flatbuffers::Follow<'a> for Delivered<'a> {
+            type Inner = Delivered<'a>;
+            #[inline]
+            unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+            }
+        }
+
+        impl<'a> Delivered<'a> {
+            pub const VT_TO: ::flatbuffers::VOffsetT = 4;
+            pub const VT_UPTO: ::flatbuffers::VOffsetT = 6;
+
+            #[inline]
+            pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                Delivered { _tab: table }
+            }
+            #[allow(unused_mut)]
+            pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                args: &'args DeliveredArgs,
+            ) -> ::flatbuffers::WIPOffset<Delivered<'bldr>> {
+                let mut builder = DeliveredBuilder::new(_fbb);
+                builder.add_upto(args.upto);
+                builder.add_to(args.to);
+                builder.finish()
+            }
+
+            #[inline]
+            pub fn to(&self) -> u64 {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<u64>(Delivered::VT_TO, Some(0)).unwrap() }
+            }
+            #[inline]
+            pub fn upto(&self) -> u64 {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<u64>(Delivered::VT_UPTO, Some(0)).unwrap() }
+            }
+        }
+
+        impl ::flatbuffers::Verifiable for Delivered<'_> {
+            #[inline]
+            fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                v.visit_table(pos)?
+                    .visit_field::<u64>("to", Self::VT_TO, false)?
+                    .visit_field::<u64>("upto", Self::VT_UPTO, false)?
+                    .finish();
+                Ok(())
+            }
+        }
+        pub struct DeliveredArgs {
+            pub to: u64,
+            pub upto: u64,
+        }
+        impl<'a> Default for DeliveredArgs {
+            #[inline]
+            fn default() -> Self {
+                DeliveredArgs { to: 0, upto: 0 }
+            }
+        }
+
+        pub struct DeliveredBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+            fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+            start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+        }
+        impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> DeliveredBuilder<'a, 'b, A> {
+            #[inline]
+            pub fn add_to(&mut self, to: u64) {
+                self.fbb_.push_slot::<u64>(Delivered::VT_TO, to, 0);
+            }
+            #[inline]
+            pub fn add_upto(&mut self, upto: u64) {
+                self.fbb_.push_slot::<u64>(Delivered::VT_UPTO, upto, 0);
+            }
+            #[inline]
+            pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> DeliveredBuilder<'a, 'b, A> {
+                let start = _fbb.start_table();
+                DeliveredBuilder { fbb_: _fbb, start_: start }
+            }
+            #[inline]
+            pub fn finish(self) -> ::flatbuffers::WIPOffset<Delivered<'a>> {
+                let o = self.fbb_.end_table(self.start_);
+                ::flatbuffers::WIPOffset::new(o.value())
+            }
+        }
+
+        impl ::core::fmt::Debug for Delivered<'_> {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                let mut ds = f.debug_struct("Delivered");
+                ds.field("to", &self.to());
                 ds.field("upto", &self.upto());
                 ds.finish()
             }
@@ -2611,6 +3353,62 @@ pub mod pangaea {
                     None
                 }
             }
+
+            #[inline]
+            #[allow(non_snake_case)]
+            pub fn body_as_stable(&self) -> Option<Stable<'a>> {
+                if self.body_type() == ShardOpBody::Stable {
+                    let u = self.body();
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid union in this slot
+                    Some(unsafe { Stable::init_from_table(u) })
+                } else {
+                    None
+                }
+            }
+
+            #[inline]
+            #[allow(non_snake_case)]
+            pub fn body_as_forgotten(&self) -> Option<Forgotten<'a>> {
+                if self.body_type() == ShardOpBody::Forgotten {
+                    let u = self.body();
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid union in this slot
+                    Some(unsafe { Forgotten::init_from_table(u) })
+                } else {
+                    None
+                }
+            }
+
+            #[inline]
+            #[allow(non_snake_case)]
+            pub fn body_as_sent(&self) -> Option<Sent<'a>> {
+                if self.body_type() == ShardOpBody::Sent {
+                    let u = self.body();
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid union in this slot
+                    Some(unsafe { Sent::init_from_table(u) })
+                } else {
+                    None
+                }
+            }
+
+            #[inline]
+            #[allow(non_snake_case)]
+            pub fn body_as_delivered(&self) -> Option<Delivered<'a>> {
+                if self.body_type() == ShardOpBody::Delivered {
+                    let u = self.body();
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid union in this slot
+                    Some(unsafe { Delivered::init_from_table(u) })
+                } else {
+                    None
+                }
+            }
         }
 
         impl ::flatbuffers::Verifiable for ShardOp<'_> {
@@ -2650,6 +3448,18 @@ pub mod pangaea {
                             }
                             ShardOpBody::Applied => {
                                 v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Applied>>("ShardOpBody::Applied", pos)
+                            }
+                            ShardOpBody::Stable => {
+                                v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Stable>>("ShardOpBody::Stable", pos)
+                            }
+                            ShardOpBody::Forgotten => {
+                                v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Forgotten>>("ShardOpBody::Forgotten", pos)
+                            }
+                            ShardOpBody::Sent => {
+                                v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Sent>>("ShardOpBody::Sent", pos)
+                            }
+                            ShardOpBody::Delivered => {
+                                v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Delivered>>("ShardOpBody::Delivered", pos)
                             }
                             _ => Ok(()),
                         },
@@ -2761,6 +3571,34 @@ pub mod pangaea {
                     }
                     ShardOpBody::Applied => {
                         if let Some(x) = self.body_as_applied() {
+                            ds.field("body", &x)
+                        } else {
+                            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                        }
+                    }
+                    ShardOpBody::Stable => {
+                        if let Some(x) = self.body_as_stable() {
+                            ds.field("body", &x)
+                        } else {
+                            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                        }
+                    }
+                    ShardOpBody::Forgotten => {
+                        if let Some(x) = self.body_as_forgotten() {
+                            ds.field("body", &x)
+                        } else {
+                            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                        }
+                    }
+                    ShardOpBody::Sent => {
+                        if let Some(x) = self.body_as_sent() {
+                            ds.field("body", &x)
+                        } else {
+                            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                        }
+                    }
+                    ShardOpBody::Delivered => {
+                        if let Some(x) = self.body_as_delivered() {
                             ds.field("body", &x)
                         } else {
                             ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
@@ -3031,6 +3869,120 @@ pub mod pangaea {
                 ds.field("xid", &self.xid());
                 ds.field("target", &self.target());
                 ds.field("members", &self.members());
+                ds.finish()
+            }
+        }
+        pub enum DecisionOffset {}
+        #[derive(Copy, Clone, PartialEq)]
+
+        pub struct Decision<'a> {
+            pub _tab: ::flatbuffers::Table<'a>,
+        }
+
+        impl<'a> ::flatbuffers::Follow<'a> for Decision<'a> {
+            type Inner = Decision<'a>;
+            #[inline]
+            unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+            }
+        }
+
+        impl<'a> Decision<'a> {
+            pub const VT_XID: ::flatbuffers::VOffsetT = 4;
+            pub const VT_REFUSED: ::flatbuffers::VOffsetT = 6;
+
+            #[inline]
+            pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                Decision { _tab: table }
+            }
+            #[allow(unused_mut)]
+            pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                args: &'args DecisionArgs<'args>,
+            ) -> ::flatbuffers::WIPOffset<Decision<'bldr>> {
+                let mut builder = DecisionBuilder::new(_fbb);
+                if let Some(x) = args.refused {
+                    builder.add_refused(x);
+                }
+                if let Some(x) = args.xid {
+                    builder.add_xid(x);
+                }
+                builder.finish()
+            }
+
+            #[inline]
+            pub fn xid(&self) -> Option<&'a Xid> {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<Xid>(Decision::VT_XID, None) }
+            }
+            #[inline]
+            pub fn refused(&self) -> Option<::flatbuffers::Vector<'a, u64>> {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe {
+                    self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u64>>>(Decision::VT_REFUSED, None)
+                }
+            }
+        }
+
+        impl ::flatbuffers::Verifiable for Decision<'_> {
+            #[inline]
+            fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                v.visit_table(pos)?
+                    .visit_field::<Xid>("xid", Self::VT_XID, false)?
+                    .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u64>>>(
+                        "refused",
+                        Self::VT_REFUSED,
+                        false,
+                    )?
+                    .finish();
+                Ok(())
+            }
+        }
+        pub struct DecisionArgs<'a> {
+            pub xid: Option<&'a Xid>,
+            pub refused: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
+        }
+        impl<'a> Default for DecisionArgs<'a> {
+            #[inline]
+            fn default() -> Self {
+                DecisionArgs { xid: None, refused: None }
+            }
+        }
+
+        pub struct DecisionBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+            fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+            start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+        }
+        impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> DecisionBuilder<'a, 'b, A> {
+            #[inline]
+            pub fn add_xid(&mut self, xid: &Xid) {
+                self.fbb_.push_slot_always::<&Xid>(Decision::VT_XID, xid);
+            }
+            #[inline]
+            pub fn add_refused(&mut self, refused: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, u64>>) {
+                self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Decision::VT_REFUSED, refused);
+            }
+            #[inline]
+            pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> DecisionBuilder<'a, 'b, A> {
+                let start = _fbb.start_table();
+                DecisionBuilder { fbb_: _fbb, start_: start }
+            }
+            #[inline]
+            pub fn finish(self) -> ::flatbuffers::WIPOffset<Decision<'a>> {
+                let o = self.fbb_.end_table(self.start_);
+                ::flatbuffers::WIPOffset::new(o.value())
+            }
+        }
+
+        impl ::core::fmt::Debug for Decision<'_> {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                let mut ds = f.debug_struct("Decision");
+                ds.field("xid", &self.xid());
+                ds.field("refused", &self.refused());
                 ds.finish()
             }
         }
@@ -7756,47 +8708,43 @@ pub mod pangaea {
                 }
             }
 
-            // struct AppliedUpto, aligned to 8
+            // struct EffectsUpto, aligned to 8
             #[repr(transparent)]
             #[derive(Clone, Copy, PartialEq)]
-            pub struct AppliedUpto(pub [u8; 24]);
-            impl Default for AppliedUpto {
+            pub struct EffectsUpto(pub [u8; 16]);
+            impl Default for EffectsUpto {
                 fn default() -> Self {
-                    Self([0; 24])
+                    Self([0; 16])
                 }
             }
-            impl ::core::fmt::Debug for AppliedUpto {
+            impl ::core::fmt::Debug for EffectsUpto {
                 fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
-                    f.debug_struct("AppliedUpto")
-                        .field("source", &self.source())
-                        .field("epoch", &self.epoch())
-                        .field("upto", &self.upto())
-                        .finish()
+                    f.debug_struct("EffectsUpto").field("shard", &self.shard()).field("upto", &self.upto()).finish()
                 }
             }
 
-            impl ::flatbuffers::SimpleToVerifyInSlice for AppliedUpto {}
-            impl<'a> ::flatbuffers::Follow<'a> for AppliedUpto {
-                type Inner = &'a AppliedUpto;
+            impl ::flatbuffers::SimpleToVerifyInSlice for EffectsUpto {}
+            impl<'a> ::flatbuffers::Follow<'a> for EffectsUpto {
+                type Inner = &'a EffectsUpto;
                 #[inline]
                 unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-                    unsafe { <&'a AppliedUpto>::follow(buf, loc) }
+                    unsafe { <&'a EffectsUpto>::follow(buf, loc) }
                 }
             }
-            impl<'a> ::flatbuffers::Follow<'a> for &'a AppliedUpto {
-                type Inner = &'a AppliedUpto;
+            impl<'a> ::flatbuffers::Follow<'a> for &'a EffectsUpto {
+                type Inner = &'a EffectsUpto;
                 #[inline]
                 unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-                    unsafe { ::flatbuffers::follow_cast_ref::<AppliedUpto>(buf, loc) }
+                    unsafe { ::flatbuffers::follow_cast_ref::<EffectsUpto>(buf, loc) }
                 }
             }
-            impl<'b> ::flatbuffers::Push for AppliedUpto {
-                type Output = AppliedUpto;
+            impl<'b> ::flatbuffers::Push for EffectsUpto {
+                type Output = EffectsUpto;
                 #[inline]
                 unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
                     let src = unsafe {
                         ::core::slice::from_raw_parts(
-                            self as *const AppliedUpto as *const u8,
+                            self as *const EffectsUpto as *const u8,
                             <Self as ::flatbuffers::Push>::size(),
                         )
                     };
@@ -7808,20 +8756,147 @@ pub mod pangaea {
                 }
             }
 
-            impl<'a> ::flatbuffers::Verifiable for AppliedUpto {
+            impl<'a> ::flatbuffers::Verifiable for EffectsUpto {
                 #[inline]
                 fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
                     v.in_buffer::<Self>(pos)
                 }
             }
 
-            impl<'a> AppliedUpto {
+            impl<'a> EffectsUpto {
                 #[allow(clippy::too_many_arguments)]
-                pub fn new(source: u64, epoch: u64, upto: u64) -> Self {
+                pub fn new(shard: u64, upto: u64) -> Self {
+                    let mut s = Self([0; 16]);
+                    s.set_shard(shard);
+                    s.set_upto(upto);
+                    s
+                }
+
+                pub fn shard(&self) -> u64 {
+                    let mut mem = ::core::mem::MaybeUninit::<<u64 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    ::flatbuffers::EndianScalar::from_little_endian(unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            self.0[0..].as_ptr(),
+                            mem.as_mut_ptr() as *mut u8,
+                            ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                        mem.assume_init()
+                    })
+                }
+
+                pub fn set_shard(&mut self, x: u64) {
+                    let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            &x_le as *const _ as *const u8,
+                            self.0[0..].as_mut_ptr(),
+                            ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                    }
+                }
+
+                pub fn upto(&self) -> u64 {
+                    let mut mem = ::core::mem::MaybeUninit::<<u64 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    ::flatbuffers::EndianScalar::from_little_endian(unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            self.0[8..].as_ptr(),
+                            mem.as_mut_ptr() as *mut u8,
+                            ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                        mem.assume_init()
+                    })
+                }
+
+                pub fn set_upto(&mut self, x: u64) {
+                    let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            &x_le as *const _ as *const u8,
+                            self.0[8..].as_mut_ptr(),
+                            ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                    }
+                }
+            }
+
+            // struct StableUpto, aligned to 8
+            #[repr(transparent)]
+            #[derive(Clone, Copy, PartialEq)]
+            pub struct StableUpto(pub [u8; 24]);
+            impl Default for StableUpto {
+                fn default() -> Self {
+                    Self([0; 24])
+                }
+            }
+            impl ::core::fmt::Debug for StableUpto {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+                    f.debug_struct("StableUpto")
+                        .field("source", &self.source())
+                        .field("epoch", &self.epoch())
+                        .field("number", &self.number())
+                        .finish()
+                }
+            }
+
+            impl ::flatbuffers::SimpleToVerifyInSlice for StableUpto {}
+            impl<'a> ::flatbuffers::Follow<'a> for StableUpto {
+                type Inner = &'a StableUpto;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    unsafe { <&'a StableUpto>::follow(buf, loc) }
+                }
+            }
+            impl<'a> ::flatbuffers::Follow<'a> for &'a StableUpto {
+                type Inner = &'a StableUpto;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    unsafe { ::flatbuffers::follow_cast_ref::<StableUpto>(buf, loc) }
+                }
+            }
+            impl<'b> ::flatbuffers::Push for StableUpto {
+                type Output = StableUpto;
+                #[inline]
+                unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+                    let src = unsafe {
+                        ::core::slice::from_raw_parts(
+                            self as *const StableUpto as *const u8,
+                            <Self as ::flatbuffers::Push>::size(),
+                        )
+                    };
+                    dst.copy_from_slice(src);
+                }
+                #[inline]
+                fn alignment() -> ::flatbuffers::PushAlignment {
+                    ::flatbuffers::PushAlignment::new(8)
+                }
+            }
+
+            impl<'a> ::flatbuffers::Verifiable for StableUpto {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.in_buffer::<Self>(pos)
+                }
+            }
+
+            impl<'a> StableUpto {
+                #[allow(clippy::too_many_arguments)]
+                pub fn new(source: u64, epoch: u64, number: u64) -> Self {
                     let mut s = Self([0; 24]);
                     s.set_source(source);
                     s.set_epoch(epoch);
-                    s.set_upto(upto);
+                    s.set_number(number);
                     s
                 }
 
@@ -7883,7 +8958,7 @@ pub mod pangaea {
                     }
                 }
 
-                pub fn upto(&self) -> u64 {
+                pub fn number(&self) -> u64 {
                     let mut mem = ::core::mem::MaybeUninit::<<u64 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
                     // Safety:
                     // Created from a valid Table for this object
@@ -7898,7 +8973,7 @@ pub mod pangaea {
                     })
                 }
 
-                pub fn set_upto(&mut self, x: u64) {
+                pub fn set_number(&mut self, x: u64) {
                     let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
                     // Safety:
                     // Created from a valid Table for this object
@@ -8115,6 +9190,134 @@ pub mod pangaea {
                 }
             }
 
+            pub enum OwedOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct Owed<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Owed<'a> {
+                type Inner = Owed<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> Owed<'a> {
+                pub const VT_TO: ::flatbuffers::VOffsetT = 4;
+                pub const VT_SEQ: ::flatbuffers::VOffsetT = 6;
+                pub const VT_EFFECT: ::flatbuffers::VOffsetT = 8;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Owed { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args OwedArgs<'args>,
+                ) -> ::flatbuffers::WIPOffset<Owed<'bldr>> {
+                    let mut builder = OwedBuilder::new(_fbb);
+                    builder.add_seq(args.seq);
+                    builder.add_to(args.to);
+                    if let Some(x) = args.effect {
+                        builder.add_effect(x);
+                    }
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn to(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Owed::VT_TO, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn seq(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Owed::VT_SEQ, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn effect(&self) -> Option<super::super::record::Effect<'a>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<super::super::record::Effect>>(Owed::VT_EFFECT, None)
+                    }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Owed<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<u64>("to", Self::VT_TO, false)?
+                        .visit_field::<u64>("seq", Self::VT_SEQ, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<super::super::record::Effect>>(
+                            "effect",
+                            Self::VT_EFFECT,
+                            false,
+                        )?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct OwedArgs<'a> {
+                pub to: u64,
+                pub seq: u64,
+                pub effect: Option<::flatbuffers::WIPOffset<super::super::record::Effect<'a>>>,
+            }
+            impl<'a> Default for OwedArgs<'a> {
+                #[inline]
+                fn default() -> Self {
+                    OwedArgs { to: 0, seq: 0, effect: None }
+                }
+            }
+
+            pub struct OwedBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> OwedBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_to(&mut self, to: u64) {
+                    self.fbb_.push_slot::<u64>(Owed::VT_TO, to, 0);
+                }
+                #[inline]
+                pub fn add_seq(&mut self, seq: u64) {
+                    self.fbb_.push_slot::<u64>(Owed::VT_SEQ, seq, 0);
+                }
+                #[inline]
+                pub fn add_effect(&mut self, effect: ::flatbuffers::WIPOffset<super::super::record::Effect<'b>>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<super::super::record::Effect>>(Owed::VT_EFFECT, effect);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> OwedBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    OwedBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Owed<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Owed<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Owed");
+                    ds.field("to", &self.to());
+                    ds.field("seq", &self.seq());
+                    ds.field("effect", &self.effect());
+                    ds.finish()
+                }
+            }
             pub enum ShardImageOffset {}
             #[derive(Copy, Clone, PartialEq)]
 
@@ -8138,6 +9341,10 @@ pub mod pangaea {
                 pub const VT_FENCES: ::flatbuffers::VOffsetT = 12;
                 pub const VT_DEPARTURES: ::flatbuffers::VOffsetT = 14;
                 pub const VT_APPLIED: ::flatbuffers::VOffsetT = 16;
+                pub const VT_DECIDED: ::flatbuffers::VOffsetT = 18;
+                pub const VT_STABLE: ::flatbuffers::VOffsetT = 20;
+                pub const VT_OUTBOX: ::flatbuffers::VOffsetT = 22;
+                pub const VT_DELIVERED: ::flatbuffers::VOffsetT = 24;
 
                 #[inline]
                 pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -8152,6 +9359,18 @@ pub mod pangaea {
                     builder.add_tick(args.tick);
                     builder.add_epoch(args.epoch);
                     builder.add_index(args.index);
+                    if let Some(x) = args.delivered {
+                        builder.add_delivered(x);
+                    }
+                    if let Some(x) = args.outbox {
+                        builder.add_outbox(x);
+                    }
+                    if let Some(x) = args.stable {
+                        builder.add_stable(x);
+                    }
+                    if let Some(x) = args.decided {
+                        builder.add_decided(x);
+                    }
                     if let Some(x) = args.applied {
                         builder.add_applied(x);
                     }
@@ -8229,13 +9448,60 @@ pub mod pangaea {
                     }
                 }
                 #[inline]
-                pub fn applied(&self) -> Option<::flatbuffers::Vector<'a, AppliedUpto>> {
+                pub fn applied(&self) -> Option<::flatbuffers::Vector<'a, EffectsUpto>> {
                     // Safety:
                     // Created from valid Table for this object
                     // which contains a valid value in this slot
                     unsafe {
-                        self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, AppliedUpto>>>(
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, EffectsUpto>>>(
                             ShardImage::VT_APPLIED,
+                            None,
+                        )
+                    }
+                }
+                #[inline]
+                pub fn decided(
+                    &self,
+                ) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::super::record::Decision<'a>>>>
+                {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<
+                            ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::super::record::Decision>>,
+                        >>(ShardImage::VT_DECIDED, None)
+                    }
+                }
+                #[inline]
+                pub fn stable(&self) -> Option<::flatbuffers::Vector<'a, StableUpto>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, StableUpto>>>(
+                            ShardImage::VT_STABLE,
+                            None,
+                        )
+                    }
+                }
+                #[inline]
+                pub fn outbox(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Owed<'a>>>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Owed>>>>(ShardImage::VT_OUTBOX, None)
+                    }
+                }
+                #[inline]
+                pub fn delivered(&self) -> Option<::flatbuffers::Vector<'a, EffectsUpto>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, EffectsUpto>>>(
+                            ShardImage::VT_DELIVERED,
                             None,
                         )
                     }
@@ -8246,26 +9512,18 @@ pub mod pangaea {
                 #[inline]
                 fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
                     v.visit_table(pos)?
-                        .visit_field::<u64>("index", Self::VT_INDEX, false)?
-                        .visit_field::<u64>("epoch", Self::VT_EPOCH, false)?
-                        .visit_field::<u64>("tick", Self::VT_TICK, false)?
-                        .visit_field::<::flatbuffers::ForwardsUOffset<
-                            ::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<super::super::record::Record>>,
-                        >>("records", Self::VT_RECORDS, false)?
-                        .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, super::super::record::FenceOf>>>(
-                            "fences",
-                            Self::VT_FENCES,
-                            false,
-                        )?
-                        .visit_field::<::flatbuffers::ForwardsUOffset<
-                            ::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<super::super::record::Departure>>,
-                        >>("departures", Self::VT_DEPARTURES, false)?
-                        .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, AppliedUpto>>>(
-                            "applied",
-                            Self::VT_APPLIED,
-                            false,
-                        )?
-                        .finish();
+     .visit_field::<u64>("index", Self::VT_INDEX, false)?
+     .visit_field::<u64>("epoch", Self::VT_EPOCH, false)?
+     .visit_field::<u64>("tick", Self::VT_TICK, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<super::super::record::Record>>>>("records", Self::VT_RECORDS, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, super::super::record::FenceOf>>>("fences", Self::VT_FENCES, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<super::super::record::Departure>>>>("departures", Self::VT_DEPARTURES, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, EffectsUpto>>>("applied", Self::VT_APPLIED, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<super::super::record::Decision>>>>("decided", Self::VT_DECIDED, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, StableUpto>>>("stable", Self::VT_STABLE, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<Owed>>>>("outbox", Self::VT_OUTBOX, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, EffectsUpto>>>("delivered", Self::VT_DELIVERED, false)?
+     .finish();
                     Ok(())
                 }
             }
@@ -8284,12 +9542,32 @@ pub mod pangaea {
                         ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::super::record::Departure<'a>>>,
                     >,
                 >,
-                pub applied: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, AppliedUpto>>>,
+                pub applied: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, EffectsUpto>>>,
+                pub decided: Option<
+                    ::flatbuffers::WIPOffset<
+                        ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::super::record::Decision<'a>>>,
+                    >,
+                >,
+                pub stable: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, StableUpto>>>,
+                pub outbox: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Owed<'a>>>>>,
+                pub delivered: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, EffectsUpto>>>,
             }
             impl<'a> Default for ShardImageArgs<'a> {
                 #[inline]
                 fn default() -> Self {
-                    ShardImageArgs { index: 0, epoch: 0, tick: 0, records: None, fences: None, departures: None, applied: None }
+                    ShardImageArgs {
+                        index: 0,
+                        epoch: 0,
+                        tick: 0,
+                        records: None,
+                        fences: None,
+                        departures: None,
+                        applied: None,
+                        decided: None,
+                        stable: None,
+                        outbox: None,
+                        delivered: None,
+                    }
                 }
             }
 
@@ -8336,8 +9614,32 @@ pub mod pangaea {
                     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ShardImage::VT_DEPARTURES, departures);
                 }
                 #[inline]
-                pub fn add_applied(&mut self, applied: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, AppliedUpto>>) {
+                pub fn add_applied(&mut self, applied: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, EffectsUpto>>) {
                     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ShardImage::VT_APPLIED, applied);
+                }
+                #[inline]
+                pub fn add_decided(
+                    &mut self,
+                    decided: ::flatbuffers::WIPOffset<
+                        ::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<super::super::record::Decision<'b>>>,
+                    >,
+                ) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ShardImage::VT_DECIDED, decided);
+                }
+                #[inline]
+                pub fn add_stable(&mut self, stable: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, StableUpto>>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ShardImage::VT_STABLE, stable);
+                }
+                #[inline]
+                pub fn add_outbox(
+                    &mut self,
+                    outbox: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<Owed<'b>>>>,
+                ) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ShardImage::VT_OUTBOX, outbox);
+                }
+                #[inline]
+                pub fn add_delivered(&mut self, delivered: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, EffectsUpto>>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ShardImage::VT_DELIVERED, delivered);
                 }
                 #[inline]
                 pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ShardImageBuilder<'a, 'b, A> {
@@ -8361,6 +9663,10 @@ pub mod pangaea {
                     ds.field("fences", &self.fences());
                     ds.field("departures", &self.departures());
                     ds.field("applied", &self.applied());
+                    ds.field("decided", &self.decided());
+                    ds.field("stable", &self.stable());
+                    ds.field("outbox", &self.outbox());
+                    ds.field("delivered", &self.delivered());
                     ds.finish()
                 }
             }
@@ -23297,11 +24603,11 @@ pub mod pangaea {
             #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
             pub const ENUM_MIN_DIRECTORY_BODY: u8 = 0;
             #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-            pub const ENUM_MAX_DIRECTORY_BODY: u8 = 3;
+            pub const ENUM_MAX_DIRECTORY_BODY: u8 = 4;
             #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
             #[allow(non_camel_case_types)]
-            pub const ENUM_VALUES_DIRECTORY_BODY: [DirectoryBody; 4] =
-                [DirectoryBody::NONE, DirectoryBody::Report, DirectoryBody::Locate, DirectoryBody::Located];
+            pub const ENUM_VALUES_DIRECTORY_BODY: [DirectoryBody; 5] =
+                [DirectoryBody::NONE, DirectoryBody::Report, DirectoryBody::Locate, DirectoryBody::Located, DirectoryBody::Seek];
 
             #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
             #[repr(transparent)]
@@ -23312,10 +24618,11 @@ pub mod pangaea {
                 pub const Report: Self = Self(1);
                 pub const Locate: Self = Self(2);
                 pub const Located: Self = Self(3);
+                pub const Seek: Self = Self(4);
 
                 pub const ENUM_MIN: u8 = 0;
-                pub const ENUM_MAX: u8 = 3;
-                pub const ENUM_VALUES: &'static [Self] = &[Self::NONE, Self::Report, Self::Locate, Self::Located];
+                pub const ENUM_MAX: u8 = 4;
+                pub const ENUM_VALUES: &'static [Self] = &[Self::NONE, Self::Report, Self::Locate, Self::Located, Self::Seek];
                 /// Returns the variant's name or "" if unknown.
                 pub fn variant_name(self) -> Option<&'static str> {
                     match self {
@@ -23323,6 +24630,7 @@ pub mod pangaea {
                         Self::Report => Some("Report"),
                         Self::Locate => Some("Locate"),
                         Self::Located => Some("Located"),
+                        Self::Seek => Some("Seek"),
                         _ => None,
                     }
                 }
@@ -23950,6 +25258,92 @@ pub mod pangaea {
                     ds.finish()
                 }
             }
+            pub enum SeekOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct Seek<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Seek<'a> {
+                type Inner = Seek<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> Seek<'a> {
+                pub const VT_AGENT: ::flatbuffers::VOffsetT = 4;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Seek { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args SeekArgs,
+                ) -> ::flatbuffers::WIPOffset<Seek<'bldr>> {
+                    let mut builder = SeekBuilder::new(_fbb);
+                    builder.add_agent(args.agent);
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn agent(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Seek::VT_AGENT, Some(0)).unwrap() }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Seek<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?.visit_field::<u64>("agent", Self::VT_AGENT, false)?.finish();
+                    Ok(())
+                }
+            }
+            pub struct SeekArgs {
+                pub agent: u64,
+            }
+            impl<'a> Default for SeekArgs {
+                #[inline]
+                fn default() -> Self {
+                    SeekArgs { agent: 0 }
+                }
+            }
+
+            pub struct SeekBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> SeekBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_agent(&mut self, agent: u64) {
+                    self.fbb_.push_slot::<u64>(Seek::VT_AGENT, agent, 0);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> SeekBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    SeekBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Seek<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Seek<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Seek");
+                    ds.field("agent", &self.agent());
+                    ds.finish()
+                }
+            }
             pub enum DirectoryOffset {}
             #[derive(Copy, Clone, PartialEq)]
 
@@ -24045,6 +25439,20 @@ pub mod pangaea {
                         None
                     }
                 }
+
+                #[inline]
+                #[allow(non_snake_case)]
+                pub fn body_as_seek(&self) -> Option<Seek<'a>> {
+                    if self.body_type() == DirectoryBody::Seek {
+                        let u = self.body();
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        Some(unsafe { Seek::init_from_table(u) })
+                    } else {
+                        None
+                    }
+                }
             }
 
             impl ::flatbuffers::Verifiable for Directory<'_> {
@@ -24068,6 +25476,9 @@ pub mod pangaea {
                                     "DirectoryBody::Located",
                                     pos,
                                 ),
+                                DirectoryBody::Seek => {
+                                    v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Seek>>("DirectoryBody::Seek", pos)
+                                }
                                 _ => Ok(()),
                             },
                         )?
@@ -24136,6 +25547,13 @@ pub mod pangaea {
                         }
                         DirectoryBody::Located => {
                             if let Some(x) = self.body_as_located() {
+                                ds.field("body", &x)
+                            } else {
+                                ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                            }
+                        }
+                        DirectoryBody::Seek => {
+                            if let Some(x) = self.body_as_seek() {
                                 ds.field("body", &x)
                             } else {
                                 ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
@@ -26627,10 +28045,10 @@ pub mod pangaea {
             #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
             pub const ENUM_MIN_SESSION_BODY: u8 = 0;
             #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-            pub const ENUM_MAX_SESSION_BODY: u8 = 10;
+            pub const ENUM_MAX_SESSION_BODY: u8 = 11;
             #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
             #[allow(non_camel_case_types)]
-            pub const ENUM_VALUES_SESSION_BODY: [SessionBody; 11] = [
+            pub const ENUM_VALUES_SESSION_BODY: [SessionBody; 12] = [
                 SessionBody::NONE,
                 SessionBody::Attach,
                 SessionBody::Attached,
@@ -26642,6 +28060,7 @@ pub mod pangaea {
                 SessionBody::Hint,
                 SessionBody::Misrouted,
                 SessionBody::Replaced,
+                SessionBody::Expected,
             ];
 
             #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -26660,9 +28079,10 @@ pub mod pangaea {
                 pub const Hint: Self = Self(8);
                 pub const Misrouted: Self = Self(9);
                 pub const Replaced: Self = Self(10);
+                pub const Expected: Self = Self(11);
 
                 pub const ENUM_MIN: u8 = 0;
-                pub const ENUM_MAX: u8 = 10;
+                pub const ENUM_MAX: u8 = 11;
                 pub const ENUM_VALUES: &'static [Self] = &[
                     Self::NONE,
                     Self::Attach,
@@ -26675,6 +28095,7 @@ pub mod pangaea {
                     Self::Hint,
                     Self::Misrouted,
                     Self::Replaced,
+                    Self::Expected,
                 ];
                 /// Returns the variant's name or "" if unknown.
                 pub fn variant_name(self) -> Option<&'static str> {
@@ -26690,6 +28111,7 @@ pub mod pangaea {
                         Self::Hint => Some("Hint"),
                         Self::Misrouted => Some("Misrouted"),
                         Self::Replaced => Some("Replaced"),
+                        Self::Expected => Some("Expected"),
                         _ => None,
                     }
                 }
@@ -28606,6 +30028,126 @@ pub mod pangaea {
                     ds.finish()
                 }
             }
+            pub enum ExpectedOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct Expected<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Expected<'a> {
+                type Inner = Expected<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> Expected<'a> {
+                pub const VT_AGENT: ::flatbuffers::VOffsetT = 4;
+                pub const VT_SESSION: ::flatbuffers::VOffsetT = 6;
+                pub const VT_NEXT: ::flatbuffers::VOffsetT = 8;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Expected { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args ExpectedArgs,
+                ) -> ::flatbuffers::WIPOffset<Expected<'bldr>> {
+                    let mut builder = ExpectedBuilder::new(_fbb);
+                    builder.add_session(args.session);
+                    builder.add_agent(args.agent);
+                    builder.add_next(args.next);
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn agent(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Expected::VT_AGENT, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn session(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Expected::VT_SESSION, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn next(&self) -> u32 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u32>(Expected::VT_NEXT, Some(0)).unwrap() }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Expected<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<u64>("agent", Self::VT_AGENT, false)?
+                        .visit_field::<u64>("session", Self::VT_SESSION, false)?
+                        .visit_field::<u32>("next", Self::VT_NEXT, false)?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct ExpectedArgs {
+                pub agent: u64,
+                pub session: u64,
+                pub next: u32,
+            }
+            impl<'a> Default for ExpectedArgs {
+                #[inline]
+                fn default() -> Self {
+                    ExpectedArgs { agent: 0, session: 0, next: 0 }
+                }
+            }
+
+            pub struct ExpectedBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ExpectedBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_agent(&mut self, agent: u64) {
+                    self.fbb_.push_slot::<u64>(Expected::VT_AGENT, agent, 0);
+                }
+                #[inline]
+                pub fn add_session(&mut self, session: u64) {
+                    self.fbb_.push_slot::<u64>(Expected::VT_SESSION, session, 0);
+                }
+                #[inline]
+                pub fn add_next(&mut self, next: u32) {
+                    self.fbb_.push_slot::<u32>(Expected::VT_NEXT, next, 0);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ExpectedBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    ExpectedBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Expected<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Expected<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Expected");
+                    ds.field("agent", &self.agent());
+                    ds.field("session", &self.session());
+                    ds.field("next", &self.next());
+                    ds.finish()
+                }
+            }
             pub enum SessionOffset {}
             #[derive(Copy, Clone, PartialEq)]
 
@@ -28797,6 +30339,20 @@ pub mod pangaea {
                         None
                     }
                 }
+
+                #[inline]
+                #[allow(non_snake_case)]
+                pub fn body_as_expected(&self) -> Option<Expected<'a>> {
+                    if self.body_type() == SessionBody::Expected {
+                        let u = self.body();
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        Some(unsafe { Expected::init_from_table(u) })
+                    } else {
+                        None
+                    }
+                }
             }
 
             impl ::flatbuffers::Verifiable for Session<'_> {
@@ -28843,6 +30399,10 @@ pub mod pangaea {
                                 ),
                                 SessionBody::Replaced => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Replaced>>(
                                     "SessionBody::Replaced",
+                                    pos,
+                                ),
+                                SessionBody::Expected => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Expected>>(
+                                    "SessionBody::Expected",
                                     pos,
                                 ),
                                 _ => Ok(()),
@@ -28967,6 +30527,13 @@ pub mod pangaea {
                                 ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
                             }
                         }
+                        SessionBody::Expected => {
+                            if let Some(x) = self.body_as_expected() {
+                                ds.field("body", &x)
+                            } else {
+                                ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                            }
+                        }
                         _ => {
                             let x: Option<()> = None;
                             ds.field("body", &x)
@@ -29064,10 +30631,10 @@ pub mod pangaea {
             #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
             pub const ENUM_MIN_HANDOVER_BODY: u8 = 0;
             #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-            pub const ENUM_MAX_HANDOVER_BODY: u8 = 7;
+            pub const ENUM_MAX_HANDOVER_BODY: u8 = 9;
             #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
             #[allow(non_camel_case_types)]
-            pub const ENUM_VALUES_HANDOVER_BODY: [HandoverBody; 8] = [
+            pub const ENUM_VALUES_HANDOVER_BODY: [HandoverBody; 10] = [
                 HandoverBody::NONE,
                 HandoverBody::Offer,
                 HandoverBody::Reserved,
@@ -29076,6 +30643,8 @@ pub mod pangaea {
                 HandoverBody::Ack,
                 HandoverBody::Refuse,
                 HandoverBody::Stale,
+                HandoverBody::Settled,
+                HandoverBody::Stable,
             ];
 
             #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -29091,11 +30660,23 @@ pub mod pangaea {
                 pub const Ack: Self = Self(5);
                 pub const Refuse: Self = Self(6);
                 pub const Stale: Self = Self(7);
+                pub const Settled: Self = Self(8);
+                pub const Stable: Self = Self(9);
 
                 pub const ENUM_MIN: u8 = 0;
-                pub const ENUM_MAX: u8 = 7;
-                pub const ENUM_VALUES: &'static [Self] =
-                    &[Self::NONE, Self::Offer, Self::Reserved, Self::No, Self::Commit, Self::Ack, Self::Refuse, Self::Stale];
+                pub const ENUM_MAX: u8 = 9;
+                pub const ENUM_VALUES: &'static [Self] = &[
+                    Self::NONE,
+                    Self::Offer,
+                    Self::Reserved,
+                    Self::No,
+                    Self::Commit,
+                    Self::Ack,
+                    Self::Refuse,
+                    Self::Stale,
+                    Self::Settled,
+                    Self::Stable,
+                ];
                 /// Returns the variant's name or "" if unknown.
                 pub fn variant_name(self) -> Option<&'static str> {
                     match self {
@@ -29107,6 +30688,8 @@ pub mod pangaea {
                         Self::Ack => Some("Ack"),
                         Self::Refuse => Some("Refuse"),
                         Self::Stale => Some("Stale"),
+                        Self::Settled => Some("Settled"),
+                        Self::Stable => Some("Stable"),
                         _ => None,
                     }
                 }
@@ -30156,6 +31739,182 @@ pub mod pangaea {
                     ds.finish()
                 }
             }
+            pub enum SettledOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct Settled<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Settled<'a> {
+                type Inner = Settled<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> Settled<'a> {
+                pub const VT_UPTO: ::flatbuffers::VOffsetT = 4;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Settled { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args SettledArgs<'args>,
+                ) -> ::flatbuffers::WIPOffset<Settled<'bldr>> {
+                    let mut builder = SettledBuilder::new(_fbb);
+                    if let Some(x) = args.upto {
+                        builder.add_upto(x);
+                    }
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn upto(&self) -> Option<&'a super::super::record::Mark> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<super::super::record::Mark>(Settled::VT_UPTO, None) }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Settled<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?.visit_field::<super::super::record::Mark>("upto", Self::VT_UPTO, false)?.finish();
+                    Ok(())
+                }
+            }
+            pub struct SettledArgs<'a> {
+                pub upto: Option<&'a super::super::record::Mark>,
+            }
+            impl<'a> Default for SettledArgs<'a> {
+                #[inline]
+                fn default() -> Self {
+                    SettledArgs { upto: None }
+                }
+            }
+
+            pub struct SettledBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> SettledBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_upto(&mut self, upto: &super::super::record::Mark) {
+                    self.fbb_.push_slot_always::<&super::super::record::Mark>(Settled::VT_UPTO, upto);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> SettledBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    SettledBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Settled<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Settled<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Settled");
+                    ds.field("upto", &self.upto());
+                    ds.finish()
+                }
+            }
+            pub enum StableOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct Stable<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Stable<'a> {
+                type Inner = Stable<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> Stable<'a> {
+                pub const VT_UPTO: ::flatbuffers::VOffsetT = 4;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Stable { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args StableArgs<'args>,
+                ) -> ::flatbuffers::WIPOffset<Stable<'bldr>> {
+                    let mut builder = StableBuilder::new(_fbb);
+                    if let Some(x) = args.upto {
+                        builder.add_upto(x);
+                    }
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn upto(&self) -> Option<&'a super::super::record::Mark> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<super::super::record::Mark>(Stable::VT_UPTO, None) }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Stable<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?.visit_field::<super::super::record::Mark>("upto", Self::VT_UPTO, false)?.finish();
+                    Ok(())
+                }
+            }
+            pub struct StableArgs<'a> {
+                pub upto: Option<&'a super::super::record::Mark>,
+            }
+            impl<'a> Default for StableArgs<'a> {
+                #[inline]
+                fn default() -> Self {
+                    StableArgs { upto: None }
+                }
+            }
+
+            pub struct StableBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> StableBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_upto(&mut self, upto: &super::super::record::Mark) {
+                    self.fbb_.push_slot_always::<&super::super::record::Mark>(Stable::VT_UPTO, upto);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> StableBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    StableBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Stable<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Stable<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Stable");
+                    ds.field("upto", &self.upto());
+                    ds.finish()
+                }
+            }
             pub enum HandoverOffset {}
             #[derive(Copy, Clone, PartialEq)]
 
@@ -30307,6 +32066,34 @@ pub mod pangaea {
                         None
                     }
                 }
+
+                #[inline]
+                #[allow(non_snake_case)]
+                pub fn body_as_settled(&self) -> Option<Settled<'a>> {
+                    if self.body_type() == HandoverBody::Settled {
+                        let u = self.body();
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        Some(unsafe { Settled::init_from_table(u) })
+                    } else {
+                        None
+                    }
+                }
+
+                #[inline]
+                #[allow(non_snake_case)]
+                pub fn body_as_stable(&self) -> Option<Stable<'a>> {
+                    if self.body_type() == HandoverBody::Stable {
+                        let u = self.body();
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        Some(unsafe { Stable::init_from_table(u) })
+                    } else {
+                        None
+                    }
+                }
             }
 
             impl ::flatbuffers::Verifiable for Handover<'_> {
@@ -30341,6 +32128,13 @@ pub mod pangaea {
                                 }
                                 HandoverBody::Stale => {
                                     v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Stale>>("HandoverBody::Stale", pos)
+                                }
+                                HandoverBody::Settled => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Settled>>(
+                                    "HandoverBody::Settled",
+                                    pos,
+                                ),
+                                HandoverBody::Stable => {
+                                    v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Stable>>("HandoverBody::Stable", pos)
                                 }
                                 _ => Ok(()),
                             },
@@ -30438,6 +32232,20 @@ pub mod pangaea {
                         }
                         HandoverBody::Stale => {
                             if let Some(x) = self.body_as_stale() {
+                                ds.field("body", &x)
+                            } else {
+                                ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                            }
+                        }
+                        HandoverBody::Settled => {
+                            if let Some(x) = self.body_as_settled() {
+                                ds.field("body", &x)
+                            } else {
+                                ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                            }
+                        }
+                        HandoverBody::Stable => {
+                            if let Some(x) = self.body_as_stable() {
                                 ds.field("body", &x)
                             } else {
                                 ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
@@ -30645,150 +32453,6 @@ pub mod pangaea {
             impl ::flatbuffers::SimpleToVerifyInSlice for EffectMessageBody {}
             pub struct EffectMessageBodyUnionTableOffset {}
 
-            pub enum EffectOffset {}
-            #[derive(Copy, Clone, PartialEq)]
-
-            pub struct Effect<'a> {
-                pub _tab: ::flatbuffers::Table<'a>,
-            }
-
-            impl<'a> ::flatbuffers::Follow<'a> for Effect<'a> {
-                type Inner = Effect<'a>;
-                #[inline]
-                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-                }
-            }
-
-            impl<'a> Effect<'a> {
-                pub const VT_TO: ::flatbuffers::VOffsetT = 4;
-                pub const VT_FROM: ::flatbuffers::VOffsetT = 6;
-                pub const VT_ID: ::flatbuffers::VOffsetT = 8;
-                pub const VT_BYTES: ::flatbuffers::VOffsetT = 10;
-
-                #[inline]
-                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-                    Effect { _tab: table }
-                }
-                #[allow(unused_mut)]
-                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-                    args: &'args EffectArgs<'args>,
-                ) -> ::flatbuffers::WIPOffset<Effect<'bldr>> {
-                    let mut builder = EffectBuilder::new(_fbb);
-                    builder.add_from(args.from);
-                    builder.add_to(args.to);
-                    if let Some(x) = args.bytes {
-                        builder.add_bytes(x);
-                    }
-                    builder.add_id(args.id);
-                    builder.finish()
-                }
-
-                #[inline]
-                pub fn to(&self) -> u64 {
-                    // Safety:
-                    // Created from valid Table for this object
-                    // which contains a valid value in this slot
-                    unsafe { self._tab.get::<u64>(Effect::VT_TO, Some(0)).unwrap() }
-                }
-                #[inline]
-                pub fn from(&self) -> u64 {
-                    // Safety:
-                    // Created from valid Table for this object
-                    // which contains a valid value in this slot
-                    unsafe { self._tab.get::<u64>(Effect::VT_FROM, Some(0)).unwrap() }
-                }
-                #[inline]
-                pub fn id(&self) -> u32 {
-                    // Safety:
-                    // Created from valid Table for this object
-                    // which contains a valid value in this slot
-                    unsafe { self._tab.get::<u32>(Effect::VT_ID, Some(0)).unwrap() }
-                }
-                #[inline]
-                pub fn bytes(&self) -> Option<::flatbuffers::Vector<'a, u8>> {
-                    // Safety:
-                    // Created from valid Table for this object
-                    // which contains a valid value in this slot
-                    unsafe {
-                        self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(Effect::VT_BYTES, None)
-                    }
-                }
-            }
-
-            impl ::flatbuffers::Verifiable for Effect<'_> {
-                #[inline]
-                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-                    v.visit_table(pos)?
-                        .visit_field::<u64>("to", Self::VT_TO, false)?
-                        .visit_field::<u64>("from", Self::VT_FROM, false)?
-                        .visit_field::<u32>("id", Self::VT_ID, false)?
-                        .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>(
-                            "bytes",
-                            Self::VT_BYTES,
-                            false,
-                        )?
-                        .finish();
-                    Ok(())
-                }
-            }
-            pub struct EffectArgs<'a> {
-                pub to: u64,
-                pub from: u64,
-                pub id: u32,
-                pub bytes: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
-            }
-            impl<'a> Default for EffectArgs<'a> {
-                #[inline]
-                fn default() -> Self {
-                    EffectArgs { to: 0, from: 0, id: 0, bytes: None }
-                }
-            }
-
-            pub struct EffectBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-            }
-            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> EffectBuilder<'a, 'b, A> {
-                #[inline]
-                pub fn add_to(&mut self, to: u64) {
-                    self.fbb_.push_slot::<u64>(Effect::VT_TO, to, 0);
-                }
-                #[inline]
-                pub fn add_from(&mut self, from: u64) {
-                    self.fbb_.push_slot::<u64>(Effect::VT_FROM, from, 0);
-                }
-                #[inline]
-                pub fn add_id(&mut self, id: u32) {
-                    self.fbb_.push_slot::<u32>(Effect::VT_ID, id, 0);
-                }
-                #[inline]
-                pub fn add_bytes(&mut self, bytes: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, u8>>) {
-                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Effect::VT_BYTES, bytes);
-                }
-                #[inline]
-                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> EffectBuilder<'a, 'b, A> {
-                    let start = _fbb.start_table();
-                    EffectBuilder { fbb_: _fbb, start_: start }
-                }
-                #[inline]
-                pub fn finish(self) -> ::flatbuffers::WIPOffset<Effect<'a>> {
-                    let o = self.fbb_.end_table(self.start_);
-                    ::flatbuffers::WIPOffset::new(o.value())
-                }
-            }
-
-            impl ::core::fmt::Debug for Effect<'_> {
-                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-                    let mut ds = f.debug_struct("Effect");
-                    ds.field("to", &self.to());
-                    ds.field("from", &self.from());
-                    ds.field("id", &self.id());
-                    ds.field("bytes", &self.bytes());
-                    ds.finish()
-                }
-            }
             pub enum BatchOffset {}
             #[derive(Copy, Clone, PartialEq)]
 
@@ -30806,9 +32470,8 @@ pub mod pangaea {
 
             impl<'a> Batch<'a> {
                 pub const VT_LANE: ::flatbuffers::VOffsetT = 4;
-                pub const VT_NUMBERING: ::flatbuffers::VOffsetT = 6;
-                pub const VT_FIRST: ::flatbuffers::VOffsetT = 8;
-                pub const VT_EFFECTS: ::flatbuffers::VOffsetT = 10;
+                pub const VT_FIRST: ::flatbuffers::VOffsetT = 6;
+                pub const VT_EFFECTS: ::flatbuffers::VOffsetT = 8;
 
                 #[inline]
                 pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -30821,7 +32484,6 @@ pub mod pangaea {
                 ) -> ::flatbuffers::WIPOffset<Batch<'bldr>> {
                     let mut builder = BatchBuilder::new(_fbb);
                     builder.add_first(args.first);
-                    builder.add_numbering(args.numbering);
                     if let Some(x) = args.effects {
                         builder.add_effects(x);
                     }
@@ -30839,13 +32501,6 @@ pub mod pangaea {
                     unsafe { self._tab.get::<super::handover::Lane>(Batch::VT_LANE, None) }
                 }
                 #[inline]
-                pub fn numbering(&self) -> u64 {
-                    // Safety:
-                    // Created from valid Table for this object
-                    // which contains a valid value in this slot
-                    unsafe { self._tab.get::<u64>(Batch::VT_NUMBERING, Some(0)).unwrap() }
-                }
-                #[inline]
                 pub fn first(&self) -> u64 {
                     // Safety:
                     // Created from valid Table for this object
@@ -30853,12 +32508,17 @@ pub mod pangaea {
                     unsafe { self._tab.get::<u64>(Batch::VT_FIRST, Some(0)).unwrap() }
                 }
                 #[inline]
-                pub fn effects(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Effect<'a>>>> {
+                pub fn effects(
+                    &self,
+                ) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::super::record::Effect<'a>>>>
+                {
                     // Safety:
                     // Created from valid Table for this object
                     // which contains a valid value in this slot
                     unsafe {
-                        self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Effect>>>>(Batch::VT_EFFECTS, None)
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<
+                            ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::super::record::Effect>>,
+                        >>(Batch::VT_EFFECTS, None)
                     }
                 }
             }
@@ -30867,25 +32527,28 @@ pub mod pangaea {
                 #[inline]
                 fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
                     v.visit_table(pos)?
-     .visit_field::<super::handover::Lane>("lane", Self::VT_LANE, false)?
-     .visit_field::<u64>("numbering", Self::VT_NUMBERING, false)?
-     .visit_field::<u64>("first", Self::VT_FIRST, false)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<Effect>>>>("effects", Self::VT_EFFECTS, false)?
-     .finish();
+                        .visit_field::<super::handover::Lane>("lane", Self::VT_LANE, false)?
+                        .visit_field::<u64>("first", Self::VT_FIRST, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<
+                            ::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<super::super::record::Effect>>,
+                        >>("effects", Self::VT_EFFECTS, false)?
+                        .finish();
                     Ok(())
                 }
             }
             pub struct BatchArgs<'a> {
                 pub lane: Option<&'a super::handover::Lane>,
-                pub numbering: u64,
                 pub first: u64,
-                pub effects:
-                    Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Effect<'a>>>>>,
+                pub effects: Option<
+                    ::flatbuffers::WIPOffset<
+                        ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::super::record::Effect<'a>>>,
+                    >,
+                >,
             }
             impl<'a> Default for BatchArgs<'a> {
                 #[inline]
                 fn default() -> Self {
-                    BatchArgs { lane: None, numbering: 0, first: 0, effects: None }
+                    BatchArgs { lane: None, first: 0, effects: None }
                 }
             }
 
@@ -30899,17 +32562,15 @@ pub mod pangaea {
                     self.fbb_.push_slot_always::<&super::handover::Lane>(Batch::VT_LANE, lane);
                 }
                 #[inline]
-                pub fn add_numbering(&mut self, numbering: u64) {
-                    self.fbb_.push_slot::<u64>(Batch::VT_NUMBERING, numbering, 0);
-                }
-                #[inline]
                 pub fn add_first(&mut self, first: u64) {
                     self.fbb_.push_slot::<u64>(Batch::VT_FIRST, first, 0);
                 }
                 #[inline]
                 pub fn add_effects(
                     &mut self,
-                    effects: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<Effect<'b>>>>,
+                    effects: ::flatbuffers::WIPOffset<
+                        ::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<super::super::record::Effect<'b>>>,
+                    >,
                 ) {
                     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Batch::VT_EFFECTS, effects);
                 }
@@ -30929,7 +32590,6 @@ pub mod pangaea {
                 fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
                     let mut ds = f.debug_struct("Batch");
                     ds.field("lane", &self.lane());
-                    ds.field("numbering", &self.numbering());
                     ds.field("first", &self.first());
                     ds.field("effects", &self.effects());
                     ds.finish()
@@ -33278,7 +34938,6 @@ pub mod pangaea {
             impl<'a> RestHeld<'a> {
                 pub const VT_LEADER: ::flatbuffers::VOffsetT = 4;
                 pub const VT_INPUTS: ::flatbuffers::VOffsetT = 6;
-                pub const VT_EFFECTS: ::flatbuffers::VOffsetT = 8;
 
                 #[inline]
                 pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -33291,9 +34950,6 @@ pub mod pangaea {
                 ) -> ::flatbuffers::WIPOffset<RestHeld<'bldr>> {
                     let mut builder = RestHeldBuilder::new(_fbb);
                     builder.add_leader(args.leader);
-                    if let Some(x) = args.effects {
-                        builder.add_effects(x);
-                    }
                     if let Some(x) = args.inputs {
                         builder.add_inputs(x);
                     }
@@ -33321,20 +34977,6 @@ pub mod pangaea {
                         >>(RestHeld::VT_INPUTS, None)
                     }
                 }
-                #[inline]
-                pub fn effects(
-                    &self,
-                ) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::effects::Effect<'a>>>>
-                {
-                    // Safety:
-                    // Created from valid Table for this object
-                    // which contains a valid value in this slot
-                    unsafe {
-                        self._tab.get::<::flatbuffers::ForwardsUOffset<
-                            ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::effects::Effect>>,
-                        >>(RestHeld::VT_EFFECTS, None)
-                    }
-                }
             }
 
             impl ::flatbuffers::Verifiable for RestHeld<'_> {
@@ -33345,9 +34987,6 @@ pub mod pangaea {
                         .visit_field::<::flatbuffers::ForwardsUOffset<
                             ::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<super::session::ClientInput>>,
                         >>("inputs", Self::VT_INPUTS, false)?
-                        .visit_field::<::flatbuffers::ForwardsUOffset<
-                            ::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<super::effects::Effect>>,
-                        >>("effects", Self::VT_EFFECTS, false)?
                         .finish();
                     Ok(())
                 }
@@ -33359,16 +34998,11 @@ pub mod pangaea {
                         ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::session::ClientInput<'a>>>,
                     >,
                 >,
-                pub effects: Option<
-                    ::flatbuffers::WIPOffset<
-                        ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::effects::Effect<'a>>>,
-                    >,
-                >,
             }
             impl<'a> Default for RestHeldArgs<'a> {
                 #[inline]
                 fn default() -> Self {
-                    RestHeldArgs { leader: 0, inputs: None, effects: None }
+                    RestHeldArgs { leader: 0, inputs: None }
                 }
             }
 
@@ -33391,15 +35025,6 @@ pub mod pangaea {
                     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(RestHeld::VT_INPUTS, inputs);
                 }
                 #[inline]
-                pub fn add_effects(
-                    &mut self,
-                    effects: ::flatbuffers::WIPOffset<
-                        ::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<super::effects::Effect<'b>>>,
-                    >,
-                ) {
-                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(RestHeld::VT_EFFECTS, effects);
-                }
-                #[inline]
                 pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> RestHeldBuilder<'a, 'b, A> {
                     let start = _fbb.start_table();
                     RestHeldBuilder { fbb_: _fbb, start_: start }
@@ -33416,147 +35041,6 @@ pub mod pangaea {
                     let mut ds = f.debug_struct("RestHeld");
                     ds.field("leader", &self.leader());
                     ds.field("inputs", &self.inputs());
-                    ds.field("effects", &self.effects());
-                    ds.finish()
-                }
-            }
-            pub enum RestLaneOffset {}
-            #[derive(Copy, Clone, PartialEq)]
-
-            pub struct RestLane<'a> {
-                pub _tab: ::flatbuffers::Table<'a>,
-            }
-
-            impl<'a> ::flatbuffers::Follow<'a> for RestLane<'a> {
-                type Inner = RestLane<'a>;
-                #[inline]
-                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-                }
-            }
-
-            impl<'a> RestLane<'a> {
-                pub const VT_TO: ::flatbuffers::VOffsetT = 4;
-                pub const VT_ACKED: ::flatbuffers::VOffsetT = 6;
-                pub const VT_UNACKED: ::flatbuffers::VOffsetT = 8;
-
-                #[inline]
-                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-                    RestLane { _tab: table }
-                }
-                #[allow(unused_mut)]
-                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-                    args: &'args RestLaneArgs<'args>,
-                ) -> ::flatbuffers::WIPOffset<RestLane<'bldr>> {
-                    let mut builder = RestLaneBuilder::new(_fbb);
-                    builder.add_acked(args.acked);
-                    builder.add_to(args.to);
-                    if let Some(x) = args.unacked {
-                        builder.add_unacked(x);
-                    }
-                    builder.finish()
-                }
-
-                #[inline]
-                pub fn to(&self) -> u64 {
-                    // Safety:
-                    // Created from valid Table for this object
-                    // which contains a valid value in this slot
-                    unsafe { self._tab.get::<u64>(RestLane::VT_TO, Some(0)).unwrap() }
-                }
-                #[inline]
-                pub fn acked(&self) -> u64 {
-                    // Safety:
-                    // Created from valid Table for this object
-                    // which contains a valid value in this slot
-                    unsafe { self._tab.get::<u64>(RestLane::VT_ACKED, Some(0)).unwrap() }
-                }
-                #[inline]
-                pub fn unacked(
-                    &self,
-                ) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::effects::Effect<'a>>>>
-                {
-                    // Safety:
-                    // Created from valid Table for this object
-                    // which contains a valid value in this slot
-                    unsafe {
-                        self._tab.get::<::flatbuffers::ForwardsUOffset<
-                            ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::effects::Effect>>,
-                        >>(RestLane::VT_UNACKED, None)
-                    }
-                }
-            }
-
-            impl ::flatbuffers::Verifiable for RestLane<'_> {
-                #[inline]
-                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-                    v.visit_table(pos)?
-                        .visit_field::<u64>("to", Self::VT_TO, false)?
-                        .visit_field::<u64>("acked", Self::VT_ACKED, false)?
-                        .visit_field::<::flatbuffers::ForwardsUOffset<
-                            ::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<super::effects::Effect>>,
-                        >>("unacked", Self::VT_UNACKED, false)?
-                        .finish();
-                    Ok(())
-                }
-            }
-            pub struct RestLaneArgs<'a> {
-                pub to: u64,
-                pub acked: u64,
-                pub unacked: Option<
-                    ::flatbuffers::WIPOffset<
-                        ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::effects::Effect<'a>>>,
-                    >,
-                >,
-            }
-            impl<'a> Default for RestLaneArgs<'a> {
-                #[inline]
-                fn default() -> Self {
-                    RestLaneArgs { to: 0, acked: 0, unacked: None }
-                }
-            }
-
-            pub struct RestLaneBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-            }
-            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> RestLaneBuilder<'a, 'b, A> {
-                #[inline]
-                pub fn add_to(&mut self, to: u64) {
-                    self.fbb_.push_slot::<u64>(RestLane::VT_TO, to, 0);
-                }
-                #[inline]
-                pub fn add_acked(&mut self, acked: u64) {
-                    self.fbb_.push_slot::<u64>(RestLane::VT_ACKED, acked, 0);
-                }
-                #[inline]
-                pub fn add_unacked(
-                    &mut self,
-                    unacked: ::flatbuffers::WIPOffset<
-                        ::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<super::effects::Effect<'b>>>,
-                    >,
-                ) {
-                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(RestLane::VT_UNACKED, unacked);
-                }
-                #[inline]
-                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> RestLaneBuilder<'a, 'b, A> {
-                    let start = _fbb.start_table();
-                    RestLaneBuilder { fbb_: _fbb, start_: start }
-                }
-                #[inline]
-                pub fn finish(self) -> ::flatbuffers::WIPOffset<RestLane<'a>> {
-                    let o = self.fbb_.end_table(self.start_);
-                    ::flatbuffers::WIPOffset::new(o.value())
-                }
-            }
-
-            impl ::core::fmt::Debug for RestLane<'_> {
-                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-                    let mut ds = f.debug_struct("RestLane");
-                    ds.field("to", &self.to());
-                    ds.field("acked", &self.acked());
-                    ds.field("unacked", &self.unacked());
                     ds.finish()
                 }
             }
@@ -34095,13 +35579,11 @@ pub mod pangaea {
                 pub const VT_RESIDENTS: ::flatbuffers::VOffsetT = 18;
                 pub const VT_SEATS: ::flatbuffers::VOffsetT = 20;
                 pub const VT_HELD: ::flatbuffers::VOffsetT = 22;
-                pub const VT_NUMBERING: ::flatbuffers::VOffsetT = 24;
-                pub const VT_LANES: ::flatbuffers::VOffsetT = 26;
-                pub const VT_OPERATIONS: ::flatbuffers::VOffsetT = 28;
-                pub const VT_ANSWERS: ::flatbuffers::VOffsetT = 30;
-                pub const VT_PEERS: ::flatbuffers::VOffsetT = 32;
-                pub const VT_FOLLOWERS: ::flatbuffers::VOffsetT = 34;
-                pub const VT_DIRTY: ::flatbuffers::VOffsetT = 36;
+                pub const VT_OPERATIONS: ::flatbuffers::VOffsetT = 24;
+                pub const VT_ANSWERS: ::flatbuffers::VOffsetT = 26;
+                pub const VT_PEERS: ::flatbuffers::VOffsetT = 28;
+                pub const VT_FOLLOWERS: ::flatbuffers::VOffsetT = 30;
+                pub const VT_DIRTY: ::flatbuffers::VOffsetT = 32;
 
                 #[inline]
                 pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -34113,7 +35595,6 @@ pub mod pangaea {
                     args: &'args ShardRestArgs<'args>,
                 ) -> ::flatbuffers::WIPOffset<ShardRest<'bldr>> {
                     let mut builder = ShardRestBuilder::new(_fbb);
-                    builder.add_numbering(args.numbering);
                     builder.add_hash(args.hash);
                     builder.add_seed(args.seed);
                     builder.add_tick(args.tick);
@@ -34131,9 +35612,6 @@ pub mod pangaea {
                     }
                     if let Some(x) = args.operations {
                         builder.add_operations(x);
-                    }
-                    if let Some(x) = args.lanes {
-                        builder.add_lanes(x);
                     }
                     if let Some(x) = args.held {
                         builder.add_held(x);
@@ -34176,28 +35654,28 @@ pub mod pangaea {
                 #[inline]
                 pub fn pending(
                     &self,
-                ) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::effects::Effect<'a>>>>
+                ) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::super::record::Effect<'a>>>>
                 {
                     // Safety:
                     // Created from valid Table for this object
                     // which contains a valid value in this slot
                     unsafe {
                         self._tab.get::<::flatbuffers::ForwardsUOffset<
-                            ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::effects::Effect>>,
+                            ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::super::record::Effect>>,
                         >>(ShardRest::VT_PENDING, None)
                     }
                 }
                 #[inline]
                 pub fn arrived(
                     &self,
-                ) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::effects::Effect<'a>>>>
+                ) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::super::record::Effect<'a>>>>
                 {
                     // Safety:
                     // Created from valid Table for this object
                     // which contains a valid value in this slot
                     unsafe {
                         self._tab.get::<::flatbuffers::ForwardsUOffset<
-                            ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::effects::Effect>>,
+                            ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::super::record::Effect>>,
                         >>(ShardRest::VT_ARRIVED, None)
                     }
                 }
@@ -34262,24 +35740,6 @@ pub mod pangaea {
                     }
                 }
                 #[inline]
-                pub fn numbering(&self) -> u64 {
-                    // Safety:
-                    // Created from valid Table for this object
-                    // which contains a valid value in this slot
-                    unsafe { self._tab.get::<u64>(ShardRest::VT_NUMBERING, Some(0)).unwrap() }
-                }
-                #[inline]
-                pub fn lanes(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<RestLane<'a>>>> {
-                    // Safety:
-                    // Created from valid Table for this object
-                    // which contains a valid value in this slot
-                    unsafe {
-                        self._tab.get::<::flatbuffers::ForwardsUOffset<
-                            ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<RestLane>>,
-                        >>(ShardRest::VT_LANES, None)
-                    }
-                }
-                #[inline]
                 pub fn operations(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<RestOperation<'a>>>> {
                     // Safety:
                     // Created from valid Table for this object
@@ -34341,16 +35801,14 @@ pub mod pangaea {
                     v.visit_table(pos)?
      .visit_field::<u64>("tick", Self::VT_TICK, false)?
      .visit_field::<u64>("seed", Self::VT_SEED, false)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<super::effects::Effect>>>>("pending", Self::VT_PENDING, false)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<super::effects::Effect>>>>("arrived", Self::VT_ARRIVED, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<super::super::record::Effect>>>>("pending", Self::VT_PENDING, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<super::super::record::Effect>>>>("arrived", Self::VT_ARRIVED, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, IdBlock>>>("ids", Self::VT_IDS, false)?
      .visit_field::<u64>("hash", Self::VT_HASH, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<super::journal::ShardImage>>("durable", Self::VT_DURABLE, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, RestResident>>>("residents", Self::VT_RESIDENTS, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<RestSeat>>>>("seats", Self::VT_SEATS, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<RestHeld>>>>("held", Self::VT_HELD, false)?
-     .visit_field::<u64>("numbering", Self::VT_NUMBERING, false)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<RestLane>>>>("lanes", Self::VT_LANES, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<RestOperation>>>>("operations", Self::VT_OPERATIONS, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<RestAnswer>>>>("answers", Self::VT_ANSWERS, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, PeerEpoch>>>("peers", Self::VT_PEERS, false)?
@@ -34365,12 +35823,12 @@ pub mod pangaea {
                 pub seed: u64,
                 pub pending: Option<
                     ::flatbuffers::WIPOffset<
-                        ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::effects::Effect<'a>>>,
+                        ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::super::record::Effect<'a>>>,
                     >,
                 >,
                 pub arrived: Option<
                     ::flatbuffers::WIPOffset<
-                        ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::effects::Effect<'a>>>,
+                        ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::super::record::Effect<'a>>>,
                     >,
                 >,
                 pub ids: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, IdBlock>>>,
@@ -34381,9 +35839,6 @@ pub mod pangaea {
                     Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<RestSeat<'a>>>>>,
                 pub held:
                     Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<RestHeld<'a>>>>>,
-                pub numbering: u64,
-                pub lanes:
-                    Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<RestLane<'a>>>>>,
                 pub operations: Option<
                     ::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<RestOperation<'a>>>>,
                 >,
@@ -34408,8 +35863,6 @@ pub mod pangaea {
                         residents: None,
                         seats: None,
                         held: None,
-                        numbering: 0,
-                        lanes: None,
                         operations: None,
                         answers: None,
                         peers: None,
@@ -34436,7 +35889,7 @@ pub mod pangaea {
                 pub fn add_pending(
                     &mut self,
                     pending: ::flatbuffers::WIPOffset<
-                        ::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<super::effects::Effect<'b>>>,
+                        ::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<super::super::record::Effect<'b>>>,
                     >,
                 ) {
                     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ShardRest::VT_PENDING, pending);
@@ -34445,7 +35898,7 @@ pub mod pangaea {
                 pub fn add_arrived(
                     &mut self,
                     arrived: ::flatbuffers::WIPOffset<
-                        ::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<super::effects::Effect<'b>>>,
+                        ::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<super::super::record::Effect<'b>>>,
                     >,
                 ) {
                     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ShardRest::VT_ARRIVED, arrived);
@@ -34480,17 +35933,6 @@ pub mod pangaea {
                     held: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<RestHeld<'b>>>>,
                 ) {
                     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ShardRest::VT_HELD, held);
-                }
-                #[inline]
-                pub fn add_numbering(&mut self, numbering: u64) {
-                    self.fbb_.push_slot::<u64>(ShardRest::VT_NUMBERING, numbering, 0);
-                }
-                #[inline]
-                pub fn add_lanes(
-                    &mut self,
-                    lanes: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<RestLane<'b>>>>,
-                ) {
-                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ShardRest::VT_LANES, lanes);
                 }
                 #[inline]
                 pub fn add_operations(
@@ -34550,8 +35992,6 @@ pub mod pangaea {
                     ds.field("residents", &self.residents());
                     ds.field("seats", &self.seats());
                     ds.field("held", &self.held());
-                    ds.field("numbering", &self.numbering());
-                    ds.field("lanes", &self.lanes());
                     ds.field("operations", &self.operations());
                     ds.field("answers", &self.answers());
                     ds.field("peers", &self.peers());

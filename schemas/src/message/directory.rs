@@ -37,6 +37,11 @@ pub enum Directory {
         /// Whom.
         agent: EntityId,
     },
+    /// The directory, to every scene: who has this agent says so in a report.
+    Seek {
+        /// Whom.
+        agent: EntityId,
+    },
     /// Answer to `Locate`.
     Located {
         /// Of the request.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::Lane;
-use crate::{EffectSeq, EntityId, ShardEpoch, TypeId};
+use crate::{EffectSeq, EntityId, TypeId};
 
 /// Most effects in one message.
 pub const EFFECT_BATCH_MAX: usize = 1_024;
@@ -19,6 +19,8 @@ pub struct Effect {
     pub id: TypeId,
     /// The effect's plain bytes.
     pub bytes: Bytes,
+    /// How many shards have sent it on because the entity had left them.
+    pub hops: u8,
 }
 
 /// Between two shards.
@@ -28,8 +30,6 @@ pub enum EffectMessage {
     Batch {
         /// Between whom.
         lane: Lane,
-        /// The sender's epoch when it began to count. It stays when the shard migrates, so nothing is applied twice.
-        numbering: ShardEpoch,
         /// Sequence of the first.
         first: EffectSeq,
         /// At most [`EFFECT_BATCH_MAX`].

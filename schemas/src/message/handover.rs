@@ -1,7 +1,7 @@
 //! Hand-over of agents between two shards. The states and rules are in `scene::handover`.
 
 use crate::geometry::ShardId;
-use crate::journal::Xid;
+use crate::journal::{Mark, Xid};
 use crate::record::Record;
 use crate::{RegistryHash, ShardEpoch};
 
@@ -97,6 +97,17 @@ pub enum Handover {
         xid: Xid,
         /// The receiver's present epoch.
         current: ShardEpoch,
+    },
+    /// Source: of my hand-overs to you, those up to here are settled; I shall never ask about them again. Said again until
+    /// answered.
+    Settled {
+        /// The last one.
+        upto: Mark,
+    },
+    /// Target: your forwarders up to here are needed no more.
+    Stable {
+        /// The last one.
+        upto: Mark,
     },
 }
 

@@ -1,7 +1,8 @@
 //! The journal: compare-and-append per shard, and the reading of a shard's state.
 
+use super::Effect;
 use crate::geometry::ShardId;
-use crate::journal::{Departure, Entry, Fence};
+use crate::journal::{Decision, Departure, Entry, Fence, Mark};
 use crate::record::Record;
 use crate::{EffectSeq, EntityId, JournalIndex, NodeId, Nonce, RequestId, ShardEpoch, Tick};
 
@@ -74,6 +75,17 @@ pub enum JournalRequest {
     },
 }
 
+/// An effect that is not acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owed {
+    /// The shard it was sent to.
+    pub to: ShardId,
+    /// Its place in the stream to that shard.
+    pub seq: EffectSeq,
+    /// What.
+    pub effect: Effect,
+}
+
 /// One part of a shard's state. Parts come in order; `last` ends them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ShardImage {
@@ -89,8 +101,16 @@ pub struct ShardImage {
     pub fences: Vec<(EntityId, Fence)>,
     /// Hand-overs past their commit point.
     pub departures: Vec<Departure>,
-    /// Effects applied: source, its epoch, the last one.
-    pub applied: Vec<(ShardId, ShardEpoch, EffectSeq)>,
+    /// Effects applied: source, the last one.
+    pub applied: Vec<(ShardId, EffectSeq)>,
+    /// Answers to committed hand-overs that their sources may ask about again.
+    pub decided: Vec<Decision>,
+    /// Up to where they will not: source, the last one.
+    pub stable: Vec<(ShardId, Mark)>,
+    /// Effects that another shard has not acknowledged, in order per shard.
+    pub outbox: Vec<Owed>,
+    /// Effects that another shard has: which, the last one.
+    pub delivered: Vec<(ShardId, EffectSeq)>,
 }
 
 /// From a journal.

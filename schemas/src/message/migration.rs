@@ -3,7 +3,7 @@
 use crate::geometry::{CellId, ShardId};
 use crate::message::{ClientInput, Effect, FeedFilter, LedgerResult, OpId, ShardImage, ShardRoute, Transaction};
 use crate::record::{Record, SessionState};
-use crate::{AgentEpoch, EffectSeq, EntityId, JournalIndex, MigrationId, NodeId, Nonce, OutSeq, RegistryHash, ShardEpoch, Tick};
+use crate::{AgentEpoch, EntityId, JournalIndex, MigrationId, NodeId, Nonce, OutSeq, RegistryHash, ShardEpoch, Tick};
 
 /// Most bytes of records in one [`Copied`] part.
 pub const PART_BYTES_MAX: usize = 256 * 1_024;
@@ -133,18 +133,14 @@ pub struct ShardRest {
     pub ids: Vec<(u64, u64)>,
     /// The hash of the copied world.
     pub hash: u64,
-    /// Asleep agents as `records`; fences, departures and applied effects as the journal has them.
+    /// Asleep agents as `records`; fences, departures and effects as the journal has them.
     pub durable: ShardImage,
     /// Who is live, with epochs.
     pub residents: Vec<RestResident>,
     /// Players.
     pub seats: Vec<RestSeat>,
-    /// Inputs and effects that wait for departures.
+    /// Inputs that wait for departures.
     pub held: Vec<RestHeld>,
-    /// The epoch under which outgoing effects are numbered.
-    pub numbering: ShardEpoch,
-    /// Effects on their way to other shards.
-    pub lanes: Vec<RestLane>,
     /// Unanswered operations of the ledger but for those in the state of a seat.
     pub operations: Vec<RestOperation>,
     /// Answers of the ledger for the next tick, in order.
@@ -194,19 +190,6 @@ pub struct RestHeld {
     pub leader: EntityId,
     /// Inputs that were not applied.
     pub inputs: Vec<ClientInput>,
-    /// Effects on the members.
-    pub effects: Vec<Effect>,
-}
-
-/// Effects to one other shard.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RestLane {
-    /// Where to.
-    pub to: ShardId,
-    /// Sequence of the last acknowledged one.
-    pub acked: EffectSeq,
-    /// In order.
-    pub unacked: Vec<Effect>,
 }
 
 /// An unanswered operation.

@@ -32,13 +32,13 @@ pub use directory::{Directory, Location};
 pub use effects::{EFFECT_BATCH_MAX, Effect, EffectMessage};
 pub use feed::{AgentFeed, CellFeed, Changed, Enter, Feed, FeedFilter, FeedFrame, Leave, Motion};
 pub use handover::{Handover, HandoverMessage, Lane, Refusal};
-pub use journal::{AppendId, JournalReply, JournalRequest, ShardImage};
+pub use journal::{AppendId, JournalReply, JournalRequest, Owed, ShardImage};
 pub use ledger::{
     Balance, Currency, Holdings, Item, ItemKind, LedgerRefusal, LedgerReply, LedgerRequest, LedgerResult, OpId, Owner,
     TRADE_ITEMS_MAX, Trade, TradeSide, TradeState, TradeStep, Transaction,
 };
 pub use migration::{
-    Migration, PART_BYTES_MAX, RestAnswer, RestFollower, RestHeld, RestLane, RestOperation, RestResident, RestSeat, ShardRest,
+    Migration, PART_BYTES_MAX, RestAnswer, RestFollower, RestHeld, RestOperation, RestResident, RestSeat, ShardRest,
 };
 pub use session::{AttachRefusal, Birth, ClientInput, Session};
 pub use tables::{Table, TableOp, TableReply, TableRequest};

@@ -160,6 +160,15 @@ pub enum Session {
         /// Where it went, if known.
         forward: Option<ShardId>,
     },
+    /// Shard: an input was too far ahead and is dropped; tell all again from this one on.
+    Expected {
+        /// Whom.
+        agent: EntityId,
+        /// Which session.
+        session: SessionEpoch,
+        /// The input that is wanted next.
+        next: InSeq,
+    },
     /// Shard: a newer session took over.
     Replaced {
         /// Whom.

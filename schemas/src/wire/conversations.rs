@@ -14,15 +14,16 @@ use crate::generated::node::{
 };
 use crate::generated::{node, record};
 use crate::geometry::{CellOffset, ShardId};
+use crate::journal::Mark;
 use crate::message::{
     AgentFeed, AppendId, AttachRefusal, AuthReply, AuthRequest, BLOB_BYTES_MAX, BUS_BYTES_MAX, Balance, BeaconEntry, BeaconReply,
     BeaconRequest, Birth, BlobReply, BlobRequest, BusEvent, BusRequest, CellFeed, Changed, ClientAddresses, ClientInput, Control,
-    Credentials, Currency, DRAIN_TARGETS_MAX, Directory, EFFECT_BATCH_MAX, Effect, EffectMessage, Enter, Feed, FeedFilter,
-    FeedFrame, GatewayReport, Handover, HandoverMessage, Holdings, Item, ItemKind, JournalReply, JournalRequest, KEY_BYTES_MAX,
-    Lane, Leave, LedgerRefusal, LedgerReply, LedgerRequest, LedgerResult, Location, LoginRefusal, Message, Migration,
-    MigrationNews, MigrationStep, Motion, NodeInfo, Owner, Refusal, RestAnswer, RestFollower, RestHeld, RestLane, RestOperation,
-    RestResident, RestSeat, SceneReport, Session, ShardImage, ShardPhase, ShardReport, ShardRest, ShardRoute, TRADE_ITEMS_MAX,
-    Table, TableOp, TableReply, TableRequest, Trade, TradeSide, TradeState, TradeStep, Transaction, VALUE_BYTES_MAX,
+    Credentials, Currency, DRAIN_TARGETS_MAX, Directory, EFFECT_BATCH_MAX, EffectMessage, Enter, Feed, FeedFilter, FeedFrame,
+    GatewayReport, Handover, HandoverMessage, Holdings, Item, ItemKind, JournalReply, JournalRequest, KEY_BYTES_MAX, Lane, Leave,
+    LedgerRefusal, LedgerReply, LedgerRequest, LedgerResult, Location, LoginRefusal, Message, Migration, MigrationNews,
+    MigrationStep, Motion, NodeInfo, Owed, Owner, Refusal, RestAnswer, RestFollower, RestHeld, RestOperation, RestResident,
+    RestSeat, SceneReport, Session, ShardImage, ShardPhase, ShardReport, ShardRest, ShardRoute, TRADE_ITEMS_MAX, Table, TableOp,
+    TableReply, TableRequest, Trade, TradeSide, TradeState, TradeStep, Transaction, VALUE_BYTES_MAX,
 };
 use crate::registry::TYPE_BYTES_MAX;
 use crate::{AgentEpoch, EffectSeq, EntityId, JournalIndex, NodeId, Nonce, OutSeq, Revision, SessionEpoch, ShardEpoch};
@@ -127,9 +128,28 @@ impl<'a> Unpack<&'a journal::OwnerInForce> for OwnerInForce {
     }
 }
 
-wire_row! { journal::AppliedUpto { source: ShardId, epoch: ShardEpoch, upto: EffectSeq } }
+wire_row! { journal::EffectsUpto { shard: ShardId, upto: EffectSeq } }
+
+impl<'b> Pack<'b> for (ShardId, Mark) {
+    type Wire = journal::StableUpto;
+    fn pack(&self, b: &mut FlatBufferBuilder<'b>) -> journal::StableUpto {
+        let (source, upto) = self;
+        journal::StableUpto::new(source.pack(b), upto.epoch.pack(b), upto.number)
+    }
+}
+
+impl<'a> Unpack<&'a journal::StableUpto> for (ShardId, Mark) {
+    fn unpack(wire: &'a journal::StableUpto, at: At<'_>) -> Result<Self, WireError> {
+        let upto = Mark { epoch: ShardEpoch(wire.epoch()), number: wire.number() };
+        Ok((Unpack::unpack(wire.source(), at.field("source"))?, upto))
+    }
+}
+
+wire_table! { Owed = journal::{Owed, OwedArgs} { to, seq, effect } }
 wire_table! {
-    ShardImage = journal::{ShardImage, ShardImageArgs} { index, epoch, tick, records, fences, departures, applied }
+    ShardImage = journal::{ShardImage, ShardImageArgs} {
+        index, epoch, tick, records, fences, departures, applied, decided, stable, outbox, delivered,
+    }
 }
 wire_enum! {
     JournalRequest = journal::{JournalRequest, JournalRequestArgs, JournalRequestBody}
@@ -452,6 +472,7 @@ wire_enum! {
         Report(ReportArgs, body_as_report) { shard, epoch, full, present, gone },
         Locate(LocateArgs, body_as_locate) { request, agent },
         Located(LocatedArgs, body_as_located) { request, agent, location, unborn },
+        Seek(SeekArgs, body_as_seek) { agent },
     }
     carriers {}
 }
@@ -536,6 +557,7 @@ wire_enum! {
         Hint(HintArgs, body_as_hint) { agent, session, target, epoch },
         Misrouted(MisroutedArgs, body_as_misrouted) { agent, session, forward },
         Replaced(ReplacedArgs, body_as_replaced) { agent, session },
+        Expected(ExpectedArgs, body_as_expected) { agent, session, next },
     }
     carriers {}
 }
@@ -554,16 +576,17 @@ wire_enum! {
         Ack(AckArgs, body_as_ack) { xid },
         Refuse(RefuseArgs, body_as_refuse) { xid, reason },
         Stale(StaleArgs, body_as_stale) { xid, current },
+        Settled(SettledArgs, body_as_settled) { upto },
+        Stable(StableArgs, body_as_stable) { upto },
     }
     carriers {}
 }
 wire_table! { HandoverMessage = handover::{HandoverMessage, HandoverMessageArgs} { lane, step } }
 
-wire_table! { Effect = effects::{Effect, EffectArgs} { to, from, id, bytes <= TYPE_BYTES_MAX } }
 wire_enum! {
     EffectMessage = effects::{EffectMessage, EffectMessageArgs, EffectMessageBody}
     variants {
-        Batch(BatchArgs, body_as_batch) { lane, numbering, first, effects <= EFFECT_BATCH_MAX },
+        Batch(BatchArgs, body_as_batch) { lane, first, effects <= EFFECT_BATCH_MAX },
         Ack(AckArgs, body_as_ack) { lane, upto },
     }
     carriers {}
@@ -577,14 +600,13 @@ wire_struct! { RestResident = migration::RestResident { entity, epoch, dwell_us,
 wire_table! {
     RestSeat = migration::{RestSeat, RestSeatArgs} { agent, state, linger_us, window, fresh_after, resync }
 }
-wire_table! { RestHeld = migration::{RestHeld, RestHeldArgs} { leader, inputs, effects } }
-wire_table! { RestLane = migration::{RestLane, RestLaneArgs} { to, acked, unacked } }
+wire_table! { RestHeld = migration::{RestHeld, RestHeldArgs} { leader, inputs } }
 wire_table! { RestOperation = migration::{RestOperation, RestOperationArgs} { op, by, gate, transaction } }
 wire_table! { RestAnswer = migration::{RestAnswer, RestAnswerArgs} { op, by, asked, result } }
 wire_table! { RestFollower = migration::{RestFollower, RestFollowerArgs} { node, shard, filter, cells, fresh, seq } }
 wire_table! {
     ShardRest = migration::{ShardRest, ShardRestArgs} {
-        tick, seed, pending, arrived, ids, hash, durable, residents, seats, held, numbering, lanes, operations, answers, peers,
+        tick, seed, pending, arrived, ids, hash, durable, residents, seats, held, operations, answers, peers,
         followers, dirty,
     }
 }

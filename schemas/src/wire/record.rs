@@ -7,8 +7,8 @@ use super::codec::{At, Pack, Unpack, wire_code, wire_enum, wire_required, wire_s
 use super::stored::Stored;
 use crate::generated::record;
 use crate::geometry::Position;
-use crate::journal::{Departure, ENTRY_OPS_MAX, Entry, Fence, ShardOp, Xid};
-use crate::message::{OpId, Transaction};
+use crate::journal::{Decision, Departure, ENTRY_OPS_MAX, Entry, Fence, Mark, ShardOp, Xid};
+use crate::message::{Effect, OpId, Transaction};
 use crate::record::{
     COMPONENT_BYTES_MAX, ComponentBytes, OPEN_OPERATIONS_MAX, OUTBOX_MAX, OpenOperation, Presence, RECORD_COMPONENTS_MAX, Record,
     ReliableEvent, SessionState,
@@ -36,7 +36,10 @@ wide! { Nonce, OpId }
 wire_slot! { record::Wide }
 
 wire_struct! { Position = record::Position { x, z } }
-wire_struct! { Xid = record::Xid { entity, epoch, source, source_epoch } }
+wire_struct! { Xid = record::Xid { entity, epoch, source, source_epoch, number } }
+wire_struct! { Mark = record::Mark { epoch, number } }
+
+wire_table! { Effect = record::{Effect, EffectArgs} { to, from, id, bytes <= TYPE_BYTES_MAX, hops } }
 
 wire_code! { Presence = record::Presence { Awake, Asleep } }
 wire_table! { ComponentBytes = record::{ComponentBytes, ComponentBytesArgs} { id, bytes <= COMPONENT_BYTES_MAX } }
@@ -78,12 +81,17 @@ wire_enum! {
         In(InArgs, body_as_in) { xid, members },
         Refused(RefusedArgs, body_as_refused) { xid, members },
         Settled(SettledArgs, body_as_settled) { xid },
-        Applied(AppliedArgs, body_as_applied) { source, source_epoch, upto },
+        Applied(AppliedArgs, body_as_applied) { source, upto },
+        Stable(StableArgs, body_as_stable) { source, upto },
+        Forgotten(ForgottenArgs, body_as_forgotten) { members },
+        Sent(SentArgs, body_as_sent) { to, first, effects },
+        Delivered(DeliveredArgs, body_as_delivered) { to, upto },
     }
     carriers { Put(body_as_put) }
 }
 wire_table! { Entry = record::{Entry, EntryArgs} { epoch, tick, ops <= ENTRY_OPS_MAX } }
 wire_table! { Departure = record::{Departure, DepartureArgs} { xid, target, members } }
+wire_table! { Decision = record::{Decision, DecisionArgs} { xid, refused } }
 
 impl<'b> Pack<'b> for (EntityId, Fence) {
     type Wire = record::FenceOf;

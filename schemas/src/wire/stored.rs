@@ -7,8 +7,8 @@ use super::codec::{Pack, Unpack};
 use super::{NODE_LIMITS, WireError, decode_part};
 use crate::generated::node::{beacon, journal, ledger, trade};
 use crate::generated::record as fb;
-use crate::journal::{Departure, Entry};
-use crate::message::{LedgerResult, NodeInfo, ShardImage, ShardRoute, Trade, Transaction};
+use crate::journal::{Decision, Departure, Entry};
+use crate::message::{Effect, LedgerResult, NodeInfo, ShardImage, ShardRoute, Trade, Transaction};
 use crate::record::Record;
 
 /// A type that is stored on its own.
@@ -40,9 +40,11 @@ macro_rules! stored {
     )* };
 }
 stored! {
-    Entry = fb::Entry<'_>, b"ENT", 1;
+    Entry = fb::Entry<'_>, b"ENT", 2;
     Record = fb::Record<'_>, b"REC", 1;
-    Departure = fb::Departure<'_>, b"DEP", 1;
+    Departure = fb::Departure<'_>, b"DEP", 2;
+    Decision = fb::Decision<'_>, b"DEC", 1;
+    Effect = fb::Effect<'_>, b"EFF", 1;
     ShardImage = journal::ShardImage<'_>, b"IMG", 1;
     NodeInfo = beacon::NodeInfo<'_>, b"NOD", 1;
     ShardRoute = beacon::ShardRoute<'_>, b"ROU", 1;

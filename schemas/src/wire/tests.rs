@@ -239,7 +239,7 @@ fn impossible_ids_are_refused_by_name() {
 fn stored_bytes_of_another_kind_or_version_are_refused_in_words() {
     let route = samples::Dice::new(5).route();
     let error = Entry::from_stored(&route.to_stored()).unwrap_err();
-    assert!(error.to_string().starts_with("stored bytes begin with [52, 4f, 55, 01]; expected [45, 4e, 54, 01]"), "{error}");
+    assert!(error.to_string().starts_with("stored bytes begin with [52, 4f, 55, 01]; expected [45, 4e, 54, 02]"), "{error}");
     let mut newer = route.to_stored().to_vec();
     newer[3] = 2;
     assert!(matches!(ShardRoute::from_stored(&newer.into()), Err(WireError::Form { .. })));

@@ -92,8 +92,8 @@ impl Trace {
 pub fn kind_of(message: &Message) -> String {
     match message {
         Message::Handover(HandoverMessage { step, lane }) => {
-            let xid = xid_of(step);
-            format!("Handover {} {} {} {} > {}", name_of(step), xid.entity, xid.epoch, lane.from, lane.to)
+            let about = xid_of(step).map_or_else(String::new, |xid| format!("{} {} ", xid.entity, xid.epoch));
+            format!("Handover {} {about}{} > {}", name_of(step), lane.from, lane.to)
         }
         Message::Session(session) => match session {
             Session::Events { agent, events, resync, .. } => {
@@ -118,7 +118,7 @@ pub fn kind_of(message: &Message) -> String {
 }
 
 /// Which hand-over a step is about.
-fn xid_of(step: &Handover) -> Xid {
+fn xid_of(step: &Handover) -> Option<Xid> {
     match step {
         Handover::Offer { xid, .. }
         | Handover::Reserved { xid }
@@ -126,7 +126,8 @@ fn xid_of(step: &Handover) -> Xid {
         | Handover::Commit { xid, .. }
         | Handover::Ack { xid }
         | Handover::Refuse { xid, .. }
-        | Handover::Stale { xid, .. } => *xid,
+        | Handover::Stale { xid, .. } => Some(*xid),
+        Handover::Settled { .. } | Handover::Stable { .. } => None,
     }
 }
 

@@ -99,3 +99,17 @@ fn a_lookup_that_is_not_answered_is_forgotten() {
     stage.filed.insert(ANA, a);
     assert_eq!(where_is_ana(&mut stage), (Some(a), false));
 }
+
+#[test]
+fn while_the_records_are_away_everybody_is_asked_and_whoever_has_her_says_so() {
+    let (mut stage, a, _) = running();
+    stage.data_away = true;
+    assert_eq!(stage.locate(ANA), None);
+    assert!(stage.player(scene(1)).inbox.contains(&Message::Directory(Directory::Seek { agent: ANA })));
+    report(&mut stage, a, 1, false, &[(ANA, 3)], &[]);
+    stage.pass(50);
+    let Some(Message::Directory(Directory::Located { location, unborn, .. })) = stage.player(gateway(1)).inbox.pop() else {
+        panic!("whoever waits is told")
+    };
+    assert_eq!((location.map(|location| location.shard), unborn), (Some(a), false));
+}

@@ -68,6 +68,10 @@ fn walking(game: &mut Game) {
     game.birth(|agent| {
         agent.insert(Steps { count: 0, pokes: 0 });
     });
+    game.spawner(|shard| {
+        let place = shard.anywhere();
+        shard.at(place, Steps { count: 0, pokes: 0 });
+    });
     game.system(Phase::Input, follow);
     game.input::<Spend>();
     game.system(Phase::Input, hear_ledger);

@@ -19,6 +19,8 @@ pub(super) struct Player {
     pub out_ack: OutSeq,
     pub sent: InSeq,
     pub unacked: Vec<ClientInput>,
+    /// The input that a shard asked for.
+    pub expected: Option<InSeq>,
     /// Events as the client holds them.
     pub noted: Vec<u32>,
     heard: Timestamp,
@@ -90,6 +92,9 @@ impl Gate {
                 if let Some(player) = self.players.get_mut(&agent).filter(|player| !player.attached) {
                     player.shard = forward.or(Some(shard(1, 1)));
                 }
+            }
+            Message::Session(Session::Expected { agent, next, .. }) => {
+                self.players.get_mut(&agent).expect("joined").expected = Some(next);
             }
             Message::Session(Session::Events { agent, events, resync, .. }) => {
                 let player = self.players.get_mut(&agent).expect("joined");

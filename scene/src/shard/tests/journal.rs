@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use pangaea_schemas::geometry::ShardId;
-use pangaea_schemas::journal::{Departure, Entry, Fence, ShardOp, Xid};
+use pangaea_schemas::journal::{Decision, Departure, Entry, Fence, Mark, ShardOp, Xid};
 use pangaea_schemas::message::{
-    AppendId, JournalReply, JournalRequest, LedgerReply, LedgerRequest, LedgerResult, OpId, ShardImage, Transaction,
+    AppendId, Effect, JournalReply, JournalRequest, LedgerReply, LedgerRequest, LedgerResult, OpId, Owed, ShardImage, Transaction,
 };
 use pangaea_schemas::record::Record;
-use pangaea_schemas::{AgentEpoch, EntityId, JournalIndex, NodeId, Nonce, ShardEpoch};
+use pangaea_schemas::{AgentEpoch, EffectSeq, EntityId, JournalIndex, NodeId, Nonce, ShardEpoch};
 
 #[derive(Default)]
 struct Log {
@@ -90,7 +90,11 @@ impl Journals {
             records: fold.records.into_values().collect(),
             fences: fold.fences.into_iter().collect(),
             departures: fold.departures,
-            applied: fold.applied.into_iter().map(|(source, (epoch, upto))| (source, epoch, upto)).collect(),
+            applied: fold.applied.into_iter().collect(),
+            decided: fold.decided.into_values().collect(),
+            stable: fold.stable.into_iter().collect(),
+            outbox: fold.outbox.into_iter().map(|((to, seq), effect)| Owed { to, seq, effect }).collect(),
+            delivered: fold.delivered.into_iter().collect(),
         }
     }
 
@@ -126,7 +130,11 @@ struct Fold {
     records: BTreeMap<EntityId, Record>,
     fences: BTreeMap<EntityId, Fence>,
     departures: Vec<Departure>,
-    applied: BTreeMap<ShardId, (ShardEpoch, pangaea_schemas::EffectSeq)>,
+    applied: BTreeMap<ShardId, EffectSeq>,
+    decided: BTreeMap<(ShardId, Mark), Decision>,
+    stable: BTreeMap<ShardId, Mark>,
+    outbox: BTreeMap<(ShardId, EffectSeq), Effect>,
+    delivered: BTreeMap<ShardId, EffectSeq>,
 }
 
 impl Fold {
@@ -139,17 +147,46 @@ impl Fold {
             ShardOp::Out { xid, target, members } => {
                 for member in members {
                     assert!(self.records.remove(&member.entity).is_some(), "{} leaves where it is not", member.entity);
-                    self.fences.entry(member.entity).or_default().forward = Some(*target);
+                    let fence = self.fences.entry(member.entity).or_default();
+                    (fence.seen, fence.forward) = (xid.epoch, Some(*target));
                 }
                 self.departures.push(Departure { xid: *xid, target: *target, members: members.clone() });
             }
-            ShardOp::In { members, .. } => members.iter().for_each(|record| self.put(record)),
+            ShardOp::In { xid, members } => {
+                members.iter().for_each(|record| self.put(record));
+                self.decided.insert((xid.source, xid.mark()), Decision { xid: *xid, refused: vec![] });
+            }
             ShardOp::Refused { xid, members } => {
-                members.iter().for_each(|member| self.fences.entry(*member).or_default().seen = xid.epoch);
+                for member in members {
+                    let fence = self.fences.entry(*member).or_default();
+                    (fence.seen, fence.forward) = (xid.epoch, Some(xid.source));
+                }
+                self.decided.insert((xid.source, xid.mark()), Decision { xid: *xid, refused: members.clone() });
             }
             ShardOp::Settled { xid } => self.departures.retain(|departure| departure.xid != *xid),
-            ShardOp::Applied { source, source_epoch, upto } => {
-                self.applied.insert(*source, (*source_epoch, *upto));
+            ShardOp::Applied { source, upto } => {
+                self.applied.insert(*source, *upto);
+            }
+            ShardOp::Stable { source, upto } => {
+                self.stable.insert(*source, *upto);
+                self.decided.retain(|(from, mark), _| from != source || mark > upto);
+            }
+            ShardOp::Forgotten { members } => {
+                for member in members {
+                    assert!(!self.records.contains_key(member), "{member} is forgotten although it is here");
+                    self.fences.retain(|entity, fence| entity != member || fence.born);
+                    self.fences.entry(*member).and_modify(|fence| fence.forward = None);
+                }
+            }
+            ShardOp::Sent { to, first, effects } => {
+                for (at, effect) in effects.iter().enumerate() {
+                    let seq = EffectSeq(first.0 + at as u64);
+                    assert!(self.outbox.insert((*to, seq), effect.clone()).is_none(), "two effects with one number");
+                }
+            }
+            ShardOp::Delivered { to, upto } => {
+                self.delivered.insert(*to, *upto);
+                self.outbox.retain(|(shard, seq), _| shard != to || seq > upto);
             }
         }
     }

@@ -43,7 +43,7 @@ fn a_shard_moves_between_two_ticks_and_nobody_in_it_notices() {
     assert_eq!(cluster.epoch_of(ANNA), epoch, "a migration changes no agent's epoch");
     let news = cluster.ended(1).expect("it is over").clone();
     assert_eq!((news.step, news.missed_ticks, news.blackout_us), (MigrationStep::Done, 0, 0), "{news:?}");
-    assert!(news.entities == 1 && news.bytes > 0 && news.rounds >= 2, "{news:?}");
+    assert!(news.entities == 2 && news.bytes > 0 && news.rounds >= 2, "{news:?}");
     settle(&mut cluster);
     assert_eq!(anna_did(&cluster), 30);
     assert_eq!(cluster.gate.players[&ANNA].noted, (1..=30).collect::<Vec<_>>());

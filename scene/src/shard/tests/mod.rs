@@ -2,6 +2,7 @@
 //! checked at every step of the walk.
 
 mod cluster;
+mod forgetting;
 mod gate;
 mod groups;
 mod journal;
@@ -9,10 +10,11 @@ mod migration;
 mod value;
 
 use pangaea_schemas::geometry::ShardId;
-use pangaea_schemas::message::{Control, Message};
-use pangaea_schemas::{AgentEpoch, EntityId, OutSeq, SessionEpoch, ShardEpoch};
+use pangaea_schemas::message::{ClientInput, Control, Effect, EffectMessage, Lane, Message, Session};
+use pangaea_schemas::{AgentEpoch, EffectSeq, EntityId, InSeq, OutSeq, SessionEpoch, ShardEpoch, TypeId};
 
-use cluster::{Cluster, Go, Weather, go, scene_id, shard};
+use crate::ecs::Plain;
+use cluster::{Cluster, Go, Poke, Weather, go, plain, scene_id, shard};
 
 const ANNA: EntityId = EntityId(11);
 const BERT: EntityId = EntityId(12);
@@ -215,6 +217,97 @@ fn effects_reach_whoever_moved_and_are_applied_once() {
         settle(&mut cluster);
         assert_eq!(cluster.steps_of(ANNA).expect("live").pokes, 40, "seed {seed}");
     }
+}
+
+#[test]
+fn effects_on_somebody_in_transit_survive_the_death_of_both_ends_of_the_hand_over() {
+    let mut in_transit = 0;
+    for after in (0..150).step_by(5) {
+        let mut cluster = with_anna(after);
+        cluster.gate.join(BERT);
+        cluster.steps(200);
+        for _ in 0..20 {
+            cluster.gate.input(BERT, go(-1.0, 0.0));
+        }
+        cluster.steps(400);
+        assert_eq!(cluster.homes(BERT), [(scene_id(1), shard(0, 1))]);
+        for _ in 0..30 {
+            cluster.gate.input(ANNA, go(0.0, -1.0));
+            cluster.gate.input(BERT, Go { x: 0.0, z: 0.0, poke: ANNA });
+        }
+        cluster.steps(after);
+        in_transit += u32::from(cluster.homes(ANNA).is_empty());
+        cluster.start_scene(2);
+        for z in [0, 1] {
+            cluster.assign(2, shard(1, z));
+        }
+        settle(&mut cluster);
+        assert_eq!(cluster.steps_of(ANNA).expect("live").pokes, 30, "scene 2 died after {after} steps");
+    }
+    assert!(in_transit > 0, "nobody died while she was in transit");
+}
+
+#[test]
+fn an_effect_that_was_sent_on_too_often_is_dropped_and_counted() {
+    let mut cluster = with_anna(1);
+    walk(&mut cluster, -1.0, 20);
+    settle(&mut cluster);
+    let (west, east, south) = (shard(0, 1), shard(1, 1), shard(1, 0));
+    let poke = |hops| Effect { to: ANNA, from: BERT, id: TypeId::of(Poke::NAME), bytes: plain(&Poke { strength: 1 }), hops };
+    let lane = Lane { from: south, from_epoch: ShardEpoch(1), to: east, to_epoch: ShardEpoch(1) };
+    let batch = EffectMessage::Batch { lane, first: EffectSeq(1), effects: vec![poke(7), poke(8)] };
+    cluster.post(scene_id(2), scene_id(2), Message::Effect(batch));
+    cluster.steps(100);
+    assert_eq!(cluster.homes(ANNA), [(scene_id(1), west)]);
+    assert_eq!(cluster.steps_of(ANNA).expect("live").pokes, 1, "eight hops are allowed, nine are not");
+    assert_eq!(cluster.scenes[&scene_id(2)].shard(east).expect("owned").effects_lost(), 1);
+}
+
+#[test]
+fn creatures_epochs_rise_with_each_owner_as_players_do() {
+    let mut cluster = with_anna(2);
+    cluster.steps(300);
+    let epochs = |cluster: &Cluster| -> Vec<(EntityId, AgentEpoch)> {
+        cluster.scenes[&scene_id(2)].shard(shard(1, 1)).expect("owned").residents().collect()
+    };
+    let before = epochs(&cluster);
+    assert_eq!(before.len(), 2, "Anna and a creature");
+    cluster.start_scene(2);
+    cluster.assign(2, shard(1, 1));
+    cluster.steps(200);
+    let risen: Vec<_> = before.iter().map(|(entity, epoch)| (*entity, epoch.next())).collect();
+    assert_eq!(epochs(&cluster), risen);
+    let durable = cluster.journals.image(shard(1, 1)).records;
+    assert_eq!(durable.iter().map(|record| (record.entity, record.epoch)).collect::<Vec<_>>(), risen);
+}
+
+#[test]
+fn an_input_too_far_ahead_is_answered_with_the_one_that_is_wanted() {
+    let mut cluster = with_anna(2);
+    walk(&mut cluster, 0.0, 3);
+    settle(&mut cluster);
+    let (session, id) = (SessionEpoch { login: 1, resume: 0 }, TypeId::of(Go::NAME));
+    let input = |seq| ClientInput { agent: ANNA, session, seq: InSeq(seq), id, bytes: plain(&go(0.0, 0.0)) };
+    let inputs = vec![input(3 + 64), input(3 + 65), input(3 + 66)];
+    let message = Session::Inputs { shard: shard(1, 1), inputs, out_acks: vec![] };
+    cluster.post(cluster::GATE, scene_id(2), Message::Session(message));
+    cluster.steps(20);
+    assert_eq!(cluster.gate.players[&ANNA].expected, Some(InSeq(4)));
+    assert_eq!(anna_did(&cluster), 3);
+}
+
+#[test]
+fn who_stands_on_a_border_does_not_go_to_and_fro_more_often_than_twice_a_second() {
+    let mut cluster = with_anna(2);
+    walk(&mut cluster, -1.0, 20);
+    settle(&mut cluster);
+    let before = cluster.gate.players[&ANNA].epoch;
+    for turn in 0..25 {
+        walk(&mut cluster, if turn % 2 == 0 { 30.0 } else { -30.0 }, 1);
+        walk(&mut cluster, 0.0, 3);
+    }
+    let crossings = cluster.gate.players[&ANNA].epoch.0 - before.0;
+    assert!((2..=10).contains(&crossings), "{crossings} crossings in five seconds");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::client::{ClientMessage, Input, RefusalCode, ServerMessage};
 use crate::geometry::{CellId, CellOffset, Position, SHARD_LEVEL_MAX, ShardId, SpaceId};
-use crate::journal::{Departure, Entry, Fence, ShardOp, Xid};
+use crate::journal::{Decision, Departure, Entry, Fence, Mark, ShardOp, Xid};
 use crate::message::*;
 use crate::record::{ComponentBytes, OpenOperation, Presence, Record, ReliableEvent, SessionState};
 use crate::registry::{Field, FieldType, Registry, TypeInfo};
@@ -150,7 +150,11 @@ impl Dice {
     }
 
     fn xid(&mut self) -> Xid {
-        Xid { entity: self.entity(), epoch: self.ae(), source: self.shard(), source_epoch: self.epoch() }
+        Xid { entity: self.entity(), epoch: self.ae(), source: self.shard(), source_epoch: self.epoch(), number: self.n() }
+    }
+
+    fn mark(&mut self) -> Mark {
+        Mark { epoch: self.epoch(), number: self.n() }
     }
 
     pub(super) fn shard_ops(&mut self) -> Vec<ShardOp> {
@@ -163,7 +167,11 @@ impl Dice {
             ShardOp::In { xid: self.xid(), members: self.some(Self::record) },
             ShardOp::Refused { xid: self.xid(), members: self.some(Self::entity) },
             ShardOp::Settled { xid: self.xid() },
-            ShardOp::Applied { source: self.shard(), source_epoch: self.epoch(), upto: EffectSeq(self.n()) },
+            ShardOp::Applied { source: self.shard(), upto: EffectSeq(self.n()) },
+            ShardOp::Stable { source: self.shard(), upto: self.mark() },
+            ShardOp::Forgotten { members: self.some(Self::entity) },
+            ShardOp::Sent { to: self.shard(), first: EffectSeq(self.n()), effects: self.some(Self::effect) },
+            ShardOp::Delivered { to: self.shard(), upto: EffectSeq(self.n()) },
         ]
     }
 
@@ -256,7 +264,11 @@ impl Dice {
             records: self.some(Self::record),
             fences: self.some(Self::fence),
             departures: self.some(|d| Departure { xid: d.xid(), target: d.shard(), members: d.some(Self::record) }),
-            applied: self.some(|d| (d.shard(), d.epoch(), EffectSeq(d.n()))),
+            applied: self.some(|d| (d.shard(), EffectSeq(d.n()))),
+            decided: self.some(|d| Decision { xid: d.xid(), refused: d.some(Self::entity) }),
+            stable: self.some(|d| (d.shard(), d.mark())),
+            outbox: self.some(|d| Owed { to: d.shard(), seq: EffectSeq(d.n()), effect: d.effect() }),
+            delivered: self.some(|d| (d.shard(), EffectSeq(d.n()))),
         }
     }
 
@@ -455,6 +467,7 @@ impl Dice {
                 gone: self.some(|d| (d.entity(), d.ae())),
             },
             Directory::Locate { request, agent },
+            Directory::Seek { agent },
             Directory::Located { request, agent, location: self.maybe(location), unborn: self.flag() },
         ]
     }
@@ -544,6 +557,7 @@ impl Dice {
             Session::Events { agent, session, events: self.some(Self::event), resync: self.flag() },
             Session::Route { agent, session, shard, shard_epoch, epoch, in_seq },
             Session::Hint { agent, session, target: shard, epoch },
+            Session::Expected { agent, session, next: InSeq(self.small()) },
             Session::Misrouted { agent, session, forward: self.maybe(Self::shard) },
             Session::Replaced { agent, session },
         ]);
@@ -564,21 +578,18 @@ impl Dice {
             Handover::Ack { xid },
             Handover::Refuse { xid, reason },
             Handover::Stale { xid, current: self.epoch() },
+            Handover::Settled { upto: self.mark() },
+            Handover::Stable { upto: self.mark() },
         ]
     }
 
     fn effect(&mut self) -> Effect {
-        Effect { to: self.entity(), from: self.entity(), id: TypeId(self.small()), bytes: self.bytes() }
+        Effect { to: self.entity(), from: self.entity(), id: TypeId(self.small()), bytes: self.bytes(), hops: self.small() as u8 }
     }
 
     pub(super) fn effects(&mut self) -> Vec<EffectMessage> {
         vec![
-            EffectMessage::Batch {
-                lane: self.lane(),
-                numbering: self.epoch(),
-                first: EffectSeq(self.n()),
-                effects: self.some(Self::effect),
-            },
+            EffectMessage::Batch { lane: self.lane(), first: EffectSeq(self.n()), effects: self.some(Self::effect) },
             EffectMessage::Ack { lane: self.lane(), upto: EffectSeq(self.n()) },
         ]
     }

@@ -2,11 +2,11 @@
 
 use super::Dice;
 use crate::message::{
-    Control, FeedFilter, Migration, MigrationNews, MigrationStep, OpId, RestAnswer, RestFollower, RestHeld, RestLane,
-    RestOperation, RestResident, RestSeat, ShardRest, ShardRoute, Transaction,
+    Control, FeedFilter, Migration, MigrationNews, MigrationStep, OpId, RestAnswer, RestFollower, RestHeld, RestOperation,
+    RestResident, RestSeat, ShardRest, ShardRoute, Transaction,
 };
 use crate::record::SessionState;
-use crate::{EffectSeq, MigrationId, OutSeq, RegistryHash, Tick};
+use crate::{MigrationId, OutSeq, RegistryHash, Tick};
 
 impl Dice {
     pub(in crate::wire::tests) fn migrations(&mut self) -> Vec<Migration> {
@@ -64,13 +64,7 @@ impl Dice {
             durable: self.image(),
             residents: self.some(|d| RestResident { entity: d.entity(), epoch: d.ae(), dwell_us: d.n(), open: d.flag() }),
             seats: self.some(Self::seat),
-            held: self.some(|d| RestHeld {
-                leader: d.entity(),
-                inputs: d.some(Self::client_input),
-                effects: d.some(Self::effect),
-            }),
-            numbering: self.epoch(),
-            lanes: self.some(|d| RestLane { to: d.shard(), acked: EffectSeq(d.n()), unacked: d.some(Self::effect) }),
+            held: self.some(|d| RestHeld { leader: d.entity(), inputs: d.some(Self::client_input) }),
             operations: self.operations(),
             answers: self.answers(),
             peers: self.some(|d| (d.shard(), d.epoch())),
