@@ -11,6 +11,7 @@ pub mod health;
 pub mod holdings;
 pub mod items;
 pub mod looks;
+pub mod mount;
 pub mod movement;
 pub mod trade;
 pub mod wander;
@@ -24,6 +25,7 @@ use pangaea_scene::prelude::*;
 pub fn game(game: &mut Game) {
     game.plugin(looks::plugin)
         .plugin(movement::plugin)
+        .plugin(mount::plugin)
         .plugin(creatures::plugin)
         .plugin(wander::plugin)
         .plugin(flock::plugin)

@@ -29,6 +29,8 @@ impl Look {
     pub const ITEM: u8 = 3;
     /// Where things grow.
     pub const BUSH: u8 = 4;
+    /// Something to ride.
+    pub const HORSE: u8 = 5;
 }
 
 /// Names and looks: seen by everybody, on both sides of a border.

@@ -88,7 +88,7 @@ fn walk(inputs: Inputs<Move>, clock: Clock, mut agents: Query<(&Pace, &mut Strid
     }
 }
 
-fn roam(clock: Clock, mut creatures: Query<(&mut Position, &mut Velocity), Without<Player>>) {
+pub(crate) fn roam(clock: Clock, mut creatures: Query<(&mut Position, &mut Velocity), Without<Player>>) {
     for (mut position, mut velocity) in &mut creatures {
         if velocity.speed() == 0.0 {
             continue;

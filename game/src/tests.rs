@@ -14,7 +14,8 @@ use crate::health::{Down, Health};
 use crate::holdings::{Given, Holdings, Paid, Pay, Purse, PurseChanged, WasPaid};
 use crate::items::{BERRY, Drop, Item, Missed, PickUp};
 use crate::looks::{Look, Name};
-use crate::movement::{Move, WALK_M_PER_S};
+use crate::mount::{RIDE_M_PER_S, Ride, Rides, Saddle};
+use crate::movement::{Move, Pace, WALK_M_PER_S};
 
 /// Well inside the harness's shard.
 const HERE: Position = Position::new(600.0, 600.0);
@@ -57,7 +58,10 @@ fn asked(world: &mut Harness) -> Transfer {
 fn the_whole_game_fits_together() {
     let game = Game::build(crate::game).unwrap_or_else(|error| panic!("{error}"));
     let inputs: Vec<_> = game.registry().inputs.iter().map(|ty| ty.name.as_str()).collect();
-    assert_eq!(inputs, ["move", "attack", "pay", "pick_up", "drop", "trade_offer", "trade_accept", "trade_cancel", "chat"]);
+    assert_eq!(
+        inputs,
+        ["move", "ride", "attack", "pay", "pick_up", "drop", "trade_offer", "trade_accept", "trade_cancel", "chat"]
+    );
 }
 
 #[test]
@@ -288,4 +292,62 @@ fn sheep_flee_from_a_wolf_behind_the_border() {
     world.ticks(20);
     let now: Position = world.get(sheep).expect("here");
     assert!(now.x < edge.x - 1.0, "it ran from {edge:?} to {now:?}");
+}
+
+fn world_with_rider() -> (Harness, EntityId, EntityId) {
+    let (mut world, anna) = world_with_player();
+    let horse = world.spawn(beside(2.0), Saddle { hue: 0 });
+    world.tick();
+    world.input(anna, Ride { horse });
+    world.ticks(2);
+    (world, anna, horse)
+}
+
+#[test]
+fn a_rider_is_fast_and_the_horse_is_under_it() {
+    let (mut world, anna, horse) = world_with_rider();
+    world.input(anna, Move { dx: 127, dz: 0 });
+    world.tick();
+    let now: Position = world.get(anna).expect("here");
+    assert!((now.distance(HERE) - RIDE_M_PER_S / 20.0).abs() < 0.001, "{now:?}");
+    assert_eq!(world.get::<Position>(horse), Some(now));
+    world.input(anna, Ride { horse: EntityId::NONE });
+    world.ticks(2);
+    assert_eq!(world.get::<Rides>(anna), None);
+    assert_eq!(world.get::<Tied>(horse), None);
+    assert_eq!(world.get::<Pace>(anna).map(|pace| pace.metres_per_s), Some(WALK_M_PER_S));
+}
+
+#[test]
+fn horse_and_rider_leave_the_shard_as_one_group() {
+    let (mut world, anna, horse) = world_with_rider();
+    world.set(anna, Position::new(771.0, 600.0));
+    let crossings = world.tick().crossings.clone();
+    assert_eq!((crossings.len(), crossings[0].entity, crossings[0].group.as_slice()), (1, anna, [horse].as_slice()));
+}
+
+#[test]
+fn a_horse_whose_rider_falls_asleep_is_free_and_the_rider_wakes_on_foot() {
+    let (mut world, anna, horse) = world_with_rider();
+    let mut asleep = None;
+    world.tick_with(|world| asleep = world.put_to_sleep(anna));
+    world.ticks(2);
+    assert_eq!(world.get::<Tied>(horse), None);
+    world.next_input().arrivals.extend(asleep);
+    world.ticks(2);
+    assert_eq!(world.get::<Rides>(anna), None);
+    assert_eq!(world.get::<Pace>(anna).map(|pace| pace.metres_per_s), Some(WALK_M_PER_S));
+}
+
+#[test]
+fn a_ridden_horse_carries_nobody_else_and_a_far_one_nobody_at_all() {
+    let (mut world, _, horse) = world_with_rider();
+    let bert = world.player("Bert");
+    world.ticks(2);
+    for (place, ridden) in [(beside(1.0), horse), (beside(30.0), horse)] {
+        world.set(bert, place);
+        world.input(bert, Ride { horse: ridden });
+        world.ticks(2);
+        assert_eq!(world.get::<Rides>(bert), None);
+    }
 }
