@@ -5,6 +5,8 @@ import { byId, make } from "./elements.js";
 
 /** Lines shown. */
 const LINES_MAX = 60;
+/** Of the slider. */
+const STEP_MS = 500;
 /** Nearer to the end of the slider than this is now. */
 const NOW_MS = 1_500;
 
@@ -19,7 +21,7 @@ export class Timeline {
   constructor(readonly history: History, readonly moved: () => void) {
     this.section.id = "timeline";
     this.#slider.type = "range";
-    this.#slider.step = "500";
+    this.#slider.step = String(STEP_MS);
     this.#slider.ariaLabel = "Time on show";
     this.#slider.oninput = () => this.#slide(Number(this.#slider.value));
     byId("past-back").onclick = () => this.go(undefined);
@@ -39,7 +41,8 @@ export class Timeline {
   grow(): void {
     const span = this.history.span;
     if (!span) return;
-    this.#slider.min = String(span[0]);
+    // A whole number of steps, so that its end is now.
+    this.#slider.min = String(span[1] - Math.floor((span[1] - span[0]) / STEP_MS) * STEP_MS);
     this.#slider.max = String(span[1]);
     this.#slider.value = String(this.pastMs ?? span[1]);
     if (this.pastMs !== undefined) this.#say();
