@@ -70,6 +70,8 @@ struct Seat {
     resend_at: Option<Timestamp>,
     /// Last event made before the session in force spoke for the agent: a fresh client needs everything after it.
     fresh_after: OutSeq,
+    /// Last input that was acknowledged to the client; those after it may wait for the ledger.
+    told: InSeq,
 }
 
 /// What an attach comes to.
@@ -122,7 +124,8 @@ impl Sessions {
         let unsent = outbox.len();
         state.gateway = gateway_of(link);
         let fresh_after = outbox.front().map_or(state.out_seq, |event: &ReliableEvent| OutSeq(event.seq.0 - 1));
-        let seat = Seat { state, link, window: BTreeMap::new(), outbox, unsent, resync: false, resend_at: None, fresh_after };
+        let (window, told) = (BTreeMap::new(), state.in_seq);
+        let seat = Seat { state, link, window, outbox, unsent, resync: false, resend_at: None, fresh_after, told };
         self.seats.insert(agent, seat);
     }
 
@@ -153,6 +156,18 @@ impl Sessions {
     /// The event after which a fresh client of the session in force goes on; what is made while it joins is for it.
     pub fn fresh_after(&self, agent: EntityId) -> OutSeq {
         self.seats.get(&agent).map_or(OutSeq(0), |seat| seat.fresh_after)
+    }
+
+    /// The agent's client is told that inputs are applied up to `upto`.
+    pub fn tell(&mut self, agent: EntityId, upto: InSeq) {
+        if let Some(seat) = self.seats.get_mut(&agent) {
+            seat.told = seat.told.max(upto);
+        }
+    }
+
+    /// Last input that the agent's client was told is applied. Whoever asks again hears no more than that.
+    pub fn told(&self, agent: EntityId) -> InSeq {
+        self.seats.get(&agent).map_or(InSeq(0), |seat| seat.told)
     }
 
     /// How the agent is connected; `None` for those without a player.
@@ -190,6 +205,9 @@ impl Sessions {
         if is_new {
             seat.fresh_after = seat.state.out_seq;
         }
+        // A fresh client waits for nothing that the one before it did.
+        let known = if is_new && session.resume == 0 { seat.state.in_seq } else { in_ack };
+        seat.told = seat.told.max(known);
         // The next event the client gets is not the one after the last it holds: those between are lost.
         let next = seat.outbox.front().map_or(seat.state.out_seq.next(), |event| event.seq);
         seat.resync |= next > out_ack.next();
@@ -471,6 +489,21 @@ mod tests {
         assert_eq!(applied(&mut s), [41]);
         s.push_event(AGENT, TypeId(1), Bytes::new());
         assert_eq!(told(&mut s, 0), [8]);
+    }
+
+    #[test]
+    fn whoever_asks_again_hears_of_no_input_that_still_waits_for_the_ledger() {
+        let mut s = seated();
+        s.receive(input(1));
+        assert_eq!(applied(&mut s), [1]);
+        s.attach(AGENT, SessionEpoch { login: 1, resume: 1 }, OTHER_GATE, InSeq(0), OutSeq(0));
+        assert_eq!(s.told(AGENT), InSeq(0), "the client that comes back keeps it until it cannot be lost");
+        s.tell(AGENT, InSeq(1));
+        assert_eq!(s.told(AGENT), InSeq(1));
+        s.receive(ClientInput { session: SessionEpoch { login: 1, resume: 1 }, ..input(2) });
+        applied(&mut s);
+        s.attach(AGENT, se(2), GATE, InSeq(0), OutSeq(0));
+        assert_eq!(s.told(AGENT), InSeq(2), "a fresh client goes on after it");
     }
 
     #[test]

@@ -166,7 +166,7 @@ impl Shard {
             shard: self.id,
             shard_epoch: self.epoch(),
             epoch: resident.epoch,
-            in_seq: state.in_seq,
+            in_seq: self.life.sessions.told(agent),
             out_seq: self.life.sessions.fresh_after(agent),
         };
         self.tell(gateway, attached);

@@ -82,7 +82,7 @@ impl Shard {
     }
 
     pub(super) fn send_feed(&mut self, published: &Published) {
-        let mut agents: BTreeMap<NodeId, Vec<AgentFeed>> = BTreeMap::new();
+        let (mut agents, mut told): (BTreeMap<NodeId, Vec<AgentFeed>>, Vec<_>) = Default::default();
         // What a player did that has value is acknowledged when it cannot be lost any more. Its place goes with the inputs that led
         // there, so it waits, too.
         let unwritten: BTreeSet<EntityId> = self.life.desk.unwritten().map(|(_, agent)| agent).collect();
@@ -91,8 +91,10 @@ impl Shard {
             if let (Some(resident), Some(position)) = (resident, self.world.position(agent)) {
                 let feed = AgentFeed { agent, session, epoch: resident.epoch, in_seq, position };
                 agents.entry(gateway).or_default().push(feed);
+                told.push((agent, in_seq));
             }
         }
+        told.into_iter().for_each(|(agent, in_seq)| self.life.sessions.tell(agent, in_seq));
         let (world, beat) = (&self.world, u64::from(self.config.rate.hz()));
         let key = (self.id, self.epoch(), self.tick);
         let frames = self.life.followers.frames(key, published, |cell, filter| world.snapshot(cell, filter), &mut agents, beat);

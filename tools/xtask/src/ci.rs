@@ -11,7 +11,7 @@ use crate::cluster::Cluster;
 use crate::{schemas, tidy};
 
 /// Seeds of the simulator per run.
-const SIM_SEEDS: &str = "20";
+const SIM_SEEDS: &str = "40";
 
 /// The browser where nobody names another.
 const CHROMIUM: &str = "/usr/bin/chromium";
@@ -94,7 +94,9 @@ fn fresh_schemas(root: &Path) -> Outcome {
 fn simulator(root: &Path) -> Outcome {
     let check = || {
         crate::build(root)?;
-        crate::run(Command::new(crate::built(root, "sim")).args(["--seeds", SIM_SEEDS]).current_dir(root))
+        crate::run(
+            Command::new(crate::built(root, "sim")).args(["--seeds", SIM_SEEDS, "--jobs", "2", "--quiet"]).current_dir(root),
+        )
     };
     check().into()
 }
