@@ -32,7 +32,7 @@ pub(crate) fn for_client(ecs: &mut Ecs) -> Option<NodeInfo> {
 /// Gateways that take clients, the least used one first.
 fn by_use<'a>(nodes: impl Iterator<Item = &'a Node>) -> Vec<&'a NodeInfo> {
     let gateways = nodes.filter(|n| n.info.node.role == Role::Gateway);
-    let mut open: Vec<_> = gateways.filter(|n| !n.drained && !n.info.draining && !n.gateway.draining).collect();
+    let mut open: Vec<_> = gateways.filter(|n| n.is_open() && !n.gateway.draining).collect();
     open.sort_by_key(|n| (n.gateway.sessions, n.info.node));
     open.into_iter().map(|n| &n.info).collect()
 }
@@ -45,17 +45,22 @@ fn hear(mut inbox: ResMut<Inbox>, nodes: Res<Nodes>, mut gateways: Query<&mut No
     }
 }
 
-fn obey(mut inbox: ResMut<Inbox>, nodes: Res<Nodes>, mut ordered: ResMut<Ordered>, mut gateways: Query<&mut Node>) {
+fn obey(mut inbox: ResMut<Inbox>, nodes: Res<Nodes>, mut ordered: ResMut<Ordered>, mut drainable: Query<&mut Node>) {
     for order in inbox.orders.drain(..) {
-        let (Order::DrainGateway(gateway) | Order::UndrainGateway(gateway)) = order;
-        let Some(mut node) = nodes.entity(gateway).and_then(|entity| gateways.get_mut(entity).ok()) else { continue };
+        let (Order::Drain(id) | Order::Undrain(id)) = order;
+        let Some(mut node) = nodes.entity(id).and_then(|entity| drainable.get_mut(entity).ok()) else { continue };
         // One that ends drains by itself, and nothing calls it back.
-        if gateway.role != Role::Gateway || node.info.draining {
+        if node.info.draining {
             continue;
         }
-        node.drained = matches!(order, Order::DrainGateway(_));
-        tracing::info!(%gateway, drained = node.drained, "gateway drain ordered");
-        ordered.0.insert(gateway, Repeat::every(ORDER_AGAIN));
+        match id.role {
+            Role::Gateway => _ = ordered.0.insert(id, Repeat::every(ORDER_AGAIN)),
+            // The balancer empties it.
+            Role::Scene => {}
+            Role::World | Role::Data | Role::Auth => continue,
+        }
+        node.drained = matches!(order, Order::Drain(_));
+        tracing::info!(node = %id, drained = node.drained, "drain ordered");
     }
 }
 

@@ -1,7 +1,7 @@
 //! The control plane core: beacon, bus, authentication, agent directory, managers and world systems.
 //!
 //! Read [`world`] first: the tick and its phases. Then one file per manager: [`nodes`], [`shards`] (with its state machine
-//! [`custody`] and its planner [`placement`]), [`moves`], [`agents`], [`gates`]; the world's own systems [`clock`] and
+//! [`custody`]), [`moves`], [`balance`] (the planner of both), [`agents`], [`gates`]; the world's own systems [`clock`] and
 //! [`chat`]; [`status`] for admins; [`auth`], which runs in processes of its own. [`beacon`] and [`bus`] are the embedded
 //! backends of two interfaces, and [`contract`] is what any backend must do. Nothing here decides who owns a shard: journals
 //! do.
@@ -18,7 +18,6 @@ pub mod gates;
 pub mod inbox;
 pub mod moves;
 pub mod nodes;
-pub mod placement;
 pub mod shards;
 pub mod status;
 

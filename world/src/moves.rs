@@ -100,7 +100,7 @@ pub(crate) fn order(ecs: &mut Ecs, shard: ShardId, to: NodeId, is_trial: bool) -
     let Custody::Owned { holder } = known.custody else { return Err(MoveError::NotRunning(shard)) };
     let (epoch, entities) = (known.epoch, known.report.as_ref().map_or(0, |report| report.entities));
     let target = ecs.resource::<Nodes>().entity(to).filter(|_| to.role == Role::Scene).ok_or(MoveError::NoScene(to))?;
-    let draining = ecs.get::<Node>(target).is_none_or(|node| node.info.draining || node.drained);
+    let draining = ecs.get::<Node>(target).is_none_or(|node| !node.is_open());
     let busy = ecs.resource::<Moves>().of(shard).and_then(|shift| shift.news.to);
     match busy {
         Some(other) => return Err(MoveError::Busy(shard, other)),

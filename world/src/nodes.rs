@@ -36,6 +36,13 @@ pub struct Node {
     pub drained: bool,
 }
 
+impl Node {
+    /// Whether it takes new work, as far as its registration and admins say.
+    pub fn is_open(&self) -> bool {
+        !self.drained && !self.info.draining
+    }
+}
+
 /// The nodes by name.
 #[derive(Resource, Debug, Default)]
 pub struct Nodes {

@@ -14,10 +14,11 @@ use pangaea_schemas::message::{
 };
 use pangaea_schemas::{JournalIndex, NodeId, Nonce, RequestId, Role, ShardEpoch, Timestamp};
 
+use crate::balance::{self, Policy, Usage};
 use crate::custody::{Custody, CustodyEvent, Holder};
 use crate::inbox::Inbox;
+use crate::moves::Moves;
 use crate::nodes::{Node, Nodes};
-use crate::placement::{Inventory, place};
 use crate::status::{Events, Happening};
 use crate::world::{Now, Outbox, Phase, Repeat, Setting, World};
 
@@ -41,6 +42,8 @@ pub struct Shard {
     pub custody: Custody,
     /// Its owner's last numbers.
     pub report: Option<ShardReport>,
+    /// What it uses, smoothed over all reports, whoever its owners were.
+    pub usage: Usage,
 }
 
 /// The shards by name. Shards of the cluster's first cut; nothing splits or merges them yet.
@@ -150,7 +153,7 @@ fn expect(mut commands: Commands, mut map: ResMut<ShardMap>, setting: Res<Settin
         return;
     }
     for id in setting.config.spec.spaces.iter().flat_map(|space| space.first_shards()) {
-        let shard = Shard { id, epoch: ShardEpoch::ZERO, custody: Custody::Unknown, report: None };
+        let shard = Shard { id, epoch: ShardEpoch::ZERO, custody: Custody::Unknown, report: None, usage: Usage::default() };
         map.by_id.insert(id, commands.spawn(shard).id());
     }
 }
@@ -260,6 +263,9 @@ fn hear_scene(now: Timestamp, by: Holder, report: SceneReport, shards: &mut Shar
             events.push(now, Happening::Handover { agent: *agent, from: shard.id, to: *to });
         }
         if shard.custody.holder() == Some(by) {
+            if runs {
+                shard.usage.observe(now, &report);
+            }
             shard.report = Some(report);
         }
     }
@@ -302,7 +308,7 @@ fn order(
     let open: BTreeMap<NodeId, &Node> = nodes
         .of_role(Role::Scene)
         .filter_map(|(id, entity)| scenes.get(entity).ok().map(|node| (id, node)))
-        .filter(|(_, node)| !node.info.draining && !node.drained)
+        .filter(|(_, node)| node.is_open())
         .collect();
     let waited = open.values().any(|scene| now.at.since(scene.joined) >= SPREAD_WAIT);
     owners.spread |= waited || open.len() >= setting.config.scenes_expected;
@@ -310,8 +316,9 @@ fn order(
     let ready = |shard: &Shard| matches!(shard.custody, Custody::Vacant { not_before, .. } if not_before <= now.at);
     let vacant = shards.query.iter().any(ready);
     if vacant && owners.spread && !owners.wanted {
-        let inventory = inventory(now.at, open.keys().copied().collect(), &shards);
-        for placement in place(&inventory) {
+        // Without the moves: where exactly a shard on its way counts makes little difference to those that nobody has.
+        let inventory = balance::inventory(now.at, scenes.iter(), shards.in_order(), &Moves::default());
+        for placement in balance::place(&Policy::default(), &inventory, ORDERS_PER_TICK_MAX) {
             let Some(nonce) = nodes.nonce(placement.scene) else { continue };
             let to = Holder { node: placement.scene, nonce };
             if let Some(mut shard) = shards.shard(placement.shard) {
@@ -327,26 +334,4 @@ fn order(
             outbox.send(Address::Node(scene), Message::Control(assign));
         }
     }
-}
-
-fn inventory(now: Timestamp, scenes: Vec<NodeId>, shards: &Shards) -> Inventory {
-    let mut inventory = Inventory { scenes, ..Inventory::default() };
-    for shard in shards.in_order() {
-        match shard.custody {
-            Custody::Vacant { not_before, avoid, .. } if not_before <= now => inventory.vacant.push((shard.id, avoid)),
-            Custody::Unknown
-            | Custody::Recalled { .. }
-            | Custody::Vacant { .. }
-            | Custody::Ordered { .. }
-            | Custody::Starting { .. }
-            | Custody::Owned { .. } => {
-                let load = shard.report.as_ref().map_or(0, |report| report.load_permille);
-                if let Some(holder) = shard.custody.holder() {
-                    inventory.held.insert(shard.id, (holder.node, load));
-                }
-            }
-        }
-    }
-    inventory.vacant.truncate(ORDERS_PER_TICK_MAX);
-    inventory
 }

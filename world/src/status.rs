@@ -1,6 +1,6 @@
 //! What admins see: a snapshot as plain data, and the last events with their numbers.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use bevy_ecs::prelude::{Resource, World as Ecs};
 use pangaea_schemas::geometry::ShardId;
@@ -8,6 +8,7 @@ use pangaea_schemas::message::{ShardPhase, WorldTime};
 use pangaea_schemas::{EntityId, NodeId, Role, ShardEpoch, Tick, Timestamp};
 
 use crate::agents::Agents;
+use crate::balance::{self, BalanceStatus};
 use crate::clock::WorldClock;
 use crate::custody::Custody;
 use crate::moves::{Move, Moves};
@@ -31,6 +32,8 @@ pub struct Status {
     pub shards: Vec<ShardStatus>,
     /// Shards on their way, and the last that were, the oldest first.
     pub moves: Vec<Move>,
+    /// What the balancer thinks and does.
+    pub balance: BalanceStatus,
     /// Sessions of all gateways.
     pub sessions: u32,
     /// Rows of the directory.
@@ -159,6 +162,11 @@ pub enum Happening {
         /// Who had it.
         was: NodeId,
     },
+    /// An admin let the balancer act, or not any more.
+    BalanceSwitched {
+        /// It acts.
+        on: bool,
+    },
     /// Somebody wants a shard elsewhere.
     MoveOrdered {
         /// Which.
@@ -227,14 +235,16 @@ pub(crate) fn plugin(world: &mut World, started: Timestamp) {
 }
 
 pub(crate) fn snapshot(ecs: &mut Ecs) -> Status {
-    let nodes: Vec<NodeStatus> =
-        ecs.resource::<Nodes>().entities().filter_map(|entity| ecs.get::<Node>(entity)).map(node_status).collect();
+    let used = used_scenes(ecs);
+    let nodes = ecs.resource::<Nodes>().entities().filter_map(|entity| ecs.get::<Node>(entity));
+    let nodes: Vec<_> = nodes.map(|node| node_status(node, used.contains(&node.info.node))).collect();
     let shards = ecs.resource::<ShardMap>().entities().filter_map(|entity| ecs.get::<Shard>(entity)).map(shard_status);
     Status {
         tick: ecs.resource::<Now>().tick,
         time: ecs.resource::<WorldClock>().time,
         shards: shards.collect(),
         moves: ecs.resource::<Moves>().iter().cloned().collect(),
+        balance: balance::status(ecs),
         sessions: nodes.iter().map(|node| node.sessions).sum(),
         nodes,
         agents: ecs.resource::<Agents>().len(),
@@ -242,7 +252,15 @@ pub(crate) fn snapshot(ecs: &mut Ecs) -> Status {
     }
 }
 
-fn node_status(node: &Node) -> NodeStatus {
+/// Scenes that have a shard, or may get one that is on its way.
+fn used_scenes(ecs: &Ecs) -> BTreeSet<NodeId> {
+    let shards = ecs.resource::<ShardMap>().entities().filter_map(|entity| ecs.get::<Shard>(entity));
+    let holders = shards.filter_map(|shard| shard.custody.holder()).map(|holder| holder.node);
+    let targets = ecs.resource::<Moves>().iter().filter(|shift| !shift.is_over()).filter_map(|shift| shift.news.to);
+    holders.chain(targets).collect()
+}
+
+fn node_status(node: &Node, used: bool) -> NodeStatus {
     let info = &node.info;
     NodeStatus {
         id: info.node,
@@ -252,7 +270,7 @@ fn node_status(node: &Node) -> NodeStatus {
         client_tcp: info.client_tcp.clone(),
         client_ws: info.client_ws.clone(),
         http: info.http.clone(),
-        state: node_state(node),
+        state: node_state(node, used),
         joined: node.joined,
         late_ticks: node.late_ticks,
         sessions: node.gateway.sessions,
@@ -260,11 +278,16 @@ fn node_status(node: &Node) -> NodeStatus {
     }
 }
 
-fn node_state(node: &Node) -> NodeState {
-    match (node.info.draining || node.drained, &node.gateway) {
-        (_, gateway) if gateway.draining && gateway.connections == 0 => NodeState::Drained,
-        (draining, gateway) if draining || gateway.draining => NodeState::Draining,
-        _ => NodeState::Up,
+fn node_state(node: &Node, used: bool) -> NodeState {
+    let emptied = match node.info.node.role {
+        Role::Scene => !used,
+        // Gateways empty themselves, once they know.
+        Role::World | Role::Data | Role::Auth | Role::Gateway => node.gateway.draining && node.gateway.connections == 0,
+    };
+    match node.is_open() && !node.gateway.draining {
+        true => NodeState::Up,
+        false if emptied => NodeState::Drained,
+        false => NodeState::Draining,
     }
 }
 

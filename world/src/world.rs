@@ -21,7 +21,7 @@ use pangaea_schemas::{MigrationId, NodeId, RequestId, Tick, TickRate, Timestamp}
 use crate::inbox::Inbox;
 use crate::moves::MoveError;
 use crate::status::{Event, Status};
-use crate::{agents, chat, clock, gates, moves, nodes, shards, status};
+use crate::{agents, balance, chat, clock, gates, moves, nodes, shards, status};
 
 /// Most messages that wait to be sent; beyond it the newest are dropped, their senders ask again.
 pub const OUTBOX_MAX: usize = 262_144;
@@ -48,6 +48,8 @@ pub enum Phase {
     Shards,
     /// Shards on their way by somebody's order.
     Moves,
+    /// Whether more should be on their way.
+    Balance,
     /// Where the agents are.
     Agents,
     /// Gateways.
@@ -109,10 +111,10 @@ impl Outbox {
 /// What an admin asks of the world.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// Send this gateway's clients elsewhere and give it no new ones.
-    DrainGateway(NodeId),
-    /// Clients may use it again.
-    UndrainGateway(NodeId),
+    /// Send this gateway's clients, or this scene's shards, elsewhere and give it no new ones.
+    Drain(NodeId),
+    /// It may be used again.
+    Undrain(NodeId),
 }
 
 /// Systems that cannot be put in order; the text names them and what they share.
@@ -132,6 +134,7 @@ impl World {
     /// A world that knows nobody yet.
     pub fn new(now: Timestamp, config: WorldConfig) -> Self {
         let rate = config.spec.tick_rate;
+        let first_cut = config.spec.spaces.iter().map(|space| space.shard_level).max().unwrap_or(0);
         let mut ecs = bevy_ecs::world::World::new();
         ecs.insert_resource(FallbackErrorHandler(log_system_error));
         ecs.insert_resource(Setting { config, started: now });
@@ -143,6 +146,7 @@ impl World {
         nodes::plugin(&mut world);
         shards::plugin(&mut world);
         moves::plugin(&mut world, now);
+        balance::plugin(&mut world, first_cut);
         agents::plugin(&mut world);
         gates::plugin(&mut world);
         clock::plugin(&mut world);
@@ -234,6 +238,11 @@ impl World {
         moves::cancel(&mut self.ecs, id)
     }
 
+    /// Lets the balancer carry out its plans, or not any more.
+    pub fn switch_balance(&mut self, on: bool) {
+        balance::switch(&mut self.ecs, on);
+    }
+
     /// Messages dropped since start: received over a bound, and not sent over a bound.
     pub fn dropped(&self) -> (u64, u64) {
         (self.ecs.resource::<Inbox>().dropped(), self.ecs.resource::<Outbox>().dropped)
@@ -268,7 +277,17 @@ fn schedule() -> Schedule {
     schedule.set_executor(SingleThreadedExecutor::new());
     schedule.set_build_settings(ScheduleBuildSettings { ambiguity_detection: LogLevel::Error, ..Default::default() });
     schedule.configure_sets(
-        (Phase::Listen, Phase::Nodes, Phase::Shards, Phase::Moves, Phase::Agents, Phase::Edge, Phase::Simulate, Phase::Status)
+        (
+            Phase::Listen,
+            Phase::Nodes,
+            Phase::Shards,
+            Phase::Moves,
+            Phase::Balance,
+            Phase::Agents,
+            Phase::Edge,
+            Phase::Simulate,
+            Phase::Status,
+        )
             .chain(),
     );
     schedule

@@ -2,15 +2,15 @@
 //!
 //! An order is judged by the last snapshot and answered with what it means; what becomes of it is told by `/api/status`.
 
-use axum::Json;
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::http::HeaderMap;
+use axum::response::Response;
 use pangaea_schemas::NodeId;
 use serde::{Deserialize, Serialize};
 
+use super::drains::{self, DryRun, Refusal};
 use super::view::GatewayView;
-use super::{Admin, AdminOrder, is_operator, unauthorised};
+use super::{Admin, AdminOrder};
 
 /// What an order to a gateway means.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,22 +27,15 @@ pub struct GatewayOrderView {
     pub dry_run: bool,
 }
 
-/// Why a gateway is not ordered about, in words.
-type Refusal = (StatusCode, String);
-
-#[derive(Deserialize)]
-pub(super) struct DryRun {
-    #[serde(default)]
-    dry_run: bool,
-}
-
 pub(super) async fn drain(
     State(admin): State<Admin>,
     Path(gateway): Path<String>,
     Query(DryRun { dry_run }): Query<DryRun>,
     headers: HeaderMap,
 ) -> Response {
-    order(&admin, &headers, &gateway, dry_run, AdminOrder::DrainGateway)
+    drains::answer(&admin, &headers, dry_run, || {
+        judge(&admin.shown.borrow().status.gateways, &gateway, AdminOrder::Drain, dry_run)
+    })
 }
 
 pub(super) async fn undrain(
@@ -51,22 +44,9 @@ pub(super) async fn undrain(
     Query(DryRun { dry_run }): Query<DryRun>,
     headers: HeaderMap,
 ) -> Response {
-    order(&admin, &headers, &gateway, dry_run, AdminOrder::UndrainGateway)
-}
-
-fn order(admin: &Admin, headers: &HeaderMap, gateway: &str, dry_run: bool, order: fn(NodeId) -> AdminOrder) -> Response {
-    if !is_operator(headers, &admin.operator_token) {
-        return unauthorised();
-    }
-    let judged = judge(&admin.shown.borrow().status.gateways, gateway, order, dry_run);
-    let (view, order) = match judged {
-        Ok(judged) => judged,
-        Err(refusal) => return refusal.into_response(),
-    };
-    if !dry_run && admin.orders.try_send(order).is_err() {
-        return (StatusCode::SERVICE_UNAVAILABLE, "too many orders wait\n").into_response();
-    }
-    Json(view).into_response()
+    drains::answer(&admin, &headers, dry_run, || {
+        judge(&admin.shown.borrow().status.gateways, &gateway, AdminOrder::Undrain, dry_run)
+    })
 }
 
 /// What the order would mean now.
@@ -76,26 +56,17 @@ fn judge(
     order: fn(NodeId) -> AdminOrder,
     dry_run: bool,
 ) -> Result<(GatewayOrderView, AdminOrder), Refusal> {
-    let Some(known) = gateways.iter().find(|known| known.id == gateway) else {
-        let names: Vec<_> = gateways.iter().map(|known| known.id.as_str()).collect();
-        return Err((StatusCode::NOT_FOUND, format!("there is no gateway `{gateway}`, only {}\n", names.join(", "))));
-    };
-    let Ok(node) = gateway.parse() else {
-        return Err((StatusCode::BAD_REQUEST, format!("`{gateway}` is not a node name\n")));
-    };
-    let open = gateways.iter().filter(|other| other.id != gateway && other.state == "up");
-    let to: Vec<_> = open.map(|other| other.id.clone()).collect();
-    let order = order(node);
-    if to.is_empty() && matches!(order, AdminOrder::DrainGateway(_)) {
-        let text = format!("{gateway} is the last gateway that takes clients; start another one first\n");
-        return Err((StatusCode::CONFLICT, text));
-    }
-    let (was, connections) = (known.state.clone(), known.connections);
-    Ok((GatewayOrderView { gateway: gateway.to_owned(), was, connections, to, dry_run }, order))
+    let states = gateways.iter().map(|known| (known.id.as_str(), known.state.as_str()));
+    let judged = drains::judge(("gateway", "clients"), states, gateway, order)?;
+    let connections = gateways.iter().find(|known| known.id == gateway).map_or(0, |known| known.connections);
+    let view = GatewayOrderView { gateway: gateway.to_owned(), was: judged.was, connections, to: judged.to, dry_run };
+    Ok((view, judged.order))
 }
 
 #[cfg(test)]
 mod tests {
+    use axum::http::StatusCode;
+
     use super::*;
 
     fn gateways(states: &[&str]) -> Vec<GatewayView> {
@@ -109,7 +80,7 @@ mod tests {
     }
 
     fn judged(states: &[&str], gateway: &str) -> Result<GatewayOrderView, Refusal> {
-        judge(&gateways(states), gateway, AdminOrder::DrainGateway, true).map(|(view, _)| view)
+        judge(&gateways(states), gateway, AdminOrder::Drain, true).map(|(view, _)| view)
     }
 
     #[test]
@@ -131,8 +102,8 @@ mod tests {
 
     #[test]
     fn a_drained_gateway_may_be_the_last_one_to_be_undrained() {
-        let judged = judge(&gateways(&["drained"]), "gateway-1", AdminOrder::UndrainGateway, false);
+        let judged = judge(&gateways(&["drained"]), "gateway-1", AdminOrder::Undrain, false);
         let node = "gateway-1".parse().expect("a name");
-        assert_eq!(judged.map(|(_, order)| order), Ok(AdminOrder::UndrainGateway(node)));
+        assert_eq!(judged.map(|(_, order)| order), Ok(AdminOrder::Undrain(node)));
     }
 }

@@ -9,6 +9,9 @@
 //! | `GET /api/data` | [`DataView`]: where the data node keeps its files |
 //! | `POST /api/reaped` | [`Reaped`]: a supervisor tells that a process is dead; wants the operator's token |
 //! | `POST /api/gateways/{id}/drain`, `…/undrain` | [`GatewayOrderView`]; wants the operator's token; `?dry_run=true` only asks |
+//! | `POST /api/scenes/{id}/drain`, `…/undrain` | [`SceneOrderView`]; wants the operator's token; `?dry_run=true` only asks |
+//! | `GET /api/balance` | [`BalanceView`]: what the balancer would do, or does |
+//! | `POST /api/balance/on`, `…/off` | lets it act, or not any more; wants the operator's token |
 //! | `POST /api/migrate?shard=ID&to=SCENE` | [`MoveOrderView`]; wants the operator's token; `&dry_run=true` only asks |
 //! | `POST /api/migrations/{number}/abort` | asks for a move to end where it began; wants the operator's token |
 //! | anything else | the page |
@@ -16,10 +19,13 @@
 //! The world's driver publishes a [`Snapshot`] a few times per second; no request ever reaches into the world's thread, but
 //! for orders, which wait in its inbox.
 
+mod balance;
 mod bundle;
 pub mod client;
+mod drains;
 mod gateways;
 mod guard;
+mod scenes;
 mod shards;
 mod view;
 
@@ -39,11 +45,13 @@ use pangaea_schemas::{MigrationId, NodeId};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 
+pub use balance::{BalanceView, LevelsView, PlanView, PlannedMergeView, PlannedMoveView, PlannedSplitView};
 pub use gateways::GatewayOrderView;
+pub use scenes::SceneOrderView;
 pub use shards::MoveOrderView;
 pub use view::{
-    ConfigView, CurrencyView, DataView, EventView, GatewayView, LedgerView, MoveView, NodeView, Quantiles, ShardView, Snapshot, SpaceView,
-    StatusView,
+    ConfigView, CurrencyView, DataView, EventView, GatewayView, LedgerView, MoveView, NodeView, Quantiles, SceneView, ShardView,
+    Snapshot, SpaceView, StatusView,
 };
 
 /// Most orders that wait for the world's driver.
@@ -63,10 +71,15 @@ pub struct Reaped {
 /// What an admin wants of the world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AdminOrder {
-    /// Send this gateway's clients elsewhere.
-    DrainGateway(NodeId),
-    /// Let it take clients again.
-    UndrainGateway(NodeId),
+    /// Send this gateway's clients, or this scene's shards, elsewhere.
+    Drain(NodeId),
+    /// Let it take them again.
+    Undrain(NodeId),
+    /// Let the balancer act, or not any more.
+    SwitchBalance {
+        /// It acts.
+        on: bool,
+    },
     /// Move a shard while it runs.
     MoveShard {
         /// Which.
@@ -107,6 +120,11 @@ pub fn routes(admin: Admin, bound: SocketAddr) -> Router {
         .route("/api/reaped", post(reaped))
         .route("/api/gateways/{id}/drain", post(gateways::drain))
         .route("/api/gateways/{id}/undrain", post(gateways::undrain))
+        .route("/api/scenes/{id}/drain", post(scenes::drain))
+        .route("/api/scenes/{id}/undrain", post(scenes::undrain))
+        .route("/api/balance", get(balance::show))
+        .route("/api/balance/on", post(|admin, headers| balance::switch(admin, headers, true)))
+        .route("/api/balance/off", post(|admin, headers| balance::switch(admin, headers, false)))
         .route("/api/migrate", post(shards::migrate))
         .route("/api/migrations/{id}/abort", post(shards::abort))
         .fallback(get(bundle::file))

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::balance::BalanceView;
+
 /// `/api/status`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StatusView {
@@ -20,6 +22,9 @@ pub struct StatusView {
     /// Registered gateways, in order.
     #[serde(default)]
     pub gateways: Vec<GatewayView>,
+    /// Registered scenes, in order.
+    #[serde(default)]
+    pub scenes: Vec<SceneView>,
     /// Shards on their way from scene to scene, and the last that were, the oldest first.
     #[serde(default)]
     pub moves: Vec<MoveView>,
@@ -54,6 +59,21 @@ pub struct MoveView {
     pub reason: String,
     /// When it was ordered, in microseconds since the Unix epoch.
     pub ordered_us: u64,
+}
+
+/// How much one scene has to do.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SceneView {
+    /// Such as `scene-1`.
+    pub id: String,
+    /// `up`, `draining`, or `drained`: it has no shard left and may be stopped.
+    pub state: String,
+    /// Shards that it runs or is to run.
+    pub shards: u32,
+    /// Entities in them.
+    pub entities: u32,
+    /// Smoothed load of its shards together as a part of a tick, 1 is all of it.
+    pub load: f64,
 }
 
 /// One gateway's clients.
@@ -228,4 +248,6 @@ pub struct Snapshot {
     pub config: ConfigView,
     /// The last events, oldest first.
     pub events: Vec<EventView>,
+    /// `/api/balance`.
+    pub balance: BalanceView,
 }

@@ -9,6 +9,7 @@ use pangaea_schemas::cluster::ClusterSpec;
 use pangaea_schemas::geometry::CELL_EDGE_M;
 use pangaea_schemas::message::{Control, Message};
 use pangaea_schemas::{NodeId, Role, Timestamp};
+use pangaea_world::balance::{BalanceStatus, Outlook, SceneUse};
 use pangaea_world::moves::Move;
 use pangaea_world::status::{Event as WorldNews, Happening, NodeState, NodeStatus, ShardStatus};
 use pangaea_world::{Beacon, Bus, Order, World, WorldConfig};
@@ -16,8 +17,9 @@ use tokio::sync::{mpsc, watch};
 
 use super::process::{self, Context, Driver, Shell};
 use crate::admin::{
-    self, Admin, AdminOrder, ConfigView, EventView, GatewayView, MoveView, NodeView, ORDERS_MAX, Quantiles, ShardView, Snapshot,
-    SpaceView, StatusView,
+    self, Admin, AdminOrder, BalanceView, ConfigView, EventView, GatewayView, LevelsView, MoveView, NodeView, ORDERS_MAX,
+    PlanView, PlannedMergeView, PlannedMoveView, PlannedSplitView, Quantiles, SceneView, ShardView, Snapshot, SpaceView,
+    StatusView,
 };
 use crate::keys::ClusterKeys;
 use crate::membership::Heard;
@@ -88,8 +90,9 @@ impl Driver for WorldDriver {
                         }
                     }
                     Event::Own(AdminOrder::Reaped { node, pid }) => self.reaped(&mut shell, node, pid),
-                    Event::Own(AdminOrder::DrainGateway(gateway)) => self.world.order(Order::DrainGateway(gateway)),
-                    Event::Own(AdminOrder::UndrainGateway(gateway)) => self.world.order(Order::UndrainGateway(gateway)),
+                    Event::Own(AdminOrder::Drain(node)) => self.world.order(Order::Drain(node)),
+                    Event::Own(AdminOrder::Undrain(node)) => self.world.order(Order::Undrain(node)),
+                    Event::Own(AdminOrder::SwitchBalance { on }) => self.world.switch_balance(on),
                     Event::Own(AdminOrder::MoveShard { shard, to }) => {
                         if let Err(error) = self.world.move_shard(shard, to, false) {
                             tracing::warn!(%shard, %to, %error, "shard not moved");
@@ -195,16 +198,19 @@ impl WorldDriver {
         let nodes: Vec<_> = status.nodes.iter().map(node_view).collect();
         let next = self.world.gateway_for_client().map(|info| info.node.to_string());
         let config = config_view(&self.spec, &nodes, next.as_deref());
+        let balance = balance_view(&status.balance);
+        let scenes = status.nodes.iter().filter(|node| node.role == Role::Scene);
         let status = StatusView {
             cluster: self.spec.name.clone(),
             tick: status.tick.0,
             shards: status.shards.iter().map(shard_view).collect(),
             sessions: status.sessions,
             gateways: status.nodes.iter().filter(|node| node.role == Role::Gateway).map(gateway_view).collect(),
+            scenes: scenes.map(|node| scene_view(node, &status.balance.scenes)).collect(),
             moves: status.moves.iter().map(move_view).collect(),
             nodes,
         };
-        self.show.send_replace(Arc::new(Snapshot { status, config, events: self.events.iter().cloned().collect() }));
+        self.show.send_replace(Arc::new(Snapshot { status, config, balance, events: self.events.iter().cloned().collect() }));
     }
 }
 
@@ -229,6 +235,45 @@ fn gateway_view(gateway: &NodeStatus) -> GatewayView {
         sessions: gateway.sessions,
         client_tcp: gateway.client_tcp.clone(),
         client_ws: gateway.client_ws.clone(),
+    }
+}
+
+fn scene_view(scene: &NodeStatus, uses: &[SceneUse]) -> SceneView {
+    let id = scene.id.to_string();
+    let view = SceneView { id, state: scene.state.name().to_owned(), ..SceneView::default() };
+    let Some(known) = uses.iter().find(|known| known.scene == scene.id) else { return view };
+    SceneView { shards: known.shards as u32, entities: known.entities, load: known.load.as_f64(), ..view }
+}
+
+fn balance_view(balance: &BalanceStatus) -> BalanceView {
+    let plan = &balance.plan;
+    let shift = |shift: &pangaea_world::balance::Move| PlannedMoveView {
+        shard: shift.shard.to_string(),
+        from: shift.from.to_string(),
+        to: shift.to.to_string(),
+        text: shift.to_string(),
+    };
+    let split = |split: &pangaea_world::balance::Split| PlannedSplitView {
+        shard: split.shard.to_string(),
+        load: split.load.as_f64(),
+        text: split.to_string(),
+    };
+    let merge = |merge: &pangaea_world::balance::Merge| PlannedMergeView {
+        parent: merge.parent.to_string(),
+        scene: merge.scene.to_string(),
+        load: merge.load.as_f64(),
+        text: merge.to_string(),
+    };
+    let levels = |levels: Outlook| LevelsView { min: levels.min.as_f64(), mean: levels.mean.as_f64(), max: levels.max.as_f64() };
+    BalanceView {
+        on: balance.on,
+        plan: PlanView {
+            moves: plan.moves.iter().map(shift).collect(),
+            splits: plan.splits.iter().map(split).collect(),
+            merges: plan.merges.iter().map(merge).collect(),
+            before: levels(plan.before),
+            after: levels(plan.after),
+        },
     }
 }
 
@@ -295,6 +340,7 @@ fn event_view(event: &WorldNews) -> EventView {
     let base = EventView { seq: event.seq, at_us: event.at.0, ..EventView::default() };
     let with = |kind: &str, text: String| EventView { kind: kind.to_owned(), text, ..base };
     match &event.what {
+        Happening::BalanceSwitched { on } => with("balance", format!("balancing is {}", if *on { "on" } else { "off" })),
         Happening::MoveOrdered { shard, from, to } => {
             EventView { to: Some(shard.to_string()), ..with("move", format!("{shard} is to move from {from} to {to}")) }
         }

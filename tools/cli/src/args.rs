@@ -56,6 +56,18 @@ const GATEWAY_EXAMPLES: &str = "Examples:
   pangaea gateway undrain gateway-1
 Ctrl-C while a gateway is drained undrains it. Exit code 1 when it was refused or did not end well.";
 
+const SCENE_EXAMPLES: &str = "Examples:
+  pangaea scene list
+  pangaea scene drain scene-1 --dry-run
+  pangaea scene drain scene-1         its shards move to the others while people play; then it may be stopped
+  pangaea scene undrain scene-1
+Ctrl-C while a scene is drained undrains it. Exit code 1 when it was refused or did not end well.";
+
+const BALANCE_EXAMPLES: &str = "Examples:
+  pangaea balance plan                what it would do next, and why
+  pangaea balance on                  moves shards so that the scenes are level; off when the world server starts
+  pangaea balance off";
+
 /// One seamless world, many servers.
 #[derive(Debug, Parser)]
 #[command(name = "pangaea", version, about, max_term_width = 120)]
@@ -91,8 +103,12 @@ pub(crate) enum Command {
     Data(DataArgs),
     /// Run one auth process: accounts and tickets
     Auth(RoleArgs),
-    /// Run one scene process: shards
-    Scene(RoleArgs),
+    /// List scenes, empty one, use it again; without such a word: run one scene process
+    #[command(after_help = SCENE_EXAMPLES, args_conflicts_with_subcommands = true)]
+    Scene(SceneArgs),
+    /// Show what balancing would do, switch it on or off
+    #[command(subcommand, after_help = BALANCE_EXAMPLES)]
+    Balance(BalanceCommand),
     /// List shards, look at one, move one to another scene while people play in it
     #[command(after_help = SHARD_EXAMPLES, subcommand)]
     Shard(ShardCommand),
@@ -250,6 +266,66 @@ pub(crate) struct LedgerArgs {
     pub(crate) json: bool,
 }
 
+/// A scene process, or what to do with those that run.
+#[derive(Debug, Args)]
+pub(crate) struct SceneArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<SceneCommand>,
+    #[command(flatten)]
+    pub(crate) role: RoleArgs,
+}
+
+/// What to do with scenes.
+#[derive(Debug, Subcommand)]
+pub(crate) enum SceneCommand {
+    /// Show scenes and how much they have to do
+    #[command(after_help = SCENE_EXAMPLES)]
+    List(JsonArgs),
+    /// Move a scene's shards to the others and give it no new ones
+    #[command(after_help = SCENE_EXAMPLES)]
+    Drain(SceneOrderArgs),
+    /// Let a drained scene take shards again
+    #[command(after_help = SCENE_EXAMPLES)]
+    Undrain(SceneOrderArgs),
+}
+
+/// An order to a scene.
+#[derive(Debug, Args)]
+pub(crate) struct SceneOrderArgs {
+    /// Which one, such as scene-1
+    #[arg(value_name = "SCENE")]
+    pub(crate) scene: String,
+    #[command(flatten)]
+    pub(crate) order: DrainArgs,
+}
+
+/// What to do about balancing.
+#[derive(Debug, Subcommand)]
+pub(crate) enum BalanceCommand {
+    /// Let it move shards so that the scenes are level
+    #[command(after_help = BALANCE_EXAMPLES)]
+    On(BalanceOrderArgs),
+    /// Let it only plan
+    #[command(after_help = BALANCE_EXAMPLES)]
+    Off(BalanceOrderArgs),
+    /// Show what it would do next, and why
+    #[command(after_help = BALANCE_EXAMPLES)]
+    Plan(JsonArgs),
+}
+
+/// An order about balancing.
+#[derive(Debug, Args)]
+pub(crate) struct BalanceOrderArgs {
+    /// Only say what it would do next
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// As JSON, for scripts
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) operator: OperatorArgs,
+}
+
 /// A gateway process, or what to do with those that run.
 #[derive(Debug, Args)]
 pub(crate) struct GatewayArgs {
@@ -279,6 +355,13 @@ pub(crate) struct GatewayOrderArgs {
     /// Which one, such as gateway-1
     #[arg(value_name = "GATEWAY")]
     pub(crate) gateway: String,
+    #[command(flatten)]
+    pub(crate) order: DrainArgs,
+}
+
+/// How to empty a process, or use it again.
+#[derive(Debug, Args)]
+pub(crate) struct DrainArgs {
     /// Only say what would happen
     #[arg(long)]
     pub(crate) dry_run: bool,

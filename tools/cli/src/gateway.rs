@@ -1,33 +1,27 @@
 //! `pangaea gateway`: which gateways there are, emptying one, taking it into use again.
 
 use std::fmt::Write as _;
-use std::io::{IsTerminal, Write as _};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::bail;
 use pangaea_node::admin::{GatewayOrderView, GatewayView, StatusView};
-use serde::Serialize;
 
 use crate::args::{GatewayCommand, GatewayOrderArgs};
 use crate::cluster::ClusterAddress;
+use crate::drain::{Kind, Outcome};
 use crate::say;
 
-/// Pause between two looks at how far it is.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// A gateway that has not done as ordered by then will not: it empties itself within seconds.
-const OBEY_TIME_MAX: Duration = Duration::from_secs(30);
-
-/// What became of an order.
-#[derive(Debug, Serialize)]
-struct Outcome {
-    /// `drained`, `up`, or with a dry run what the state is now.
-    result: String,
-    /// How long it took.
-    seconds: f64,
-    #[serde(flatten)]
-    order: GatewayOrderView,
-}
+const GATEWAY: Kind<GatewayOrderView> = Kind {
+    route: "gateways",
+    was: |order| &order.was,
+    look: |status, name| {
+        let gateway = status.gateways.iter().find(|known| known.id == name)?;
+        Some((gateway.state.clone(), format!("{} clients", gateway.connections)))
+    },
+    gone: "its clients come back by themselves",
+    // It empties itself within seconds.
+    obey_time_max: Duration::from_secs(30),
+};
 
 /// Do what was typed.
 pub(crate) async fn run(cluster: &ClusterAddress, command: GatewayCommand) -> anyhow::Result<ExitCode> {
@@ -43,50 +37,30 @@ pub(crate) async fn run(cluster: &ClusterAddress, command: GatewayCommand) -> an
             };
             let GatewayOrderView { gateway, connections, to, .. } = &outcome.order;
             let (to, seconds) = (to.join(", "), outcome.seconds);
-            let text = if args.dry_run {
+            let text = if args.order.dry_run {
                 format!("{gateway} is {}; its {connections} clients would go to {to}. Nothing was ordered.", outcome.result)
             } else {
                 format!("{gateway} is drained after {seconds:.1} s: {connections} clients went to {to}. It may be stopped.")
             };
-            say(&if args.json { serde_json::to_string_pretty(&outcome)? } else { text });
+            say(&if args.order.json { serde_json::to_string_pretty(&outcome)? } else { text });
         }
         GatewayCommand::Undrain(args) => {
             let outcome = order(cluster, &args, "undrain", "up").await?;
-            let what = if args.dry_run { "would take clients again. Nothing was ordered." } else { "takes clients again." };
+            let what = if args.order.dry_run { "would take clients again. Nothing was ordered." } else { "takes clients again." };
             let text = format!("{} {what}", outcome.order.gateway);
-            say(&if args.json { serde_json::to_string_pretty(&outcome)? } else { text });
+            say(&if args.order.json { serde_json::to_string_pretty(&outcome)? } else { text });
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Order, and wait until the gateway is in the state that is wanted.
-async fn order(cluster: &ClusterAddress, args: &GatewayOrderArgs, verb: &str, wanted: &str) -> anyhow::Result<Outcome> {
-    let (gateway, began) = (&args.gateway, Instant::now());
-    let query = if args.dry_run { "?dry_run=true" } else { "" };
-    let order: GatewayOrderView = cluster.order(&format!("/api/gateways/{gateway}/{verb}{query}"), &args.operator).await?;
-    if args.dry_run {
-        return Ok(Outcome { result: order.was.clone(), seconds: 0.0, order });
-    }
-    let progress = !args.json && std::io::stderr().is_terminal();
-    while began.elapsed() < OBEY_TIME_MAX {
-        let status: StatusView = cluster.ask("/api/status").await?;
-        let Some(now) = status.gateways.iter().find(|known| known.id == *gateway) else {
-            bail!("{gateway} has left the cluster; its clients come back by themselves");
-        };
-        if progress {
-            // Nobody may look.
-            let _ = write!(std::io::stderr(), "\r{gateway}: {}, {} clients left  ", now.state, now.connections);
-        }
-        if now.state == wanted {
-            if progress {
-                let _ = writeln!(std::io::stderr());
-            }
-            return Ok(Outcome { result: now.state.clone(), seconds: began.elapsed().as_secs_f64(), order });
-        }
-        tokio::time::sleep(LOOK_EVERY).await;
-    }
-    bail!("{gateway} is not {wanted} after {} s; see its log and `pangaea gateway list`", OBEY_TIME_MAX.as_secs())
+async fn order(
+    cluster: &ClusterAddress,
+    args: &GatewayOrderArgs,
+    verb: &str,
+    wanted: &str,
+) -> anyhow::Result<Outcome<GatewayOrderView>> {
+    GATEWAY.order(cluster, &args.gateway, &args.order, (verb, wanted)).await
 }
 
 /// Ctrl-C: clients that were sent on stay where they are, the others stay here.

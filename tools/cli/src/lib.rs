@@ -4,14 +4,17 @@
 //! prints; what the processes do is in `pangaea-node`. An error is one chain on stderr: what failed, where, and what to do.
 
 mod args;
+mod balance;
 mod bots;
 mod chaos;
 mod cluster;
 mod data;
+mod drain;
 mod gateway;
 mod ledger;
 mod operator;
 mod roles;
+mod scene;
 mod shard;
 mod status;
 
@@ -22,7 +25,7 @@ use anyhow::Context;
 use clap::Parser;
 use pangaea_scene::game::Game;
 
-use args::{Cli, Command, GatewayArgs};
+use args::{Cli, Command, GatewayArgs, SceneArgs};
 
 /// Run the command line for a game. Exit code 0: done; 1: it failed, or found something wrong; 2: not understood.
 pub fn main(game: fn(&mut Game)) -> ExitCode {
@@ -48,7 +51,9 @@ fn run(cli: Cli, game: fn(&mut Game)) -> anyhow::Result<ExitCode> {
         Command::World(args) => roles::run(args.options(pangaea_schemas::Role::World)?, game),
         Command::Data(args) => data::run(&cli.cluster, args, game),
         Command::Auth(args) => roles::run(args.options(pangaea_schemas::Role::Auth)?, game),
-        Command::Scene(args) => roles::run(args.options(pangaea_schemas::Role::Scene)?, game),
+        Command::Scene(SceneArgs { command: Some(command), .. }) => wait_for(scene::run(&cli.cluster, command)),
+        Command::Scene(args) => roles::run(args.role.options(pangaea_schemas::Role::Scene)?, game),
+        Command::Balance(command) => wait_for(balance::run(&cli.cluster, command)),
         Command::Shard(command) => wait_for(shard::run(&cli.cluster, command)),
         Command::Gateway(GatewayArgs { command: Some(command), .. }) => wait_for(gateway::run(&cli.cluster, command)),
         Command::Gateway(args) => roles::run(args.role.options(pangaea_schemas::Role::Gateway)?, game),

@@ -144,7 +144,7 @@ mod tests {
             Command::World(args) => (Role::World, args),
             Command::Data(args) => (Role::Data, args.role),
             Command::Auth(args) => (Role::Auth, args),
-            Command::Scene(args) => (Role::Scene, args),
+            Command::Scene(args) => (Role::Scene, args.role),
             Command::Gateway(args) => (Role::Gateway, args.role),
             other => panic!("{other:?} is no role"),
         };
@@ -190,7 +190,7 @@ mod tests {
     fn an_id_of_another_role_is_refused_in_words() {
         let words = ["pangaea", "scene", "--id", "gateway-1"];
         let Some(Command::Scene(args)) = Cli::parse_from(words).command else { panic!("not a scene") };
-        let text = args.options(Role::Scene).expect_err("another role").to_string();
+        let text = args.role.options(Role::Scene).expect_err("another role").to_string();
         assert!(text.contains("`pangaea gateway`"), "{text}");
     }
 }

@@ -47,15 +47,12 @@ pub(super) fn level(board: &mut Board, plan: &mut Plan) -> Vec<usize> {
     while board.may_move() {
         let Some(scene) = furthest(board, &bounds, mean) else { break };
         let busy = board.scenes[scene].level() > mean;
-        let offers = if busy { board.scenes[scene].held.clone() } else { givers(board, scene, mean) };
+        let shards = if busy { board.scenes[scene].held.clone() } else { givers(board, scene, mean) };
+        let taker = if busy { least_used(board) } else { Some(scene) };
+        let offers: Vec<Offer> = shards.into_iter().flat_map(|shard| offers_of(board, shard, taker, busy)).collect();
         let best = [Aim::Settled, Aim::Closer].into_iter().find_map(|aim| {
-            let fits = |offer: &Offer| aims(board, offer, aim, (mean, settled));
-            let takers = |shard: usize| if busy { takers(board, shard) } else { vec![scene] };
-            offers
-                .iter()
-                .flat_map(|shard| offers_of(board, *shard, takers(*shard)))
-                .filter(fits)
-                .max_by_key(|offer| rank(board, offer))
+            let fits = offers.iter().filter(|offer| aims(board, offer, aim, (mean, settled)));
+            fits.max_by_key(|offer| rank(board, offer)).copied()
         });
         let Some(Offer { shard, to, .. }) = best else {
             bounds[scene] = None;
@@ -92,37 +89,32 @@ fn givers(board: &Board, scene: usize, mean: Share) -> Vec<usize> {
     shards
 }
 
-/// Scenes that could take a shard: its neighbours' and the least used one.
-fn takers(board: &Board, shard: usize) -> Vec<usize> {
-    let (traffic, _) = board.traffic(shard);
-    let mut scenes: Vec<usize> = traffic.into_iter().map(|(scene, _)| scene).filter(|scene| board.scenes[*scene].open).collect();
-    let least = board.open().filter(|(scene, _)| board.may_move_at(*scene)).min_by_key(|(scene, slot)| (slot.level(), *scene));
-    scenes.extend(least.map(|(scene, _)| scene));
-    scenes.sort_unstable();
-    scenes.dedup();
-    scenes
+fn least_used(board: &Board) -> Option<usize> {
+    let free = board.open().filter(|(scene, _)| board.may_move_at(*scene));
+    free.min_by_key(|(scene, slot)| (slot.level(), *scene)).map(|(scene, _)| scene)
 }
 
-/// What moving a shard would be worth, for each of the takers, where it is worth anything.
-fn offers_of(board: &Board, shard: usize, takers: Vec<usize>) -> Vec<Offer> {
-    let Some(from) = board.shards[shard].scene.filter(|from| board.may_move_at(*from)) else { return Vec::new() };
-    if !may_go(board, shard, from) {
-        return Vec::new();
-    }
+/// What moving a shard would be worth where it is worth anything: to one scene, and to those of its neighbours if `near`.
+fn offers_of(board: &Board, shard: usize, taker: Option<usize>, near: bool) -> Vec<Offer> {
+    let Some(from) = board.shards[shard].scene.filter(|from| may_go(board, shard, *from)) else { return Vec::new() };
     let (traffic, all) = board.traffic(shard);
-    let with = |scene: usize| traffic.iter().find(|(known, _)| *known == scene).map_or(0, |(_, sum)| *sum as i128);
+    let neighbours = traffic.iter().filter(|_| near).map(|(scene, _)| *scene);
+    let mut takers: Vec<usize> = neighbours.chain(taker).collect();
+    takers.sort_unstable();
+    takers.dedup();
+    takers.retain(|to| *to != from && board.scenes[*to].open && board.may_move_at(*to));
+    let with = |scene: usize| traffic.iter().find(|(known, _)| *known == scene).map_or(0, |(_, sum)| i128::from(*sum));
     let worth = |to: usize| {
-        let locality = i128::from(board.policy.locality_permille) * (with(to) - with(from)) / (all as i128).max(1);
+        let locality = i128::from(board.policy.locality_permille) * (with(to) - with(from)) / i128::from(all).max(1);
         gain(board, shard, from, to) * (1_000 + locality) / 1_000
     };
-    let takers = takers.into_iter().filter(|to| *to != from && board.may_move_at(*to));
-    takers.map(|to| Offer { shard, to, worth: worth(to) }).filter(|offer| offer.worth > 0).collect()
+    takers.into_iter().map(|to| Offer { shard, to, worth: worth(to) }).filter(|offer| offer.worth > 0).collect()
 }
 
 /// Whether a shard may leave its scene for the level's sake.
 fn may_go(board: &Board, shard: usize, from: usize) -> bool {
-    let worth_it = board.scenes[from].load.permille_of(board.policy.move_load_min_permille);
-    board.scenes[from].open && board.is_free(shard) && board.shards[shard].load >= worth_it
+    let worth_it = board.shards[shard].load >= board.policy.move_load_min;
+    worth_it && board.scenes[from].open && board.may_move_at(from) && board.is_free(shard)
 }
 
 /// How much the squared distances from the mean fall: `load × (2 × (level there − level here) − load / capacity here and there)`.

@@ -25,21 +25,24 @@
 //! linear-time heuristic for improving network partitions*, DAC 1982. Thresholds around a mean with a floor, and the rule that two
 //! scenes must come closer, were learnt from CockroachDB's store rebalancer (its pull request 72296 tells of the thrashing without).
 
+mod balancer;
 mod board;
 mod borders;
 mod cut;
 mod drain;
-mod inventory;
 mod level;
 mod place;
 mod plan;
 mod policy;
+mod rows;
 mod share;
 mod usage;
 
-pub use inventory::{Inventory, SceneRow, Seat, ShardRow};
+pub use balancer::{BalanceStatus, SceneUse};
+pub(crate) use balancer::{inventory, plugin, status, switch};
 pub use plan::{Merge, Move, Outlook, Placement, Plan, Reason, Split, SplitReason};
 pub use policy::Policy;
+pub use rows::{Inventory, SceneRow, Seat, ShardRow};
 pub use share::Share;
 pub use usage::Usage;
 

@@ -21,8 +21,8 @@ pub struct Policy {
     pub moves_in_flight_max: usize,
     /// Moves under way at a time, to and from one scene: pre-copies share its network and its ticks.
     pub moves_per_scene_max: u32,
-    /// A shard with less than this part of its scene's load, in 1/1000, is not worth a move for the level's sake.
-    pub move_load_min_permille: u64,
+    /// A shard with less load than this is not worth a move for the level's sake.
+    pub move_load_min: Share,
     /// How much the traffic over cuts counts against level, in 1/1000, below 1,000. With 800, a move that takes all of a shard's traffic
     /// inside is chosen over one that puts all of it on a cut even if it levels nine times less.
     pub locality_permille: i64,
@@ -53,7 +53,7 @@ impl Default for Policy {
             rest: Duration::from_secs(30),
             moves_in_flight_max: 16,
             moves_per_scene_max: 2,
-            move_load_min_permille: 5,
+            move_load_min: Share::permille(2),
             locality_permille: 800,
             split_load: Share::percent(30),
             split_for_level: Share::percent(5),

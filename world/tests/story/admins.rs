@@ -58,7 +58,7 @@ fn a_drained_gateway_is_told_where_its_clients_go_until_it_reports() {
         stage.player(gateway(n)).sessions = sessions;
     }
     stage.pass(1_000);
-    stage.world.order(Order::DrainGateway(gateway(1)));
+    stage.world.order(Order::Drain(gateway(1)));
     stage.pass(2_500);
     let told = drains(&mut stage, gateway(1));
     assert_eq!(told.len(), 3, "told at once and repeated each second");
@@ -86,7 +86,7 @@ fn a_gateway_that_is_undrained_is_told_until_it_reports_and_is_used_again() {
     stage.player(gateway(1)).draining = true;
     stage.pass(1_000);
     assert_eq!(stage.world.gateway_for_client().map(|info| info.node), Some(gateway(2)), "also after a restart of the world");
-    stage.world.order(Order::UndrainGateway(gateway(1)));
+    stage.world.order(Order::Undrain(gateway(1)));
     stage.pass(1_500);
     let undrains = |stage: &mut Stage| {
         let told = std::mem::take(&mut stage.player(gateway(1)).inbox);

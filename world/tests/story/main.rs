@@ -3,6 +3,7 @@
 mod stage;
 
 mod admins;
+mod balance;
 mod directory;
 mod shards;
 mod simulation;

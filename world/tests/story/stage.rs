@@ -7,10 +7,10 @@ use pangaea_schemas::cluster::ClusterSpec;
 use pangaea_schemas::geometry::ShardId;
 use pangaea_schemas::message::{
     Address, BeaconRequest, BusEvent, BusRequest, Control, Directory, Envelope, GatewayReport, JournalReply, JournalRequest,
-    Message, NodeInfo, SceneReport, ShardPhase, ShardReport,
+    Message, MigrationNews, MigrationStep, NodeInfo, SceneReport, ShardPhase, ShardReport,
 };
 use pangaea_schemas::{
-    EntityId, JournalIndex, NodeId, Nonce, RegistryHash, RequestId, Role, ShardEpoch, Tick, TickRate, Timestamp,
+    EntityId, JournalIndex, MigrationId, NodeId, Nonce, RegistryHash, RequestId, Role, ShardEpoch, Tick, TickRate, Timestamp,
 };
 use pangaea_world::{Beacon, Bus, Status, World, WorldConfig};
 
@@ -51,6 +51,10 @@ pub(crate) struct Stage {
     pub(crate) journal: BTreeMap<ShardId, (NodeId, Nonce, ShardEpoch)>,
     pub(crate) filed: BTreeMap<EntityId, ShardId>,
     pub(crate) data_away: bool,
+    /// What shards cost, in 1/1000 of a tick; 10 when not named.
+    pub(crate) loads: BTreeMap<ShardId, u32>,
+    /// Every order to move a shard: which, where from, where to.
+    pub(crate) migrations: Vec<(ShardId, NodeId, NodeId)>,
     /// Every order sent to a scene: who and which shard.
     pub(crate) orders: Vec<(NodeId, ShardId)>,
     pub(crate) heard: Vec<BusEvent>,
@@ -70,6 +74,8 @@ impl Stage {
             journal: BTreeMap::new(),
             filed: BTreeMap::new(),
             data_away: false,
+            loads: BTreeMap::new(),
+            migrations: Vec::new(),
             orders: Vec::new(),
             heard: Vec::new(),
             nonces: 0,
@@ -174,7 +180,7 @@ impl Stage {
             let request = BeaconRequest::Register { request: RequestId(0), node: info(*node, player.nonce), ttl_ms: 2_000 };
             self.beacon.handle(self.now, *node, request);
             let report = match node.role {
-                Role::Scene => Control::Scene(report(player, RATE.tick_at(self.now))),
+                Role::Scene => Control::Scene(report(player, RATE.tick_at(self.now), &self.loads)),
                 Role::Gateway => {
                     let Player { sessions, connections, draining, .. } = *player;
                     Control::Gateway(GatewayReport { sessions, connections, draining, ..Default::default() })
@@ -224,6 +230,7 @@ impl Stage {
             (Address::Data, Message::JournalRequest(request)) if !self.data_away => self.answer_data(request),
             (Address::Data, Message::JournalRequest(_)) => {}
             (Address::Node(to), Message::Control(Control::Assign { shard, above })) => self.assign(to, shard, above),
+            (Address::Node(from), Message::Control(Control::Migrate { id, shard, to })) => self.migrate(from, id, shard, to),
             (Address::Node(to), message) => {
                 if let Some(player) = self.players.get_mut(&to).filter(|player| player.alive) {
                     player.inbox.push(message);
@@ -231,6 +238,29 @@ impl Stage {
             }
             (to, message) => panic!("the world never sends {message:?} to {to:?}"),
         }
+    }
+
+    /// What two scenes do with an order: the move is over before the next tick.
+    fn migrate(&mut self, from: NodeId, id: MigrationId, shard: ShardId, to: NodeId) {
+        self.migrations.push((shard, from, to));
+        let Some(epoch) = self.player(from).runs.remove(&shard).map(ShardEpoch::next) else { return };
+        self.player(to).runs.insert(shard, epoch);
+        let nonce = self.player(to).nonce;
+        self.journal.insert(shard, (to, nonce, epoch));
+        let news = MigrationNews {
+            id,
+            shard,
+            epoch,
+            to: Some(to),
+            step: MigrationStep::Done,
+            rounds: 1,
+            entities: 10,
+            bytes: 1_000,
+            blackout_us: 0,
+            missed_ticks: 0,
+            reason: String::new(),
+        };
+        self.world.handle(self.now, from, Message::Control(Control::Migrating(news)));
     }
 
     fn answer_data(&mut self, request: JournalRequest) {
@@ -278,7 +308,7 @@ fn info(node: NodeId, nonce: Nonce) -> NodeInfo {
     }
 }
 
-fn report(player: &Player, tick: Tick) -> SceneReport {
+fn report(player: &Player, tick: Tick, loads: &BTreeMap<ShardId, u32>) -> SceneReport {
     let shard = |(shard, epoch): (&ShardId, &ShardEpoch)| ShardReport {
         shard: *shard,
         epoch: *epoch,
@@ -288,7 +318,7 @@ fn report(player: &Player, tick: Tick) -> SceneReport {
         ghosts: 1,
         tick_p50_us: 500,
         tick_p99_us: 1_500,
-        load_permille: 10,
+        load_permille: loads.get(shard).copied().unwrap_or(10),
         handovers_out: 2,
         handovers_in: 1,
         recent: Vec::new(),

@@ -1,0 +1,168 @@
+//! The balancer: looks at the cluster once a second, plans, and orders the moves that it may.
+//!
+//! Until an admin switches it on, its plan is only shown, except for what an admin ordered: a drained scene is emptied. Placing shards
+//! without an owner is the shard manager's, by the same planner. Splits and merges are planned and shown; nothing carries them out.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bevy_ecs::prelude::{Resource, World as Ecs};
+use pangaea_schemas::geometry::ShardId;
+use pangaea_schemas::{NodeId, Role, Timestamp};
+
+use super::{Inventory, Plan, Policy, Reason, SceneRow, Seat, ShardRow, Share};
+use crate::custody::Custody;
+use crate::moves::{self, Moves};
+use crate::nodes::{Node, Nodes};
+use crate::shards::{Shard, ShardMap};
+use crate::status::{Events, Happening};
+use crate::world::{Now, Phase, Repeat, Setting, World};
+
+/// Time between two plans.
+const PLAN_EVERY: Duration = Duration::from_secs(1);
+/// A world server listens for so long before it levels anything: what it has heard until then may be noise.
+const LISTEN_FIRST: Duration = Duration::from_secs(10);
+
+/// What the balancer thinks and does.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct BalanceStatus {
+    /// It carries out its plans.
+    pub on: bool,
+    /// The last plan.
+    pub plan: Plan,
+    /// All scenes, as of the plan, in order.
+    pub scenes: Vec<SceneUse>,
+}
+
+/// How much a scene has to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SceneUse {
+    /// Which.
+    pub scene: NodeId,
+    /// It takes shards.
+    pub open: bool,
+    /// Shards that it runs or is to run, those on their way to it not.
+    pub shards: usize,
+    /// Entities in them.
+    pub entities: u32,
+    /// Their load together.
+    pub load: Share,
+    /// That as a part of what it can do.
+    pub level: Share,
+}
+
+#[derive(Resource, Debug)]
+struct Balancer {
+    policy: Policy,
+    again: Repeat,
+    status: BalanceStatus,
+}
+
+pub(crate) fn plugin(world: &mut World, first_cut: u8) {
+    let policy = Policy { merge_level_max: first_cut, ..Policy::default() };
+    world.insert_resource(Balancer { policy, again: Repeat::every(PLAN_EVERY), status: BalanceStatus::default() });
+    world.add_systems(Phase::Balance, balance);
+}
+
+/// Lets the balancer carry out its plans, or not any more.
+pub(crate) fn switch(ecs: &mut Ecs, on: bool) {
+    let now = ecs.resource::<Now>().at;
+    let status = &mut ecs.resource_mut::<Balancer>().status;
+    if std::mem::replace(&mut status.on, on) != on {
+        tracing::info!(on, "balancing switched");
+        ecs.resource_mut::<Events>().push(now, Happening::BalanceSwitched { on });
+    }
+}
+
+/// What admins see of it.
+pub(crate) fn status(ecs: &Ecs) -> BalanceStatus {
+    ecs.resource::<Balancer>().status.clone()
+}
+
+/// Exclusive, as an order looks at everything.
+fn balance(ecs: &mut Ecs) {
+    let now = ecs.resource::<Now>().at;
+    if !ecs.resource_mut::<Balancer>().again.due(now) {
+        return;
+    }
+    let nodes = ecs.resource::<Nodes>().entities().filter_map(|entity| ecs.get::<Node>(entity));
+    let shards = ecs.resource::<ShardMap>().entities().filter_map(|entity| ecs.get::<Shard>(entity));
+    let inventory = inventory(now, nodes, shards, ecs.resource::<Moves>());
+    let listened = now.since(ecs.resource::<Setting>().started) >= LISTEN_FIRST;
+    let mut balancer = ecs.resource_mut::<Balancer>();
+    let plan = super::plan(&balancer.policy, &inventory);
+    let levels = balancer.status.on && listened;
+    let wanted = plan.moves.iter().filter(|shift| levels || shift.reason == Reason::Drained).copied();
+    let wanted: Vec<_> = wanted.collect();
+    balancer.status = BalanceStatus { on: balancer.status.on, plan, scenes: uses(&inventory) };
+    for shift in wanted {
+        match moves::order(ecs, shift.shard, shift.to, false) {
+            Ok(_) => tracing::info!(%shift, "balancing"),
+            Err(error) => tracing::debug!(%shift, %error, "a planned move that cannot be ordered"),
+        }
+    }
+}
+
+/// The cluster as the planner sees it.
+pub(crate) fn inventory<'a>(
+    now: Timestamp,
+    nodes: impl Iterator<Item = &'a Node>,
+    shards: impl Iterator<Item = &'a Shard>,
+    moves: &Moves,
+) -> Inventory {
+    let mut ways: BTreeMap<ShardId, &moves::Move> = BTreeMap::new();
+    for shift in moves.iter() {
+        ways.insert(shift.news.shard, shift);
+    }
+    let scene = |node: &Node| SceneRow { capacity: Share::WHOLE, open: node.is_open() };
+    let row = |shard: &Shard| ShardRow {
+        seat: seat(now, shard.custody, ways.get(&shard.id).copied()),
+        load: shard.usage.load(),
+        entities: shard.report.as_ref().map_or(0, |report| report.entities),
+        crossings: shard.usage.crossings(),
+    };
+    let scenes = nodes.filter(|node| node.info.node.role == Role::Scene);
+    Inventory {
+        scenes: scenes.map(|node| (node.info.node, scene(node))).collect(),
+        shards: shards.map(|shard| (shard.id, row(shard))).collect(),
+    }
+}
+
+/// `last`: the last move of it that is remembered.
+fn seat(now: Timestamp, custody: Custody, last: Option<&moves::Move>) -> Seat {
+    match custody {
+        Custody::Vacant { not_before, avoid, .. } if not_before <= now => Seat::Vacant { avoid },
+        Custody::Unknown | Custody::Vacant { .. } => Seat::Held { scene: None },
+        Custody::Recalled { holder, .. } | Custody::Ordered { holder, .. } | Custody::Starting { holder, .. } => {
+            Seat::Held { scene: Some(holder.node) }
+        }
+        Custody::Owned { holder } => match last.map(|last| (last, last.news.to)) {
+            Some((last, Some(to))) if !last.is_over() => Seat::Moving { from: holder.node, to },
+            Some((last, _)) => Seat::Running { scene: holder.node, moved: Some(now.since(last.heard)) },
+            None => Seat::Running { scene: holder.node, moved: None },
+        },
+    }
+}
+
+fn uses(inventory: &Inventory) -> Vec<SceneUse> {
+    let mut uses: BTreeMap<NodeId, SceneUse> = BTreeMap::new();
+    for (scene, row) in &inventory.scenes {
+        let none = SceneUse { scene: *scene, open: row.open, shards: 0, entities: 0, load: Share::ZERO, level: Share::ZERO };
+        uses.insert(*scene, none);
+    }
+    for row in inventory.shards.values() {
+        let scene = match row.seat {
+            Seat::Vacant { .. } => None,
+            Seat::Held { scene } => scene,
+            Seat::Running { scene, .. } | Seat::Moving { from: scene, .. } => Some(scene),
+        };
+        let Some(known) = scene.and_then(|scene| uses.get_mut(&scene)) else { continue };
+        known.shards += 1;
+        known.entities += row.entities;
+        known.load += row.load;
+    }
+    for known in uses.values_mut() {
+        known.level = known.load.of(inventory.scenes[&known.scene].capacity);
+    }
+    uses.into_values().collect()
+}
