@@ -446,7 +446,7 @@ impl Cluster {
         }
         let now = self.schedule.now();
         self.players[player].hear(now, bytes);
-        self.trace.sight(now, player, bytes, self.players[player].sight.len());
+        self.trace.sight(now, player, bytes.len(), self.players[player].sight.len());
         self.flush_player(player);
     }
 }

@@ -39,17 +39,16 @@ impl Trace {
         self.mix_bytes(bytes);
         if self.print {
             let kind = kind_of(message);
-            self.write(now, to, format_args!("hears {from}: {kind} ({} B)", bytes.len()));
+            let digest = self.hash as u32;
+            self.write(now, to, format_args!("hears {from}: {kind} ({} B, so far {digest:08x})", bytes.len()));
         } else {
             self.lines += 1;
         }
     }
 
-    /// A player is told something and sees so many.
-    pub fn sight(&mut self, now: Timestamp, player: usize, bytes: &[u8], sees: usize) {
-        self.mix(now.0);
-        self.mix(player as u64);
-        self.mix_bytes(bytes);
+    /// A player is told something and sees so many. What it is told may hold a token, whose sealing is random by design.
+    pub fn sight(&mut self, now: Timestamp, player: usize, bytes: usize, sees: usize) {
+        [now.0, player as u64, bytes as u64, sees as u64].into_iter().for_each(|word| self.mix(word));
         if self.print {
             self.write(now, format_args!("player {player}"), format_args!("sees {sees}"));
         } else {
