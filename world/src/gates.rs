@@ -45,7 +45,7 @@ fn hear(mut inbox: ResMut<Inbox>, nodes: Res<Nodes>, mut gateways: Query<&mut No
     }
 }
 
-fn obey(mut inbox: ResMut<Inbox>, nodes: Res<Nodes>, mut ordered: ResMut<Ordered>, mut drainable: Query<&mut Node>) {
+fn obey(mut inbox: ResMut<Inbox>, mut nodes: ResMut<Nodes>, mut ordered: ResMut<Ordered>, mut drainable: Query<&mut Node>) {
     for order in inbox.orders.drain(..) {
         let (Order::Drain(id) | Order::Undrain(id)) = order;
         let Some(mut node) = nodes.entity(id).and_then(|entity| drainable.get_mut(entity).ok()) else { continue };
@@ -53,13 +53,14 @@ fn obey(mut inbox: ResMut<Inbox>, nodes: Res<Nodes>, mut ordered: ResMut<Ordered
         if node.info.draining {
             continue;
         }
+        node.drained = matches!(order, Order::Drain(_));
         match id.role {
             Role::Gateway => _ = ordered.0.insert(id, Repeat::every(ORDER_AGAIN)),
             // The balancer empties it.
-            Role::Scene => {}
-            Role::World | Role::Data | Role::Auth => continue,
+            Role::Scene if node.drained => _ = nodes.drained.insert(id),
+            Role::Scene => _ = nodes.drained.remove(&id),
+            Role::World | Role::Data | Role::Auth => node.drained = false,
         }
-        node.drained = matches!(order, Order::Drain(_));
         tracing::info!(node = %id, drained = node.drained, "drain ordered");
     }
 }

@@ -47,6 +47,8 @@ impl Node {
 #[derive(Resource, Debug, Default)]
 pub struct Nodes {
     by_id: BTreeMap<NodeId, (Nonce, Entity)>,
+    /// Scenes that an admin wants empty, those that are away too: whoever drains one may stop and start it meanwhile.
+    pub(crate) drained: BTreeSet<NodeId>,
     /// Joined in this tick.
     pub(crate) joined: Vec<(NodeId, Nonce)>,
     /// Left in this tick.
@@ -145,7 +147,8 @@ fn join(ecs: &mut Ecs, info: NodeInfo) {
         leave(ecs, node);
     }
     tracing::info!(%node, %nonce, address = info.address, "node joined");
-    let fresh = Node { info, joined: at, tick: Tick(0), late_ticks: 0, gateway: GatewayReport::default(), drained: false };
+    let drained = ecs.resource::<Nodes>().drained.contains(&node);
+    let fresh = Node { info, joined: at, tick: Tick(0), late_ticks: 0, gateway: GatewayReport::default(), drained };
     let entity = ecs.spawn(fresh).id();
     let mut nodes = ecs.resource_mut::<Nodes>();
     nodes.by_id.insert(node, (nonce, entity));

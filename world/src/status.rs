@@ -1,6 +1,6 @@
 //! What admins see: a snapshot as plain data, and the last events with their numbers.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use bevy_ecs::prelude::{Resource, World as Ecs};
 use pangaea_schemas::geometry::ShardId;
@@ -8,7 +8,7 @@ use pangaea_schemas::message::{ShardPhase, WorldTime};
 use pangaea_schemas::{EntityId, NodeId, Role, ShardEpoch, Tick, Timestamp};
 
 use crate::agents::Agents;
-use crate::balance::{self, BalanceStatus};
+use crate::balance::{self, BalanceStatus, Share};
 use crate::clock::WorldClock;
 use crate::custody::Custody;
 use crate::moves::{Move, Moves};
@@ -69,6 +69,21 @@ pub struct NodeStatus {
     pub sessions: u32,
     /// Connections, of gateways.
     pub connections: u32,
+    /// What it has to do, of scenes.
+    pub has: Holding,
+}
+
+/// What a scene has to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Holding {
+    /// Shards that it runs or is to run.
+    pub shards: u32,
+    /// Shards on their way to it.
+    pub expected: u32,
+    /// Entities in its shards.
+    pub entities: u32,
+    /// Smoothed part of a tick that its shards cost together.
+    pub load: Share,
 }
 
 /// Whether a node takes new work.
@@ -235,9 +250,10 @@ pub(crate) fn plugin(world: &mut World, started: Timestamp) {
 }
 
 pub(crate) fn snapshot(ecs: &mut Ecs) -> Status {
-    let used = used_scenes(ecs);
+    let holdings = holdings(ecs);
+    let has = |node: &Node| holdings.get(&node.info.node).copied().unwrap_or_default();
     let nodes = ecs.resource::<Nodes>().entities().filter_map(|entity| ecs.get::<Node>(entity));
-    let nodes: Vec<_> = nodes.map(|node| node_status(node, used.contains(&node.info.node))).collect();
+    let nodes: Vec<_> = nodes.map(|node| node_status(node, has(node))).collect();
     let shards = ecs.resource::<ShardMap>().entities().filter_map(|entity| ecs.get::<Shard>(entity)).map(shard_status);
     Status {
         tick: ecs.resource::<Now>().tick,
@@ -252,15 +268,24 @@ pub(crate) fn snapshot(ecs: &mut Ecs) -> Status {
     }
 }
 
-/// Scenes that have a shard, or may get one that is on its way.
-fn used_scenes(ecs: &Ecs) -> BTreeSet<NodeId> {
-    let shards = ecs.resource::<ShardMap>().entities().filter_map(|entity| ecs.get::<Shard>(entity));
-    let holders = shards.filter_map(|shard| shard.custody.holder()).map(|holder| holder.node);
-    let targets = ecs.resource::<Moves>().iter().filter(|shift| !shift.is_over()).filter_map(|shift| shift.news.to);
-    holders.chain(targets).collect()
+fn holdings(ecs: &Ecs) -> BTreeMap<NodeId, Holding> {
+    let mut holdings: BTreeMap<NodeId, Holding> = BTreeMap::new();
+    for shard in ecs.resource::<ShardMap>().entities().filter_map(|entity| ecs.get::<Shard>(entity)) {
+        let Some(holder) = shard.custody.holder() else { continue };
+        let has = holdings.entry(holder.node).or_default();
+        has.shards += 1;
+        has.entities += shard.report.as_ref().map_or(0, |report| report.entities);
+        has.load += shard.usage.load();
+    }
+    for shift in ecs.resource::<Moves>().iter().filter(|shift| !shift.is_over()) {
+        if let Some(to) = shift.news.to {
+            holdings.entry(to).or_default().expected += 1;
+        }
+    }
+    holdings
 }
 
-fn node_status(node: &Node, used: bool) -> NodeStatus {
+fn node_status(node: &Node, has: Holding) -> NodeStatus {
     let info = &node.info;
     NodeStatus {
         id: info.node,
@@ -270,17 +295,18 @@ fn node_status(node: &Node, used: bool) -> NodeStatus {
         client_tcp: info.client_tcp.clone(),
         client_ws: info.client_ws.clone(),
         http: info.http.clone(),
-        state: node_state(node, used),
+        state: node_state(node, has),
         joined: node.joined,
         late_ticks: node.late_ticks,
         sessions: node.gateway.sessions,
         connections: node.gateway.connections,
+        has,
     }
 }
 
-fn node_state(node: &Node, used: bool) -> NodeState {
+fn node_state(node: &Node, has: Holding) -> NodeState {
     let emptied = match node.info.node.role {
-        Role::Scene => !used,
+        Role::Scene => has.shards + has.expected == 0,
         // Gateways empty themselves, once they know.
         Role::World | Role::Data | Role::Auth | Role::Gateway => node.gateway.draining && node.gateway.connections == 0,
     };

@@ -9,7 +9,7 @@ use pangaea_schemas::cluster::ClusterSpec;
 use pangaea_schemas::geometry::CELL_EDGE_M;
 use pangaea_schemas::message::{Control, Message};
 use pangaea_schemas::{NodeId, Role, Timestamp};
-use pangaea_world::balance::{BalanceStatus, Outlook, SceneUse};
+use pangaea_world::balance::{BalanceStatus, Merge, Move as PlannedMove, Outlook, Split};
 use pangaea_world::moves::Move;
 use pangaea_world::status::{Event as WorldNews, Happening, NodeState, NodeStatus, ShardStatus};
 use pangaea_world::{Beacon, Bus, Order, World, WorldConfig};
@@ -206,7 +206,7 @@ impl WorldDriver {
             shards: status.shards.iter().map(shard_view).collect(),
             sessions: status.sessions,
             gateways: status.nodes.iter().filter(|node| node.role == Role::Gateway).map(gateway_view).collect(),
-            scenes: scenes.map(|node| scene_view(node, &status.balance.scenes)).collect(),
+            scenes: scenes.map(scene_view).collect(),
             moves: status.moves.iter().map(move_view).collect(),
             nodes,
         };
@@ -238,27 +238,27 @@ fn gateway_view(gateway: &NodeStatus) -> GatewayView {
     }
 }
 
-fn scene_view(scene: &NodeStatus, uses: &[SceneUse]) -> SceneView {
-    let id = scene.id.to_string();
-    let view = SceneView { id, state: scene.state.name().to_owned(), ..SceneView::default() };
-    let Some(known) = uses.iter().find(|known| known.scene == scene.id) else { return view };
-    SceneView { shards: known.shards as u32, entities: known.entities, load: known.load.as_f64(), ..view }
+fn scene_view(scene: &NodeStatus) -> SceneView {
+    SceneView {
+        id: scene.id.to_string(),
+        state: scene.state.name().to_owned(),
+        shards: scene.has.shards,
+        entities: scene.has.entities,
+        load: scene.has.load.as_f64(),
+    }
 }
 
 fn balance_view(balance: &BalanceStatus) -> BalanceView {
     let plan = &balance.plan;
-    let shift = |shift: &pangaea_world::balance::Move| PlannedMoveView {
+    let shift = |shift: &PlannedMove| PlannedMoveView {
         shard: shift.shard.to_string(),
         from: shift.from.to_string(),
         to: shift.to.to_string(),
         text: shift.to_string(),
     };
-    let split = |split: &pangaea_world::balance::Split| PlannedSplitView {
-        shard: split.shard.to_string(),
-        load: split.load.as_f64(),
-        text: split.to_string(),
-    };
-    let merge = |merge: &pangaea_world::balance::Merge| PlannedMergeView {
+    let split =
+        |split: &Split| PlannedSplitView { shard: split.shard.to_string(), load: split.load.as_f64(), text: split.to_string() };
+    let merge = |merge: &Merge| PlannedMergeView {
         parent: merge.parent.to_string(),
         scene: merge.scene.to_string(),
         load: merge.load.as_f64(),

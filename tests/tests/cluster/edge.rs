@@ -22,18 +22,18 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 const UNSENT_BYTES_MAX: u64 = 1_024 * 1_024;
 
 /// Bots that play for so many seconds.
-fn play(cluster: &Cluster, count: u64, seconds: u32, options: &[&str]) -> Child {
+pub(crate) fn play(cluster: &Cluster, count: u64, seconds: u32, options: &[&str]) -> Child {
     let (count, seconds) = (count.to_string(), seconds.to_string());
     let mut bots = cluster.command(&["bots", "--count", &count, "--seconds", &seconds, "--scenario", "border-storm", "--json"]);
     bots.args(options).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("bots start")
 }
 
-fn await_sessions(cluster: &Cluster, count: u64) {
+pub(crate) fn await_sessions(cluster: &Cluster, count: u64) {
     cluster.await_status("everybody plays", PATIENCE, |status| status["sessions"].as_u64() >= Some(count));
 }
 
 /// Bots that saw nothing that should not be.
-fn content(bots: Child) -> Value {
+pub(crate) fn content(bots: Child) -> Value {
     let (code, report) = read_json(&bots.wait_with_output().expect("bots end"));
     assert_eq!((code, &report["anomalies_total"]), (Some(0), &0.into()), "{report:#}");
     report

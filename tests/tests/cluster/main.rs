@@ -7,6 +7,7 @@
 //! | `life` | a day in the life: up, bots, down, up again with everything where it was |
 //! | `refusals` | what does not start, and clients that are turned away: in words |
 //! | `edge` | clients that misbehave, and a gateway that is emptied under load |
+//! | `scenes` | a scene that is emptied under load, stopped, started and used again |
 //! | `recovery` | processes that are killed |
 //!
 //! One cluster runs at a time, whoever runs the tests: they measure time, and a machine has few cores.
@@ -17,3 +18,4 @@ mod player;
 mod process;
 mod recovery;
 mod refusals;
+mod scenes;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bevy_ecs::prelude::{Resource, World as Ecs};
 use pangaea_schemas::geometry::ShardId;
-use pangaea_schemas::{NodeId, Role, Timestamp};
+use pangaea_schemas::{Role, Timestamp};
 
 use super::{Inventory, Plan, Policy, Reason, SceneRow, Seat, ShardRow, Share};
 use crate::custody::Custody;
@@ -30,25 +30,6 @@ pub struct BalanceStatus {
     pub on: bool,
     /// The last plan.
     pub plan: Plan,
-    /// All scenes, as of the plan, in order.
-    pub scenes: Vec<SceneUse>,
-}
-
-/// How much a scene has to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SceneUse {
-    /// Which.
-    pub scene: NodeId,
-    /// It takes shards.
-    pub open: bool,
-    /// Shards that it runs or is to run, those on their way to it not.
-    pub shards: usize,
-    /// Entities in them.
-    pub entities: u32,
-    /// Their load together.
-    pub load: Share,
-    /// That as a part of what it can do.
-    pub level: Share,
 }
 
 #[derive(Resource, Debug)]
@@ -94,7 +75,7 @@ fn balance(ecs: &mut Ecs) {
     let levels = balancer.status.on && listened;
     let wanted = plan.moves.iter().filter(|shift| levels || shift.reason == Reason::Drained).copied();
     let wanted: Vec<_> = wanted.collect();
-    balancer.status = BalanceStatus { on: balancer.status.on, plan, scenes: uses(&inventory) };
+    balancer.status = BalanceStatus { on: balancer.status.on, plan };
     for shift in wanted {
         match moves::order(ecs, shift.shard, shift.to, false) {
             Ok(_) => tracing::info!(%shift, "balancing"),
@@ -142,27 +123,4 @@ fn seat(now: Timestamp, custody: Custody, last: Option<&moves::Move>) -> Seat {
             None => Seat::Running { scene: holder.node, moved: None },
         },
     }
-}
-
-fn uses(inventory: &Inventory) -> Vec<SceneUse> {
-    let mut uses: BTreeMap<NodeId, SceneUse> = BTreeMap::new();
-    for (scene, row) in &inventory.scenes {
-        let none = SceneUse { scene: *scene, open: row.open, shards: 0, entities: 0, load: Share::ZERO, level: Share::ZERO };
-        uses.insert(*scene, none);
-    }
-    for row in inventory.shards.values() {
-        let scene = match row.seat {
-            Seat::Vacant { .. } => None,
-            Seat::Held { scene } => scene,
-            Seat::Running { scene, .. } | Seat::Moving { from: scene, .. } => Some(scene),
-        };
-        let Some(known) = scene.and_then(|scene| uses.get_mut(&scene)) else { continue };
-        known.shards += 1;
-        known.entities += row.entities;
-        known.load += row.load;
-    }
-    for known in uses.values_mut() {
-        known.level = known.load.of(inventory.scenes[&known.scene].capacity);
-    }
-    uses.into_values().collect()
 }

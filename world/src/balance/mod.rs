@@ -38,7 +38,7 @@ mod rows;
 mod share;
 mod usage;
 
-pub use balancer::{BalanceStatus, SceneUse};
+pub use balancer::BalanceStatus;
 pub(crate) use balancer::{inventory, plugin, status, switch};
 pub use plan::{Merge, Move, Outlook, Placement, Plan, Reason, Split, SplitReason};
 pub use policy::Policy;

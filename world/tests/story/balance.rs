@@ -26,10 +26,10 @@ fn while_off_the_plan_is_shown_and_nothing_moves() {
     let balance = stage.status().balance;
     assert!(!balance.on);
     assert!(!balance.plan.moves.is_empty() && balance.plan.moves.iter().all(|shift| shift.to == scene(2)), "{}", balance.plan);
-    let sizes: Vec<_> = balance.scenes.iter().map(|known| (known.scene, known.shards, known.entities)).collect();
-    assert_eq!(sizes, [(scene(1), 8, 80), (scene(2), 8, 80)]);
-    assert_eq!(balance.scenes[1].load, Share::percent(8));
-    let crowded = balance.scenes[0].load;
+    let [crowded, other] = [0, 1].map(|n| stage.status().nodes[n].has);
+    assert_eq!([crowded, other].map(|has| (has.shards, has.expected, has.entities)), [(8, 0, 80); 2]);
+    assert_eq!(other.load, Share::percent(8));
+    let crowded = crowded.load;
     assert!(crowded.apart(Share::percent(32)) < Share::percent(1), "smoothed: {crowded}");
     assert_eq!(stage.migrations, []);
 }
@@ -86,6 +86,21 @@ fn a_drained_scene_is_emptied_although_balancing_is_off_and_takes_nothing() {
     stage.kill(scene(2));
     stage.pass(4_000);
     assert_eq!(stage.orders[orders..], [], "a drained scene gets no vacant shards either");
+}
+
+#[test]
+fn a_drained_scene_stays_drained_while_it_is_stopped_and_started() {
+    let mut stage = Stage::running();
+    stage.world.order(Order::Drain(scene(1)));
+    stage.pass(10_000);
+    stage.kill(scene(1));
+    stage.pass(4_000);
+    stage.start(scene(1));
+    stage.pass(1_000);
+    assert_eq!(state(&mut stage, scene(1)), NodeState::Drained);
+    stage.world.order(Order::Undrain(scene(1)));
+    stage.pass(1_000);
+    assert_eq!(state(&mut stage, scene(1)), NodeState::Up);
 }
 
 #[test]
