@@ -1,7 +1,8 @@
 //! The balancer: looks at the cluster once a second, plans, and orders the moves that it may.
 //!
-//! Until an admin switches it on, its plan is only shown, except for what an admin ordered: a drained scene is emptied. Placing shards
-//! without an owner is the shard manager's, by the same planner. Splits and merges are planned and shown; nothing carries them out.
+//! Until an admin switches it on, its plan is only shown, except for what an admin ordered: a drained scene is emptied. Placing
+//! shards without an owner is the shard manager's, by the same planner. Splits and merges are planned and shown; nothing carries
+//! them out.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! Keeping the scenes level.
 //!
-//! As long as a scene is outside the dead zone, the one furthest outside gives a shard, or takes one. Of all shards it could give and
-//! all scenes that could take them – the neighbours' and the least used one – the pair with the highest worth is chosen:
+//! As long as a scene is outside the dead zone, the one furthest outside gives a shard, or takes one. Of all shards it could give
+//! and all scenes that could take them – the neighbours' and the least used one – the pair with the highest worth is chosen:
 //!
 //! ```text
 //! worth = gain × (1 + locality × (traffic with the taker − traffic with the giver) / all its traffic)
@@ -140,8 +140,8 @@ fn rank(board: &Board, offer: &Offer) -> (i128, Reverse<Share>, Reverse<(usize, 
     (offer.worth, Reverse(board.shards[offer.shard].load), Reverse((offer.shard, offer.to)))
 }
 
-/// The heaviest shard of a scene with too much to do, or of the one with most to do, when the scene has too little. None where moves
-/// under way, or shards that rest, may be what it takes.
+/// The heaviest shard of a scene with too much to do, or of the one with most to do, when the scene has too little. None where
+/// moves under way, or shards that rest, may be what it takes.
 fn heaviest(board: &Board, scene: usize, too_much: Share) -> Option<usize> {
     let busiest = board.open().max_by_key(|(other, slot)| (slot.level(), Reverse(*other))).map(|(other, _)| other)?;
     let from = if board.scenes[scene].level() > too_much { scene } else { busiest };

@@ -31,8 +31,8 @@ pub(super) fn fair_level(board: &Board) -> Share {
     load.of(board.open().map(|(_, scene)| scene.capacity).sum())
 }
 
-/// Where a shard should be if it cannot stay: among the open scenes that it lifts to no more than `fair`, the one that it has most
-/// traffic with, so that few borders lie between processes; then the least used one; then the first.
+/// Where a shard should be if it cannot stay: among the open scenes that it lifts to no more than `fair`, the one that it has
+/// most traffic with, so that few borders lie between processes; then the least used one; then the first.
 pub(super) fn home(board: &Board, shard: usize, fair: Share, may: impl Fn(usize) -> bool) -> Option<usize> {
     let load = board.shards[shard].load;
     let open = || board.open().filter(|(scene, _)| may(*scene));

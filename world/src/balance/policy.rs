@@ -7,13 +7,13 @@ use super::Share;
 /// How to balance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// A scene is left alone while its level is no further from the mean than this, in 1/1000 of the mean. With 40, the levels of any
-    /// two scenes are within 8 % of the mean of each other.
+    /// A scene is left alone while its level is no further from the mean than this, in 1/1000 of the mean. With 40, the levels of
+    /// any two scenes are within 8 % of the mean of each other.
     pub dead_zone_permille: u64,
     /// Nor while it is no further than this, whatever the mean is: a mostly idle cluster is not stirred.
     pub dead_zone_floor: Share,
-    /// Once something is done about a scene, it is brought as close to the mean as this, in 1/1000 of the dead zone: what is done once
-    /// is not done again for the next bit of noise.
+    /// Once something is done about a scene, it is brought as close to the mean as this, in 1/1000 of the dead zone: what is done
+    /// once is not done again for the next bit of noise.
     pub settle_permille: u64,
     /// A shard that was moved, or could not be moved, is left alone for so long, unless its scene is drained.
     pub rest: Duration,
@@ -23,8 +23,8 @@ pub struct Policy {
     pub moves_per_scene_max: u32,
     /// A shard with less load than this is not worth a move for the level's sake.
     pub move_load_min: Share,
-    /// How much the traffic over cuts counts against level, in 1/1000, below 1,000. With 800, a move that takes all of a shard's traffic
-    /// inside is chosen over one that puts all of it on a cut even if it levels nine times less.
+    /// How much the traffic over cuts counts against level, in 1/1000, below 1,000. With 800, a move that takes all of a shard's
+    /// traffic inside is chosen over one that puts all of it on a cut even if it levels nine times less.
     pub locality_permille: i64,
     /// A shard with more load than this is split: one shard is ticked by one thread, and it moves as a whole.
     pub split_load: Share,
@@ -34,7 +34,8 @@ pub struct Policy {
     pub split_level_min: u8,
     /// Splits in one plan.
     pub splits_per_plan_max: usize,
-    /// Four siblings with no more load than this together merge; far below [`Self::split_for_level`], so that no split is undone soon.
+    /// Four siblings with no more load than this together merge; far below [`Self::split_for_level`], so that no split is undone
+    /// soon.
     pub merge_load: Share,
     /// Merged shards are no coarser than this: the level of the first cut.
     pub merge_level_max: u8,

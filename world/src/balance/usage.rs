@@ -18,8 +18,8 @@ const FIRST_SPAN: Duration = Duration::from_millis(500);
 /// A border that fewer cross per minute is forgotten.
 const CROSSINGS_MIN: f64 = 0.1;
 
-/// One shard's smoothed numbers: exponentially weighted moving averages over irregular reports. In the beginning they are the plain
-/// average of what came so far, so that a first odd report is soon outvoted.
+/// One shard's smoothed numbers: exponentially weighted moving averages over irregular reports. In the beginning they are the
+/// plain average of what came so far, so that a first odd report is soon outvoted.
 #[derive(Clone, Debug, Default)]
 pub struct Usage {
     last: Option<Timestamp>,

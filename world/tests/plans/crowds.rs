@@ -127,8 +127,9 @@ impl Town {
         }
     }
 
-    /// Rounds of a second with two noisy reports each. The planner sees smoothed loads, what it plans is carried out at once. In words:
-    /// how many moves, splits and merges there were in the first half of the time and after it, and the true levels at the end.
+    /// Rounds of a second with two noisy reports each. The planner sees smoothed loads, what it plans is carried out at once. In
+    /// words: how many moves, splits and merges there were in the first half of the time and after it, and the true levels at the
+    /// end.
     pub(crate) fn run(&mut self, rounds: u32, noise: Share, seed: u64) -> String {
         let mut rng = fastrand::Rng::with_seed(seed);
         let mut done = [(0, 0, 0); 2];

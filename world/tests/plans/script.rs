@@ -1,5 +1,5 @@
-//! A tiny language for planner tests. Lines build an inventory; `plan` prints what the planner says; what is expected stands below
-//! such a line, each line of it behind a `|`.
+//! A tiny language for planner tests. Lines build an inventory; `plan` prints what the planner says; what is expected stands
+//! below such a line, each line of it behind a `|`.
 //!
 //! ```text
 //! # anything                             a comment
