@@ -36,6 +36,8 @@ pub struct Data<S> {
     outputs: VecDeque<(NodeId, Message)>,
     counts: Counts,
     broken: Option<String>,
+    /// The last commit failed, which was said.
+    failing: bool,
 }
 
 /// What a data node did since it started, for its metrics.
@@ -68,6 +70,7 @@ impl<S: Store> Data<S> {
             outputs: VecDeque::new(),
             counts: Counts::default(),
             broken: None,
+            failing: false,
         }
     }
 
@@ -102,7 +105,10 @@ impl<S: Store> Data<S> {
                 Ok(()) => self.outputs.extend(replies),
                 Err(error) => {
                     self.counts.failed_commits += 1;
-                    tracing::error!(%error, requests = asked.len(), "nothing of this batch is done");
+                    // Those who are refused ask again and again: the first time is news, the others are counted.
+                    if !std::mem::replace(&mut self.failing, true) {
+                        tracing::error!(%error, requests = asked.len(), "nothing is done until this is mended");
+                    }
                     let reason = error.to_string();
                     if matches!(error, StoreError::Broken { .. }) {
                         self.broken = Some(reason.clone());
@@ -229,6 +235,9 @@ impl<S: Store> Data<S> {
             return Ok(());
         }
         self.store.commit(changes)?;
+        if std::mem::take(&mut self.failing) {
+            tracing::info!("commits succeed again");
+        }
         self.hot.follow(changes);
         self.counts.commits += 1;
         self.counts.bytes += changes.bytes() as u64;

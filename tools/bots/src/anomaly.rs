@@ -82,6 +82,8 @@ pub struct Sighting {
     pub gateway: String,
     /// Which scene ran the bot's agent, as far as the bot was told.
     pub scene: String,
+    /// Which other scene ran it before; what began there may be noticed here.
+    pub former_scene: String,
     /// In words.
     pub text: String,
 }
@@ -93,6 +95,17 @@ pub(crate) struct Whereabouts {
     pub(crate) gateway: String,
     /// Such as `scene-2`.
     pub(crate) scene: String,
+    /// Such as `scene-1`.
+    pub(crate) former_scene: String,
+}
+
+impl Whereabouts {
+    /// This scene runs the agent now.
+    pub(crate) fn routed(&mut self, scene: String) {
+        if scene != self.scene {
+            self.former_scene = std::mem::replace(&mut self.scene, scene);
+        }
+    }
 }
 
 /// Anomalies by kind, with a few examples in words, and each one for itself.
@@ -117,8 +130,8 @@ impl Anomalies {
             examples.push(text.clone());
         }
         if self.sightings.len() < SIGHTINGS_MAX {
-            let Whereabouts { gateway, scene } = self.whereabouts.clone();
-            self.sightings.push(Sighting { at: Instant::now(), kind, size, gateway, scene, text });
+            let Whereabouts { gateway, scene, former_scene } = self.whereabouts.clone();
+            self.sightings.push(Sighting { at: Instant::now(), kind, size, gateway, scene, former_scene, text });
         }
     }
 

@@ -256,6 +256,8 @@ impl Player {
     }
 
     async fn resume_patiently(&mut self) -> Connection {
+        // Who is thrown out as soon as it is in does not knock a hundred times a second.
+        sleep(TRY_AGAIN_AFTER.saturating_sub(self.joined_at.elapsed())).await;
         let mut tries = 0;
         loop {
             tries += 1;
@@ -319,7 +321,7 @@ impl Player {
                     }
                 }
             }
-            FromServer::Message(ServerMessage::Routed { scene, .. }) => self.tally.anomalies.whereabouts.scene = scene,
+            FromServer::Message(ServerMessage::Routed { scene, .. }) => self.tally.anomalies.whereabouts.routed(scene),
             FromServer::Message(ServerMessage::Goodbye { code, text, reconnect_to, .. }) => {
                 let goal = Some(reconnect_to).filter(|goal| code == RefusalCode::Draining && !goal.is_empty());
                 self.sent_on = goal.map(|goal| self.like_own(goal));

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
-/// How large it is.
-const DISK_BYTES: u64 = 512 * 1_024 * 1_024;
+/// How large it is: the store's reserve, and as much again and more for what hours of play write. All of it is memory while full.
+const DISK_BYTES: u64 = 768 * 1_024 * 1_024;
 /// What takes up all room while the disk is full.
 const FILLER: &str = "filler";
 /// Bytes written at once, first and at last.

@@ -7,13 +7,15 @@
 //! | restart a scene; cut or hold its link to a gateway | *paused*, *unseen* |
 //! | kill or restart a gateway | *reconnect* |
 //! | pause a gateway | *reconnect*, *catch up* |
-//! | anything done to data or its disk; cut or hold a scene's link to data or to another scene | *crossing* |
+//! | anything done to data or its disk; cut or hold a scene's link to data | *crossing*, *waiting* |
+//! | cut or hold the link between two scenes | *crossing* |
 //! | anything done to the world; other links; a slow link | nothing: play goes on |
 //!
 //! - *set back*: its agents live at most a second again;
 //! - *paused*: its agents stand still; *unseen*: others lose sight of entities whose owner changes;
 //! - *reconnect*: its clients lose their connection, and get in elsewhere;
 //! - *catch up*: its clients' picture stands still, and then shows where everybody has walked meanwhile;
+//! - *waiting*: who did something of value is told neither that nor its place before it is durable, and then where it is;
 //! - *crossing*: who was let go by one shard waits until a journal says so and the other has heard it.
 
 use std::collections::BTreeMap;
@@ -51,7 +53,7 @@ pub struct Episode {
 /// Who is excused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Whom {
-    /// Agents that the hurt scene ran.
+    /// Agents that the hurt scene runs or ran.
     Agents,
     /// Clients of the hurt gateway.
     Clients,
@@ -71,7 +73,7 @@ impl Episode {
         let lasted = self.over.duration_since(self.began) + AFTERMATH;
         allowances(&self.fault, lasted).into_iter().any(|(kind, whom, size_max)| {
             let hurt = match whom {
-                Whom::Agents => self.fault.victim.touches(&sighting.scene),
+                Whom::Agents => [&sighting.scene, &sighting.former_scene].iter().any(|scene| self.fault.victim.touches(scene)),
                 Whom::Clients => self.fault.victim.touches(&sighting.gateway),
                 Whom::Onlookers => true,
             };
@@ -94,17 +96,20 @@ fn allowances(fault: &Fault, lasted: Duration) -> Vec<Allowance> {
     // Whom one shard has let go cannot run before a journal says so, and the other shard has heard it.
     let crossing = [(AnomalyKind::Vanished, Whom::Onlookers, pause_ms), (AnomalyKind::Blinked, Whom::Onlookers, BLINK_MS)];
     // When the picture goes on, it shows where everybody has walked meanwhile.
+    // Play goes on unseen by whoever waits for an acknowledgement.
     let way_m = SPEED_M_PER_S * lasted.as_secs_f64() + LATE_STEPS_M;
     let catch_up = [(AnomalyKind::Jump, Whom::Clients, way_m), (AnomalyKind::Blinked, Whom::Clients, BLINK_MS)];
+    let waiting = [(AnomalyKind::Jump, Whom::Onlookers, way_m)];
     match (fault.kind, ends(fault.victim)) {
         (FaultKind::Kill(Role::Scene) | FaultKind::Pause(Role::Scene), _) => [&paused[..], &unseen, &set_back].concat(),
         (FaultKind::Restart(Role::Scene), _) => [&paused[..], &unseen].concat(),
         (FaultKind::Kill(Role::Gateway) | FaultKind::Restart(Role::Gateway), _) => reconnect.to_vec(),
         (FaultKind::Pause(Role::Gateway), _) => [&reconnect[..], &catch_up].concat(),
-        (FaultKind::Kill(Role::Data) | FaultKind::Pause(Role::Data) | FaultKind::Restart(Role::Data), _) => crossing.to_vec(),
-        (FaultKind::FullDisk, _) => crossing.to_vec(),
+        (FaultKind::Kill(Role::Data) | FaultKind::Pause(Role::Data) | FaultKind::Restart(Role::Data), _)
+        | (FaultKind::FullDisk, _)
+        | (FaultKind::CutLink | FaultKind::HoldLink, [Some(Role::Scene), Some(Role::Data)]) => [&crossing[..], &waiting].concat(),
         (FaultKind::Kill(_) | FaultKind::Pause(_) | FaultKind::Restart(_), _) => Vec::new(),
-        (FaultKind::CutLink | FaultKind::HoldLink, [Some(Role::Scene), Some(Role::Scene | Role::Data)]) => crossing.to_vec(),
+        (FaultKind::CutLink | FaultKind::HoldLink, [Some(Role::Scene), Some(Role::Scene)]) => crossing.to_vec(),
         // Without the world a scene's lease runs out, and others take its shards.
         (FaultKind::CutLink | FaultKind::HoldLink, [Some(Role::Scene), Some(Role::World)]) => {
             [&paused[..], &unseen, &set_back].concat()
@@ -163,7 +168,8 @@ mod tests {
     }
 
     fn saw(at: Instant, kind: AnomalyKind, size: f64, scene: &str) -> Sighting {
-        Sighting { at, kind, size, gateway: "gateway-1".to_owned(), scene: scene.to_owned(), text: String::new() }
+        let (gateway, scene) = ("gateway-1".to_owned(), scene.to_owned());
+        Sighting { at, kind, size, gateway, scene, former_scene: String::new(), text: String::new() }
     }
 
     #[test]
@@ -173,6 +179,8 @@ mod tests {
         let then = kill.began + Duration::from_millis(700);
         assert!(kill.excuses(&saw(then, AnomalyKind::Jump, 8.0, "scene-1")));
         assert!(kill.excuses(&saw(then, AnomalyKind::Lost, 1.0, "scene-2")), "onlookers");
+        let taken_over = Sighting { former_scene: "scene-1".to_owned(), ..saw(then, AnomalyKind::Jump, 8.0, "scene-2") };
+        assert!(kill.excuses(&taken_over));
         let unexcused = [
             saw(then, AnomalyKind::Jump, 30.0, "scene-1"),
             saw(then, AnomalyKind::Jump, 8.0, "scene-2"),
@@ -204,13 +212,16 @@ mod tests {
         let data = episode(start, FaultKind::Pause(Role::Data), nodes[1]);
         let disk = episode(start, FaultKind::FullDisk, Victim::Disk);
         for episode in [&world, &data, &disk] {
-            for kind in [AnomalyKind::UpdateGap, AnomalyKind::Jump, AnomalyKind::InputBack, AnomalyKind::Disconnected] {
+            for kind in [AnomalyKind::UpdateGap, AnomalyKind::InputBack, AnomalyKind::EventGap, AnomalyKind::Disconnected] {
                 assert!(!episode.excuses(&saw(episode.began, kind, 1.0, "scene-1")), "{kind:?} by {}", episode.fault);
             }
         }
         let crossing = saw(data.began, AnomalyKind::Vanished, 1_000.0, "scene-1");
         assert!(data.excuses(&crossing) && disk.excuses(&crossing), "who is between two shards waits for the journal");
         assert!(!world.excuses(&crossing));
+        let unacknowledged = saw(data.began, AnomalyKind::Jump, 12.0, "scene-1");
+        assert!(data.excuses(&unacknowledged), "who paid is not told where it is before that is durable");
+        assert!(!world.excuses(&unacknowledged));
     }
 
     #[test]
