@@ -157,7 +157,7 @@ pub struct EventView {
     pub seq: u64,
     /// Microseconds since the Unix epoch.
     pub at_us: u64,
-    /// `handover`, `move`, `node` or `shard`.
+    /// `balance`, `handover`, `move`, `node` or `shard`.
     pub kind: String,
     /// In words.
     pub text: String,
