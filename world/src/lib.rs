@@ -18,6 +18,7 @@ pub mod gates;
 pub mod inbox;
 pub mod moves;
 pub mod nodes;
+pub mod restarts;
 pub mod shards;
 pub mod status;
 

@@ -19,6 +19,7 @@ use crate::custody::{Custody, CustodyEvent, Holder};
 use crate::inbox::Inbox;
 use crate::moves::Moves;
 use crate::nodes::{Node, Nodes};
+use crate::restarts::Restarts;
 use crate::status::{Events, Happening};
 use crate::world::{Now, Outbox, Phase, Repeat, Setting, World};
 
@@ -44,6 +45,7 @@ pub struct Shard {
     pub report: Option<ShardReport>,
     /// What it uses, smoothed over all reports, whoever its owners were.
     pub usage: Usage,
+    pub(crate) restarts: Restarts,
 }
 
 /// The shards by name. Shards of the cluster's first cut; nothing splits or merges them yet.
@@ -128,6 +130,7 @@ impl Shard {
                         tracing::warn!(shard = %self.id, was = %node, "shard is vacant");
                     }
                     events.push(now, Happening::ShardVacant { shard: self.id, was: node });
+                    self.count_restart(now, before);
                 }
                 lost.is_some()
             }
@@ -136,6 +139,17 @@ impl Shard {
             | Custody::Ordered { .. }
             | Custody::Starting { .. }
             | Custody::Owned { .. } => false,
+        }
+    }
+}
+
+impl Shard {
+    /// It was started, or ran, and has lost its owner: too often, and it is given to nobody for a while.
+    fn count_restart(&mut self, now: Timestamp, before: Custody) {
+        let started = matches!(before, Custody::Starting { .. } | Custody::Owned { .. });
+        if let Some(not_before) = started.then(|| self.restarts.note(now)).flatten() {
+            tracing::warn!(shard = %self.id, "quarantine: the shard has lost five owners in ten seconds");
+            self.custody = Custody::Vacant { not_before, failures: 0, avoid: None };
         }
     }
 }
@@ -153,7 +167,8 @@ fn expect(mut commands: Commands, mut map: ResMut<ShardMap>, setting: Res<Settin
         return;
     }
     for id in setting.config.spec.spaces.iter().flat_map(|space| space.first_shards()) {
-        let shard = Shard { id, epoch: ShardEpoch::ZERO, custody: Custody::Unknown, report: None, usage: Usage::default() };
+        let (custody, usage, restarts) = (Custody::Unknown, Usage::default(), Restarts::default());
+        let shard = Shard { id, epoch: ShardEpoch::ZERO, custody, report: None, usage, restarts };
         map.by_id.insert(id, commands.spawn(shard).id());
     }
 }

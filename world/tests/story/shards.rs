@@ -218,3 +218,21 @@ fn the_story_is_the_same_twice() {
     };
     assert_eq!(told(), told());
 }
+
+#[test]
+fn a_shard_that_loses_five_owners_in_ten_seconds_is_given_to_nobody_for_a_while() {
+    let mut stage = Stage::running();
+    for _ in 0..5 {
+        assert_eq!(stage.running_shards(), 16);
+        for ordinal in [1, 2] {
+            stage.reap(scene(ordinal));
+            stage.start(scene(ordinal));
+        }
+        stage.pass(1_500);
+    }
+    assert_eq!(stage.running_shards(), 0, "quarantine");
+    stage.pass(27_000);
+    assert_eq!(stage.running_shards(), 0);
+    stage.pass(5_000);
+    assert_eq!(stage.running_shards(), 16, "it is tried again");
+}
