@@ -1,5 +1,5 @@
-//! Trades: one offers, the other accepts, the ledger does it in one transaction or not at all. The two may stand on two sides of a
-//! border: each one's shard asks the ledger in its own agent's name only, and tells the other one by an effect what came of it.
+//! Trades: one offers, the other accepts, the ledger does it in one transaction or not at all. The two may stand on two sides of
+//! a border: each one's shard asks the ledger in its own agent's name only, and tells the other one by an effect what came of it.
 //!
 //! An offer is a proposal that its maker has confirmed; accepting confirms it, too. A confirmation does not survive a hand-over:
 //! when the ledger says that one is missing, the shard that has its agent now gives it again. Who hears nothing for too long

@@ -310,8 +310,8 @@ impl CellStore {
         self.later(LIMBO_ROUNDS, Due::EndLimbo { cell, entity, tick, to });
     }
 
-    /// Nobody told that it entered anywhere, here included: it is gone. Or its new owner's clock is behind the former one's, and its
-    /// news looked older than what is known: the cell where it went is asked for once more.
+    /// Nobody told that it entered anywhere, here included: it is gone. Or its new owner's clock is behind the former one's, and
+    /// its news looked older than what is known: the cell where it went is asked for once more.
     fn end_limbo(&mut self, cell: CellId, entity: EntityId, since: Tick, to: Option<CellId>) {
         let (Some(&key), Some(&name)) = (self.index.get(&cell), self.names.get(&entity)) else { return };
         let hangs = self.entities.get(name).is_some_and(|e| e.tick == since && e.place.is_some_and(|(place, _)| place == key));

@@ -129,8 +129,8 @@ impl Feeds {
         hosting.into_iter().for_each(|shard| _ = self.subscribe(routes, shard));
     }
 
-    /// A new owner goes on with the same frames. Cells whose snapshot has not come are asked for again: the question may have been
-    /// lost between the two.
+    /// A new owner goes on with the same frames. Cells whose snapshot has not come are asked for again: the question may have
+    /// been lost between the two.
     pub(crate) fn moved(&mut self, now: Timestamp, route: &ShardRoute) {
         if let Some(subscription) = self.shards.get_mut(&route.shard) {
             (subscription.owner, subscription.heard) = (route.owner, now);

@@ -1,8 +1,8 @@
 //! The shell: tokio, sockets, threads, clock, configuration, telemetry and one driver per role.
 //!
 //! Read in this order: [`clock`], [`telemetry`], [`keys`]; [`mesh`] (links between nodes), [`membership`] (lease and peers) and
-//! [`port`], which joins the two for a driver; [`role`] and [`driver`] (one process of a role); [`admin`] (HTTP); [`archive`] (the
-//! data node's files, from outside); [`up`] (a whole cluster on this machine).
+//! [`port`], which joins the two for a driver; [`role`] and [`driver`] (one process of a role); [`admin`] (HTTP); [`archive`]
+//! (the data node's files, from outside); [`up`] (a whole cluster on this machine).
 
 pub mod admin;
 pub mod archive;

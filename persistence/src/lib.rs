@@ -4,9 +4,9 @@
 //! snapshot, writes every change in one transaction, and only then lets the replies out: what is acknowledged is durable.
 //!
 //! Read in this order: [`store`] (what a store promises), `batch` (the changes of one commit), `journal`, `fold` and
-//! `lanes` (a shard's log and the rows it folds into), `load`, [`ledger`], `tables`, `blobs`, `ids`, `service` (the copy in memory),
-//! [`verify`], [`contact`] (which data node serves which keys), [`data`] (all of it together), [`contract`] (what any backend
-//! of the journal and of the blobs must do).
+//! `lanes` (a shard's log and the rows it folds into), `load`, [`ledger`], `tables`, `blobs`, `ids`, `service` (the copy in
+//! memory), [`verify`], [`contact`] (which data node serves which keys), [`data`] (all of it together), [`contract`] (what any
+//! backend of the journal and of the blobs must do).
 
 mod key;
 

@@ -93,7 +93,7 @@ impl Parts {
     fn finish(mut self, request: RequestId, shard: ShardId) -> Vec<JournalReply> {
         self.done.push(self.part);
         let count = self.done.len();
-        let image = |(n, part)| JournalReply::Image { request, shard, part, last: n + 1 == count };
+        let image = |(n, part)| JournalReply::Image { request, shard, part: Box::new(part), last: n + 1 == count };
         self.done.into_iter().enumerate().map(image).collect()
     }
 }

@@ -36,8 +36,8 @@ pub struct ReliableEvent {
 /// Most changes of value asked for in one agent's name and not answered yet.
 pub const OPEN_OPERATIONS_MAX: usize = 32;
 
-/// A change of value that is asked for: in the agent's record before the ledger hears of it, and until its answer was acted on. So
-/// whoever owns the agent asks again, and somebody always learns the outcome.
+/// A change of value that is asked for: in the agent's record before the ledger hears of it, and until its answer was acted on.
+/// So whoever owns the agent asks again, and somebody always learns the outcome.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OpenOperation {
     /// Its name: asking twice does it once.

@@ -1,5 +1,5 @@
-//! A shard whose owners go one after the other takes every scene that it is given to with it. It is set apart for a while, loudly,
-//! so that the others play on.
+//! A shard whose owners go one after the other takes every scene that it is given to with it. It is set apart for a while,
+//! loudly, so that the others play on.
 
 use std::time::Duration;
 

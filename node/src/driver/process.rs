@@ -29,6 +29,10 @@ const IO_THREADS: usize = 2;
 const FLUSH_TIME: Duration = Duration::from_millis(150);
 
 /// Everything that wakes a driver beside its deadlines.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all are of the large kind, and a box would cost each message an allocation"
+)]
 pub(super) enum Event<Own> {
     /// A peer.
     Mesh(MeshEvent),

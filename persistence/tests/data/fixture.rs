@@ -103,7 +103,7 @@ pub(crate) fn load<S: Store>(data: &mut Data<S>, shard: ShardId) -> ShardImage {
         let Message::JournalReply(JournalReply::Image { part, last, .. }) = reply else { panic!("no image: {reply:?}") };
         assert_eq!(last, n + 1 == count, "only the last part ends the image");
         match &mut whole {
-            None => whole = Some(part),
+            None => whole = Some(*part),
             Some(whole) => {
                 assert_eq!((whole.index, whole.epoch, whole.tick), (part.index, part.epoch, part.tick));
                 whole.records.extend(part.records);

@@ -1,8 +1,8 @@
 //! Value: systems ask the ledger and read its answers some ticks later.
 //!
 //! An answer brings its question along, so nobody has to remember what was asked, and a crash forgets nothing: what is asked in a
-//! player's name is in the agent's record before the ledger hears of it, and until the answer was acted on. Whoever owns the agent
-//! then gets the answer. It may come twice, when an owner ended between acting on it and journaling what it did.
+//! player's name is in the agent's record before the ledger hears of it, and until the answer was acted on. Whoever owns the
+//! agent then gets the answer. It may come twice, when an owner ended between acting on it and journaling what it did.
 
 use bevy_ecs::resource::Resource;
 use bevy_ecs::system::{Deferred, Res, SystemParam};

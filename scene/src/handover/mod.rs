@@ -1,8 +1,8 @@
 //! Hand-over of entities between two shards: steps 1 to 9 of the protocol, as two state machines.
 //!
-//! [`source`] lets go, [`target`] takes, [`forwarders`] remembers where they went until nobody asks any more. Each keeps its protocol state in a small value with one `step` (or `answer`) that a
-//! model checker can drive, apart from the payload. A group leaves in one OUT, and all its members get one epoch, above all that
-//! any of them ever had.
+//! [`source`] lets go, [`target`] takes, [`forwarders`] remembers where they went until nobody asks any more. Each keeps its
+//! protocol state in a small value with one `step` (or `answer`) that a model checker can drive, apart from the payload. A group
+//! leaves in one OUT, and all its members get one epoch, above all that any of them ever had.
 //!
 //! Commit point is the durable OUT. Before it the source just goes on; after it only a durable refusal gives the agents back.
 

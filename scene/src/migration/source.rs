@@ -14,9 +14,9 @@
 //! | Returning | OwnerAppended | gone | go on under the new epoch |
 //! | Given | TargetRuns, TargetLost, TimedOut | gone | forget it: whoever takes over from the target has the journal |
 //!
-//! Whatever is not in the table changes nothing. Most of all: nothing but the journal ends Committing. The target may already run,
-//! so neither a time-out, nor the loss of the target, nor an admin's change of mind gives the shard back. That the journal is
-//! written by somebody newer is heard by [`crate::incarnation`], which drops the migration with everything else.
+//! Whatever is not in the table changes nothing. Most of all: nothing but the journal ends Committing. The target may already
+//! run, so neither a time-out, nor the loss of the target, nor an admin's change of mind gives the shard back. That the journal
+//! is written by somebody newer is heard by [`crate::incarnation`], which drops the migration with everything else.
 
 /// Where a migration is, at its source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -96,33 +96,7 @@ impl Giving {
     /// Takes one step of the table. `None` in the first place: the migration is over.
     pub fn step(self, heard: Heard) -> (Option<Self>, Option<SourceOrder>) {
         match self {
-            Self::Preparing => match heard {
-                Heard::Standby => (Some(Self::Copying { round: 1 }), Some(SourceOrder::Copy { round: 1 })),
-                Heard::Declined | Heard::TimedOut | Heard::Cancelled | Heard::TargetLost => (None, Some(SourceOrder::GoOn)),
-                Heard::RoundTaken { .. } | Heard::Flushed | Heard::Ready | Heard::OwnerAppended | Heard::TargetRuns => {
-                    self.stay()
-                }
-            },
-            Self::Copying { round } => match heard {
-                Heard::RoundTaken { is_small: true } => (Some(Self::Freezing), Some(SourceOrder::Freeze)),
-                Heard::RoundTaken { is_small: false } if round < super::ROUNDS_MAX => {
-                    let round = round + 1;
-                    (Some(Self::Copying { round }), Some(SourceOrder::Copy { round }))
-                }
-                Heard::RoundTaken { is_small: false }
-                | Heard::Declined
-                | Heard::TimedOut
-                | Heard::Cancelled
-                | Heard::TargetLost => (None, Some(SourceOrder::GoOn)),
-                Heard::Standby | Heard::Flushed | Heard::Ready | Heard::OwnerAppended | Heard::TargetRuns => self.stay(),
-            },
-            Self::Freezing => match heard {
-                Heard::Flushed => (Some(Self::Frozen), Some(SourceOrder::SendFinal)),
-                Heard::Declined | Heard::TimedOut | Heard::Cancelled | Heard::TargetLost => (None, Some(SourceOrder::GoOn)),
-                Heard::Standby | Heard::RoundTaken { .. } | Heard::Ready | Heard::OwnerAppended | Heard::TargetRuns => {
-                    self.stay()
-                }
-            },
+            Self::Preparing | Self::Copying { .. } | Self::Freezing => self.step_before_final(heard),
             Self::Frozen => match heard {
                 Heard::Ready => (Some(Self::Committing), Some(SourceOrder::AppendTarget)),
                 Heard::Declined | Heard::TimedOut | Heard::Cancelled | Heard::TargetLost => {
@@ -132,30 +106,7 @@ impl Giving {
                     self.stay()
                 }
             },
-            Self::Committing => match heard {
-                Heard::OwnerAppended => (Some(Self::Given), Some(SourceOrder::Hand)),
-                Heard::Standby
-                | Heard::Declined
-                | Heard::RoundTaken { .. }
-                | Heard::Flushed
-                | Heard::Ready
-                | Heard::TargetRuns
-                | Heard::TargetLost
-                | Heard::TimedOut
-                | Heard::Cancelled => self.stay(),
-            },
-            Self::Returning => match heard {
-                Heard::OwnerAppended => (None, Some(SourceOrder::GoOn)),
-                Heard::Standby
-                | Heard::Declined
-                | Heard::RoundTaken { .. }
-                | Heard::Flushed
-                | Heard::Ready
-                | Heard::TargetRuns
-                | Heard::TargetLost
-                | Heard::TimedOut
-                | Heard::Cancelled => self.stay(),
-            },
+            Self::Committing | Self::Returning => self.step_at_journal(heard),
             Self::Given => match heard {
                 Heard::TargetRuns | Heard::TargetLost | Heard::TimedOut => (None, Some(SourceOrder::Forget)),
                 Heard::Standby
@@ -166,6 +117,45 @@ impl Giving {
                 | Heard::OwnerAppended
                 | Heard::Cancelled => self.stay(),
             },
+        }
+    }
+
+    /// The target cannot run yet: whatever goes wrong, this side goes on as if nothing had been.
+    fn step_before_final(self, heard: Heard) -> (Option<Self>, Option<SourceOrder>) {
+        match (self, heard) {
+            (_, Heard::Declined | Heard::TimedOut | Heard::Cancelled | Heard::TargetLost) => (None, Some(SourceOrder::GoOn)),
+            (Self::Preparing, Heard::Standby) => (Some(Self::Copying { round: 1 }), Some(SourceOrder::Copy { round: 1 })),
+            (Self::Copying { .. }, Heard::RoundTaken { is_small: true }) => (Some(Self::Freezing), Some(SourceOrder::Freeze)),
+            (Self::Copying { round }, Heard::RoundTaken { is_small: false }) if round < super::ROUNDS_MAX => {
+                let round = round + 1;
+                (Some(Self::Copying { round }), Some(SourceOrder::Copy { round }))
+            }
+            (Self::Copying { .. }, Heard::RoundTaken { is_small: false }) => (None, Some(SourceOrder::GoOn)),
+            (Self::Freezing, Heard::Flushed) => (Some(Self::Frozen), Some(SourceOrder::SendFinal)),
+            (
+                Self::Preparing
+                | Self::Copying { .. }
+                | Self::Freezing
+                | Self::Frozen
+                | Self::Committing
+                | Self::Returning
+                | Self::Given,
+                Heard::Standby
+                | Heard::RoundTaken { .. }
+                | Heard::Flushed
+                | Heard::Ready
+                | Heard::OwnerAppended
+                | Heard::TargetRuns,
+            ) => self.stay(),
+        }
+    }
+
+    /// An OWNER entry is on its way: only the journal's answer counts.
+    fn step_at_journal(self, heard: Heard) -> (Option<Self>, Option<SourceOrder>) {
+        match (heard == Heard::OwnerAppended, self == Self::Committing) {
+            (true, true) => (Some(Self::Given), Some(SourceOrder::Hand)),
+            (true, false) => (None, Some(SourceOrder::GoOn)),
+            (false, _) => self.stay(),
         }
     }
 

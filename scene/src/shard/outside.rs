@@ -83,8 +83,8 @@ impl Shard {
 
     pub(super) fn send_feed(&mut self, published: &Published) {
         let (mut agents, mut told): (BTreeMap<NodeId, Vec<AgentFeed>>, Vec<_>) = Default::default();
-        // What a player did that has value is acknowledged when it cannot be lost any more. Its place goes with the inputs that led
-        // there, so it waits, too.
+        // What a player did that has value is acknowledged when it cannot be lost any more. Its place goes with the inputs that
+        // led there, so it waits, too.
         let unwritten: BTreeSet<EntityId> = self.life.desk.unwritten().map(|(_, agent)| agent).collect();
         for (agent, gateway, session, in_seq) in self.life.sessions.attached().filter(|(agent, ..)| !unwritten.contains(agent)) {
             let resident = self.life.residents.get(&agent);

@@ -63,7 +63,7 @@ impl Shard {
                 tracing::debug!(shard = %self.id, reason, "the journal cannot append now");
                 self.writer.unavailable(id, self.now);
             }
-            JournalReply::Image { request, part, last, .. } => self.image_part(request, part, last),
+            JournalReply::Image { request, part, last, .. } => self.image_part(request, *part, last),
             JournalReply::Entries { .. }
             | JournalReply::Trimmed { .. }
             | JournalReply::OwnerList { .. }

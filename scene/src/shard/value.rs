@@ -65,8 +65,8 @@ impl Shard {
         Ok(())
     }
 
-    /// Goes on with the open operations in the record of an agent that is live here from now on. Once its fence is raised, they are
-    /// asked again: done or not, the ledger says what became of them.
+    /// Goes on with the open operations in the record of an agent that is live here from now on. Once its fence is raised, they
+    /// are asked again: done or not, the ledger says what became of them.
     pub(super) fn adopt_operations(&mut self, record: &Record) {
         for OpenOperation { op, transaction } in &record.session.open {
             self.life.desk.open(*op, Asker::Agent(record.entity), transaction.clone(), Stage::Ready);

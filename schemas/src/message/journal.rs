@@ -170,7 +170,7 @@ pub enum JournalReply {
         /// Which shard.
         shard: ShardId,
         /// A part of its state.
-        part: ShardImage,
+        part: Box<ShardImage>,
         /// No more parts.
         last: bool,
     },

@@ -1,4 +1,5 @@
-//! The conversations between nodes, in the order of `message/mod.rs`: each type's fields, spelled out once.
+//! The conversations between nodes, in the order of `message/mod.rs`: each type's fields, spelled out once. A shard's migration
+//! is next door.
 
 use bytes::Bytes;
 use flatbuffers::FlatBufferBuilder;
@@ -9,8 +10,7 @@ use super::codec::{
 };
 use crate::client::{NAME_BYTES_MAX, TOKEN_BYTES_MAX};
 use crate::generated::node::{
-    attach, auth, beacon, blobs, bus, control, directory, effects, feed, handover, journal, ledger, migration, session, tables,
-    trade,
+    attach, auth, beacon, blobs, bus, control, directory, effects, feed, handover, journal, ledger, session, tables, trade,
 };
 use crate::generated::{node, record};
 use crate::geometry::{CellOffset, ShardId};
@@ -20,10 +20,10 @@ use crate::message::{
     BeaconRequest, Birth, BlobReply, BlobRequest, BusEvent, BusRequest, CellFeed, Changed, ClientAddresses, ClientInput, Control,
     Credentials, Currency, DRAIN_TARGETS_MAX, Directory, EFFECT_BATCH_MAX, EffectMessage, Enter, Feed, FeedFilter, FeedFrame,
     GatewayReport, Handover, HandoverMessage, Holdings, Item, ItemKind, JournalReply, JournalRequest, KEY_BYTES_MAX, Lane, Leave,
-    LedgerRefusal, LedgerReply, LedgerRequest, LedgerResult, Location, LoginRefusal, Message, Migration, MigrationNews,
-    MigrationStep, Motion, NodeInfo, Owed, Owner, Refusal, RestAnswer, RestFollower, RestHeld, RestOperation, RestResident,
-    RestSeat, SceneReport, Session, ShardImage, ShardPhase, ShardReport, ShardRest, ShardRoute, TRADE_ITEMS_MAX, Table, TableOp,
-    TableReply, TableRequest, Trade, TradeSide, TradeState, TradeStep, Transaction, VALUE_BYTES_MAX,
+    LedgerRefusal, LedgerReply, LedgerRequest, LedgerResult, Location, LoginRefusal, Message, MigrationNews, MigrationStep,
+    Motion, NodeInfo, Owed, Owner, Refusal, SceneReport, Session, ShardImage, ShardPhase, ShardReport, ShardRoute,
+    TRADE_ITEMS_MAX, Table, TableOp, TableReply, TableRequest, Trade, TradeSide, TradeState, TradeStep, Transaction,
+    VALUE_BYTES_MAX,
 };
 use crate::registry::TYPE_BYTES_MAX;
 use crate::{AgentEpoch, EffectSeq, EntityId, JournalIndex, NodeId, Nonce, OutSeq, Revision, SessionEpoch, ShardEpoch};
@@ -588,42 +588,6 @@ wire_enum! {
     variants {
         Batch(BatchArgs, body_as_batch) { lane, first, effects <= EFFECT_BATCH_MAX },
         Ack(AckArgs, body_as_ack) { lane, upto },
-    }
-    carriers {}
-}
-
-// ---- migration ------------------------------------------------------------------------------------------------------------
-
-wire_row! { migration::IdBlock { first: u64, end: u64 } }
-wire_row! { migration::PeerEpoch { shard: ShardId, epoch: ShardEpoch } }
-wire_struct! { RestResident = migration::RestResident { entity, epoch, dwell_us, open } }
-wire_table! {
-    RestSeat = migration::{RestSeat, RestSeatArgs} { agent, state, linger_us, window, fresh_after, resync }
-}
-wire_table! { RestHeld = migration::{RestHeld, RestHeldArgs} { leader, inputs } }
-wire_table! { RestOperation = migration::{RestOperation, RestOperationArgs} { op, by, gate, transaction } }
-wire_table! { RestAnswer = migration::{RestAnswer, RestAnswerArgs} { op, by, asked, result } }
-wire_table! { RestFollower = migration::{RestFollower, RestFollowerArgs} { node, shard, filter, cells, fresh, seq } }
-wire_table! {
-    ShardRest = migration::{ShardRest, ShardRestArgs} {
-        tick, seed, pending, arrived, ids, hash, durable, residents, seats, held, operations, answers, peers,
-        followers, dirty,
-    }
-}
-wire_enum! {
-    Migration = migration::{Migration, MigrationArgs, MigrationBody}
-    variants {
-        Prepare(PrepareArgs, body_as_prepare) { id, shard, epoch, registry, entities },
-        Standby(StandbyArgs, body_as_standby) { id, shard, nonce },
-        Declined(DeclinedArgs, body_as_declined) { id, shard, reason },
-        Copied(CopiedArgs, body_as_copied) { id, shard, round, records, gone, last },
-        Taken(TakenArgs, body_as_taken) { id, shard, round },
-        Final(FinalArgs, body_as_final) { id, shard, rest },
-        Ready(ReadyArgs, body_as_ready) { id, shard },
-        Cancelled(CancelledArgs, body_as_cancelled) { id, shard },
-        Owned(OwnedArgs, body_as_owned) { id, shard, epoch, index },
-        Running(RunningArgs, body_as_running) { id, shard, first, started_us },
-        Moved(MovedArgs, body_as_moved) { route },
     }
     carriers {}
 }

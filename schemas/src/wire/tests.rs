@@ -218,7 +218,8 @@ fn the_fullest_allowed_inputs_fit_the_verifiers_limits() {
 fn a_shards_largest_image_part_fits_the_limits_of_a_link() {
     let mut dice = samples::Dice::new(3);
     let image = crate::message::ShardImage { records: (0..4_000).map(|_| dice.record()).collect(), ..dice.image() };
-    let reply = crate::message::JournalReply::Image { request: RequestId(1), shard: dice.shard(), part: image, last: true };
+    let reply =
+        crate::message::JournalReply::Image { request: RequestId(1), shard: dice.shard(), part: Box::new(image), last: true };
     let message = Message::JournalReply(reply);
     let bytes = encode(&message);
     assert!(FrameLimit::Node.check(bytes.len()).is_ok());

@@ -34,13 +34,13 @@ impl Promises {
                 let known = self.appended.entry(*shard).or_default();
                 *known = (*known).max(*index);
             }
-            Message::LedgerRequest(LedgerRequest { op, transaction, .. }) => {
-                if let Transaction::Mint { currency: Currency::GOLD, amount, .. }
-                | Transaction::Endow { currency: Currency::GOLD, amount, .. } = transaction
-                {
-                    self.asked.insert(*op, *amount);
-                }
-            }
+            Message::LedgerRequest(LedgerRequest {
+                op,
+                transaction:
+                    Transaction::Mint { currency: Currency::GOLD, amount, .. }
+                    | Transaction::Endow { currency: Currency::GOLD, amount, .. },
+                ..
+            }) => _ = self.asked.insert(*op, *amount),
             Message::LedgerReply(LedgerReply { op, result: LedgerResult::Done(holdings), .. }) => {
                 self.done.insert(*op);
                 for told in holdings {

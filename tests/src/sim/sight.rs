@@ -74,8 +74,8 @@ impl Sight {
         }
     }
 
-    /// The own agent never jumps. After the loss of its owner it may stand where it stood a second ago, and while its owner is not
-    /// heard it may have walked on: what counts is the time since there were news of it.
+    /// The own agent never jumps. After the loss of its owner it may stand where it stood a second ago, and while its owner is
+    /// not heard it may have walked on: what counts is the time since there were news of it.
     fn see_oneself(&mut self, head: &UpdateHead, anomalies: &mut Vec<String>) {
         let UpdateHead { tick, in_seq, position, .. } = *head;
         let Some((before, seq, from)) = self.told else {

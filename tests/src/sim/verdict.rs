@@ -61,7 +61,7 @@ impl Cluster {
             self.faults.extend(self.promises.journal_is(*shard, *epoch, *tail).err());
         }
         self.owners = owners.into_iter().map(|(shard, _, nonce, epoch, _)| (shard, (nonce, epoch))).collect();
-        if self.looks % AUDIT_EVERY == 0 {
+        if self.looks.is_multiple_of(AUDIT_EVERY) {
             self.faults.extend(self.promises.ledger_is(data));
         }
     }

@@ -184,7 +184,7 @@ impl Player {
     fn hear(&mut self, event: &ReliableEvent) {
         self.last_event = event.seq;
         if event.id == TypeId::of("holdings") {
-            let gold = event.bytes.first_chunk().expect("the first field is the gold");
+            let gold = event.bytes.get(8..).and_then(<[u8]>::first_chunk).expect("the gold is behind the version");
             self.gold = Some(u64::from_le_bytes(*gold));
         }
     }

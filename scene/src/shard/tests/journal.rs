@@ -34,7 +34,7 @@ impl Journals {
         match request {
             JournalRequest::Append { shard, id, expected, entry } => Some(self.append(shard, id, expected, entry)),
             JournalRequest::Load { request, shard } => {
-                Some(JournalReply::Image { request, shard, part: self.image(shard), last: true })
+                Some(JournalReply::Image { request, shard, part: Box::new(self.image(shard)), last: true })
             }
             JournalRequest::Ids { request } => {
                 self.ids_given += 1;

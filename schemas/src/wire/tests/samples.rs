@@ -280,7 +280,7 @@ impl Dice {
             JournalReply::Unavailable { shard, id, reason: self.text() },
             JournalReply::Entries { request, from: self.index(), entries: self.some(Self::entry), tail: self.index() },
             JournalReply::Trimmed { request, first: self.index() },
-            JournalReply::Image { request, shard, part: self.image(), last: self.flag() },
+            JournalReply::Image { request, shard, part: Box::new(self.image()), last: self.flag() },
             JournalReply::OwnerList { request, owners: self.some(|d| (d.shard(), d.node(), d.nonce(), d.epoch(), d.index())) },
             JournalReply::Found { request, entity: self.entity(), shard: self.maybe(Self::shard) },
             JournalReply::IdBlock { request, first: self.entity(), count: self.n() },
