@@ -109,7 +109,7 @@ fn many(arguments: &Arguments, seeds: u64) -> ExitCode {
         |seed| options(arguments, seed),
         |seed, outcome| {
             tally.add(seed, Duration::from_secs(arguments.seconds), &outcome);
-            if !(arguments.quiet && outcome.is_well()) && !arguments.json {
+            if !(arguments.json || arguments.quiet && outcome.is_well()) {
                 report(seed, &outcome);
             }
             if outcome.is_well() {
