@@ -122,6 +122,8 @@ fn people_walk_on_while_the_data_process_is_dead_and_value_waits_for_it() {
     let site = Site::new();
     let cluster = site.up(&[]);
     let mut walker = Player::enter(&cluster.gateway(1), guest("Walker"));
+    // Whoever waits for value to be written is not told of his steps before.
+    assert_eq!(walker.gold(100), 100, "a newcomer's purse");
     walker.walk(127, 0, 5).expect("walked");
     let victim = cluster.pid_of("data-1");
     // It stands still first, so that what follows happens without it for certain.
