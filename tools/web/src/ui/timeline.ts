@@ -41,10 +41,11 @@ export class Timeline {
   grow(): void {
     const span = this.history.span;
     if (!span) return;
-    // A whole number of steps, so that its end is now.
-    this.#slider.min = String(span[1] - Math.floor((span[1] - span[0]) / STEP_MS) * STEP_MS);
-    this.#slider.max = String(span[1]);
-    this.#slider.value = String(this.pastMs ?? span[1]);
+    // Whole steps since the epoch: what is on show stays where it is while the ends move on.
+    const now = Math.ceil(span[1] / STEP_MS) * STEP_MS;
+    this.#slider.min = String(Math.ceil(span[0] / STEP_MS) * STEP_MS);
+    this.#slider.max = String(now);
+    this.#slider.value = String(this.pastMs ?? now);
     if (this.pastMs !== undefined) this.#say();
   }
 
