@@ -14,8 +14,9 @@ import { meanColours } from "./pixels.mjs";
 import { acrossTheBorder, join, meetAtTheBorder, recordWalk, walkInto, walkTo } from "./walk.mjs";
 
 const SHOTS = process.env.E2E_SHOTS ?? "target/e2e";
-/** Metres that the prediction may be off while walking, at the worst. */
-const PREDICTION_ERROR_MAX_M = Number(process.env.E2E_PREDICTION_M ?? 1.5);
+/** Metres that the prediction may be off while walking, at the worst: what is walked in one and a half seconds, since a machine that
+ * draws in software and runs the cluster, too, may stall for one. */
+const PREDICTION_ERROR_MAX_M = Number(process.env.E2E_PREDICTION_M ?? 7.5);
 
 let url = process.env.PANGAEA_URL;
 /** The operator's, from keys/operator.token in the cluster's data folder. */
