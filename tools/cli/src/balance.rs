@@ -3,11 +3,46 @@
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
+use clap::{Args, Subcommand};
 use pangaea_node::admin::{BalanceView, LevelsView, PlanView};
 
-use crate::args::{BalanceCommand, BalanceOrderArgs};
+use crate::args::JsonArgs;
 use crate::cluster::ClusterAddress;
+use crate::operator::OperatorArgs;
 use crate::say;
+
+const EXAMPLES: &str = "Examples:
+  pangaea balance plan                what it would do next, and why
+  pangaea balance on                  moves shards so that the scenes are level; off when the world server starts
+  pangaea balance off";
+
+/// What to do about balancing.
+#[derive(Debug, Subcommand)]
+#[command(after_help = EXAMPLES)]
+pub(crate) enum BalanceCommand {
+    /// Let it move shards so that the scenes are level
+    #[command(after_help = EXAMPLES)]
+    On(BalanceOrderArgs),
+    /// Let it only plan
+    #[command(after_help = EXAMPLES)]
+    Off(BalanceOrderArgs),
+    /// Show what it would do next, and why
+    #[command(after_help = EXAMPLES)]
+    Plan(JsonArgs),
+}
+
+/// An order about balancing.
+#[derive(Debug, Args)]
+pub(crate) struct BalanceOrderArgs {
+    /// Only say what it would do next
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// As JSON, for scripts
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) operator: OperatorArgs,
+}
 
 /// Do what was typed.
 pub(crate) async fn run(cluster: &ClusterAddress, command: BalanceCommand) -> anyhow::Result<ExitCode> {

@@ -6,13 +6,45 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::ensure;
-use pangaea_bots::{BotOptions, Endpoint, Report, Spread};
+use clap::Args;
+use pangaea_bots::{BotOptions, Endpoint, Report, Scenario, Spread};
 use pangaea_node::admin::ConfigView;
 use tokio::io::AsyncReadExt;
 
-use crate::args::BotsArgs;
 use crate::cluster::ClusterAddress;
 use crate::say;
+
+const EXAMPLES: &str = "Examples:
+  pangaea bots --count 100 --seconds 30
+  pangaea bots --count 500 --seconds 60 --scenario border-storm --json
+Exit code 1 when a bot saw anything that should not be.";
+
+/// How bots play.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct BotsArgs {
+    /// How many
+    #[arg(long, default_value_t = 100, value_name = "N")]
+    pub(crate) count: u32,
+    /// How long, from when all are connected
+    #[arg(long, default_value_t = 30, value_name = "S")]
+    pub(crate) seconds: u64,
+    /// What they do: wander, border-storm or city-rush
+    #[arg(long, default_value = "wander", value_name = "NAME")]
+    pub(crate) scenario: Scenario,
+    /// The same seed: the same decisions
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub(crate) seed: u64,
+    /// Connect as browsers do, over WebSocket
+    #[arg(long)]
+    pub(crate) websocket: bool,
+    /// Report as JSON, for scripts
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// End when stdin does
+    #[arg(long, hide = true)]
+    pub(crate) supervised: bool,
+}
 
 /// Let them play, then report; failure when anything was wrong.
 pub(crate) async fn run(cluster: &ClusterAddress, args: BotsArgs) -> anyhow::Result<ExitCode> {

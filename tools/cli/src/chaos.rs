@@ -1,13 +1,73 @@
 //! `pangaea chaos`: real faults on a cluster of its own, and the proof that nothing was lost.
 
 use std::fmt::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use pangaea_chaos::ChaosReport;
+use clap::Args;
+use pangaea_chaos::{ChaosOptions, ChaosReport, FaultKind};
+use pangaea_node::role::SCENES_DEFAULT;
 
-use crate::args::ChaosArgs;
 use crate::say;
+
+const EXAMPLES: &str = "Examples:
+  pangaea chaos                                     a minute of faults on a cluster of its own
+  pangaea chaos --seconds 3600 --bots 300 --json
+  pangaea chaos --seed 42                           the same faults in the same order
+Exit code 1 when anything was lost, or seen that no fault excuses. Filling a disk needs the right to mount one.";
+
+/// How to hurt a cluster.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct ChaosArgs {
+    /// How long faults are injected
+    #[arg(long, default_value_t = 60, value_name = "S")]
+    seconds: u64,
+    /// How many bots play meanwhile
+    #[arg(long, default_value_t = 40, value_name = "N")]
+    bots: u32,
+    /// The same seed: the same faults in the same order; drawn and printed when not given
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Where the cluster lives, without a world yet; a temporary folder when not given, kept only if something is wrong
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Port of the cluster's page; all others are above it
+    #[arg(long, default_value_t = 7_800, value_name = "N")]
+    port_base: u16,
+    /// Scene processes
+    #[arg(long, default_value_t = SCENES_DEFAULT, value_name = "N")]
+    scenes: u16,
+    /// Gateway processes
+    #[arg(long, default_value_t = 2, value_name = "N")]
+    gateways: u16,
+    /// Only these kinds of fault, such as kill_scene,cut_link
+    #[arg(long, value_delimiter = ',', value_name = "KINDS")]
+    only: Vec<FaultKind>,
+    /// Multiplies promised times, for slow machines and unoptimised builds
+    #[arg(long, default_value_t = 1.0, value_name = "FACTOR")]
+    patience: f64,
+    /// Report as JSON, for scripts; progress goes to stderr
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl ChaosArgs {
+    pub(crate) fn options(self, drawn_seed: u64) -> ChaosOptions {
+        ChaosOptions {
+            play: Duration::from_secs(self.seconds),
+            bots: self.bots,
+            seed: self.seed.unwrap_or(drawn_seed),
+            data_dir: self.data_dir,
+            port_base: self.port_base,
+            scenes: self.scenes,
+            gateways: self.gateways,
+            only: self.only,
+            patience: self.patience.max(0.1),
+        }
+    }
+}
 
 /// Hurt it, then report; failure when anything is wrong.
 pub(crate) async fn run(args: ChaosArgs) -> anyhow::Result<ExitCode> {

@@ -4,15 +4,29 @@ use std::io::{IsTerminal, Write as _};
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
+use clap::Args;
 use pangaea_node::admin::StatusView;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::args::DrainArgs;
 use crate::cluster::ClusterAddress;
+use crate::operator::OperatorArgs;
 
 /// Pause between two looks at how far it is.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// How to empty a process, or use it again.
+#[derive(Debug, Args)]
+pub(crate) struct DrainArgs {
+    /// Only say what would happen
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// As JSON, for scripts
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) operator: OperatorArgs,
+}
 
 /// What became of an order. `V`: what the cluster said that it means.
 #[derive(Debug, Serialize)]

@@ -4,12 +4,55 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use crate::args::JsonArgs;
+use clap::{Args, Subcommand};
 use pangaea_node::admin::{GatewayOrderView, GatewayView, StatusView};
 
-use crate::args::{GatewayCommand, GatewayOrderArgs};
 use crate::cluster::ClusterAddress;
-use crate::drain::{Kind, Outcome};
+use crate::drain::{DrainArgs, Kind, Outcome};
+use crate::roles::RoleArgs;
 use crate::say;
+
+const EXAMPLES: &str = "Examples:
+  pangaea gateway list
+  pangaea gateway drain gateway-1 --dry-run
+  pangaea gateway drain gateway-1     its clients go on at the others; then it may be stopped
+  pangaea gateway undrain gateway-1
+Ctrl-C while a gateway is drained undrains it. Exit code 1 when it was refused or did not end well.";
+
+/// A gateway process, or what to do with those that run.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+pub(crate) struct GatewayArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<GatewayCommand>,
+    #[command(flatten)]
+    pub(crate) role: RoleArgs,
+}
+
+/// What to do with gateways.
+#[derive(Debug, Subcommand)]
+pub(crate) enum GatewayCommand {
+    /// Show gateways, their clients and sessions
+    #[command(after_help = EXAMPLES)]
+    List(JsonArgs),
+    /// Send a gateway's clients to the others and give it no new ones
+    #[command(after_help = EXAMPLES)]
+    Drain(GatewayOrderArgs),
+    /// Let a drained gateway take clients again
+    #[command(after_help = EXAMPLES)]
+    Undrain(GatewayOrderArgs),
+}
+
+/// An order to a gateway.
+#[derive(Debug, Args)]
+pub(crate) struct GatewayOrderArgs {
+    /// Which one, such as gateway-1
+    #[arg(value_name = "GATEWAY")]
+    pub(crate) gateway: String,
+    #[command(flatten)]
+    pub(crate) order: DrainArgs,
+}
 
 const GATEWAY: Kind<GatewayOrderView> = Kind {
     route: "gateways",

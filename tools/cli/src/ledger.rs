@@ -1,14 +1,33 @@
 //! `pangaea ledger`: an audit of all gold and items, of a living cluster or of files.
 
 use std::fmt::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::Args;
 use pangaea_node::admin::LedgerView;
 use pangaea_node::archive::{find_store, look};
 
-use crate::args::LedgerArgs;
 use crate::cluster::ClusterAddress;
 use crate::{say, wait_for};
+
+const EXAMPLES: &str = "Examples:
+  pangaea ledger
+  pangaea ledger --json
+  pangaea ledger --data-dir pangaea-data      a dead cluster's files, or a backup
+Exit code 1 when anything does not add up.";
+
+/// Whose value to audit.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct LedgerArgs {
+    /// The files of a data folder or a backup, not the living cluster
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// As JSON, for scripts
+    #[arg(long)]
+    pub(crate) json: bool,
+}
 
 /// Ask and print; failure when anything does not add up.
 pub(crate) fn show(cluster: &ClusterAddress, args: &LedgerArgs) -> anyhow::Result<ExitCode> {

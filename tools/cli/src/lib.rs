@@ -17,6 +17,7 @@ mod roles;
 mod scene;
 mod shard;
 mod status;
+mod up;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -25,7 +26,9 @@ use anyhow::Context;
 use clap::Parser;
 use pangaea_scene::game::Game;
 
-use args::{Cli, Command, GatewayArgs, SceneArgs};
+use args::{Cli, Command};
+use gateway::GatewayArgs;
+use scene::SceneArgs;
 
 /// Run the command line for a game. Exit code 0: done; 1: it failed, or found something wrong; 2: not understood.
 pub fn main(game: fn(&mut Game)) -> ExitCode {
@@ -43,11 +46,7 @@ pub fn main(game: fn(&mut Game)) -> ExitCode {
 fn run(cli: Cli, game: fn(&mut Game)) -> anyhow::Result<ExitCode> {
     let command = cli.command.unwrap_or_default();
     match command {
-        Command::Up(args) => {
-            Game::build(game)?;
-            wait_for(pangaea_node::up::run(args.options()))?;
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Up(args) => wait_for(up::run(args, game)),
         Command::World(args) => roles::run(args.options(pangaea_schemas::Role::World)?, game),
         Command::Data(args) => data::run(&cli.cluster, args, game),
         Command::Auth(args) => roles::run(args.options(pangaea_schemas::Role::Auth)?, game),
@@ -57,7 +56,7 @@ fn run(cli: Cli, game: fn(&mut Game)) -> anyhow::Result<ExitCode> {
         Command::Shard(command) => wait_for(shard::run(&cli.cluster, command)),
         Command::Gateway(GatewayArgs { command: Some(command), .. }) => wait_for(gateway::run(&cli.cluster, command)),
         Command::Gateway(args) => roles::run(args.role.options(pangaea_schemas::Role::Gateway)?, game),
-        Command::Status(args) => wait_for(status::show(&cli.cluster, args.json)),
+        Command::Status(args) => wait_for(status::show(&cli.cluster, &args)),
         Command::Ledger(args) => ledger::show(&cli.cluster, &args),
         Command::Chaos(args) => wait_for(chaos::run(args)),
         Command::Bots(args) => wait_for(bots::run(&cli.cluster, args)),

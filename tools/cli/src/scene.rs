@@ -4,12 +4,55 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use crate::args::JsonArgs;
+use clap::{Args, Subcommand};
 use pangaea_node::admin::{SceneOrderView, SceneView, StatusView};
 
-use crate::args::{SceneCommand, SceneOrderArgs};
 use crate::cluster::ClusterAddress;
-use crate::drain::{Kind, Outcome};
+use crate::drain::{DrainArgs, Kind, Outcome};
+use crate::roles::RoleArgs;
 use crate::say;
+
+const EXAMPLES: &str = "Examples:
+  pangaea scene list
+  pangaea scene drain scene-1 --dry-run
+  pangaea scene drain scene-1         its shards move to the others while people play; then it may be stopped
+  pangaea scene undrain scene-1
+Ctrl-C while a scene is drained undrains it. Exit code 1 when it was refused or did not end well.";
+
+/// A scene process, or what to do with those that run.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+pub(crate) struct SceneArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<SceneCommand>,
+    #[command(flatten)]
+    pub(crate) role: RoleArgs,
+}
+
+/// What to do with scenes.
+#[derive(Debug, Subcommand)]
+pub(crate) enum SceneCommand {
+    /// Show scenes and how much they have to do
+    #[command(after_help = EXAMPLES)]
+    List(JsonArgs),
+    /// Move a scene's shards to the others and give it no new ones
+    #[command(after_help = EXAMPLES)]
+    Drain(SceneOrderArgs),
+    /// Let a drained scene take shards again
+    #[command(after_help = EXAMPLES)]
+    Undrain(SceneOrderArgs),
+}
+
+/// An order to a scene.
+#[derive(Debug, Args)]
+pub(crate) struct SceneOrderArgs {
+    /// Which one, such as scene-1
+    #[arg(value_name = "SCENE")]
+    pub(crate) scene: String,
+    #[command(flatten)]
+    pub(crate) order: DrainArgs,
+}
 
 const SCENE: Kind<SceneOrderView> = Kind {
     route: "scenes",

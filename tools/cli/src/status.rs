@@ -3,15 +3,29 @@
 use std::fmt::Write;
 use std::process::ExitCode;
 
+use clap::Args;
 use pangaea_node::admin::StatusView;
 
+use crate::args::JsonArgs;
 use crate::cluster::ClusterAddress;
 use crate::say;
 
+const EXAMPLES: &str = "Examples:
+  pangaea status
+  pangaea --cluster http://127.0.0.1:7100 status --json";
+
+/// How to answer.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct StatusArgs {
+    #[command(flatten)]
+    answer: JsonArgs,
+}
+
 /// Ask and print.
-pub(crate) async fn show(cluster: &ClusterAddress, json: bool) -> anyhow::Result<ExitCode> {
+pub(crate) async fn show(cluster: &ClusterAddress, args: &StatusArgs) -> anyhow::Result<ExitCode> {
     let status: StatusView = cluster.ask("/api/status").await?;
-    say(&if json { serde_json::to_string_pretty(&status)? } else { table(&status) });
+    say(&if args.answer.json { serde_json::to_string_pretty(&status)? } else { table(&status) });
     Ok(ExitCode::SUCCESS)
 }
 

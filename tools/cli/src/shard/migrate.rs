@@ -1,16 +1,16 @@
-//! `pangaea shard`: which shards there are, and moving one while people play in it.
+//! `pangaea shard migrate`: moving a shard to another scene while people play in it.
 
-use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
-use pangaea_node::admin::{MoveOrderView, MoveView, ShardView, StatusView};
+use anyhow::bail;
+use clap::Args;
+use pangaea_node::admin::{MoveOrderView, MoveView, StatusView};
 use serde::Serialize;
 
-use crate::args::{ShardCommand, ShardMigrateArgs};
 use crate::cluster::ClusterAddress;
+use crate::operator::OperatorArgs;
 use crate::say;
 
 /// Pause between two looks at how far it is.
@@ -19,6 +19,26 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 const MOVE_TIME_MAX: Duration = Duration::from_secs(60);
 /// An order that the world does not show by then was not taken.
 const TAKEN_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// Which shard to move where.
+#[derive(Debug, Args)]
+#[command(after_help = super::EXAMPLES)]
+pub(crate) struct MigrateArgs {
+    /// Which one, such as 0/3/1,0
+    #[arg(value_name = "SHARD")]
+    shard: String,
+    /// The scene that is to own it
+    #[arg(long, value_name = "SCENE")]
+    to: String,
+    /// Only say what would happen
+    #[arg(long)]
+    dry_run: bool,
+    /// As JSON, for scripts
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    operator: OperatorArgs,
+}
 
 /// What became of a move. The names are a promise to scripts.
 #[derive(Debug, Serialize)]
@@ -44,42 +64,16 @@ struct Outcome {
     to: String,
 }
 
-/// One shard and its moves.
-#[derive(Debug, Serialize)]
-struct ShardAndMoves {
-    #[serde(flatten)]
-    shard: ShardView,
-    moves: Vec<MoveView>,
+/// Move it, and tell how it went; failure when it stayed.
+pub(super) async fn run(cluster: &ClusterAddress, args: &MigrateArgs) -> anyhow::Result<ExitCode> {
+    let outcome = migrate(cluster, args).await?;
+    say(&if args.json { serde_json::to_string_pretty(&outcome)? } else { in_words(&outcome) });
+    Ok(if outcome.result == "kept" { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// Do what was typed.
-pub(crate) async fn run(cluster: &ClusterAddress, command: ShardCommand) -> anyhow::Result<ExitCode> {
-    match command {
-        ShardCommand::List(args) => {
-            let shards = cluster.ask::<StatusView>("/api/status").await?.shards;
-            say(&if args.json { serde_json::to_string_pretty(&shards)? } else { table(&shards) });
-            Ok(ExitCode::SUCCESS)
-        }
-        ShardCommand::Show(args) => {
-            let status = cluster.ask::<StatusView>("/api/status").await?;
-            let shard = status.shards.into_iter().find(|shard| shard.id == args.shard);
-            let shard = shard.with_context(|| format!("there is no shard `{}`; see `pangaea shard list`", args.shard))?;
-            let moves = status.moves.into_iter().filter(|shift| shift.shard == args.shard).collect();
-            let view = ShardAndMoves { shard, moves };
-            say(&if args.json { serde_json::to_string_pretty(&view)? } else { describe(&view) });
-            Ok(ExitCode::SUCCESS)
-        }
-        ShardCommand::Migrate(args) => {
-            let outcome = migrate(cluster, &args).await?;
-            say(&if args.json { serde_json::to_string_pretty(&outcome)? } else { in_words(&outcome) });
-            Ok(if outcome.result == "kept" { ExitCode::FAILURE } else { ExitCode::SUCCESS })
-        }
-    }
-}
-
-async fn migrate(cluster: &ClusterAddress, args: &ShardMigrateArgs) -> anyhow::Result<Outcome> {
+async fn migrate(cluster: &ClusterAddress, args: &MigrateArgs) -> anyhow::Result<Outcome> {
     let began = Instant::now();
-    let ShardMigrateArgs { shard, to, dry_run, .. } = args;
+    let MigrateArgs { shard, to, dry_run, .. } = args;
     let query = format!("/api/migrate?shard={shard}&to={to}&dry_run={dry_run}");
     let order: MoveOrderView = cluster.order(&query, &args.operator).await?;
     if *dry_run {
@@ -146,40 +140,6 @@ fn in_words(outcome: &Outcome) -> String {
         "kept" => format!("{shard} stays at {from}: {reason}."),
         _ => format!("{shard} with {entities} entities would move from {from} to {to}. Nothing was ordered."),
     }
-}
-
-fn table(shards: &[ShardView]) -> String {
-    let mut text = format!(
-        "{:<12} {:<10} {:>6} {:<12} {:>8} {:>8} {:>6} {:>9} {:>9}",
-        "shard", "owner", "epoch", "phase", "entities", "players", "load", "tick p50", "tick p99"
-    );
-    for shard in shards {
-        let owner = shard.owner.as_deref().unwrap_or("-");
-        // Writing to a string does not fail.
-        let _ = write!(
-            text,
-            "\n{:<12} {:<10} {:>6} {:<12} {:>8} {:>8} {:>5.1}% {:>6.2} ms {:>6.2} ms",
-            shard.id,
-            owner,
-            shard.epoch,
-            shard.phase,
-            shard.entities,
-            shard.players,
-            shard.load * 100.0,
-            shard.tick_ms.p50,
-            shard.tick_ms.p99
-        );
-    }
-    text
-}
-
-fn describe(view: &ShardAndMoves) -> String {
-    let mut text = table(std::slice::from_ref(&view.shard));
-    for shift in &view.moves {
-        let MoveView { id, from, to, step, blackout_ms, missed_ticks, reason, .. } = shift;
-        let _ = write!(text, "\nmove {id}: {from} to {to}, {step}, {blackout_ms:.1} ms, {missed_ticks} missed {reason}");
-    }
-    text
 }
 
 #[cfg(test)]

@@ -1,0 +1,113 @@
+//! `pangaea shard`: which shards there are, and moving one while people play in it.
+
+mod migrate;
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use pangaea_node::admin::{MoveView, ShardView, StatusView};
+use serde::Serialize;
+
+use crate::args::JsonArgs;
+use crate::cluster::ClusterAddress;
+use crate::say;
+
+use migrate::MigrateArgs;
+
+const EXAMPLES: &str = "Examples:
+  pangaea shard list
+  pangaea shard show 0/3/1,0
+  pangaea shard migrate 0/3/1,0 --to scene-2 --dry-run
+  pangaea shard migrate 0/3/1,0 --to scene-2      ends with the measured blackout
+Ctrl-C while a shard moves asks for it to stay. Exit code 1 when it stayed.";
+
+/// What to do with shards.
+#[derive(Debug, Subcommand)]
+#[command(after_help = EXAMPLES)]
+pub(crate) enum ShardCommand {
+    /// Show all shards: owner, epoch, entities, load
+    #[command(after_help = EXAMPLES)]
+    List(JsonArgs),
+    /// Show one shard, and the moves of it that are remembered
+    #[command(after_help = EXAMPLES)]
+    Show(ShardShowArgs),
+    /// Move a shard to another scene while people play in it
+    #[command(after_help = EXAMPLES)]
+    Migrate(MigrateArgs),
+}
+
+/// Which shard to show.
+#[derive(Debug, Args)]
+pub(crate) struct ShardShowArgs {
+    /// Which one, such as 0/3/1,0
+    #[arg(value_name = "SHARD")]
+    pub(crate) shard: String,
+    /// As JSON, for scripts
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// One shard and its moves.
+#[derive(Debug, Serialize)]
+struct ShardAndMoves {
+    #[serde(flatten)]
+    shard: ShardView,
+    moves: Vec<MoveView>,
+}
+
+/// Do what was typed.
+pub(crate) async fn run(cluster: &ClusterAddress, command: ShardCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        ShardCommand::List(args) => {
+            let shards = cluster.ask::<StatusView>("/api/status").await?.shards;
+            say(&if args.json { serde_json::to_string_pretty(&shards)? } else { table(&shards) });
+            Ok(ExitCode::SUCCESS)
+        }
+        ShardCommand::Show(args) => {
+            let status = cluster.ask::<StatusView>("/api/status").await?;
+            let shard = status.shards.into_iter().find(|shard| shard.id == args.shard);
+            let shard = shard.with_context(|| format!("there is no shard `{}`; see `pangaea shard list`", args.shard))?;
+            let moves = status.moves.into_iter().filter(|shift| shift.shard == args.shard).collect();
+            let view = ShardAndMoves { shard, moves };
+            say(&if args.json { serde_json::to_string_pretty(&view)? } else { describe(&view) });
+            Ok(ExitCode::SUCCESS)
+        }
+        ShardCommand::Migrate(args) => migrate::run(cluster, &args).await,
+    }
+}
+
+fn table(shards: &[ShardView]) -> String {
+    let mut text = format!(
+        "{:<12} {:<10} {:>6} {:<12} {:>8} {:>8} {:>6} {:>9} {:>9}",
+        "shard", "owner", "epoch", "phase", "entities", "players", "load", "tick p50", "tick p99"
+    );
+    for shard in shards {
+        let owner = shard.owner.as_deref().unwrap_or("-");
+        // Writing to a string does not fail.
+        let _ = write!(
+            text,
+            "\n{:<12} {:<10} {:>6} {:<12} {:>8} {:>8} {:>5.1}% {:>6.2} ms {:>6.2} ms",
+            shard.id,
+            owner,
+            shard.epoch,
+            shard.phase,
+            shard.entities,
+            shard.players,
+            shard.load * 100.0,
+            shard.tick_ms.p50,
+            shard.tick_ms.p99
+        );
+    }
+    text
+}
+
+fn describe(view: &ShardAndMoves) -> String {
+    let mut text = table(std::slice::from_ref(&view.shard));
+    for shift in &view.moves {
+        let MoveView { id, from, to, step, blackout_ms, missed_ticks, reason, .. } = shift;
+        let _ = write!(text, "\nmove {id}: {from} to {to}, {step}, {blackout_ms:.1} ms, {missed_ticks} missed {reason}");
+    }
+    text
+}

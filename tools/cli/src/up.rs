@@ -1,0 +1,90 @@
+//! `pangaea up`: a whole cluster on this machine.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser};
+use pangaea_node::role::{ABUNDANCE_DEFAULT, SCENES_DEFAULT};
+use pangaea_node::up::UpOptions;
+use pangaea_scene::game::Game;
+
+use crate::args::{Cli, Command, LogArg};
+
+const EXAMPLES: &str = "Examples:
+  pangaea up                                        two scenes, one gateway, 20 bots; web page on port 7000
+  pangaea up --scenes 4 --gateways 2 --bots 200
+  pangaea up --port-base 7100 --data-dir /tmp/world a second cluster beside the first
+  pangaea up --for 60 --bots 0                      end by itself after a minute";
+
+/// How a local cluster is shaped.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct UpArgs {
+    /// Where the world, the keys and the logs are kept
+    #[arg(long, default_value = "pangaea-data", value_name = "DIR")]
+    data_dir: PathBuf,
+    /// Port of the web page; all others are above it
+    #[arg(long, default_value_t = 7_000, value_name = "N")]
+    port_base: u16,
+    /// Scene processes
+    #[arg(long, default_value_t = SCENES_DEFAULT, value_name = "N")]
+    scenes: u16,
+    /// Gateway processes
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    gateways: u16,
+    /// Bots that play as soon as the world is up
+    #[arg(long, default_value_t = 20, value_name = "N")]
+    bots: u32,
+    /// End by itself after so long
+    #[arg(long = "for", value_name = "SECONDS")]
+    run_for: Option<u64>,
+    /// Threads that tick shards in each scene; 0: one per core
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    tick_threads: usize,
+    /// Creatures of new shards, times the usual: 17 makes a new world of 5,000
+    #[arg(long, default_value_t = ABUNDANCE_DEFAULT, value_name = "N")]
+    abundance: u16,
+    /// Show all log lines of all roles, not only warnings and errors
+    #[arg(long)]
+    verbose: bool,
+    /// How log lines look
+    #[arg(long, value_enum, default_value = "human")]
+    log: LogArg,
+}
+
+impl Default for UpArgs {
+    /// What clap takes when nothing is given.
+    fn default() -> Self {
+        match Cli::parse_from(["pangaea", "up"]).command {
+            Some(Command::Up(args)) => args,
+            _ => unreachable!("`pangaea up` is the command up"),
+        }
+    }
+}
+
+impl UpArgs {
+    pub(crate) fn options(self) -> UpOptions {
+        UpOptions {
+            data_dir: self.data_dir,
+            port_base: self.port_base,
+            scenes: self.scenes,
+            gateways: self.gateways,
+            bots: self.bots,
+            run_for: self.run_for.map(Duration::from_secs),
+            tick_threads: self.tick_threads,
+            abundance: self.abundance,
+            verbose: self.verbose,
+            log: self.log.into(),
+            advertised: BTreeMap::new(),
+        }
+    }
+}
+
+/// Run it until it ends or is told to.
+pub(crate) async fn run(args: UpArgs, game: fn(&mut Game)) -> anyhow::Result<ExitCode> {
+    Game::build(game)?;
+    pangaea_node::up::run(args.options()).await?;
+    Ok(ExitCode::SUCCESS)
+}
