@@ -6,6 +6,7 @@
 //! | `ticket.public` | Ed25519 public key, 32 | gateways: check tickets |
 //! | `resume.key` | symmetric, 32 | gateways: seal and open resume tokens |
 //! | `operator.token` | 64 hexadecimal digits | the admin API and its callers |
+//! | `tokens` | a line for each named token, without its secret | the admin API |
 
 use std::fs;
 use std::io::Write;
@@ -89,10 +90,7 @@ impl ClusterKeys {
             self.write("resume.key", key.as_bytes())?;
         }
         if !self.path("operator.token").exists() {
-            let mut bytes = [0_u8; 32];
-            getrandom::fill(&mut bytes).map_err(|_| KeyError::Randomness)?;
-            let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-            self.write("operator.token", text.as_bytes())?;
+            self.write("operator.token", Self::draw_token()?.as_bytes())?;
         }
         Ok(())
     }
@@ -136,6 +134,36 @@ impl ClusterKeys {
     /// The file is missing, unreadable or not 64 bytes long.
     pub fn operator_token(&self) -> Result<String, KeyError> {
         self.read::<64>("operator.token").map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// The lines of the named tokens' file; empty when there is none.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn tokens(&self) -> Result<String, KeyError> {
+        let path = self.path("tokens");
+        match fs::read_to_string(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
+            read => read.map_err(|source| KeyError::File { what: "read", path, source }),
+        }
+    }
+
+    /// Write the named tokens' file.
+    ///
+    /// # Errors
+    /// The file cannot be written; the old one is there then.
+    pub fn write_tokens(&self, lines: &str) -> Result<(), KeyError> {
+        self.write("tokens", lines.as_bytes())
+    }
+
+    /// A new token: 64 hexadecimal digits.
+    ///
+    /// # Errors
+    /// No randomness.
+    pub fn draw_token() -> Result<String, KeyError> {
+        let mut bytes = [0_u8; 32];
+        getrandom::fill(&mut bytes).map_err(|_| KeyError::Randomness)?;
+        Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
     fn path(&self, name: &str) -> PathBuf {

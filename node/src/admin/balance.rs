@@ -1,12 +1,12 @@
 //! What the balancer would do, and whether it does.
 
 use axum::Json;
-use axum::extract::State;
-use axum::http::HeaderMap;
-use axum::response::Response;
+use axum::extract::{Query, State};
 use serde::{Deserialize, Serialize};
 
-use super::{Admin, AdminOrder, drains};
+use super::drains::DryRun;
+use super::orders::Refusal;
+use super::{Admin, AdminOrder};
 
 /// `/api/balance`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -84,7 +84,14 @@ pub(super) async fn show(State(admin): State<Admin>) -> Json<BalanceView> {
     Json(admin.shown.borrow().balance.clone())
 }
 
-pub(super) async fn switch(State(admin): State<Admin>, headers: HeaderMap, on: bool) -> Response {
-    let view = BalanceView { on, plan: admin.shown.borrow().balance.plan.clone() };
-    drains::answer(&admin, &headers, false, || Ok((view, AdminOrder::SwitchBalance { on })))
+pub(super) async fn switch(
+    State(admin): State<Admin>,
+    Query(DryRun { dry_run }): Query<DryRun>,
+    on: bool,
+) -> Result<Json<BalanceView>, Refusal> {
+    let BalanceView { on: was, plan } = admin.shown.borrow().balance.clone();
+    if !dry_run {
+        admin.order(AdminOrder::SwitchBalance { on }).await?;
+    }
+    Ok(Json(BalanceView { on: if dry_run { was } else { on }, plan }))
 }

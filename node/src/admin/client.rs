@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, bail};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -10,46 +9,154 @@ use tokio::net::TcpStream;
 const ANSWER_BYTES_MAX: u64 = 16 * 1_024 * 1_024;
 /// An answer must be complete by then.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
+/// A stream says something at least this often, if only that it is there.
+const SILENCE_MAX: Duration = Duration::from_secs(40);
+/// Longest line of a stream in bytes.
+const LINE_BYTES_MAX: usize = 64 * 1_024;
 
-/// The body of `GET http://address/path`.
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// Nobody listens there.
+    #[error("cannot connect to {address}")]
+    Unreachable {
+        /// Where.
+        address: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It listens, but does not answer.
+    #[error("{0} takes too long")]
+    TooSlow(String),
+    /// The connection broke.
+    #[error("the connection to {address} broke")]
+    Broken {
+        /// Where.
+        address: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The answer is no.
+    #[error("{}", words(*status, text))]
+    Refused {
+        /// Such as 403.
+        status: u16,
+        /// In words.
+        text: String,
+    },
+    /// The answer cannot be read.
+    #[error("the answer is not what it should be: {0}")]
+    Malformed(&'static str),
+}
+
+/// The body of `GET http://address/path`, as whoever has this token.
 ///
 /// # Errors
-/// Not reached, too slow, too large, or a status other than 2xx; the text has the status and the answer's words.
-pub async fn get(address: &str, path: &str) -> anyhow::Result<Vec<u8>> {
-    let head = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+/// See [`AskError`].
+pub async fn get(address: &str, path: &str, token: Option<&str>) -> Result<Vec<u8>, AskError> {
+    let head = head("GET", address, path, token) + "\r\n";
     ask(address, head.into_bytes()).await
 }
 
-/// The body of the answer to `POST http://address/path` with JSON, as the operator.
+/// The body of the answer to `POST http://address/path` with JSON.
 ///
 /// # Errors
-/// As [`get`].
-pub async fn post(address: &str, path: &str, token: &str, json: &[u8]) -> anyhow::Result<Vec<u8>> {
-    let head = format!(
-        "POST {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\
-         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
-        json.len()
-    );
+/// See [`AskError`].
+pub async fn post(address: &str, path: &str, token: &str, json: &[u8]) -> Result<Vec<u8>, AskError> {
+    let (head, length) = (head("POST", address, path, Some(token)), json.len());
+    let head = format!("{head}Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n");
     ask(address, [head.as_bytes(), json].concat()).await
 }
 
-async fn ask(address: &str, request: Vec<u8>) -> anyhow::Result<Vec<u8>> {
-    let exchange = async {
-        let mut socket = TcpStream::connect(address).await.with_context(|| format!("cannot connect to {address}"))?;
-        socket.write_all(&request).await?;
-        let mut answer = Vec::new();
-        socket.take(ANSWER_BYTES_MAX).read_to_end(&mut answer).await?;
-        anyhow::Ok(answer)
-    };
-    let answer = tokio::time::timeout(ANSWER_TIME_MAX, exchange).await.with_context(|| format!("{address} takes too long"))??;
-    parse(&answer)
+/// The server-sent events at `path`: their data, until `told` returns `false`.
+///
+/// # Errors
+/// See [`AskError`]; also when the other side ends the stream.
+pub async fn listen(
+    address: &str,
+    path: &str,
+    token: Option<&str>,
+    mut told: impl FnMut(&str) -> bool + Send,
+) -> Result<(), AskError> {
+    let broken = |source| AskError::Broken { address: address.to_owned(), source };
+    let mut socket = connect(address).await?;
+    // In this version of the protocol a stream comes in no chunks and lasts as long as its connection.
+    let head = head("GET", address, path, token).replacen("HTTP/1.1", "HTTP/1.0", 1) + "\r\n";
+    socket.write_all(head.as_bytes()).await.map_err(broken)?;
+    let (mut waiting, mut head) = (Vec::new(), Some(Vec::new()));
+    loop {
+        let mut bytes = [0; 4_096];
+        let read = tokio::time::timeout(SILENCE_MAX, socket.read(&mut bytes)).await;
+        let read = read.map_err(|_| AskError::TooSlow(address.to_owned()))?.map_err(broken)?;
+        let over = read == 0;
+        waiting.extend_from_slice(&bytes[..read]);
+        while let Some(end) = waiting.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = waiting.drain(..=end).collect();
+            match &mut head {
+                Some(told) => {
+                    told.extend_from_slice(&line);
+                    if line == b"\r\n" {
+                        if !told.split(|byte| *byte == b' ').nth(1).is_some_and(|status| status.starts_with(b"2")) {
+                            // A refusal's words are short: they came with its head, or come next.
+                            let mut rest = std::mem::take(told);
+                            rest.append(&mut waiting);
+                            socket.take(LINE_BYTES_MAX as u64).read_to_end(&mut rest).await.map_err(broken)?;
+                            return parse(&rest).map(drop);
+                        }
+                        head = None;
+                    }
+                }
+                None => {
+                    let line = String::from_utf8_lossy(&line);
+                    if let Some(data) = line.strip_prefix("data:")
+                        && !told(data.trim())
+                    {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        if over || waiting.len() > LINE_BYTES_MAX {
+            return Err(broken(std::io::ErrorKind::UnexpectedEof.into()));
+        }
+    }
 }
 
-fn parse(answer: &[u8]) -> anyhow::Result<Vec<u8>> {
-    let end = answer.windows(4).position(|window| window == b"\r\n\r\n").context("the answer is not HTTP")?;
+fn words(status: u16, text: &str) -> String {
+    if text.is_empty() { format!("status {status}") } else { text.to_owned() }
+}
+
+/// All of a request's head but its end.
+fn head(method: &str, address: &str, path: &str, token: Option<&str>) -> String {
+    let token = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
+    format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{token}")
+}
+
+async fn connect(address: &str) -> Result<TcpStream, AskError> {
+    let connected = tokio::time::timeout(ANSWER_TIME_MAX, TcpStream::connect(address)).await;
+    let connected = connected.map_err(|_| AskError::TooSlow(address.to_owned()))?;
+    connected.map_err(|source| AskError::Unreachable { address: address.to_owned(), source })
+}
+
+async fn ask(address: &str, request: Vec<u8>) -> Result<Vec<u8>, AskError> {
+    let broken = |source| AskError::Broken { address: address.to_owned(), source };
+    let exchange = async {
+        let mut socket = connect(address).await?;
+        socket.write_all(&request).await.map_err(broken)?;
+        let mut answer = Vec::new();
+        socket.take(ANSWER_BYTES_MAX).read_to_end(&mut answer).await.map_err(broken)?;
+        parse(&answer)
+    };
+    tokio::time::timeout(ANSWER_TIME_MAX, exchange).await.map_err(|_| AskError::TooSlow(address.to_owned()))?
+}
+
+fn parse(answer: &[u8]) -> Result<Vec<u8>, AskError> {
+    let end = answer.windows(4).position(|window| window == b"\r\n\r\n").ok_or(AskError::Malformed("not HTTP"))?;
     let (head, body) = (String::from_utf8_lossy(&answer[..end]), &answer[end + 4..]);
-    let mut lines = head.lines();
-    let status = lines.next().and_then(|line| line.split(' ').nth(1)).context("the answer has no status")?;
+    let status = head.lines().next().and_then(|line| line.split(' ').nth(1)).and_then(|status| status.parse::<u16>().ok());
+    let status = status.ok_or(AskError::Malformed("no status"))?;
     let header = |name: &str| {
         head.lines()
             .find_map(|line| line.split_once(':').filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, v)| v.trim()))
@@ -62,25 +169,28 @@ fn parse(answer: &[u8]) -> anyhow::Result<Vec<u8>> {
     if let Some(length) = header("content-length").and_then(|length| length.parse::<usize>().ok())
         && length != body.len()
     {
-        bail!("the answer broke off after {} of {length} bytes", body.len());
+        return Err(AskError::Malformed("it broke off"));
     }
-    if !status.starts_with('2') {
-        bail!("status {status}: {}", String::from_utf8_lossy(&body).trim());
+    if !(200..300).contains(&status) {
+        let text = String::from_utf8_lossy(&body).trim().to_owned();
+        return Err(AskError::Refused { status, text });
     }
     Ok(body)
 }
 
-fn join_chunks(mut rest: &[u8]) -> anyhow::Result<Vec<u8>> {
+fn join_chunks(mut rest: &[u8]) -> Result<Vec<u8>, AskError> {
+    const BROKEN: AskError = AskError::Malformed("a chunk broke off");
     let mut body = Vec::new();
     loop {
-        let line = rest.windows(2).position(|window| window == b"\r\n").context("a chunk without a length")?;
-        let length = usize::from_str_radix(std::str::from_utf8(&rest[..line])?.trim(), 16).context("a bad chunk length")?;
+        let line = rest.windows(2).position(|window| window == b"\r\n").ok_or(BROKEN)?;
+        let length = std::str::from_utf8(&rest[..line]).ok().and_then(|text| usize::from_str_radix(text.trim(), 16).ok());
+        let length = length.ok_or(BROKEN)?;
         rest = &rest[line + 2..];
         if length == 0 {
             return Ok(body);
         }
-        body.extend_from_slice(rest.get(..length).context("the answer broke off")?);
-        rest = rest.get(length + 2..).context("the answer broke off")?;
+        body.extend_from_slice(rest.get(..length).ok_or(BROKEN)?);
+        rest = rest.get(length + 2..).ok_or(BROKEN)?;
     }
 }
 
@@ -101,6 +211,6 @@ mod tests {
     #[test]
     fn a_refusal_keeps_its_words() {
         let error = parse(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 4\r\n\r\nno!\n").expect_err("a refusal");
-        assert_eq!(error.to_string(), "status 403: no!");
+        assert_eq!(error.to_string(), "no!");
     }
 }

@@ -1,15 +1,12 @@
 //! Emptying nodes of a role and taking them into use again: what is the same for all roles.
 
 use axum::Json;
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
 use pangaea_schemas::NodeId;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-use super::{Admin, AdminOrder, is_operator, unauthorised};
-
-/// Why nothing is ordered, in words.
-pub(super) type Refusal = (StatusCode, String);
+use super::orders::Refusal;
+use super::{Admin, AdminOrder, unknown};
 
 #[derive(Deserialize)]
 pub(super) struct DryRun {
@@ -36,8 +33,7 @@ pub(super) fn judge<'a>(
     order: fn(NodeId) -> AdminOrder,
 ) -> Result<Judged, Refusal> {
     let Some((_, was)) = nodes.clone().find(|(id, _)| *id == node) else {
-        let names: Vec<_> = nodes.map(|(id, _)| id).collect();
-        return Err((StatusCode::NOT_FOUND, format!("there is no {role} `{node}`, only {}\n", names.join(", "))));
+        return Err((StatusCode::NOT_FOUND, unknown(role, node, nodes.map(|(id, _)| id)) + "\n"));
     };
     let Ok(id) = node.parse() else {
         return Err((StatusCode::BAD_REQUEST, format!("`{node}` is not a node name\n")));
@@ -53,21 +49,14 @@ pub(super) fn judge<'a>(
 }
 
 /// Orders what was judged well, unless it is only asked for, and answers with what it means.
-pub(super) fn answer<V: Serialize>(
+pub(super) async fn carry_out<V>(
     admin: &Admin,
-    headers: &HeaderMap,
     dry_run: bool,
-    judge: impl FnOnce() -> Result<(V, AdminOrder), Refusal>,
-) -> Response {
-    if !is_operator(headers, &admin.operator_token) {
-        return unauthorised();
+    judged: Result<(V, AdminOrder), Refusal>,
+) -> Result<Json<V>, Refusal> {
+    let (view, order) = judged?;
+    if !dry_run {
+        admin.order(order).await?;
     }
-    let (view, order) = match judge() {
-        Ok(judged) => judged,
-        Err(refusal) => return refusal.into_response(),
-    };
-    if !dry_run && admin.orders.try_send(order).is_err() {
-        return (StatusCode::SERVICE_UNAVAILABLE, "too many orders wait\n").into_response();
-    }
-    Json(view).into_response()
+    Ok(Json(view))
 }

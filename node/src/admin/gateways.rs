@@ -2,13 +2,13 @@
 //!
 //! An order is judged by the last snapshot and answered with what it means; what becomes of it is told by `/api/status`.
 
+use axum::Json;
 use axum::extract::{Path, Query, State};
-use axum::http::HeaderMap;
-use axum::response::Response;
 use pangaea_schemas::NodeId;
 use serde::{Deserialize, Serialize};
 
-use super::drains::{self, DryRun, Refusal};
+use super::drains::{self, DryRun};
+use super::orders::Refusal;
 use super::view::GatewayView;
 use super::{Admin, AdminOrder};
 
@@ -31,22 +31,18 @@ pub(super) async fn drain(
     State(admin): State<Admin>,
     Path(gateway): Path<String>,
     Query(DryRun { dry_run }): Query<DryRun>,
-    headers: HeaderMap,
-) -> Response {
-    drains::answer(&admin, &headers, dry_run, || {
-        judge(&admin.shown.borrow().status.gateways, &gateway, AdminOrder::Drain, dry_run)
-    })
+) -> Result<Json<GatewayOrderView>, Refusal> {
+    let judged = judge(&admin.shown.borrow().status.gateways, &gateway, AdminOrder::Drain, dry_run);
+    drains::carry_out(&admin, dry_run, judged).await
 }
 
 pub(super) async fn undrain(
     State(admin): State<Admin>,
     Path(gateway): Path<String>,
     Query(DryRun { dry_run }): Query<DryRun>,
-    headers: HeaderMap,
-) -> Response {
-    drains::answer(&admin, &headers, dry_run, || {
-        judge(&admin.shown.borrow().status.gateways, &gateway, AdminOrder::Undrain, dry_run)
-    })
+) -> Result<Json<GatewayOrderView>, Refusal> {
+    let judged = judge(&admin.shown.borrow().status.gateways, &gateway, AdminOrder::Undrain, dry_run);
+    drains::carry_out(&admin, dry_run, judged).await
 }
 
 /// What the order would mean now.
@@ -97,7 +93,7 @@ mod tests {
         assert!(text.contains("start another one first"), "{text}");
         let (status, text) = judged(&["up", "up"], "gateway-9").expect_err("unknown");
         assert_eq!(status, StatusCode::NOT_FOUND);
-        assert!(text.contains("only gateway-1, gateway-2"), "{text}");
+        assert!(text.contains("there are gateway-1, gateway-2"), "{text}");
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! Emptying scenes, shard by shard while people play, and taking them into use again.
 
+use axum::Json;
 use axum::extract::{Path, Query, State};
-use axum::http::HeaderMap;
-use axum::response::Response;
 use pangaea_schemas::NodeId;
 use serde::{Deserialize, Serialize};
 
-use super::drains::{self, DryRun, Refusal};
+use super::drains::{self, DryRun};
+use super::orders::Refusal;
 use super::view::SceneView;
 use super::{Admin, AdminOrder};
 
@@ -31,18 +31,18 @@ pub(super) async fn drain(
     State(admin): State<Admin>,
     Path(scene): Path<String>,
     Query(DryRun { dry_run }): Query<DryRun>,
-    headers: HeaderMap,
-) -> Response {
-    drains::answer(&admin, &headers, dry_run, || judge(&admin.shown.borrow().status.scenes, &scene, AdminOrder::Drain, dry_run))
+) -> Result<Json<SceneOrderView>, Refusal> {
+    let judged = judge(&admin.shown.borrow().status.scenes, &scene, AdminOrder::Drain, dry_run);
+    drains::carry_out(&admin, dry_run, judged).await
 }
 
 pub(super) async fn undrain(
     State(admin): State<Admin>,
     Path(scene): Path<String>,
     Query(DryRun { dry_run }): Query<DryRun>,
-    headers: HeaderMap,
-) -> Response {
-    drains::answer(&admin, &headers, dry_run, || judge(&admin.shown.borrow().status.scenes, &scene, AdminOrder::Undrain, dry_run))
+) -> Result<Json<SceneOrderView>, Refusal> {
+    let judged = judge(&admin.shown.borrow().status.scenes, &scene, AdminOrder::Undrain, dry_run);
+    drains::carry_out(&admin, dry_run, judged).await
 }
 
 fn judge(

@@ -4,14 +4,16 @@
 //! `moves`.
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::{Extension, Path, Query, State};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use pangaea_schemas::MigrationId;
 use serde::{Deserialize, Serialize};
 
+use super::audit::Follows;
+use super::orders::Refusal;
 use super::view::StatusView;
-use super::{Admin, AdminOrder, is_operator, unauthorised};
+use super::{Admin, AdminOrder, unknown};
 
 /// What an order to move a shard means.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,10 +32,10 @@ pub struct MoveOrderView {
     pub dry_run: bool,
     /// The number of the last move of any shard before this order.
     pub after: u64,
+    /// The number of this move; `null` when nothing was ordered.
+    #[serde(default)]
+    pub number: Option<u64>,
 }
-
-/// Why a shard is not moved, in words.
-type Refusal = (StatusCode, String);
 
 #[derive(Deserialize)]
 pub(super) struct Move {
@@ -43,32 +45,22 @@ pub(super) struct Move {
     dry_run: bool,
 }
 
-pub(super) async fn migrate(State(admin): State<Admin>, Query(wanted): Query<Move>, headers: HeaderMap) -> Response {
-    if !is_operator(&headers, &admin.operator_token) {
-        return unauthorised();
+pub(super) async fn migrate(State(admin): State<Admin>, Query(wanted): Query<Move>) -> Result<Response, Refusal> {
+    let (mut view, order) = judge(&admin.shown.borrow().status, &wanted)?;
+    if view.dry_run {
+        return Ok(Json(view).into_response());
     }
-    let (view, order) = match judge(&admin.shown.borrow().status, &wanted) {
-        Ok(judged) => judged,
-        Err(refusal) => return refusal.into_response(),
-    };
-    if !view.dry_run && admin.orders.try_send(order).is_err() {
-        return (StatusCode::SERVICE_UNAVAILABLE, "too many orders wait\n").into_response();
-    }
-    Json(view).into_response()
+    view.number = admin.order(order).await?;
+    Ok((view.number.map(|number| Extension(Follows(number))), Json(view)).into_response())
 }
 
-pub(super) async fn abort(State(admin): State<Admin>, Path(id): Path<u64>, headers: HeaderMap) -> Response {
-    if !is_operator(&headers, &admin.operator_token) {
-        return unauthorised();
-    }
+pub(super) async fn abort(State(admin): State<Admin>, Path(id): Path<u64>) -> Result<Json<()>, Refusal> {
     let known = admin.shown.borrow().status.moves.iter().any(|shift| shift.id == id && !shift.over);
     if !known {
-        return (StatusCode::NOT_FOUND, format!("no move {id} is under way\n")).into_response();
+        return Err((StatusCode::NOT_FOUND, format!("no move {id} is under way\n")));
     }
-    match admin.orders.try_send(AdminOrder::AbortMove(MigrationId(id))) {
-        Ok(()) => Json(()).into_response(),
-        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "too many orders wait\n").into_response(),
-    }
+    admin.order(AdminOrder::AbortMove(MigrationId(id))).await?;
+    Ok(Json(()))
 }
 
 /// What the order would mean now.
@@ -76,12 +68,12 @@ fn judge(status: &StatusView, wanted: &Move) -> Result<(MoveOrderView, AdminOrde
     let Move { shard, to, dry_run } = wanted;
     let refuse = |status, text: String| Err((status, format!("{text}\n")));
     let Some(known) = status.shards.iter().find(|known| known.id == *shard) else {
-        return refuse(StatusCode::NOT_FOUND, format!("there is no shard `{shard}`; see `pangaea shard list`"));
+        let names = status.shards.iter().map(|known| known.id.as_str());
+        return refuse(StatusCode::NOT_FOUND, unknown("shard", shard, names));
     };
     let scenes: Vec<_> = status.nodes.iter().filter(|node| node.role == "scene").collect();
     let Some(target) = scenes.iter().find(|scene| scene.id == *to) else {
-        let names: Vec<_> = scenes.iter().map(|scene| scene.id.as_str()).collect();
-        return refuse(StatusCode::NOT_FOUND, format!("there is no scene `{to}`, only {}", names.join(", ")));
+        return refuse(StatusCode::NOT_FOUND, unknown("scene", to, scenes.iter().map(|scene| scene.id.as_str())));
     };
     if target.state != "up" {
         return refuse(StatusCode::CONFLICT, format!("{to} is {}; undrain it, or choose another scene", target.state));
@@ -106,6 +98,7 @@ fn judge(status: &StatusView, wanted: &Move) -> Result<(MoveOrderView, AdminOrde
         players: known.players,
         dry_run: *dry_run,
         after: status.moves.last().map_or(0, |shift| shift.id),
+        number: None,
     };
     Ok((view, AdminOrder::MoveShard { shard: shard_id, to: to_id }))
 }
@@ -152,7 +145,7 @@ mod tests {
     fn what_cannot_be_moved_is_refused_in_words() {
         for (shard, to, why) in [
             ("0/3/9,9", "scene-2", "no shard"),
-            ("0/3/0,0", "scene-9", "only scene-1, scene-2, scene-3"),
+            ("0/3/0,0", "scene-9", "there are scene-1, scene-2, scene-3"),
             ("0/3/0,0", "scene-3", "draining"),
             ("0/3/0,0", "scene-1", "already"),
             ("0/3/1,0", "scene-2", "vacant"),

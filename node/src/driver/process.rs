@@ -1,6 +1,7 @@
 //! What all roles' processes have in common: from options to a running driver, and to an orderly end.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -105,6 +106,7 @@ async fn live<D: Driver>(options: RoleOptions, game: BuiltGame) -> anyhow::Resul
     let context = Context { nonce: draw_nonce()?, clock: Clock::start(), inbox, readiness, options, game };
     let (driver, routes) = D::open(&context).await?;
     let routes = telemetry::routes(metrics, context.readiness.clone()).merge(routes);
+    let routes = routes.into_make_service_with_connect_info::<SocketAddr>();
     tokio::spawn(axum::serve(http, routes).into_future());
 
     let identity = Identity {

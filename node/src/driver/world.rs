@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use axum::Router;
 use pangaea_schemas::cluster::ClusterSpec;
 use pangaea_schemas::geometry::CELL_EDGE_M;
@@ -17,9 +18,9 @@ use tokio::sync::{mpsc, watch};
 
 use super::process::{self, Context, Driver, Shell};
 use crate::admin::{
-    self, Admin, AdminOrder, BalanceView, ConfigView, EventView, GatewayView, LevelsView, MoveView, NodeView, ORDERS_MAX,
-    PlanView, PlannedMergeView, PlannedMoveView, PlannedSplitView, Quantiles, SceneView, ShardView, Snapshot, SpaceView,
-    StatusView,
+    self, Admin, AdminOrder, AuditLog, BalanceView, ConfigView, EventView, GatewayView, LevelsView, MoveView, NodeView,
+    ORDERS_MAX, OrderAnswer, Ordered, PlanView, PlannedMergeView, PlannedMoveView, PlannedSplitView, Quantiles, SceneView,
+    ShardView, Snapshot, SpaceView, StatusView, Tokens,
 };
 use crate::keys::ClusterKeys;
 use crate::membership::Heard;
@@ -32,7 +33,7 @@ const EVENTS_SHOWN_MAX: usize = 1_024;
 const ROUNDS_MAX: usize = 64;
 
 /// What an admin orders wakes a world process too.
-type Event = process::Event<AdminOrder>;
+type Event = process::Event<Ordered>;
 
 pub(super) struct WorldDriver {
     spec: ClusterSpec,
@@ -46,12 +47,13 @@ pub(super) struct WorldDriver {
 }
 
 impl Driver for WorldDriver {
-    type Own = AdminOrder;
+    type Own = Ordered;
 
     async fn open(context: &Context<Event>) -> anyhow::Result<(Self, Router)> {
         let (spec, now) = (context.options.cluster.clone(), context.clock.now());
         let keys = ClusterKeys::below(&context.options.data_dir);
-        let operator_token = keys.operator_token()?.into();
+        let tokens = Arc::new(Tokens::open(&context.options.data_dir)?);
+        let audit = AuditLog::open(&context.options.data_dir).context("cannot open the audit log in the data folder")?;
         let (show, shown) = watch::channel(Arc::new(Snapshot::default()));
         let (orders, mut taken) = mpsc::channel(ORDERS_MAX);
         let inbox = context.inbox.clone();
@@ -75,7 +77,7 @@ impl Driver for WorldDriver {
             events: VecDeque::new(),
             last_event: 0,
         };
-        Ok((driver, admin::routes(Admin { shown, orders, operator_token }, context.options.http)))
+        Ok((driver, admin::routes(Admin { shown, orders, tokens, audit: Arc::new(audit) }, context.options.http)))
     }
 
     fn drive(mut self, mut shell: Shell<Event>) -> anyhow::Result<()> {
@@ -89,16 +91,10 @@ impl Driver for WorldDriver {
                             self.dispatch(shell.clock.now(), heard);
                         }
                     }
-                    Event::Own(AdminOrder::Reaped { node, pid }) => self.reaped(&mut shell, node, pid),
-                    Event::Own(AdminOrder::Drain(node)) => self.world.order(Order::Drain(node)),
-                    Event::Own(AdminOrder::Undrain(node)) => self.world.order(Order::Undrain(node)),
-                    Event::Own(AdminOrder::SwitchBalance { on }) => self.world.switch_balance(on),
-                    Event::Own(AdminOrder::MoveShard { shard, to }) => {
-                        if let Err(error) = self.world.move_shard(shard, to, false) {
-                            tracing::warn!(%shard, %to, %error, "shard not moved");
-                        }
+                    Event::Own(ordered) => {
+                        let answer = self.obey(&mut shell, ordered.order);
+                        ordered.answer(answer);
                     }
-                    Event::Own(AdminOrder::AbortMove(id)) => _ = self.world.cancel_move(id),
                     Event::Stop => return Ok(()),
                 }
             }
@@ -126,6 +122,22 @@ impl WorldDriver {
             }
             Heard::Renewed { .. } | Heard::Up { .. } | Heard::NameTaken { .. } | Heard::Nothing => {}
         }
+    }
+
+    fn obey(&mut self, shell: &mut Shell<Event>, order: AdminOrder) -> OrderAnswer {
+        match order {
+            AdminOrder::Reaped { node, pid } => self.reaped(shell, node, pid),
+            AdminOrder::Drain(node) => self.world.order(Order::Drain(node)),
+            AdminOrder::Undrain(node) => self.world.order(Order::Undrain(node)),
+            AdminOrder::SwitchBalance { on } => self.world.switch_balance(on),
+            AdminOrder::MoveShard { shard, to } => {
+                let number = self.world.move_shard(shard, to, false).map_err(|error| error.to_string())?;
+                return Ok(Some(number.0));
+            }
+            AdminOrder::AbortMove(id) if !self.world.cancel_move(id) => return Err(format!("move {} is over", id.0)),
+            AdminOrder::AbortMove(_) => {}
+        }
+        Ok(None)
     }
 
     /// A process is dead: its lease ends now. One that came after it under the same name is not meant.

@@ -104,7 +104,7 @@ impl LocalCluster {
     /// # Errors
     /// The world does not answer, or something else.
     pub async fn status(&self) -> anyhow::Result<StatusView> {
-        let body = client::get(&self.plan.ports.web().to_string(), "/api/status").await?;
+        let body = client::get(&self.plan.ports.web().to_string(), "/api/status", None).await?;
         serde_json::from_slice(&body).context("the admin API's status is not JSON")
     }
 

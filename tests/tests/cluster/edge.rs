@@ -151,9 +151,9 @@ fn gateways_are_drained_under_load_and_nobody_is_kicked() {
     assert_eq!((code, &plan["dry_run"], &plan["connections"]), (Some(0), &true.into(), &first.into()), "{plan:#}");
     assert_eq!(clients(&cluster)[0], ("up".to_owned(), first), "nothing was ordered");
     let unknown = refused(&cluster, &site, &["drain", "gateway-9"]);
-    assert!(unknown.contains("there is no gateway `gateway-9`, only gateway-1, gateway-2"), "{unknown}");
-    let stranger = cluster.command(&["gateway", "drain", "gateway-1", "--operator-token", "guessed"]).output().expect("starts");
-    assert_eq!(stranger.status.code(), Some(1));
+    assert!(unknown.contains("there is no gateway `gateway-9`; there are gateway-1, gateway-2"), "{unknown}");
+    let stranger = cluster.command(&["gateway", "drain", "gateway-1", "--token", "guessed"]).output().expect("starts");
+    assert_eq!(stranger.status.code(), Some(5));
 
     let (code, drained) = gateway(&cluster, &site, &["drain", "gateway-1"]);
     assert_eq!((code, &drained["result"]), (Some(0), &"drained".into()), "{drained:#}");

@@ -12,6 +12,7 @@
 //!
 //! One cluster runs at a time, whoever runs the tests: they measure time, and a machine has few cores.
 
+mod admins;
 mod edge;
 mod life;
 mod player;

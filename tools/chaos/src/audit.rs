@@ -32,7 +32,7 @@ pub struct Findings {
 /// # Errors
 /// It does not answer.
 pub async fn live(ports: PortTable) -> anyhow::Result<Vec<String>> {
-    let body = client::get(&ports.web().to_string(), "/api/ledger").await?;
+    let body = client::get(&ports.web().to_string(), "/api/ledger", None).await?;
     let view: LedgerView = serde_json::from_slice(&body).context("the ledger's audit is not JSON")?;
     Ok(if view.ok || !view.faults.is_empty() { view.faults } else { vec!["the ledger is not ok".to_owned()] })
 }

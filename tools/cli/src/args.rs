@@ -3,26 +3,42 @@
 use clap::{Args, Parser, Subcommand};
 use pangaea_node::telemetry::LogFormat;
 
+use crate::abort::AbortArgs;
+use crate::audit::AuditArgs;
 use crate::balance::BalanceCommand;
 use crate::bots::BotsArgs;
 use crate::chaos::ChaosArgs;
 use crate::cluster::ClusterAddress;
+use crate::completions::CompletionsArgs;
 use crate::data::DataArgs;
+use crate::exit::ExitCodesArgs;
 use crate::gateway::GatewayArgs;
 use crate::ledger::LedgerArgs;
 use crate::roles::RoleArgs;
 use crate::scene::SceneArgs;
 use crate::shard::ShardCommand;
 use crate::status::StatusArgs;
+use crate::token::TokenCommand;
+use crate::top::TopArgs;
 use crate::up::UpArgs;
+use crate::watch::WatchArgs;
 
 /// One seamless world, many servers.
 #[derive(Debug, Parser)]
-#[command(name = "pangaea", version, about, max_term_width = 120)]
+#[command(
+    name = "pangaea",
+    version,
+    about,
+    max_term_width = 120,
+    after_help = "`pangaea help exit-codes` tells what exit codes mean."
+)]
 pub(crate) struct Cli {
     /// Which cluster: the address of its web page
     #[arg(long, env = "PANGAEA_CLUSTER", default_value = "http://127.0.0.1:7000", global = true, value_name = "URL")]
     pub(crate) cluster: ClusterAddress,
+    /// Who asks: a token of `pangaea token`. Not needed to read on the world's own machine
+    #[arg(long, alias = "operator-token", env = "PANGAEA_TOKEN", hide_env_values = true, global = true, value_name = "TOKEN")]
+    pub(crate) token: Option<String>,
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
 }
@@ -34,6 +50,10 @@ pub(crate) enum Command {
     Up(UpArgs),
     /// Show nodes, shards and sessions
     Status(StatusArgs),
+    /// Watch nodes, scenes, shards and events in the terminal
+    Top(TopArgs),
+    /// Print events as they happen
+    Watch(WatchArgs),
     /// List shards, look at one, move one to another scene while people play in it
     #[command(subcommand)]
     Shard(ShardCommand),
@@ -44,6 +64,13 @@ pub(crate) enum Command {
     /// Show what balancing would do, switch it on or off
     #[command(subcommand)]
     Balance(BalanceCommand),
+    /// Let what is under way end where it began
+    Abort(AbortArgs),
+    /// Show who changed what, when, and how it ended
+    Audit(AuditArgs),
+    /// Say who may read the cluster, and who may change it
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// Audit all gold and items
     Ledger(LedgerArgs),
     /// Let bots play and report every anomaly they see
@@ -56,6 +83,10 @@ pub(crate) enum Command {
     World(RoleArgs),
     /// Run one auth process: accounts and tickets
     Auth(RoleArgs),
+    /// Print what a shell needs to complete commands
+    Completions(CompletionsArgs),
+    /// Tell what exit codes mean
+    ExitCodes(ExitCodesArgs),
 }
 
 impl Default for Command {

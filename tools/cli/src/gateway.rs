@@ -11,14 +11,14 @@ use pangaea_node::admin::{GatewayOrderView, GatewayView, StatusView};
 use crate::cluster::ClusterAddress;
 use crate::drain::{DrainArgs, Kind, Outcome};
 use crate::roles::RoleArgs;
-use crate::say;
+use crate::{exit, say};
 
 const EXAMPLES: &str = "Examples:
   pangaea gateway list
   pangaea gateway drain gateway-1 --dry-run
   pangaea gateway drain gateway-1     its clients go on at the others; then it may be stopped
   pangaea gateway undrain gateway-1
-Ctrl-C while a gateway is drained undrains it. Exit code 1 when it was refused or did not end well.";
+Ctrl-C while a gateway is drained undrains it. Exit codes: 1 when it was refused or did not end well, 4 when it was aborted.";
 
 /// A gateway process, or what to do with those that run.
 #[derive(Debug, Args)]
@@ -56,10 +56,11 @@ pub(crate) struct GatewayOrderArgs {
 
 const GATEWAY: Kind<GatewayOrderView> = Kind {
     route: "gateways",
+    unit: "clients",
     was: |order| &order.was,
     look: |status, name| {
         let gateway = status.gateways.iter().find(|known| known.id == name)?;
-        Some((gateway.state.clone(), format!("{} clients", gateway.connections)))
+        Some((gateway.state.clone(), gateway.connections))
     },
     gone: "its clients come back by themselves",
     // It empties itself within seconds.
@@ -73,44 +74,31 @@ pub(crate) async fn run(cluster: &ClusterAddress, command: GatewayCommand) -> an
             let gateways = cluster.ask::<StatusView>("/api/status").await?.gateways;
             say(&if args.json { serde_json::to_string_pretty(&gateways)? } else { table(&gateways) });
         }
-        GatewayCommand::Drain(args) => {
-            let outcome = tokio::select! {
-                outcome = order(cluster, &args, "drain", "drained") => outcome?,
-                _ = tokio::signal::ctrl_c() => return abort(cluster, &args).await,
-            };
-            let GatewayOrderView { gateway, connections, to, .. } = &outcome.order;
-            let (to, seconds) = (to.join(", "), outcome.seconds);
-            let text = if args.order.dry_run {
-                format!("{gateway} is {}; its {connections} clients would go to {to}. Nothing was ordered.", outcome.result)
-            } else {
-                format!("{gateway} is drained after {seconds:.1} s: {connections} clients went to {to}. It may be stopped.")
-            };
-            say(&if args.order.json { serde_json::to_string_pretty(&outcome)? } else { text });
+        GatewayCommand::Drain(GatewayOrderArgs { gateway, order: args }) => {
+            let outcome = GATEWAY.drain(cluster, &gateway, &args).await?;
+            say(&if args.json { serde_json::to_string_pretty(&outcome)? } else { in_words(&outcome) });
+            if outcome.result == "aborted" {
+                return Ok(ExitCode::from(exit::ABORTED));
+            }
         }
-        GatewayCommand::Undrain(args) => {
-            let outcome = order(cluster, &args, "undrain", "up").await?;
-            let what = if args.order.dry_run { "would take clients again. Nothing was ordered." } else { "takes clients again." };
-            let text = format!("{} {what}", outcome.order.gateway);
-            say(&if args.order.json { serde_json::to_string_pretty(&outcome)? } else { text });
+        GatewayCommand::Undrain(GatewayOrderArgs { gateway, order: args }) => {
+            let outcome = GATEWAY.undrain(cluster, &gateway, &args).await?;
+            let what = if args.dry_run { "would take clients again. Nothing was ordered." } else { "takes clients again." };
+            let text = format!("{gateway} {what}");
+            say(&if args.json { serde_json::to_string_pretty(&outcome)? } else { text });
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn order(
-    cluster: &ClusterAddress,
-    args: &GatewayOrderArgs,
-    verb: &str,
-    wanted: &str,
-) -> anyhow::Result<Outcome<GatewayOrderView>> {
-    GATEWAY.order(cluster, &args.gateway, &args.order, (verb, wanted)).await
-}
-
-/// Ctrl-C: clients that were sent on stay where they are, the others stay here.
-async fn abort(cluster: &ClusterAddress, args: &GatewayOrderArgs) -> anyhow::Result<ExitCode> {
-    order(cluster, args, "undrain", "up").await?;
-    say(&format!("aborted: {} takes clients again", args.gateway));
-    Ok(ExitCode::FAILURE)
+fn in_words(outcome: &Outcome<GatewayOrderView>) -> String {
+    let GatewayOrderView { gateway, connections, to, dry_run, .. } = &outcome.order;
+    let (result, seconds, to) = (&outcome.result, outcome.seconds, to.join(", "));
+    match result.as_str() {
+        was if *dry_run => format!("{gateway} is {was}; its {connections} clients would go to {to}. Nothing was ordered."),
+        "aborted" => format!("aborted: {gateway} takes clients again; those that were sent on stay where they are."),
+        _ => format!("{gateway} is drained after {seconds:.1} s: {connections} clients went to {to}. It may be stopped."),
+    }
 }
 
 fn table(gateways: &[GatewayView]) -> String {
@@ -126,6 +114,7 @@ fn table(gateways: &[GatewayView]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::drain::Moved;
 
     #[test]
     fn the_table_has_every_gateway_with_its_clients() {
@@ -144,7 +133,8 @@ mod tests {
     #[test]
     fn an_outcome_is_one_flat_object() {
         let order = GatewayOrderView { gateway: "gateway-1".to_owned(), connections: 4, ..GatewayOrderView::default() };
-        let json = serde_json::to_value(Outcome { result: "drained".to_owned(), seconds: 1.5, order }).expect("plain data");
+        let json = serde_json::to_value(Outcome { result: "drained".to_owned(), seconds: 1.5, moved: Moved::default(), order })
+            .expect("plain data");
         assert_eq!(
             (&json["result"], &json["gateway"], &json["connections"]),
             (&"drained".into(), &"gateway-1".into(), &4.into())

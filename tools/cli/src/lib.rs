@@ -3,21 +3,31 @@
 //! A game's `main` is one line: `pangaea_cli::main(my_game)`. Everything here parses, asks the cluster or starts a process, and
 //! prints; what the processes do is in `pangaea-node`. An error is one chain on stderr: what failed, where, and what to do.
 
+mod abort;
 mod args;
+mod audit;
 mod balance;
 mod bots;
 mod chaos;
+mod clock;
 mod cluster;
+mod completions;
 mod data;
 mod drain;
+mod exit;
 mod gateway;
 mod ledger;
+mod moves;
 mod operator;
+mod progress;
 mod roles;
 mod scene;
 mod shard;
 mod status;
+mod token;
+mod top;
 mod up;
+mod watch;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -30,7 +40,7 @@ use args::{Cli, Command};
 use gateway::GatewayArgs;
 use scene::SceneArgs;
 
-/// Run the command line for a game. Exit code 0: done; 1: it failed, or found something wrong; 2: not understood.
+/// Run the command line for a game. What exit codes mean: `pangaea exit-codes`.
 pub fn main(game: fn(&mut Game)) -> ExitCode {
     let cli = Cli::parse();
     match run(cli, game) {
@@ -38,28 +48,36 @@ pub fn main(game: fn(&mut Game)) -> ExitCode {
         Err(error) => {
             // Nobody may read stderr any more.
             let _ = writeln!(std::io::stderr(), "pangaea: {error:#}");
-            ExitCode::FAILURE
+            ExitCode::from(exit::code_of(&error))
         }
     }
 }
 
 fn run(cli: Cli, game: fn(&mut Game)) -> anyhow::Result<ExitCode> {
-    let command = cli.command.unwrap_or_default();
-    match command {
+    let Cli { cluster, token, command } = cli;
+    let cluster = cluster.with_token(token);
+    match command.unwrap_or_default() {
         Command::Up(args) => wait_for(up::run(args, game)),
         Command::World(args) => roles::run(args.options(pangaea_schemas::Role::World)?, game),
-        Command::Data(args) => data::run(&cli.cluster, args, game),
+        Command::Data(args) => data::run(&cluster, args, game),
         Command::Auth(args) => roles::run(args.options(pangaea_schemas::Role::Auth)?, game),
-        Command::Scene(SceneArgs { command: Some(command), .. }) => wait_for(scene::run(&cli.cluster, command)),
+        Command::Scene(SceneArgs { command: Some(command), .. }) => wait_for(scene::run(&cluster, command)),
         Command::Scene(args) => roles::run(args.role.options(pangaea_schemas::Role::Scene)?, game),
-        Command::Balance(command) => wait_for(balance::run(&cli.cluster, command)),
-        Command::Shard(command) => wait_for(shard::run(&cli.cluster, command)),
-        Command::Gateway(GatewayArgs { command: Some(command), .. }) => wait_for(gateway::run(&cli.cluster, command)),
+        Command::Balance(command) => wait_for(balance::run(&cluster, command)),
+        Command::Shard(command) => wait_for(shard::run(&cluster, command)),
+        Command::Gateway(GatewayArgs { command: Some(command), .. }) => wait_for(gateway::run(&cluster, command)),
         Command::Gateway(args) => roles::run(args.role.options(pangaea_schemas::Role::Gateway)?, game),
-        Command::Status(args) => wait_for(status::show(&cli.cluster, &args)),
-        Command::Ledger(args) => ledger::show(&cli.cluster, &args),
+        Command::Status(args) => wait_for(status::show(&cluster, &args)),
+        Command::Top(args) => wait_for(top::run(&cluster, &args)),
+        Command::Watch(args) => wait_for(watch::run(&cluster, &args)),
+        Command::Abort(args) => wait_for(abort::run(&cluster, &args)),
+        Command::Audit(args) => wait_for(audit::show(&cluster, &args)),
+        Command::Token(command) => wait_for(token::run(&cluster, command)),
+        Command::Completions(args) => Ok(completions::show(&args)),
+        Command::ExitCodes(_) => Ok(exit::show()),
+        Command::Ledger(args) => ledger::show(&cluster, &args),
         Command::Chaos(args) => wait_for(chaos::run(args)),
-        Command::Bots(args) => wait_for(bots::run(&cli.cluster, args)),
+        Command::Bots(args) => wait_for(bots::run(&cluster, args)),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The operator's token: what a command that changes anything shows to the cluster.
+//! Whose token a command shows that changes anything, when none is named.
 
 use std::path::PathBuf;
 
@@ -7,27 +7,37 @@ use clap::Args;
 use pangaea_node::keys::ClusterKeys;
 
 /// Where the token is found.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct OperatorArgs {
-    /// The operator's token; without it, it is read from the data folder
-    #[arg(long = "operator-token", env = "PANGAEA_OPERATOR_TOKEN", hide_env_values = true, value_name = "TOKEN")]
-    token: Option<String>,
-    /// The cluster's data folder, where its keys are
+    /// Without --token: the cluster's data folder, whose own token is shown
     #[arg(long, default_value = "pangaea-data", value_name = "DIR")]
     data_dir: PathBuf,
 }
 
 impl OperatorArgs {
-    /// The token.
+    /// The data folder's own token.
     ///
     /// # Errors
-    /// It is not given, and not in the data folder; the text says what to do.
-    pub(crate) fn token(&self) -> anyhow::Result<String> {
-        if let Some(token) = &self.token {
-            return Ok(token.clone());
-        }
-        ClusterKeys::below(&self.data_dir)
-            .operator_token()
-            .context("the operator's token is needed; name the cluster's folder with --data-dir, or set PANGAEA_OPERATOR_TOKEN")
+    /// It is not there; the text says what to do.
+    pub(crate) fn own_token(&self) -> anyhow::Result<String> {
+        ClusterKeys::below(&self.data_dir).operator_token().context(
+            "an operator's token is needed: give it with --token, set PANGAEA_TOKEN, or name the cluster's folder with --data-dir",
+        )
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A folder without a token.
+    pub(crate) fn nobody() -> OperatorArgs {
+        OperatorArgs { data_dir: PathBuf::from("/nowhere") }
+    }
+
+    #[test]
+    fn a_missing_token_is_told_with_what_to_do() {
+        let text = format!("{:#}", nobody().own_token().expect_err("no token"));
+        assert!(text.contains("--token") && text.contains("--data-dir"), "{text}");
     }
 }

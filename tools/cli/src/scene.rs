@@ -9,16 +9,16 @@ use clap::{Args, Subcommand};
 use pangaea_node::admin::{SceneOrderView, SceneView, StatusView};
 
 use crate::cluster::ClusterAddress;
-use crate::drain::{DrainArgs, Kind, Outcome};
+use crate::drain::{DrainArgs, Kind, Moved, Outcome};
 use crate::roles::RoleArgs;
-use crate::say;
+use crate::{exit, say};
 
 const EXAMPLES: &str = "Examples:
   pangaea scene list
   pangaea scene drain scene-1 --dry-run
   pangaea scene drain scene-1         its shards move to the others while people play; then it may be stopped
   pangaea scene undrain scene-1
-Ctrl-C while a scene is drained undrains it. Exit code 1 when it was refused or did not end well.";
+Ctrl-C while a scene is drained undrains it. Exit codes: 1 when it was refused or did not end well, 4 when it was aborted.";
 
 /// A scene process, or what to do with those that run.
 #[derive(Debug, Args)]
@@ -56,10 +56,11 @@ pub(crate) struct SceneOrderArgs {
 
 const SCENE: Kind<SceneOrderView> = Kind {
     route: "scenes",
+    unit: "shards",
     was: |order| &order.was,
     look: |status, name| {
         let scene = status.scenes.iter().find(|known| known.id == name)?;
-        Some((scene.state.clone(), format!("{} shards", scene.shards)))
+        Some((scene.state.clone(), scene.shards))
     },
     gone: "its shards go to the other scenes by themselves",
     // A second or so for each shard, two at a time.
@@ -73,37 +74,21 @@ pub(crate) async fn run(cluster: &ClusterAddress, command: SceneCommand) -> anyh
             let scenes = cluster.ask::<StatusView>("/api/status").await?.scenes;
             say(&if args.json { serde_json::to_string_pretty(&scenes)? } else { table(&scenes) });
         }
-        SceneCommand::Drain(args) => {
-            let outcome = tokio::select! {
-                outcome = order(cluster, &args, "drain", "drained") => outcome?,
-                _ = tokio::signal::ctrl_c() => return abort(cluster, &args).await,
-            };
-            say(&if args.order.json { serde_json::to_string_pretty(&outcome)? } else { in_words(&outcome) });
+        SceneCommand::Drain(SceneOrderArgs { scene, order: args }) => {
+            let outcome = SCENE.drain(cluster, &scene, &args).await?;
+            say(&if args.json { serde_json::to_string_pretty(&outcome)? } else { in_words(&outcome) });
+            if outcome.result == "aborted" {
+                return Ok(ExitCode::from(exit::ABORTED));
+            }
         }
-        SceneCommand::Undrain(args) => {
-            let outcome = order(cluster, &args, "undrain", "up").await?;
-            let what = if args.order.dry_run { "would take shards again. Nothing was ordered." } else { "takes shards again." };
-            let text = format!("{} {what}", outcome.order.scene);
-            say(&if args.order.json { serde_json::to_string_pretty(&outcome)? } else { text });
+        SceneCommand::Undrain(SceneOrderArgs { scene, order: args }) => {
+            let outcome = SCENE.undrain(cluster, &scene, &args).await?;
+            let what = if args.dry_run { "would take shards again. Nothing was ordered." } else { "takes shards again." };
+            let text = format!("{scene} {what}");
+            say(&if args.json { serde_json::to_string_pretty(&outcome)? } else { text });
         }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-async fn order(
-    cluster: &ClusterAddress,
-    args: &SceneOrderArgs,
-    verb: &str,
-    wanted: &str,
-) -> anyhow::Result<Outcome<SceneOrderView>> {
-    SCENE.order(cluster, &args.scene, &args.order, (verb, wanted)).await
-}
-
-/// Ctrl-C: shards that have moved stay where they are, the others stay here.
-async fn abort(cluster: &ClusterAddress, args: &SceneOrderArgs) -> anyhow::Result<ExitCode> {
-    order(cluster, args, "undrain", "up").await?;
-    say(&format!("aborted: {} takes shards again", args.scene));
-    Ok(ExitCode::FAILURE)
 }
 
 fn in_words(outcome: &Outcome<SceneOrderView>) -> String {
@@ -113,7 +98,16 @@ fn in_words(outcome: &Outcome<SceneOrderView>) -> String {
         let was = &outcome.result;
         return format!("{scene} is {was}; its {shards} shards with {entities} entities would go to {to}. Nothing was ordered.");
     }
-    format!("{scene} is drained after {:.1} s: {shards} shards went to {to}. It may be stopped.", outcome.seconds)
+    let Moved { moved_shards, blackout_ms_max, missed_ticks, moved_entities, bytes } = outcome.moved;
+    let (seconds, kib) = (outcome.seconds, bytes / 1_024);
+    let moved = format!(
+        "{moved_shards} shards with {moved_entities} entities went to {to}, {kib} KiB in all; no shard was without a tick for more than \
+         {blackout_ms_max:.1} ms, {missed_ticks} ticks were missed"
+    );
+    match outcome.result.as_str() {
+        "aborted" => format!("aborted: {scene} takes shards again; {moved}."),
+        _ => format!("{scene} is drained after {seconds:.1} s: {moved}. It may be stopped."),
+    }
 }
 
 fn table(scenes: &[SceneView]) -> String {
@@ -141,10 +135,15 @@ mod tests {
     fn a_drain_is_told_with_its_figures() {
         let order = SceneOrderView { scene: "scene-1".to_owned(), shards: 8, entities: 70, ..SceneOrderView::default() };
         let order = SceneOrderView { to: vec!["scene-2".to_owned(), "scene-3".to_owned()], ..order };
-        let text = in_words(&Outcome { result: "drained".to_owned(), seconds: 4.25, order: order.clone() });
-        assert_eq!(text, "scene-1 is drained after 4.2 s: 8 shards went to scene-2, scene-3. It may be stopped.");
+        let moved = Moved { moved_shards: 8, blackout_ms_max: 3.25, missed_ticks: 0, moved_entities: 70, bytes: 4_096 };
+        let text = in_words(&Outcome { result: "drained".to_owned(), seconds: 4.25, moved, order: order.clone() });
+        assert_eq!(
+            text,
+            "scene-1 is drained after 4.2 s: 8 shards with 70 entities went to scene-2, scene-3, 4 KiB in all; no shard was without a \
+             tick for more than 3.2 ms, 0 ticks were missed. It may be stopped."
+        );
         let asked = SceneOrderView { dry_run: true, ..order };
-        let text = in_words(&Outcome { result: "up".to_owned(), seconds: 0.0, order: asked });
+        let text = in_words(&Outcome { result: "up".to_owned(), seconds: 0.0, moved: Moved::default(), order: asked });
         assert!(text.contains("its 8 shards with 70 entities would go to scene-2, scene-3. Nothing"), "{text}");
     }
 }

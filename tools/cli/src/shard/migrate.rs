@@ -1,24 +1,20 @@
 //! `pangaea shard migrate`: moving a shard to another scene while people play in it.
 
-use std::io::{IsTerminal, Write as _};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::Context;
 use clap::Args;
-use pangaea_node::admin::{MoveOrderView, MoveView, StatusView};
+use pangaea_node::admin::{MoveOrderView, MoveView};
 use serde::Serialize;
 
 use crate::cluster::ClusterAddress;
+use crate::moves::{self, Ended};
 use crate::operator::OperatorArgs;
-use crate::say;
+use crate::{exit, say};
 
-/// Pause between two looks at how far it is.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// A move that has not ended by then is left to itself.
-const MOVE_TIME_MAX: Duration = Duration::from_secs(60);
-/// An order that the world does not show by then was not taken.
-const TAKEN_TIME_MAX: Duration = Duration::from_secs(5);
+/// What a source says of a move that was aborted.
+const CANCELLED: &str = "it was cancelled";
 
 /// Which shard to move where.
 #[derive(Debug, Args)]
@@ -43,7 +39,7 @@ pub(crate) struct MigrateArgs {
 /// What became of a move. The names are a promise to scripts.
 #[derive(Debug, Serialize)]
 struct Outcome {
-    /// `moved`, `kept`, or with a dry run `possible`.
+    /// `moved`, `kept`, `aborted`, or with a dry run `possible`.
     result: String,
     /// Milliseconds in which nobody ticked the shard, beyond the interval of a tick.
     blackout_ms: f64,
@@ -64,65 +60,45 @@ struct Outcome {
     to: String,
 }
 
-/// Move it, and tell how it went; failure when it stayed.
+/// Move it, and tell how it went.
 pub(super) async fn run(cluster: &ClusterAddress, args: &MigrateArgs) -> anyhow::Result<ExitCode> {
     let outcome = migrate(cluster, args).await?;
     say(&if args.json { serde_json::to_string_pretty(&outcome)? } else { in_words(&outcome) });
-    Ok(if outcome.result == "kept" { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(ExitCode::from(match outcome.result.as_str() {
+        "kept" => exit::WRONG,
+        "aborted" => exit::ABORTED,
+        _ => exit::DONE,
+    }))
 }
 
 async fn migrate(cluster: &ClusterAddress, args: &MigrateArgs) -> anyhow::Result<Outcome> {
-    let began = Instant::now();
-    let MigrateArgs { shard, to, dry_run, .. } = args;
-    let query = format!("/api/migrate?shard={shard}&to={to}&dry_run={dry_run}");
-    let order: MoveOrderView = cluster.order(&query, &args.operator).await?;
+    let MigrateArgs { shard, to, dry_run, json, operator } = args;
+    let order: MoveOrderView = cluster.order(&format!("/api/migrate?shard={shard}&to={to}&dry_run={dry_run}"), operator).await?;
     if *dry_run {
         let shift = MoveView { entities: order.entities, step: "possible".to_owned(), ..MoveView::default() };
-        return Ok(outcome(order, &shift, began));
+        return Ok(outcome(order, shift, false, Duration::ZERO));
     }
-    let progress = !args.json && std::io::stderr().is_terminal();
-    let mut number = None;
-    while began.elapsed() < MOVE_TIME_MAX {
-        tokio::select! {
-            () = tokio::time::sleep(LOOK_EVERY) => {}
-            _ = tokio::signal::ctrl_c() => if let Some(number) = number {
-                cluster.order::<()>(&format!("/api/migrations/{number}/abort"), &args.operator).await?;
-            },
-        }
-        let status: StatusView = cluster.ask("/api/status").await?;
-        let ours = |shift: &&MoveView| shift.shard == *shard && shift.to == *to && shift.id > order.after;
-        let Some(shift) = status.moves.iter().find(ours) else {
-            if began.elapsed() > TAKEN_TIME_MAX {
-                bail!("the world did not take the order; see its log and `pangaea shard show {shard}`");
-            }
-            continue;
-        };
-        number = Some(shift.id);
-        if progress {
-            let MoveView { step, rounds, bytes, .. } = shift;
-            // Nobody may look.
-            let _ = write!(std::io::stderr(), "\r{shard}: {step}, round {rounds}, {} KiB copied  ", bytes / 1_024);
-        }
-        if shift.over {
-            if progress {
-                let _ = writeln!(std::io::stderr());
-            }
-            return Ok(outcome(order, shift, began));
-        }
-    }
-    bail!("the move of {shard} to {to} is not over after {} s; see `pangaea shard show {shard}`", MOVE_TIME_MAX.as_secs())
+    let number = order.number.context("the world takes the order, but does not number it; it is of another build")?;
+    let Ended { shift, is_aborted, took } = moves::follow(cluster, operator, number, *json).await?;
+    Ok(outcome(order, shift, is_aborted, took))
 }
 
-fn outcome(order: MoveOrderView, shift: &MoveView, began: Instant) -> Outcome {
+fn outcome(order: MoveOrderView, shift: MoveView, is_aborted: bool, took: Duration) -> Outcome {
+    // An abort from elsewhere is known by the reason that the source gives.
+    let is_aborted = is_aborted || shift.reason == CANCELLED;
     Outcome {
-        result: if shift.step == "done" { "moved".to_owned() } else { shift.step.clone() },
+        result: match shift.step.as_str() {
+            "done" => "moved".to_owned(),
+            "kept" if is_aborted => "aborted".to_owned(),
+            _ => shift.step,
+        },
         blackout_ms: shift.blackout_ms,
         missed_ticks: shift.missed_ticks,
         entities: shift.entities,
         bytes: shift.bytes,
         rounds: shift.rounds,
-        seconds: began.elapsed().as_secs_f64(),
-        reason: shift.reason.clone(),
+        seconds: took.as_secs_f64(),
+        reason: shift.reason,
         shard: order.shard,
         from: order.from,
         to: order.to,
@@ -137,7 +113,7 @@ fn in_words(outcome: &Outcome) -> String {
              it for {blackout_ms:.1} ms, {missed_ticks} ticks were missed.",
             bytes / 1_024
         ),
-        "kept" => format!("{shard} stays at {from}: {reason}."),
+        "kept" | "aborted" => format!("{shard} stays at {from}: {reason}."),
         _ => format!("{shard} with {entities} entities would move from {from} to {to}. Nothing was ordered."),
     }
 }
@@ -156,11 +132,13 @@ mod tests {
         };
         let shift =
             MoveView { step: "done".to_owned(), blackout_ms: 1.25, bytes: 4_096, rounds: 3, entities: 9, ..MoveView::default() };
-        let text = in_words(&outcome(order.clone(), &shift, Instant::now()));
+        let text = in_words(&outcome(order.clone(), shift, false, Duration::ZERO));
         assert!(text.contains("from scene-1 to scene-2: 9 entities, 4 KiB in 3 rounds"), "{text}");
         assert!(text.contains("1.2 ms, 0 ticks were missed"), "{text}");
         let kept = MoveView { step: "kept".to_owned(), reason: "it was cancelled".to_owned(), ..MoveView::default() };
-        let text = in_words(&outcome(order, &kept, Instant::now()));
+        let kept = outcome(order, kept, true, Duration::ZERO);
+        assert_eq!(kept.result, "aborted");
+        let text = in_words(&kept);
         assert_eq!(text, "0/3/1,0 stays at scene-1: it was cancelled.");
     }
 }

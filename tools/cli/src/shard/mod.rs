@@ -5,9 +5,9 @@ mod migrate;
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::bail;
 use clap::{Args, Subcommand};
-use pangaea_node::admin::{MoveView, ShardView, StatusView};
+use pangaea_node::admin::{MoveView, ShardView, StatusView, unknown};
 use serde::Serialize;
 
 use crate::args::JsonArgs;
@@ -21,7 +21,8 @@ const EXAMPLES: &str = "Examples:
   pangaea shard show 0/3/1,0
   pangaea shard migrate 0/3/1,0 --to scene-2 --dry-run
   pangaea shard migrate 0/3/1,0 --to scene-2      ends with the measured blackout
-Ctrl-C while a shard moves asks for it to stay. Exit code 1 when it stayed.";
+Ctrl-C while a shard moves asks for it to stay, and so does `pangaea abort` from elsewhere. Exit codes: 1 when it stayed, 4 when it
+was aborted.";
 
 /// What to do with shards.
 #[derive(Debug, Subcommand)]
@@ -67,8 +68,11 @@ pub(crate) async fn run(cluster: &ClusterAddress, command: ShardCommand) -> anyh
         }
         ShardCommand::Show(args) => {
             let status = cluster.ask::<StatusView>("/api/status").await?;
+            let names: Vec<_> = status.shards.iter().map(|shard| shard.id.clone()).collect();
             let shard = status.shards.into_iter().find(|shard| shard.id == args.shard);
-            let shard = shard.with_context(|| format!("there is no shard `{}`; see `pangaea shard list`", args.shard))?;
+            let Some(shard) = shard else {
+                bail!("{}", unknown("shard", &args.shard, names.iter().map(String::as_str)));
+            };
             let moves = status.moves.into_iter().filter(|shift| shift.shard == args.shard).collect();
             let view = ShardAndMoves { shard, moves };
             say(&if args.json { serde_json::to_string_pretty(&view)? } else { describe(&view) });

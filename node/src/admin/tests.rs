@@ -1,0 +1,215 @@
+//! The admin API over real sockets: what is told, who may change what, and what is noted of it.
+
+use super::*;
+use crate::keys::ClusterKeys;
+
+/// A served API, with what the world would say and hear.
+struct Stage {
+    address: String,
+    show: watch::Sender<Arc<Snapshot>>,
+    taken: mpsc::Receiver<Ordered>,
+    audit: Arc<AuditLog>,
+    local: String,
+    folder: tempfile::TempDir,
+}
+
+impl Stage {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let keys = ClusterKeys::below(folder.path());
+        keys.create_missing().expect("made");
+        let (show, shown) = watch::channel(Arc::new(Snapshot { status: cluster(), ..Snapshot::default() }));
+        let (orders, taken) = mpsc::channel(ORDERS_MAX);
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let bound = listener.local_addr().expect("bound");
+        let audit = Arc::new(AuditLog::open(folder.path()).expect("opened"));
+        let tokens = Arc::new(Tokens::open(folder.path()).expect("opened"));
+        let admin = Admin { shown, orders, tokens, audit: Arc::clone(&audit) };
+        let service = routes(admin, bound).into_make_service_with_connect_info::<SocketAddr>();
+        tokio::spawn(axum::serve(listener, service).into_future());
+        let local = keys.operator_token().expect("made");
+        Self { address: bound.to_string(), show, taken, audit, local, folder }
+    }
+
+    async fn get<T: serde::de::DeserializeOwned>(&self, path: &str) -> T {
+        let body = client::get(&self.address, path, None).await.expect("an answer");
+        serde_json::from_slice(&body).expect("JSON")
+    }
+
+    /// Its answer, or the status and words of the refusal. The world takes every order, as number 7.
+    async fn post(&mut self, path: &str, token: &str, body: &str) -> Result<serde_json::Value, (u16, String)> {
+        let asked = client::post(&self.address, path, token, body.as_bytes());
+        let obeyed = async {
+            while let Some(ordered) = self.taken.recv().await {
+                ordered.answer(Ok(Some(7)));
+            }
+        };
+        let answer = tokio::select! { answer = asked => answer, () = obeyed => panic!("the API has ended") };
+        match answer {
+            Ok(body) => Ok(serde_json::from_slice(&body).unwrap_or_default()),
+            Err(client::AskError::Refused { status, text }) => Err((status, text)),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    async fn token(&mut self, name: &str, rank: Rank) -> String {
+        let body = serde_json::to_string(&NewToken { name: name.to_owned(), rank }).expect("JSON");
+        let local = self.local.clone();
+        let made = self.post("/api/tokens", &local, &body).await.expect("made");
+        made["token"].as_str().expect("a token").to_owned()
+    }
+
+    /// The last entry, once it has this result.
+    async fn noted(&self, result: &str) -> AuditEntry {
+        loop {
+            let entry = self.audit.latest(1).pop().expect("an entry");
+            if entry.result == result {
+                return entry;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+fn cluster() -> StatusView {
+    let scene =
+        |id: &str| NodeView { id: id.to_owned(), role: "scene".to_owned(), state: "up".to_owned(), ..NodeView::default() };
+    let shard = ShardView {
+        id: "0/3/1,0".to_owned(),
+        owner: Some("scene-1".to_owned()),
+        phase: "running".to_owned(),
+        ..ShardView::default()
+    };
+    StatusView { nodes: vec![scene("scene-1"), scene("scene-2")], shards: vec![shard], ..StatusView::default() }
+}
+
+const MIGRATE: &str = "/api/migrate?shard=0/3/1,0&to=scene-2";
+
+#[tokio::test]
+async fn status_is_what_the_world_shows() {
+    let stage = Stage::new().await;
+    let status = StatusView { sessions: 7, cluster: "demo".to_owned(), ..StatusView::default() };
+    stage.show.send_replace(Arc::new(Snapshot { status: status.clone(), ..Snapshot::default() }));
+    assert_eq!(stage.get::<StatusView>("/api/status").await, status);
+}
+
+#[tokio::test]
+async fn whoever_is_on_this_machine_may_look_and_no_more() {
+    let mut stage = Stage::new().await;
+    let me: Caller = stage.get("/api/me").await;
+    assert_eq!(me, Caller { name: "local".to_owned(), rank: Rank::Viewer });
+    let (status, text) = stage.post(MIGRATE, "", "{}").await.expect_err("refused");
+    assert_eq!((status, text.contains("an operator's token")), (401, true), "{text}");
+}
+
+#[tokio::test]
+async fn a_viewer_looks_an_operator_changes_and_a_revoked_token_does_nothing() {
+    let mut stage = Stage::new().await;
+    let (viewer, operator) = (stage.token("vera", Rank::Viewer).await, stage.token("olaf", Rank::Operator).await);
+    let (status, text) = stage.post(MIGRATE, &viewer, "{}").await.expect_err("refused");
+    assert_eq!((status, text.as_str()), (403, "vera is a viewer: only an operator may change anything"));
+    let view = stage.post(MIGRATE, &operator, "{}").await.expect("ordered");
+    assert_eq!(view["number"], 7);
+    stage.post("/api/tokens/olaf/revoke", &operator, "{}").await.expect("revoked");
+    let (status, text) = stage.post(MIGRATE, &operator, "{}").await.expect_err("refused");
+    assert_eq!((status, text.starts_with("this token is not known")), (401, true), "{text}");
+    let known = client::get(&stage.address, "/api/status", Some(&operator)).await;
+    assert!(matches!(known, Err(client::AskError::Refused { status: 401, .. })), "a wrong token is worse than none");
+}
+
+#[tokio::test]
+async fn every_change_is_noted_with_who_what_and_how_it_ended() {
+    let mut stage = Stage::new().await;
+    let operator = stage.token("olaf", Rank::Operator).await;
+    stage.post(&format!("{MIGRATE}&dry_run=true"), &operator, "{}").await.expect("possible");
+    let asked = stage.noted("done").await;
+    assert_eq!((asked.who.as_str(), asked.what.as_str(), asked.dry_run), ("olaf", "migrate", true));
+    assert_eq!((asked.args["shard"].as_str(), asked.args["to"].as_str()), ("0/3/1,0", "scene-2"));
+
+    stage.post("/api/migrate?shard=0/3/9,9&to=scene-2", &operator, "{}").await.expect_err("no such shard");
+    assert!(stage.noted("refused").await.words.contains("there is no shard"));
+    stage.post(MIGRATE, "guessed", "{}").await.expect_err("refused");
+    let stranger = stage.noted("refused").await;
+    assert_eq!((stranger.who.as_str(), stranger.rank, stranger.from.as_str()), ("unknown", None, "127.0.0.1"));
+
+    // On the disk, and without the secret.
+    let kept = AuditLog::open(stage.folder.path()).expect("opened").latest(100);
+    assert_eq!(kept, stage.audit.latest(100));
+    let file = std::fs::read_to_string(stage.folder.path().join("audit/audit.jsonl")).expect("there");
+    assert!(!file.contains(&operator) && !file.contains(&stage.local));
+}
+
+#[tokio::test]
+async fn a_move_is_noted_again_when_it_is_over() {
+    let mut stage = Stage::new().await;
+    let local = stage.local.clone();
+    stage.post(MIGRATE, &local, "{}").await.expect("ordered");
+    let over = MoveView { id: 7, step: "done".to_owned(), over: true, blackout_ms: 3.25, ..MoveView::default() };
+    let status = StatusView { moves: vec![over], ..cluster() };
+    stage.show.send_replace(Arc::new(Snapshot { status, ..Snapshot::default() }));
+    let entry = stage.noted("moved").await;
+    assert!(entry.words.contains("3.2 ms blackout, 0 missed"), "{entry:?}");
+}
+
+#[tokio::test]
+async fn a_death_is_reported_by_an_operator_only() {
+    let mut stage = Stage::new().await;
+    let body = serde_json::to_string(&Reaped { node: "scene-1".to_owned(), pid: 42 }).expect("JSON");
+    assert_eq!(stage.post("/api/reaped", "wrong!", &body).await.expect_err("refused").0, 401);
+    let (local, address) = (stage.local.clone(), stage.address.clone());
+    let asked = tokio::spawn(async move { client::post(&address, "/api/reaped", &local, body.as_bytes()).await });
+    let ordered = stage.taken.recv().await.expect("an order");
+    assert_eq!(ordered.order, AdminOrder::Reaped { node: "scene-1".parse().expect("a name"), pid: 42 });
+    ordered.answer(Ok(None));
+    asked.await.expect("ran").expect("taken");
+}
+
+#[tokio::test]
+async fn what_the_world_refuses_is_told_in_its_words() {
+    let mut stage = Stage::new().await;
+    let (local, address) = (stage.local.clone(), stage.address.clone());
+    let asked = tokio::spawn(async move { client::post(&address, MIGRATE, &local, b"{}").await });
+    stage.taken.recv().await.expect("an order").answer(Err("shard 0/3/1,0 is at scene-2 already".to_owned()));
+    let error = asked.await.expect("ran").expect_err("refused").to_string();
+    assert_eq!(error, "shard 0/3/1,0 is at scene-2 already");
+    assert_eq!(stage.noted("refused").await.words, "shard 0/3/1,0 is at scene-2 already");
+}
+
+#[tokio::test]
+async fn events_are_heard_as_they_happen_until_the_listener_has_enough() {
+    let stage = Stage::new().await;
+    let event = |seq| EventView { seq, kind: "node".to_owned(), ..EventView::default() };
+    let show = |events| stage.show.send_replace(Arc::new(Snapshot { events, ..Snapshot::default() }));
+    show(vec![event(1), event(2)]);
+    let mut heard = Vec::new();
+    let told = |data: &str| {
+        heard.push(serde_json::from_str::<EventView>(data).expect("JSON").seq);
+        show(vec![event(1), event(2), event(3)]);
+        heard.len() < 2
+    };
+    client::listen(&stage.address, "/api/events?after=1", None, told).await.expect("enough");
+    assert_eq!(heard, [2, 3]);
+    let refused = client::listen(&stage.address, "/api/events", Some("guessed"), |_| true).await;
+    assert!(matches!(refused, Err(client::AskError::Refused { status: 401, .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_page_of_another_origin_changes_nothing_whatever_it_knows() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    let stage = Stage::new().await;
+    for (host, origin) in [(stage.address.as_str(), "http://evil.example"), ("evil.example", "http://evil.example")] {
+        let mut socket = tokio::net::TcpStream::connect(&stage.address).await.expect("connected");
+        let request = format!(
+            "POST {MIGRATE} HTTP/1.1\r\nHost: {host}\r\nOrigin: {origin}\r\nAuthorization: Bearer {}\r\nConnection: close\r\n\
+             Content-Length: 0\r\n\r\n",
+            stage.local
+        );
+        socket.write_all(request.as_bytes()).await.expect("written");
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).await.expect("read");
+        assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
+        assert!(answer.contains("frame-ancestors 'none'"), "{answer}");
+    }
+    assert_eq!(stage.audit.latest(1), []);
+}
