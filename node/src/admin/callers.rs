@@ -7,8 +7,8 @@
 //! | somebody on the world's own machine | a loopback connection | read |
 //! | anybody else | | load the page, nothing more |
 //!
-//! Every request but `GET` and `HEAD` is a change, dry runs included: it wants an operator, and it is written into the audit log. Both
-//! are done here for all routes, so a handler that is reached may act.
+//! Every request but `GET` and `HEAD` is a change, dry runs included: it wants an operator, and it is written into the audit log.
+//! Both are done here for all routes, so a handler that is reached may act.
 
 use std::fmt;
 use std::net::SocketAddr;

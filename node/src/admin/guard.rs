@@ -1,6 +1,6 @@
-//! Which requests are heard at all. A page of another origin can make a browser send requests to this machine: such a request names
-//! its page, or, by rebinding a name, another host, and is refused. So nothing that a browser adds by itself is ever believed: there is no
-//! cookie, and a token comes in a header that only this page's own script sets.
+//! Which requests are heard at all. A page of another origin can make a browser send requests to this machine: such a request
+//! names its page, or, by rebinding a name, another host, and is refused. So nothing that a browser adds by itself is ever
+//! believed: there is no cookie, and a token comes in a header that only this page's own script sets.
 
 use std::net::{IpAddr, SocketAddr};
 

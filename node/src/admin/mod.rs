@@ -92,7 +92,8 @@ pub struct Admin {
     pub audit: Arc<AuditLog>,
 }
 
-/// All routes, guarded for the address they are bound to. To be served with the address of who connects: without it nobody is local.
+/// All routes, guarded for the address they are bound to. To be served with the address of who connects, without which nobody
+/// is local.
 pub fn routes(admin: Admin, bound: SocketAddr) -> Router {
     Router::new()
         .route("/api/status", get(status))

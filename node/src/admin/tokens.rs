@@ -1,5 +1,5 @@
 //! Named tokens: who holds which rank. Kept in `keys/tokens` of the world's data folder, one JSON object a line, readable by its
-//! owner only, and without the tokens themselves: of each there is a SHA-256. The folder's own `keys/operator.token` always works.
+//! owner only, and without the tokens themselves: of each there is a SHA-256. The folder's own `keys/operator.token` works, too.
 
 use std::fmt::Write as _;
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! `pangaea top`: the cluster in the terminal, as it goes.
 //!
-//! [`Board`] is what is known and chosen, [`picture`] draws it; here are the terminal, the keys and the clock. The terminal is put back
-//! in order whatever ends this: a key, a signal, an error or a panic.
+//! [`Board`] is what is known and chosen, [`picture`] draws it; here are the terminal, the keys and the clock. The terminal is
+//! put back in order whatever ends this: a key, a signal, an error or a panic.
 
 mod board;
 mod picture;
