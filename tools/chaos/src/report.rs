@@ -6,8 +6,8 @@ use std::time::Duration;
 use pangaea_bots::Spread;
 use serde::Serialize;
 
-/// Anomalies told in words.
-const EXAMPLES_MAX: usize = 60;
+/// Anomalies of one kind told in words.
+const EXAMPLES_PER_KIND_MAX: u64 = 40;
 
 /// The outcome of one run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -35,7 +35,7 @@ pub struct ChaosReport {
     pub connected: u32,
     /// Inputs of all bots together.
     pub inputs_per_s: f64,
-    /// Anomalies in words, the first of them; not in the JSON.
+    /// Anomalies in words, the first of each kind; with JSON on stderr.
     #[serde(skip)]
     pub examples: Vec<String>,
 }
@@ -43,9 +43,10 @@ pub struct ChaosReport {
 impl ChaosReport {
     /// Count an anomaly.
     pub(crate) fn count(&mut self, kind: &str, text: String) {
-        *self.anomalies.entry(kind.to_owned()).or_default() += 1;
+        let count = self.anomalies.entry(kind.to_owned()).or_default();
+        *count += 1;
         self.anomalies_total += 1;
-        if self.examples.len() < EXAMPLES_MAX {
+        if *count <= EXAMPLES_PER_KIND_MAX {
             self.examples.push(format!("{kind}: {text}"));
         }
     }

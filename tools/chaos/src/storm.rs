@@ -469,9 +469,14 @@ fn weigh(report: &mut ChaosReport, seen: Report, episodes: &[Episode], began: In
     let verdict = judge(episodes, &seen.sightings);
     report.allowed = verdict.allowed;
     for sighting in verdict.anomalies {
-        let at = sighting.at.duration_since(began).as_secs_f64();
-        let Sighting { gateway, scene, text, size, .. } = sighting;
-        report.count(sighting.kind.name(), format!("at {at:.2} s, {gateway}, {scene}, size {size:.1}: {text}"));
+        let seconds = |at: Instant| at.saturating_duration_since(began).as_secs_f64();
+        let last = episodes.iter().filter(|episode| episode.began <= sighting.at).max_by_key(|episode| episode.began);
+        let last = last.map_or_else(String::new, |Episode { fault, began, over }| {
+            format!("; last fault: {fault}, from {:.2} s, well again at {:.2} s", seconds(*began), seconds(*over))
+        });
+        let Sighting { at, gateway, scene, former_scene, text, size, .. } = sighting;
+        let place = format!("at {:.2} s, {gateway}, {scene} (before {former_scene})", seconds(at));
+        report.count(sighting.kind.name(), format!("{place}, size {size:.1}: {text}{last}"));
     }
     let forgotten = seen.anomalies_total - seen.sightings.len() as u64;
     if forgotten > 0 {

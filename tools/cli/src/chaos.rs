@@ -9,7 +9,7 @@ use clap::Args;
 use pangaea_chaos::{ChaosOptions, ChaosReport, FaultKind};
 use pangaea_node::role::SCENES_DEFAULT;
 
-use crate::say;
+use crate::{say, say_aside};
 
 const EXAMPLES: &str = "Examples:
   pangaea chaos                                     a minute of faults on a cluster of its own
@@ -74,7 +74,12 @@ pub(crate) async fn run(args: ChaosArgs) -> anyhow::Result<ExitCode> {
     let json = args.json;
     let drawn = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |since| since.as_millis() as u64);
     let report = pangaea_chaos::run(&args.options(drawn)).await?;
-    say(&if json { serde_json::to_string_pretty(&report)? } else { table(&report) });
+    if json {
+        report.examples.iter().for_each(|example| say_aside(example));
+        say(&serde_json::to_string_pretty(&report)?);
+    } else {
+        say(&table(&report));
+    }
     Ok(if report.ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -91,3 +91,8 @@ fn wait_for<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Resul
 fn say(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
+
+/// On stderr, where nobody may read it: stdout is for what was asked.
+fn say_aside(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
