@@ -1,7 +1,7 @@
 //! What clients say, and what they are answered.
 
 use pangaea_schemas::client::{ClientMessage, Input as ClientInput, PROTOCOL_VERSION, RefusalCode, ServerMessage};
-use pangaea_schemas::geometry::{CellId, SpaceId};
+use pangaea_schemas::geometry::{CellId, ShardId, SpaceId};
 use pangaea_schemas::message::{Address, AuthRequest, Credentials, Message};
 use pangaea_schemas::ticket::TicketClaims;
 use pangaea_schemas::{OutSeq, RegistryHash, SessionEpoch, Timestamp};
@@ -13,6 +13,15 @@ use crate::inputs::InputQueue;
 use crate::limits::{Allowance, INPUTS, LOBBY_TIME_MAX, LOGIN_TIME_MAX, MESSAGES, SPECTATOR_BYTES, SPECTATOR_CELLS_MAX};
 use crate::session::{Event, State};
 use crate::slab::Key;
+
+/// What a client that comes back knows of its session.
+#[derive(Clone, Copy, Debug)]
+struct Return {
+    /// Last event it holds.
+    held: OutSeq,
+    /// Where its agent was last.
+    shard: Option<ShardId>,
+}
 
 impl Gateway {
     /// Take one client's message; nothing happens when its connection is gone already.
@@ -27,7 +36,7 @@ impl Gateway {
             _ if greeting => self.send_away(now, key, RefusalCode::NotAllowed, "say Hello first"),
             ClientMessage::Login(credentials) => self.log_in(now, key, credentials),
             ClientMessage::Join { ticket } => self.join(now, key, &ticket),
-            ClientMessage::Resume { token, out_ack } => self.resume(now, key, &token, out_ack),
+            ClientMessage::Resume { token, out_ack, shard } => self.resume(now, key, &token, out_ack, shard),
             ClientMessage::Spectate { token, space, cells } => self.spectate(now, key, &token, SpaceId(space), cells),
             ClientMessage::Inputs { inputs, out_ack } => self.take_inputs(now, key, inputs, out_ack),
             ClientMessage::Ping { client_time_us } => {
@@ -99,9 +108,9 @@ impl Gateway {
         }
     }
 
-    fn resume(&mut self, now: Timestamp, key: Key, token: &str, out_ack: OutSeq) {
+    fn resume(&mut self, now: Timestamp, key: Key, token: &str, out_ack: OutSeq, shard: Option<ShardId>) {
         match self.config.resume_key.open(now, &self.config.spec.name, token) {
-            Ok((claims, epoch)) => self.enter(now, key, claims, epoch.resumed(), Some(out_ack)),
+            Ok((claims, epoch)) => self.enter(now, key, claims, epoch.resumed(), Some(Return { held: out_ack, shard })),
             Err(error) => {
                 let (code, text) = error.for_token();
                 self.refuse(key, code, &text, 0);
@@ -109,8 +118,9 @@ impl Gateway {
         }
     }
 
-    /// Into the world: `held` is the last event of a client that comes back; `None` for a fresh one.
-    fn enter(&mut self, now: Timestamp, key: Key, claims: TicketClaims, epoch: SessionEpoch, held: Option<OutSeq>) {
+    /// Into the world. Where a client that comes back says that its agent was last is asked before the directory, which may be
+    /// away.
+    fn enter(&mut self, now: Timestamp, key: Key, claims: TicketClaims, epoch: SessionEpoch, back: Option<Return>) {
         if !self.is_in(key, State::Welcomed) {
             return self.refuse(key, RefusalCode::NotAllowed, "this connection is in the world already", 0);
         }
@@ -124,9 +134,9 @@ impl Gateway {
         let Some(session) = self.sessions.get_mut(key) else { return };
         session.claims = Some(claims);
         session.epoch = epoch;
-        session.resumed = held.is_some();
+        session.resumed = back.is_some();
         session.entering = Some(now);
-        session.events = EventStream::starting_after(held.unwrap_or_default());
+        session.events = EventStream::starting_after(back.map(|back| back.held).unwrap_or_default());
         if session.resumed {
             session.inputs = InputQueue::of_returning_client();
         }
@@ -134,8 +144,10 @@ impl Gateway {
             self.succeed(now, key, before);
         }
         self.agents.insert(agent, key);
-        match self.sessions.get(key).and_then(|session| session.owner) {
-            Some(owner) => self.attach_at(now, key, owner.shard, owner.node, false),
+        let known = self.sessions.get(key).and_then(|session| session.owner).map(|owner| (owner.shard, owner.node));
+        let hinted = || back.and_then(|back| self.routes.owner(back.shard?)).map(|route| (route.shard, route.owner));
+        match known.or_else(hinted) {
+            Some((shard, node)) => self.attach_at(now, key, shard, node, false),
             None => self.locate(now, key),
         }
     }

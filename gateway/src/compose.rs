@@ -102,7 +102,8 @@ fn head(session: &Session, tick: Tick) -> UpdateHead {
     UpdateHead {
         tick,
         agent_epoch: session.owner.map_or_else(AgentEpoch::default, |owner| owner.epoch),
-        in_seq: session.inputs.applied(),
+        in_seq: session.inputs.acknowledged(),
+        applied: session.agent.applied,
         position: session.agent.position,
         dilation_percent: 100,
     }

@@ -36,6 +36,8 @@ pub(crate) struct InputQueue {
     held: VecDeque<(Timestamp, Input)>,
     bytes: usize,
     received: InSeq,
+    acknowledged: InSeq,
+    /// As the owner in force says; ahead of what is acknowledged while something of value is not durable.
     applied: InSeq,
     sent: InSeq,
     sent_at: Timestamp,
@@ -49,9 +51,9 @@ impl InputQueue {
         Self { may_be_ahead: true, ..Self::default() }
     }
 
-    /// Last input that an owner has applied.
-    pub(crate) fn applied(&self) -> InSeq {
-        self.applied
+    /// Last input that no owner needs to be told again.
+    pub(crate) fn acknowledged(&self) -> InSeq {
+        self.acknowledged
     }
 
     /// Take an input from the client; false when it is held or applied already.
@@ -73,28 +75,34 @@ impl InputQueue {
         Ok(true)
     }
 
-    /// An owner has applied everything up to here.
-    pub(crate) fn acknowledge(&mut self, applied: InSeq) {
-        self.applied = self.applied.max(applied);
-        while let Some((_, input)) = self.held.front().filter(|(_, input)| input.seq <= applied) {
+    /// The owner in force has applied everything up to here, for now.
+    pub(crate) fn note_applied(&mut self, applied: InSeq) {
+        self.applied = applied;
+    }
+
+    /// Everything up to here is applied for good.
+    pub(crate) fn acknowledge(&mut self, upto: InSeq) {
+        self.acknowledged = self.acknowledged.max(upto);
+        self.applied = self.applied.max(upto);
+        while let Some((_, input)) = self.held.front().filter(|(_, input)| input.seq <= upto) {
             self.bytes -= input.bytes.len() + INPUT_OVERHEAD_BYTES;
             self.held.pop_front();
         }
-        self.received = self.received.max(applied);
-        self.sent = self.sent.max(applied);
+        self.received = self.received.max(upto);
+        self.sent = self.sent.max(upto);
     }
 
     /// Tell everything again: there is a new owner, or the way to the old one broke.
     pub(crate) fn rewind(&mut self) {
         if !Mutant::InputsNotResent.lives() {
-            self.sent = self.applied;
+            (self.sent, self.applied) = (self.acknowledged, self.acknowledged);
         }
     }
 
     /// Tell again what was told too long ago.
     pub(crate) fn rewind_if_overdue(&mut self, now: Timestamp) {
         if self.sent > self.applied && now.since(self.sent_at) >= RESEND_AFTER {
-            self.rewind();
+            self.sent = self.applied;
         }
     }
 
@@ -115,7 +123,9 @@ impl InputQueue {
 
     /// Whether the client should not be read for now.
     pub(crate) fn is_at_bound(&self, now: Timestamp) -> bool {
-        let too_old = self.held.front().is_some_and(|(at, _)| now.since(*at) >= INPUTS_HELD_AGE_MAX);
+        // What is applied waits for the ledger, not for an owner.
+        let next = self.held.iter().find(|(_, input)| input.seq > self.applied);
+        let too_old = next.is_some_and(|(at, _)| now.since(*at) >= INPUTS_HELD_AGE_MAX);
         too_old || self.bytes >= INPUTS_HELD_BYTES_MAX
     }
 }
@@ -175,7 +185,7 @@ mod tests {
         let mut queue = InputQueue::of_returning_client();
         queue.acknowledge(InSeq(40));
         assert_eq!(queue.accept(Timestamp(2), input(46)), Ok(true), "41 to 45 were acknowledged by an owner that died");
-        assert_eq!(queue.applied(), InSeq(45));
+        assert_eq!(queue.acknowledged(), InSeq(45));
         assert_eq!(told(&mut queue), [46]);
         let gap = InputGap { expected: InSeq(47), got: InSeq(48) };
         assert_eq!(queue.accept(Timestamp(2), input(48)), Err(gap), "only its first input may be ahead");
@@ -196,6 +206,19 @@ mod tests {
         assert!(!queue.has_unsent());
         queue.rewind_if_overdue(Timestamp(1) + RESEND_AFTER);
         assert_eq!(told(&mut queue), [1]);
+    }
+
+    #[test]
+    fn what_waits_for_the_ledger_is_told_again_only_to_a_new_owner_and_stops_no_socket() {
+        let mut queue = queue_of(1..=3);
+        assert_eq!(told(&mut queue), [1, 2, 3]);
+        queue.note_applied(InSeq(3));
+        let much_later = Timestamp(1) + INPUTS_HELD_AGE_MAX + RESEND_AFTER;
+        queue.rewind_if_overdue(much_later);
+        assert!(!queue.has_unsent() && !queue.is_at_bound(much_later));
+        queue.rewind();
+        assert_eq!(told(&mut queue), [1, 2, 3], "the owner died, and nothing was acknowledged");
+        assert!(queue.is_at_bound(much_later), "the new one has not applied it");
     }
 
     #[test]

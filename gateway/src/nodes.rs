@@ -246,7 +246,7 @@ impl Gateway {
             agent: claims.agent,
             session: session.epoch,
             out_ack: session.events.acknowledged(),
-            in_ack: session.inputs.applied(),
+            in_ack: session.inputs.acknowledged(),
             birth: place.unborn.then(|| Birth { account: claims.account, name: claims.name.clone() }),
         };
         self.send_session(place.node, attach);
@@ -264,7 +264,7 @@ impl Gateway {
             session.events.skip_to(out_seq);
         }
         let Some(claims) = session.claims.clone() else { return };
-        let (epoch, resumed, in_seq) = (session.epoch, session.resumed, session.inputs.applied());
+        let (epoch, resumed, in_seq) = (session.epoch, session.resumed, session.inputs.acknowledged());
         let space = proof.owner.shard.space;
         let claims_until = pangaea_schemas::ticket::TicketClaims { expires: now + RESUME_TOKEN_TIME, ..claims };
         let joined = ServerMessage::Joined {
@@ -410,9 +410,11 @@ impl Gateway {
                 continue;
             };
             session.inputs.acknowledge(news.in_seq);
-            session.agent = Agent { position: news.position, tick: frame.tick, seen: true, heard: now };
+            session.inputs.note_applied(news.applied);
+            let (position, applied) = (news.position, news.applied);
+            session.agent = Agent { position, applied, tick: frame.tick, seen: true, heard: now };
             // An owner that recovered from an older record waits for inputs that nobody will tell it again.
-            if news.in_seq < session.inputs.applied() {
+            if news.in_seq < session.inputs.acknowledged() {
                 self.attach_again(now, key);
             }
         }

@@ -21,7 +21,7 @@
 
 use pangaea_schemas::geometry::{Position, ShardId};
 use pangaea_schemas::ticket::TicketClaims;
-use pangaea_schemas::{AgentEpoch, NodeId, RequestId, SessionEpoch, Tick, Timestamp};
+use pangaea_schemas::{AgentEpoch, InSeq, NodeId, RequestId, SessionEpoch, Tick, Timestamp};
 
 use crate::events::EventStream;
 use crate::gateway::{ConnId, Transport};
@@ -151,6 +151,8 @@ pub(crate) struct Owner {
 pub(crate) struct Agent {
     pub(crate) position: Position,
     pub(crate) tick: Tick,
+    /// Last input that led to the position.
+    pub(crate) applied: InSeq,
     /// The position has been told at all.
     pub(crate) seen: bool,
     /// When the owner spoke of it last.

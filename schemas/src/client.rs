@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 
+use crate::geometry::ShardId;
 use crate::record::ReliableEvent;
 use crate::registry::Registry;
 use crate::{AgentEpoch, EntityId, InSeq, OutSeq, RegistryHash, Tick, TypeId};
@@ -42,6 +43,8 @@ pub enum ClientMessage {
         token: String,
         /// Last event held.
         out_ack: OutSeq,
+        /// Where its agent was last, as the client was told: asked first. A wrong one costs a question.
+        shard: Option<ShardId>,
     },
     /// Watch without an agent; corners in cells, both included.
     Spectate {

@@ -99,7 +99,7 @@ fn a_bad_ticket_is_refused_and_the_connection_stays() {
     stage.say(conn, ClientMessage::Join { ticket });
     let (code, text) = stage.refusal(conn).expect("refused");
     assert_eq!((code, text.as_str()), (RefusalCode::Ticket, "the ticket is not accepted: it has expired; please log in again"));
-    stage.say(conn, ClientMessage::Resume { token: "v4.local.nonsense".to_owned(), out_ack: OutSeq(0) });
+    stage.say(conn, ClientMessage::Resume { token: "v4.local.nonsense".to_owned(), out_ack: OutSeq(0), shard: None });
     assert!(matches!(stage.refusal(conn), Some((RefusalCode::Token, _))));
     assert!(stage.closed.is_empty());
 }
@@ -215,7 +215,7 @@ fn a_resumed_session_goes_on_where_the_owner_is() {
 
     let again = stage.greeted();
     stage.words(again);
-    stage.say(again, ClientMessage::Resume { token: token.clone(), out_ack: OutSeq(3) });
+    stage.say(again, ClientMessage::Resume { token: token.clone(), out_ack: OutSeq(3), shard: None });
     let resumed = SessionEpoch { login: 1, resume: 1 };
     let told = stage.told_scenes();
     let [(_, Session::Attach { session, out_ack, .. })] = &told[..] else { panic!("straight to the owner: {told:?}") };
@@ -228,13 +228,37 @@ fn a_resumed_session_goes_on_where_the_owner_is() {
 
     let mut elsewhere = Stage::new();
     let there = elsewhere.greeted();
-    elsewhere.say(there, ClientMessage::Resume { token, out_ack: OutSeq(3) });
+    elsewhere.say(there, ClientMessage::Resume { token, out_ack: OutSeq(3), shard: None });
     elsewhere.located(ANA, shard(1, 1), 1, false);
     let newer = AttachRefusal::Replaced { current: resumed };
     elsewhere.scene_says(1, Session::AttachRefused { agent: ANA, session: resumed, reason: newer });
     let told = elsewhere.told_scenes();
     let last = told.iter().rev().find_map(|(_, m)| if let Session::Attach { session, .. } = m { Some(*session) } else { None });
     assert_eq!(last, Some(SessionEpoch { login: 1, resume: 2 }), "whoever comes last goes on, at any gateway");
+}
+
+#[test]
+fn who_comes_back_and_says_where_it_was_needs_no_directory() {
+    let mut stage = Stage::new();
+    let conn = stage.playing(ANA, cell(15, 15), 1);
+    let token = stage.words(conn).into_iter().find_map(|word| match word {
+        ServerMessage::Joined { token, .. } => Some(token),
+        _ => None,
+    });
+    let token = token.expect("joined");
+    let mut elsewhere = Stage::new();
+    let there = elsewhere.greeted();
+    elsewhere.say(there, ClientMessage::Resume { token, out_ack: OutSeq(0), shard: Some(shard(1, 1)) });
+    let told = elsewhere.told_scenes();
+    let [(node, Session::Attach { shard: asked, .. })] = &told[..] else { panic!("the shard it was in: {told:?}") };
+    assert_eq!((*node, *asked), (scene(1), shard(1, 1)));
+    let session = SessionEpoch { login: 1, resume: 1 };
+    let moved_on = AttachRefusal::NotHere { forward: None };
+    elsewhere.scene_says(1, Session::AttachRefused { agent: ANA, session, reason: moved_on });
+    elsewhere.ticks(10);
+    elsewhere.located(ANA, shard(0, 1), 1, false);
+    let told = elsewhere.told_scenes();
+    assert!(told.iter().any(|(_, m)| matches!(m, Session::Attach { shard: at, .. } if *at == shard(0, 1))), "{told:?}");
 }
 
 #[test]

@@ -337,7 +337,8 @@ impl Stage {
         in_seq: u32,
         position: Position,
     ) {
-        let news = AgentFeed { agent, session, epoch: AgentEpoch(epoch), in_seq: InSeq(in_seq), position };
+        let news =
+            AgentFeed { agent, session, epoch: AgentEpoch(epoch), in_seq: InSeq(in_seq), applied: InSeq(in_seq), position };
         self.frame(at, owner, Vec::new(), vec![news]);
     }
 }

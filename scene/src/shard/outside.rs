@@ -83,13 +83,13 @@ impl Shard {
 
     pub(super) fn send_feed(&mut self, published: &Published) {
         let (mut agents, mut told): (BTreeMap<NodeId, Vec<AgentFeed>>, Vec<_>) = Default::default();
-        // What a player did that has value is acknowledged when it cannot be lost any more. Its place goes with the inputs that
-        // led there, so it waits, too.
+        // What a player did that has value is acknowledged when it cannot be lost any more; his steps after it are shown meanwhile.
         let unwritten: BTreeSet<EntityId> = self.life.desk.unwritten().map(|(_, agent)| agent).collect();
-        for (agent, gateway, session, in_seq) in self.life.sessions.attached().filter(|(agent, ..)| !unwritten.contains(agent)) {
+        for (agent, gateway, session, applied) in self.life.sessions.attached() {
+            let in_seq = if unwritten.contains(&agent) { self.life.sessions.told(agent) } else { applied };
             let resident = self.life.residents.get(&agent);
             if let (Some(resident), Some(position)) = (resident, self.world.position(agent)) {
-                let feed = AgentFeed { agent, session, epoch: resident.epoch, in_seq, position };
+                let feed = AgentFeed { agent, session, epoch: resident.epoch, in_seq, applied, position };
                 agents.entry(gateway).or_default().push(feed);
                 told.push((agent, in_seq));
             }

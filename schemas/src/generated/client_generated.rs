@@ -1584,6 +1584,7 @@ pub mod pangaea {
         impl<'a> Resume<'a> {
             pub const VT_TOKEN: ::flatbuffers::VOffsetT = 4;
             pub const VT_OUT_ACK: ::flatbuffers::VOffsetT = 6;
+            pub const VT_SHARD: ::flatbuffers::VOffsetT = 8;
 
             #[inline]
             pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -1595,6 +1596,9 @@ pub mod pangaea {
                 args: &'args ResumeArgs<'args>,
             ) -> ::flatbuffers::WIPOffset<Resume<'bldr>> {
                 let mut builder = ResumeBuilder::new(_fbb);
+                if let Some(x) = args.shard {
+                    builder.add_shard(x);
+                }
                 builder.add_out_ack(args.out_ack);
                 if let Some(x) = args.token {
                     builder.add_token(x);
@@ -1616,6 +1620,13 @@ pub mod pangaea {
                 // which contains a valid value in this slot
                 unsafe { self._tab.get::<u32>(Resume::VT_OUT_ACK, Some(0)).unwrap() }
             }
+            #[inline]
+            pub fn shard(&self) -> Option<&'a str> {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Resume::VT_SHARD, None) }
+            }
         }
 
         impl ::flatbuffers::Verifiable for Resume<'_> {
@@ -1624,6 +1635,7 @@ pub mod pangaea {
                 v.visit_table(pos)?
                     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("token", Self::VT_TOKEN, true)?
                     .visit_field::<u32>("out_ack", Self::VT_OUT_ACK, false)?
+                    .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("shard", Self::VT_SHARD, false)?
                     .finish();
                 Ok(())
             }
@@ -1631,6 +1643,7 @@ pub mod pangaea {
         pub struct ResumeArgs<'a> {
             pub token: Option<::flatbuffers::WIPOffset<&'a str>>,
             pub out_ack: u32,
+            pub shard: Option<::flatbuffers::WIPOffset<&'a str>>,
         }
         impl<'a> Default for ResumeArgs<'a> {
             #[inline]
@@ -1638,6 +1651,7 @@ pub mod pangaea {
                 ResumeArgs {
                     token: None, // required field
                     out_ack: 0,
+                    shard: None,
                 }
             }
         }
@@ -1654,6 +1668,10 @@ pub mod pangaea {
             #[inline]
             pub fn add_out_ack(&mut self, out_ack: u32) {
                 self.fbb_.push_slot::<u32>(Resume::VT_OUT_ACK, out_ack, 0);
+            }
+            #[inline]
+            pub fn add_shard(&mut self, shard: ::flatbuffers::WIPOffset<&'b str>) {
+                self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Resume::VT_SHARD, shard);
             }
             #[inline]
             pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ResumeBuilder<'a, 'b, A> {
@@ -1673,6 +1691,7 @@ pub mod pangaea {
                 let mut ds = f.debug_struct("Resume");
                 ds.field("token", &self.token());
                 ds.field("out_ack", &self.out_ack());
+                ds.field("shard", &self.shard());
                 ds.finish()
             }
         }
@@ -4318,6 +4337,7 @@ pub mod pangaea {
             pub const VT_DILATION_PERCENT: ::flatbuffers::VOffsetT = 14;
             pub const VT_CELLS: ::flatbuffers::VOffsetT = 16;
             pub const VT_GONE: ::flatbuffers::VOffsetT = 18;
+            pub const VT_APPLIED: ::flatbuffers::VOffsetT = 20;
 
             #[inline]
             pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -4331,6 +4351,7 @@ pub mod pangaea {
                 let mut builder = UpdateBuilder::new(_fbb);
                 builder.add_agent_epoch(args.agent_epoch);
                 builder.add_tick(args.tick);
+                builder.add_applied(args.applied);
                 if let Some(x) = args.gone {
                     builder.add_gone(x);
                 }
@@ -4402,6 +4423,13 @@ pub mod pangaea {
                 // which contains a valid value in this slot
                 unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, Gone>>>(Update::VT_GONE, None) }
             }
+            #[inline]
+            pub fn applied(&self) -> u32 {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<u32>(Update::VT_APPLIED, Some(0)).unwrap() }
+            }
         }
 
         impl ::flatbuffers::Verifiable for Update<'_> {
@@ -4416,6 +4444,7 @@ pub mod pangaea {
      .visit_field::<u16>("dilation_percent", Self::VT_DILATION_PERCENT, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<CellBytes>>>>("cells", Self::VT_CELLS, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, Gone>>>("gone", Self::VT_GONE, false)?
+     .visit_field::<u32>("applied", Self::VT_APPLIED, false)?
      .finish();
                 Ok(())
             }
@@ -4429,11 +4458,22 @@ pub mod pangaea {
             pub dilation_percent: u16,
             pub cells: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<CellBytes<'a>>>>>,
             pub gone: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, Gone>>>,
+            pub applied: u32,
         }
         impl<'a> Default for UpdateArgs<'a> {
             #[inline]
             fn default() -> Self {
-                UpdateArgs { tick: 0, agent_epoch: 0, in_seq: 0, x: 0.0, z: 0.0, dilation_percent: 0, cells: None, gone: None }
+                UpdateArgs {
+                    tick: 0,
+                    agent_epoch: 0,
+                    in_seq: 0,
+                    x: 0.0,
+                    z: 0.0,
+                    dilation_percent: 0,
+                    cells: None,
+                    gone: None,
+                    applied: 0,
+                }
             }
         }
 
@@ -4478,6 +4518,10 @@ pub mod pangaea {
                 self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Update::VT_GONE, gone);
             }
             #[inline]
+            pub fn add_applied(&mut self, applied: u32) {
+                self.fbb_.push_slot::<u32>(Update::VT_APPLIED, applied, 0);
+            }
+            #[inline]
             pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> UpdateBuilder<'a, 'b, A> {
                 let start = _fbb.start_table();
                 UpdateBuilder { fbb_: _fbb, start_: start }
@@ -4500,6 +4544,7 @@ pub mod pangaea {
                 ds.field("dilation_percent", &self.dilation_percent());
                 ds.field("cells", &self.cells());
                 ds.field("gone", &self.gone());
+                ds.field("applied", &self.applied());
                 ds.finish()
             }
         }

@@ -26083,6 +26083,7 @@ pub mod pangaea {
                         .field("session", &self.session())
                         .field("epoch", &self.epoch())
                         .field("in_seq", &self.in_seq())
+                        .field("applied", &self.applied())
                         .field("position", &self.position())
                         .finish()
                 }
@@ -26130,12 +26131,20 @@ pub mod pangaea {
 
             impl<'a> AgentFeed {
                 #[allow(clippy::too_many_arguments)]
-                pub fn new(agent: u64, session: u64, epoch: u64, in_seq: u32, position: &super::super::record::Position) -> Self {
+                pub fn new(
+                    agent: u64,
+                    session: u64,
+                    epoch: u64,
+                    in_seq: u32,
+                    applied: u32,
+                    position: &super::super::record::Position,
+                ) -> Self {
                     let mut s = Self([0; 40]);
                     s.set_agent(agent);
                     s.set_session(session);
                     s.set_epoch(epoch);
                     s.set_in_seq(in_seq);
+                    s.set_applied(applied);
                     s.set_position(position);
                     s
                 }
@@ -26256,16 +26265,45 @@ pub mod pangaea {
                     }
                 }
 
+                pub fn applied(&self) -> u32 {
+                    let mut mem = ::core::mem::MaybeUninit::<<u32 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    ::flatbuffers::EndianScalar::from_little_endian(unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            self.0[28..].as_ptr(),
+                            mem.as_mut_ptr() as *mut u8,
+                            ::core::mem::size_of::<<u32 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                        mem.assume_init()
+                    })
+                }
+
+                pub fn set_applied(&mut self, x: u32) {
+                    let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            &x_le as *const _ as *const u8,
+                            self.0[28..].as_mut_ptr(),
+                            ::core::mem::size_of::<<u32 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                    }
+                }
+
                 pub fn position(&self) -> &super::super::record::Position {
                     // Safety:
                     // Created from a valid Table for this object
                     // Which contains a valid struct in this slot
-                    unsafe { &*(self.0[28..].as_ptr() as *const super::super::record::Position) }
+                    unsafe { &*(self.0[32..].as_ptr() as *const super::super::record::Position) }
                 }
 
                 #[allow(clippy::identity_op)]
                 pub fn set_position(&mut self, x: &super::super::record::Position) {
-                    self.0[28..28 + 8].copy_from_slice(&x.0)
+                    self.0[32..32 + 8].copy_from_slice(&x.0)
                 }
             }
 

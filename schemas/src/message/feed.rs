@@ -82,9 +82,11 @@ pub struct AgentFeed {
     pub session: SessionEpoch,
     /// Its epoch: late news from an old owner are dropped by it.
     pub epoch: AgentEpoch,
-    /// Last input applied.
+    /// Inputs up to here need not be told again, whoever dies.
     pub in_seq: InSeq,
-    /// Exactly where.
+    /// Last input applied; ahead of `in_seq` while something of value is not durable.
+    pub applied: InSeq,
+    /// Exactly where it is after that.
     pub position: Position,
 }
 

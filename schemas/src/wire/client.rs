@@ -62,7 +62,8 @@ pub fn decode_client(frame: &Bytes) -> Result<ClientMessage, WireError> {
         return Ok(ClientMessage::Join { ticket: token(join.ticket(), "ticket")? });
     }
     if let Some(resume) = root.body_as_resume() {
-        return Ok(ClientMessage::Resume { token: token(resume.token(), "token")?, out_ack: OutSeq(resume.out_ack()) });
+        let shard = resume.shard().and_then(|name| name.parse().ok());
+        return Ok(ClientMessage::Resume { token: token(resume.token(), "token")?, out_ack: OutSeq(resume.out_ack()), shard });
     }
     if let Some(spectate) = root.body_as_spectate() {
         let cells = [spectate.x0(), spectate.z0(), spectate.x1(), spectate.z1()];
@@ -128,8 +129,9 @@ fn client_body(message: &ClientMessage, b: &mut FlatBufferBuilder<'_>) -> (fb::C
             let args = fb::JoinArgs { ticket: Some(b.create_string(ticket)) };
             (fb::ClientBody::Join, fb::Join::create(b, &args).as_union_value())
         }
-        ClientMessage::Resume { token, out_ack } => {
-            let args = fb::ResumeArgs { token: Some(b.create_string(token)), out_ack: out_ack.0 };
+        ClientMessage::Resume { token, out_ack, shard } => {
+            let shard = shard.map(|shard| b.create_string(&shard.to_string()));
+            let args = fb::ResumeArgs { token: Some(b.create_string(token)), out_ack: out_ack.0, shard };
             (fb::ClientBody::Resume, fb::Resume::create(b, &args).as_union_value())
         }
         ClientMessage::Spectate { token, space, cells: [x0, z0, x1, z1] } => {

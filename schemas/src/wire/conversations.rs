@@ -496,8 +496,9 @@ impl<'a> Unpack<&'a feed::Motion> for Motion {
 impl<'b> Pack<'b> for AgentFeed {
     type Wire = feed::AgentFeed;
     fn pack(&self, b: &mut FlatBufferBuilder<'b>) -> feed::AgentFeed {
-        let Self { agent, session, epoch, in_seq, position } = self;
-        feed::AgentFeed::new(agent.pack(b), session.pack(b), epoch.pack(b), in_seq.pack(b), &position.pack(b))
+        let Self { agent, session, epoch, in_seq, applied, position } = self;
+        let (agent, session, epoch) = (agent.pack(b), session.pack(b), epoch.pack(b));
+        feed::AgentFeed::new(agent, session, epoch, in_seq.pack(b), applied.pack(b), &position.pack(b))
     }
 }
 
@@ -508,6 +509,7 @@ impl<'a> Unpack<&'a feed::AgentFeed> for AgentFeed {
             session: Unpack::unpack(wire.session(), at)?,
             epoch: Unpack::unpack(wire.epoch(), at)?,
             in_seq: Unpack::unpack(wire.in_seq(), at)?,
+            applied: Unpack::unpack(wire.applied(), at)?,
             position: Unpack::unpack(wire.position(), at)?,
         })
     }

@@ -57,9 +57,11 @@ pub struct UpdateHead {
     pub tick: Tick,
     /// The own agent's epoch.
     pub agent_epoch: AgentEpoch,
-    /// The last input applied at `tick`.
+    /// No input up to here is needed again.
     pub in_seq: InSeq,
-    /// The own agent's exact position at `tick`.
+    /// The last input applied at `tick`; ahead of `in_seq` while something of value is not durable.
+    pub applied: InSeq,
+    /// The own agent's exact position at `tick`, after that input.
     pub position: Position,
     /// Speed of time in percent; 100 is real time.
     pub dilation_percent: u16,
@@ -127,6 +129,7 @@ impl UpdateWriter {
             tick: head.tick.0,
             agent_epoch: head.agent_epoch.0,
             in_seq: head.in_seq.0,
+            applied: head.applied.0,
             x: head.position.x,
             z: head.position.z,
             dilation_percent: head.dilation_percent,
@@ -147,6 +150,7 @@ pub(super) fn read(update: fb::Update<'_>, at: At<'_>) -> Result<Update, WireErr
         tick: Tick(update.tick()),
         agent_epoch: AgentEpoch(update.agent_epoch()),
         in_seq: InSeq(update.in_seq()),
+        applied: InSeq(update.applied()),
         position: Position { x: update.x(), z: update.z() },
         dilation_percent: update.dilation_percent(),
     };

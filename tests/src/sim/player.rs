@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use fastrand::Rng;
 use pangaea_schemas::client::{ClientMessage, Input, PROTOCOL_VERSION, ServerMessage};
-use pangaea_schemas::geometry::Position;
+use pangaea_schemas::geometry::{Position, ShardId};
 use pangaea_schemas::message::Credentials;
 use pangaea_schemas::record::ReliableEvent;
 use pangaea_schemas::wire::client::{FromServer, decode_server, encode_client};
@@ -82,6 +82,8 @@ pub struct Player {
     pub updates: u64,
     /// The scene that runs its agent, as told.
     scene: String,
+    /// Where its agent is, as last told.
+    shard: Option<ShardId>,
     /// Trades that were told to be done: with whom, and which scene ran the own agent.
     pub trades: Vec<(EntityId, String)>,
     /// Inputs applied.
@@ -115,6 +117,7 @@ impl Player {
             anomalies: Vec::new(),
             updates: 0,
             scene: String::new(),
+            shard: None,
             trades: Vec::new(),
             inputs: 0,
             applied_at: None,
@@ -265,7 +268,7 @@ impl Player {
             ServerMessage::Welcome { .. } => match self.token.clone() {
                 Some(token) => {
                     self.stage = Stage::Joining;
-                    self.say(&ClientMessage::Resume { token, out_ack: self.held });
+                    self.say(&ClientMessage::Resume { token, out_ack: self.held, shard: self.shard });
                 }
                 None => {
                     self.stage = Stage::WaitingForTicket;
@@ -297,7 +300,7 @@ impl Player {
             ServerMessage::Refused { retry_after_ms: 0, code, text } => self.anomalies.push(format!("refused: {code:?} {text}")),
             // A login that must wait is tried again over a new connection.
             ServerMessage::Refused { .. } | ServerMessage::Goodbye { .. } => self.stage = Stage::Offline,
-            ServerMessage::Routed { scene, .. } => self.scene = scene,
+            ServerMessage::Routed { shard, scene, .. } => (self.shard, self.scene) = (shard.parse().ok(), scene),
             ServerMessage::Watching { .. } | ServerMessage::Pong { .. } => {}
         }
     }
@@ -343,6 +346,9 @@ impl Player {
     fn hear_update(&mut self, update: &Update) {
         self.updates += 1;
         let in_seq = update.head.in_seq;
+        if update.head.applied >= self.next_seq {
+            self.anomalies.push(format!("input {} is shown before it was made", update.head.applied.0));
+        }
         if in_seq >= self.next_seq || in_seq < self.connected_at {
             self.anomalies.push(format!("input {} applied after {} of {}", in_seq.0, self.applied.0, self.next_seq.0));
         }

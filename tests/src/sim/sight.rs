@@ -77,12 +77,12 @@ impl Sight {
     /// The own agent never jumps. After the loss of its owner it may stand where it stood a second ago, and while its owner is
     /// not heard it may have walked on: what counts is the time since there were news of it.
     fn see_oneself(&mut self, head: &UpdateHead, anomalies: &mut Vec<String>) {
-        let UpdateHead { tick, in_seq, position, .. } = *head;
+        let UpdateHead { tick, applied, position, .. } = *head;
         let Some((before, seq, from)) = self.told else {
-            self.told = Some((tick, in_seq, position));
+            self.told = Some((tick, applied, position));
             return;
         };
-        if in_seq == seq && position == from {
+        if applied == seq && position == from {
             return;
         }
         let way = (position.x - from.x).hypot(position.z - from.z);
@@ -90,7 +90,7 @@ impl Sight {
         if way > SPEED_MAX * (seconds + RECORD_AGE) {
             anomalies.push(format!("jumps {way:.1} m within {seconds:.2} s at {tick}"));
         }
-        self.told = Some((tick, in_seq, position));
+        self.told = Some((tick, applied, position));
     }
 
     fn see_cell(&mut self, cell: &CellUpdate, anomalies: &mut Vec<String>) {

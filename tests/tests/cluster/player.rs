@@ -146,7 +146,7 @@ impl Player {
 
     /// Come back over a new connection, to this or another gateway.
     pub(crate) fn resume(&self, gateway: &str) -> std::io::Result<Self> {
-        let resume = ClientMessage::Resume { token: self.token.clone(), out_ack: self.last_event };
+        let resume = ClientMessage::Resume { token: self.token.clone(), out_ack: self.last_event, shard: None };
         Self::join(Line::greeted(gateway)?, &resume, self.sent, self.last_event)
     }
 
@@ -194,7 +194,7 @@ impl Player {
         self.sent = self.sent.next();
         let bytes = Bytes::from(vec![dx.cast_unsigned(), dz.cast_unsigned()]);
         let input = Input { seq: self.sent, id: TypeId::of("move"), bytes };
-        self.line.say(&ClientMessage::Inputs { inputs: vec![input], out_ack: self.last_event })
+        self.line.say(&ClientMessage::Inputs { inputs: vec![input], out_ack: self.last_event, shard: None })
     }
 
     /// So many steps, one per update, until the world has applied them all.

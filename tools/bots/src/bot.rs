@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use pangaea_schemas::client::{ClientMessage, INPUTS_MAX, Input, PROTOCOL_VERSION, RefusalCode, ServerMessage};
-use pangaea_schemas::geometry::{CELL_EDGE_M, Position};
+use pangaea_schemas::geometry::{CELL_EDGE_M, Position, ShardId};
 use pangaea_schemas::message::Credentials;
 use pangaea_schemas::wire::client::FromServer;
 use pangaea_schemas::wire::update::Update;
@@ -43,8 +43,10 @@ const UNSEEN_MAX: Duration = Duration::from_secs(1);
 const CATCH_UP_M: f32 = 4.5;
 /// Full speed in m/s where the game does not tell.
 const SPEED_M_PER_S: f32 = 6.0;
-/// Unacknowledged inputs above which a bot waits.
-const UNACKNOWLEDGED_MAX: usize = 64;
+/// Inputs that nobody has applied above which a bot waits.
+const UNAPPLIED_MAX: u32 = 64;
+/// Inputs that it may have to tell again above which it waits, too.
+const UNACKNOWLEDGED_MAX: usize = 1_024;
 
 /// What the fleet is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +77,8 @@ struct Player {
     abilities: Abilities,
     tick_hz: f32,
     token: String,
+    /// Where the own agent is, as last told.
+    shard: Option<ShardId>,
     pilot: Pilot,
     sight: Sight,
     vitals: watch::Sender<Vitals>,
@@ -88,6 +92,7 @@ struct Player {
     offered: Option<EntityId>,
     sent: InSeq,
     acknowledged: InSeq,
+    applied: InSeq,
     unacknowledged: VecDeque<(Instant, Input)>,
     last_event: OutSeq,
     told_event: OutSeq,
@@ -179,11 +184,13 @@ async fn enter(role: &Role, at: usize, vitals: &watch::Sender<Vitals>) -> anyhow
                 abilities: Abilities::of(&description),
                 tick_hz: f32::from(tick_hz.max(1)),
                 token,
+                shard: None,
                 pilot: Pilot::new(role.scenario, rng, edge_m, now),
                 sight: Sight::of(agent, now),
                 offered: None,
                 sent: in_seq,
                 acknowledged: in_seq,
+                applied: in_seq,
                 unacknowledged: VecDeque::new(),
                 last_event: out_seq,
                 told_event: out_seq,
@@ -278,7 +285,8 @@ impl Player {
 
     async fn resume(&mut self, goal: &Endpoint) -> anyhow::Result<Connection> {
         let (mut connection, welcome) = greet(goal).await?;
-        connection.send(&ClientMessage::Resume { token: self.token.clone(), out_ack: self.last_event }).await?;
+        let (token, shard) = (self.token.clone(), self.shard);
+        connection.send(&ClientMessage::Resume { token, out_ack: self.last_event, shard }).await?;
         match answer(&mut connection).await? {
             ServerMessage::Joined { token, in_seq, .. } => {
                 if let ServerMessage::Welcome { gateway, .. } = welcome {
@@ -288,7 +296,7 @@ impl Player {
                 self.token = token;
                 self.sight.forget(now);
                 (self.joined_at, self.heard) = (now, now);
-                self.acknowledge(in_seq, now);
+                self.acknowledge(in_seq);
                 let again: Vec<_> = self.unacknowledged.iter().map(|(_, input)| input.clone()).collect();
                 for inputs in again.chunks(INPUTS_MAX) {
                     let out_ack = self.last_event;
@@ -321,7 +329,10 @@ impl Player {
                     }
                 }
             }
-            FromServer::Message(ServerMessage::Routed { scene, .. }) => self.tally.anomalies.whereabouts.routed(scene),
+            FromServer::Message(ServerMessage::Routed { shard, scene, .. }) => {
+                self.shard = shard.parse().ok();
+                self.tally.anomalies.whereabouts.routed(scene);
+            }
             FromServer::Message(ServerMessage::Goodbye { code, text, reconnect_to, .. }) => {
                 let goal = Some(reconnect_to).filter(|goal| code == RefusalCode::Draining && !goal.is_empty());
                 self.sent_on = goal.map(|goal| self.like_own(goal));
@@ -368,7 +379,8 @@ impl Player {
             let sent = self.sent;
             self.note(AnomalyKind::InputBeyond, f64::from(head.in_seq.0 - sent.0), format!("{} of {}", head.in_seq.0, sent.0));
         }
-        self.acknowledge(head.in_seq, now);
+        self.note_applied(head.applied, now);
+        self.acknowledge(head.in_seq);
         self.sight.apply(now, update, &self.abilities, &mut self.tally.anomalies);
         let unseen = now.duration_since(self.sight.own_seen);
         if unseen > UNSEEN_MAX && now.duration_since(self.joined_at) > UNSEEN_MAX * 2 {
@@ -379,13 +391,29 @@ impl Player {
         }
     }
 
-    fn acknowledge(&mut self, upto: InSeq, now: Instant) {
+    /// What the picture shows may be ahead of what is acknowledged, and goes back only where a scene was lost.
+    fn note_applied(&mut self, upto: InSeq, now: Instant) {
+        let before = std::mem::replace(&mut self.applied, upto);
+        if upto < before {
+            let what = format!("{} after {} is shown", upto.0, before.0);
+            self.note(AnomalyKind::InputBack, f64::from(before.0 - upto.0), what);
+        }
+        if self.phase == Phase::Measuring {
+            for (at, _) in self.unacknowledged.iter().filter(|(_, input)| input.seq > before && input.seq <= upto) {
+                record(&mut self.tally.latencies, now.duration_since(*at));
+            }
+        }
+    }
+
+    fn may_act(&self) -> bool {
+        let unapplied = self.sent.0.saturating_sub(self.applied.0);
+        unapplied < UNAPPLIED_MAX && self.unacknowledged.len() < UNACKNOWLEDGED_MAX
+    }
+
+    fn acknowledge(&mut self, upto: InSeq) {
         self.acknowledged = self.acknowledged.max(upto);
         let mut answered = None;
         while let Some((at, _)) = self.unacknowledged.pop_front_if(|(_, input)| input.seq <= upto) {
-            if self.phase == Phase::Measuring {
-                record(&mut self.tally.latencies, now.duration_since(at));
-            }
             answered = Some(at);
         }
         let unanswered = self.unacknowledged.len();
@@ -417,7 +445,7 @@ impl Player {
         }
         let Some((_, _, place)) = self.last_update else { return Ok(()) };
         let mut inputs = Vec::new();
-        if self.phase != Phase::Resting && self.unacknowledged.len() < UNACKNOWLEDGED_MAX {
+        if self.phase != Phase::Resting && self.may_act() {
             let (dx, dz) = self.pilot.steer(now, place);
             let mut wishes: Vec<_> = self.abilities.walk(dx, dz).into_iter().collect();
             wishes.extend(self.whim(place));

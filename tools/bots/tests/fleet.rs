@@ -97,7 +97,13 @@ impl Client {
     fn update(&mut self, fault: Fault) -> bytes::Bytes {
         self.tick += 1;
         let late = self.tick > 20;
-        let mut head = UpdateHead { tick: Tick(self.tick), in_seq: self.in_seq, position: self.place, ..UpdateHead::default() };
+        let mut head = UpdateHead {
+            tick: Tick(self.tick),
+            in_seq: self.in_seq,
+            applied: self.in_seq,
+            position: self.place,
+            ..UpdateHead::default()
+        };
         if fault == Fault::TickBack && self.tick == 20 {
             head.tick = Tick(3);
         }

@@ -7,7 +7,7 @@
 //! | restart a scene; cut or hold its link to a gateway | *paused*, *unseen* |
 //! | kill or restart a gateway | *reconnect* |
 //! | pause a gateway | *reconnect*, *catch up* |
-//! | anything done to data or its disk; cut or hold a scene's link to data | *crossing*, *waiting* |
+//! | anything done to data or its disk; cut or hold a scene's link to data | *crossing* |
 //! | cut or hold the link between two scenes | *crossing* |
 //! | anything done to the world; other links; a slow link | nothing: play goes on |
 //!
@@ -15,7 +15,6 @@
 //! - *paused*: its agents stand still; *unseen*: others lose sight of entities whose owner changes;
 //! - *reconnect*: its clients lose their connection, and get in elsewhere;
 //! - *catch up*: its clients' picture stands still, and then shows where everybody has walked meanwhile;
-//! - *waiting*: who did something of value is told neither that nor its place before it is durable, and then where it is;
 //! - *crossing*: who was let go by one shard waits until a journal says so and the other has heard it.
 
 use std::collections::BTreeMap;
@@ -96,10 +95,8 @@ fn allowances(fault: &Fault, lasted: Duration) -> Vec<Allowance> {
     // Whom one shard has let go cannot run before a journal says so, and the other shard has heard it.
     let crossing = [(AnomalyKind::Vanished, Whom::Onlookers, pause_ms), (AnomalyKind::Blinked, Whom::Onlookers, BLINK_MS)];
     // When the picture goes on, it shows where everybody has walked meanwhile.
-    // Play goes on unseen by whoever waits for an acknowledgement.
     let way_m = SPEED_M_PER_S * lasted.as_secs_f64() + LATE_STEPS_M;
     let catch_up = [(AnomalyKind::Jump, Whom::Clients, way_m), (AnomalyKind::Blinked, Whom::Clients, BLINK_MS)];
-    let waiting = [(AnomalyKind::Jump, Whom::Onlookers, way_m)];
     match (fault.kind, ends(fault.victim)) {
         (FaultKind::Kill(Role::Scene) | FaultKind::Pause(Role::Scene), _) => [&paused[..], &unseen, &set_back].concat(),
         (FaultKind::Restart(Role::Scene), _) => [&paused[..], &unseen].concat(),
@@ -107,7 +104,7 @@ fn allowances(fault: &Fault, lasted: Duration) -> Vec<Allowance> {
         (FaultKind::Pause(Role::Gateway), _) => [&reconnect[..], &catch_up].concat(),
         (FaultKind::Kill(Role::Data) | FaultKind::Pause(Role::Data) | FaultKind::Restart(Role::Data), _)
         | (FaultKind::FullDisk, _)
-        | (FaultKind::CutLink | FaultKind::HoldLink, [Some(Role::Scene), Some(Role::Data)]) => [&crossing[..], &waiting].concat(),
+        | (FaultKind::CutLink | FaultKind::HoldLink, [Some(Role::Scene), Some(Role::Data)]) => crossing.to_vec(),
         (FaultKind::Kill(_) | FaultKind::Pause(_) | FaultKind::Restart(_), _) => Vec::new(),
         (FaultKind::CutLink | FaultKind::HoldLink, [Some(Role::Scene), Some(Role::Scene)]) => crossing.to_vec(),
         // Without the world a scene's lease runs out, and others take its shards.
@@ -219,9 +216,8 @@ mod tests {
         let crossing = saw(data.began, AnomalyKind::Vanished, 1_000.0, "scene-1");
         assert!(data.excuses(&crossing) && disk.excuses(&crossing), "who is between two shards waits for the journal");
         assert!(!world.excuses(&crossing));
-        let unacknowledged = saw(data.began, AnomalyKind::Jump, 12.0, "scene-1");
-        assert!(data.excuses(&unacknowledged), "who paid is not told where it is before that is durable");
-        assert!(!world.excuses(&unacknowledged));
+        let jump = saw(data.began, AnomalyKind::Jump, 12.0, "scene-1");
+        assert!(!data.excuses(&jump), "who paid sees himself walking on while that is not durable");
     }
 
     #[test]

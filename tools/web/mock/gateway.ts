@@ -73,7 +73,7 @@ export class Client {
     for (const key of gone) Gone.createGone(builder, key >>> 16, key & 0xffff);
     const goneList = builder.endVector();
     const at = player?.being;
-    const body = Update.createUpdate(builder, BigInt(this.land.tick), 1n, player?.inSeq ?? 0, at?.x ?? 0, at?.z ?? 0, 100, list, goneList);
+    const body = Update.createUpdate(builder, BigInt(this.land.tick), 1n, player?.inSeq ?? 0, at?.x ?? 0, at?.z ?? 0, 100, list, goneList, player?.inSeq ?? 0);
     this.#finish(builder, ServerBody.Update, body);
   }
 

@@ -71,7 +71,7 @@ class Wire {
   update(inSeq: number): void {
     this.say(ServerBody.Update, (b) => {
       const none = Update.createCellsVector(b, []);
-      return Update.createUpdate(b, 101n, 1n, inSeq, 5, 5, 100, none, none);
+      return Update.createUpdate(b, 101n, 1n, inSeq, 5, 5, 100, none, none, inSeq);
     });
   }
 

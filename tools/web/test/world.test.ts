@@ -40,7 +40,7 @@ function update(tick: number, cells: Cell[], gone: number[] = []): Update {
   Update.startGoneVector(b, gone.length);
   for (const key of gone) Gone.createGone(b, key >>> 16, key & 0xffff);
   const goneList = b.endVector();
-  b.finish(Update.createUpdate(b, BigInt(1_000_000 + tick), 1n, 0, 0, 0, 100, list, goneList));
+  b.finish(Update.createUpdate(b, BigInt(1_000_000 + tick), 1n, 0, 0, 0, 100, list, goneList, 0));
   return Update.getRootAsUpdate(new flatbuffers.ByteBuffer(b.asUint8Array()));
 }
 

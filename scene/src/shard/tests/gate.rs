@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pangaea_schemas::geometry::ShardId;
+use pangaea_schemas::geometry::{Position, ShardId};
 use pangaea_schemas::message::{AttachRefusal, Birth, ClientInput, Feed, FeedFilter, Message, Session, ShardRoute};
 use pangaea_schemas::{AccountId, AgentEpoch, EntityId, InSeq, NodeId, OutSeq, SessionEpoch, Timestamp, TypeId};
 
@@ -23,6 +23,8 @@ pub(super) struct Player {
     pub expected: Option<InSeq>,
     /// Events as the client holds them.
     pub noted: Vec<u32>,
+    /// Last input that its picture shows, and where it shows the agent.
+    pub shown: Option<(InSeq, Position)>,
     heard: Timestamp,
 }
 
@@ -80,6 +82,7 @@ impl Gate {
                     if let Some(player) = self.players.get_mut(&news.agent).filter(|p| p.epoch == news.epoch) {
                         player.heard = now;
                         player.acknowledge(news.in_seq);
+                        player.shown = Some((news.applied, news.position));
                     }
                 }
             }

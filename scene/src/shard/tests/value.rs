@@ -16,6 +16,11 @@ fn the_ledger_is_not_asked_and_the_player_not_acknowledged_before_it_is_written(
     cluster.steps(200);
     assert_eq!(cluster.fences.done, []);
     assert_eq!(cluster.gate.players[&ANNA].unacked.len(), 1, "it could still be lost");
+    let shown = |cluster: &Cluster| cluster.gate.players[&ANNA].shown.expect("followed");
+    let (before, stood) = shown(&cluster);
+    walk(&mut cluster, 1.0, 5);
+    let (after, stands) = shown(&cluster);
+    assert!(after > before && stands.x > stood.x, "meanwhile she sees herself walk");
     cluster.journals.is_away = false;
     settle(&mut cluster);
     assert_eq!((cluster.fences.done.len(), told(&cluster)), (1, 1));

@@ -493,6 +493,7 @@ impl Dice {
             session: self.se(),
             epoch: self.ae(),
             in_seq: InSeq(self.small()),
+            applied: InSeq(self.small()),
             position: self.position(),
         }
     }
@@ -643,7 +644,7 @@ impl Dice {
         all.extend([
             ClientMessage::Hello { protocol: self.small(), registry: RegistryHash(self.n()), client: self.text() },
             ClientMessage::Join { ticket: self.text() },
-            ClientMessage::Resume { token: self.text(), out_ack: OutSeq(self.small()) },
+            ClientMessage::Resume { token: self.text(), out_ack: OutSeq(self.small()), shard: self.maybe(Self::shard) },
             ClientMessage::Spectate { token: self.text(), space: self.n() as u16, cells: [1, 2, 3, self.n() as u16] },
             ClientMessage::Inputs { inputs: self.some(Self::input), out_ack: OutSeq(self.small()) },
             ClientMessage::Ping { client_time_us: self.n() },
@@ -717,6 +718,7 @@ impl Dice {
             tick: Tick(self.n()),
             agent_epoch: self.ae(),
             in_seq: InSeq(self.small()),
+            applied: InSeq(self.small()),
             position: self.position(),
             dilation_percent: self.n() as u16,
         };

@@ -36,8 +36,8 @@ export function join(ticket: string): Uint8Array {
   return message(ClientBody.Join, (b) => Join.createJoin(b, b.createString(ticket)));
 }
 
-export function resume(token: string, outAck: number): Uint8Array {
-  return message(ClientBody.Resume, (b) => Resume.createResume(b, b.createString(token), outAck));
+export function resume(token: string, outAck: number, shard: string): Uint8Array {
+  return message(ClientBody.Resume, (b) => Resume.createResume(b, b.createString(token), outAck, b.createString(shard)));
 }
 
 /** Watches the cells from (x0, z0) to (x1, z1), both included. */

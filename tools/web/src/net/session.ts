@@ -44,8 +44,8 @@ export interface Route {
 export interface SessionEvents {
   changed(state: SessionState): void;
   joined(joined: Joined): void;
-  /** The own agent as of `tick` (relative, as in `World.tick`): the exact position after `inSeq`. */
-  confirmed(inSeq: number, tick: number, x: number, z: number): void;
+  /** The own agent as of `tick` (relative, as in `World.tick`): the exact position after input `applied`. */
+  confirmed(applied: number, tick: number, x: number, z: number): void;
   event(name: string, values: Record<string, unknown>): void;
   resync(): void;
   routed(route: Route): void;
@@ -66,6 +66,7 @@ export class Session {
   #open: SentInput[] = [];
   #seq = 0;
   #inSeq = 0;
+  #shard = "";
   #outSeq = 0;
   #ackSent = 0;
   #failures = 0;
@@ -78,7 +79,7 @@ export class Session {
     this.#gateways = new Gateways(urls);
   }
 
-  /** Inputs the server has not applied yet. */
+  /** Inputs that may have to be told again. */
   get openInputs(): number {
     return this.#open.length;
   }
@@ -149,7 +150,7 @@ export class Session {
         this.gateway = message.body.gateway() ?? "";
         this.world.describe(this.registry, this.tickHz, message.body.cellEdgeM());
         this.#enter(this.#token ? "resuming" : "entering");
-        link.send(this.#token ? resume(this.#token, this.#outSeq) : guest(this.#name));
+        link.send(this.#token ? resume(this.#token, this.#outSeq, this.#shard) : guest(this.#name));
         break;
       }
       case "ticket":
@@ -172,15 +173,16 @@ export class Session {
         const update = message.body;
         this.world.apply(update, now);
         if (this.state !== "playing") break;
-        this.#applied(update.inSeq());
-        this.events.confirmed(update.inSeq(), this.world.tick, update.x(), update.z());
+        this.#acknowledged(update.inSeq());
+        this.events.confirmed(update.applied(), this.world.tick, update.x(), update.z());
         break;
       }
       case "events":
         for (let i = 0; i < message.body.eventsLength(); i++) this.#event(message.body, i);
         break;
       case "routed":
-        this.events.routed({ shard: message.body.shard() ?? "", scene: message.body.scene() ?? "" });
+        this.#shard = message.body.shard() ?? "";
+        this.events.routed({ shard: this.#shard, scene: message.body.scene() ?? "" });
         break;
       case "pong":
       case "watching":
@@ -197,7 +199,7 @@ export class Session {
     this.#inSeq = joined.inSeq();
     this.world.reconnected(now);
     if (joined.resumed()) {
-      this.#applied(joined.inSeq());
+      this.#acknowledged(joined.inSeq());
     } else {
       this.#open = [];
       this.#seq = joined.inSeq();
@@ -244,8 +246,8 @@ export class Session {
     this.#timer = setTimeout(() => this.#connect(), wait);
   }
 
-  /** Inputs up to `inSeq` are applied. */
-  #applied(inSeq: number): void {
+  /** Inputs up to `inSeq` need not be told again. */
+  #acknowledged(inSeq: number): void {
     if (inSeq < this.#inSeq || inSeq > this.#seq) this.world.anomalies.wentBack++;
     this.#inSeq = inSeq;
     while (this.#open.length > 0 && this.#open[0]!.seq <= inSeq) this.#open.shift();

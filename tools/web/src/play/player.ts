@@ -62,7 +62,7 @@ export class Player {
     this.session = new Session(world, urls, {
       changed: (state) => events.changed(state),
       joined: (joined) => this.#joined(joined),
-      confirmed: (inSeq, tick, x, z) => this.#confirm(inSeq, tick, x, z),
+      confirmed: (applied, tick, x, z) => this.#confirm(applied, tick, x, z),
       event: (name, values) => this.#event(name, values),
       resync: () => this.#forget(),
       routed: (route) => {
@@ -180,7 +180,7 @@ export class Player {
     this.dealing.clear();
   }
 
-  #confirm(inSeq: number, tick: number, x: number, z: number): void {
+  #confirm(applied: number, tick: number, x: number, z: number): void {
     if (x === 0 && z === 0) return; // not placed yet
     const ticks = this.#confirmedTick === undefined ? 0 : tick - this.#confirmedTick;
     if (ticks > 0 && performance.now() > this.#forgivenUntil) {
@@ -191,7 +191,7 @@ export class Player {
     this.#confirmedTick = tick;
     this.confirmed.x = x;
     this.confirmed.z = z;
-    this.prediction.reconcile(inSeq, tick, x, z);
+    this.prediction.reconcile(applied, tick, x, z);
   }
 
   #event(name: string, values: Record<string, unknown>): void {

@@ -79,13 +79,13 @@ export class Prediction {
     this.#before = { x: this.x, z: this.z };
   }
 
-  /** The server had the agent at (x, z) at `tick`, after input `inSeq`. */
-  reconcile(inSeq: number, tick: number, x: number, z: number): void {
+  /** The server had the agent at (x, z) at `tick`, after input `applied`. */
+  reconcile(applied: number, tick: number, x: number, z: number): void {
     const drawn = { x: this.x + this.#offset.x, z: this.z + this.#offset.z };
     const before = { x: this.x, z: this.z };
-    const first = this.#steps.findIndex((step) => step.seq > inSeq);
-    const applied = first < 0 ? this.#steps.splice(0) : this.#steps.splice(0, first);
-    this.#measure(applied, tick, x, z);
+    const first = this.#steps.findIndex((step) => step.seq > applied);
+    const done = first < 0 ? this.#steps.splice(0) : this.#steps.splice(0, first);
+    this.#measure(done, tick, x, z);
     this.x = x;
     this.z = z;
     for (const step of this.#steps) this.#walk(step);

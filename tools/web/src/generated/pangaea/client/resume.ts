@@ -34,8 +34,15 @@ outAck():number {
   return offset ? this.bb!.readUint32(this.bb_pos + offset) : 0;
 }
 
+shard():string|null
+shard(optionalEncoding:flatbuffers.Encoding):string|Uint8Array|null
+shard(optionalEncoding?:any):string|Uint8Array|null {
+  const offset = this.bb!.__offset(this.bb_pos, 8);
+  return offset ? this.bb!.__string(this.bb_pos + offset, optionalEncoding) : null;
+}
+
 static startResume(builder:flatbuffers.Builder) {
-  builder.startObject(2);
+  builder.startObject(3);
 }
 
 static addToken(builder:flatbuffers.Builder, tokenOffset:flatbuffers.Offset) {
@@ -46,16 +53,21 @@ static addOutAck(builder:flatbuffers.Builder, outAck:number) {
   builder.addFieldInt32(1, outAck, 0);
 }
 
+static addShard(builder:flatbuffers.Builder, shardOffset:flatbuffers.Offset) {
+  builder.addFieldOffset(2, shardOffset, 0);
+}
+
 static endResume(builder:flatbuffers.Builder):flatbuffers.Offset {
   const offset = builder.endObject();
   builder.requiredField(offset, 4) // token
   return offset;
 }
 
-static createResume(builder:flatbuffers.Builder, tokenOffset:flatbuffers.Offset, outAck:number):flatbuffers.Offset {
+static createResume(builder:flatbuffers.Builder, tokenOffset:flatbuffers.Offset, outAck:number, shardOffset:flatbuffers.Offset):flatbuffers.Offset {
   Resume.startResume(builder);
   Resume.addToken(builder, tokenOffset);
   Resume.addOutAck(builder, outAck);
+  Resume.addShard(builder, shardOffset);
   return Resume.endResume(builder);
 }
 }

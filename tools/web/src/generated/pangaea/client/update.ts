@@ -76,8 +76,13 @@ goneLength():number {
   return offset ? this.bb!.__vector_len(this.bb_pos + offset) : 0;
 }
 
+applied():number {
+  const offset = this.bb!.__offset(this.bb_pos, 20);
+  return offset ? this.bb!.readUint32(this.bb_pos + offset) : 0;
+}
+
 static startUpdate(builder:flatbuffers.Builder) {
-  builder.startObject(8);
+  builder.startObject(9);
 }
 
 static addTick(builder:flatbuffers.Builder, tick:bigint) {
@@ -128,12 +133,16 @@ static startGoneVector(builder:flatbuffers.Builder, numElems:number) {
   builder.startVector(4, numElems, 2);
 }
 
+static addApplied(builder:flatbuffers.Builder, applied:number) {
+  builder.addFieldInt32(8, applied, 0);
+}
+
 static endUpdate(builder:flatbuffers.Builder):flatbuffers.Offset {
   const offset = builder.endObject();
   return offset;
 }
 
-static createUpdate(builder:flatbuffers.Builder, tick:bigint, agentEpoch:bigint, inSeq:number, x:number, z:number, dilationPercent:number, cellsOffset:flatbuffers.Offset, goneOffset:flatbuffers.Offset):flatbuffers.Offset {
+static createUpdate(builder:flatbuffers.Builder, tick:bigint, agentEpoch:bigint, inSeq:number, x:number, z:number, dilationPercent:number, cellsOffset:flatbuffers.Offset, goneOffset:flatbuffers.Offset, applied:number):flatbuffers.Offset {
   Update.startUpdate(builder);
   Update.addTick(builder, tick);
   Update.addAgentEpoch(builder, agentEpoch);
@@ -143,6 +152,7 @@ static createUpdate(builder:flatbuffers.Builder, tick:bigint, agentEpoch:bigint,
   Update.addDilationPercent(builder, dilationPercent);
   Update.addCells(builder, cellsOffset);
   Update.addGone(builder, goneOffset);
+  Update.addApplied(builder, applied);
   return Update.endUpdate(builder);
 }
 }
