@@ -155,7 +155,7 @@ impl Gateway {
     /// A newer session takes over what an older one of the same agent holds here.
     fn succeed(&mut self, now: Timestamp, key: Key, before: Key) {
         let Some(old) = self.sessions.get_mut(before) else { return };
-        let (owner, agent) = (old.owner, old.agent);
+        let owner = old.owner;
         let inputs = std::mem::take(&mut old.inputs);
         old.claims = None;
         if old.conn.is_some() {
@@ -164,7 +164,7 @@ impl Gateway {
         self.forget(before);
         self.set_owner(key, owner);
         let Some(session) = self.sessions.get_mut(key) else { return };
-        session.agent = agent;
+        // Where the agent was seen last is not taken over: it may have been elsewhere for long, at another gateway.
         // A fresh program counts on from what the owner has applied; only a returning one tells the same inputs again.
         if session.resumed {
             session.inputs = inputs;

@@ -83,7 +83,7 @@ impl Shard {
 
     pub(super) fn send_feed(&mut self, published: &Published) {
         let (mut agents, mut told): (BTreeMap<NodeId, Vec<AgentFeed>>, Vec<_>) = Default::default();
-        // What a player did that has value is acknowledged when it cannot be lost any more; his steps after it are shown meanwhile.
+        // What a player did that has value is acknowledged when it cannot be lost any more; meanwhile his steps are shown.
         let unwritten: BTreeSet<EntityId> = self.life.desk.unwritten().map(|(_, agent)| agent).collect();
         for (agent, gateway, session, applied) in self.life.sessions.attached() {
             let in_seq = if unwritten.contains(&agent) { self.life.sessions.told(agent) } else { applied };

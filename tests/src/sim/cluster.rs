@@ -19,6 +19,7 @@ use pangaea_world::auth::Input as AuthInput;
 use super::checks::Owners;
 use super::clock::Clock;
 use super::faults::{self, Fault, Planned};
+use super::journals::Journals;
 use super::network::{Link, Network};
 use super::outcome::{Options, Outcome, Trouble};
 use super::player::Player;
@@ -123,6 +124,8 @@ pub struct Cluster {
     pub(super) owners: Owners,
     /// What the data node has promised.
     pub(super) promises: Promises,
+    /// What scenes have heard from it.
+    pub(super) journals: Journals,
     /// Who was in the world before anything went wrong.
     pub(super) born: BTreeSet<EntityId>,
     /// Who has been near each player during the last looks.
@@ -183,6 +186,7 @@ impl Cluster {
             conns: 0,
             owners: Owners::new(),
             promises: Promises::default(),
+            journals: Journals::default(),
             born: BTreeSet::new(),
             planned,
             calm_after,
@@ -324,6 +328,7 @@ impl Cluster {
             Ok(message) => {
                 self.trace.message(now, (from, to), frame, &message);
                 self.promises.overhear(&message);
+                self.journals.overhear(now, to, &message);
                 let acknowledged = matches!(&message, Message::Handover(HandoverMessage { step: Handover::Ack { .. }, .. }));
                 self.handovers += u64::from(acknowledged);
                 self.with(to, |process| process.hear(now, MeshEvent::Message { from, message }));

@@ -1,6 +1,7 @@
 //! What a player sees, as its updates tell it, and what is wrong with that.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use pangaea_schemas::geometry::{CellId, Position, SpaceId};
 use pangaea_schemas::wire::update::{Alias, CellUpdate, Update, UpdateHead};
@@ -30,6 +31,8 @@ pub struct Sight {
     last_tick: Tick,
     /// The last news of the own agent: when, the last input in it, and where it was.
     told: Option<(Tick, InSeq, Position)>,
+    /// For so long no journal may have heard of anything; a record is older by that.
+    pub unwritten: Duration,
 }
 
 impl Sight {
@@ -87,7 +90,7 @@ impl Sight {
         }
         let way = (position.x - from.x).hypot(position.z - from.z);
         let seconds = tick.since(before) as f32 * TickRate::DEFAULT.seconds_per_tick();
-        if way > SPEED_MAX * (seconds + RECORD_AGE) {
+        if way > SPEED_MAX * (seconds + RECORD_AGE + self.unwritten.as_secs_f32()) {
             anomalies.push(format!("jumps {way:.1} m within {seconds:.2} s at {tick}"));
         }
         self.told = Some((tick, applied, position));

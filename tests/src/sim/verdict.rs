@@ -41,7 +41,9 @@ impl Cluster {
             self.born = checks::present(&self.processes);
         }
         let calm = self.calm_after + RECOVERY_MAX < since;
-        for player in &self.players {
+        let silence = self.journals.silence(now);
+        for player in &mut self.players {
+            player.sight.unwritten = silence;
             let idle = player.idle(now);
             self.longest_pause = self.longest_pause.max(idle);
             if calm && idle > IDLE_MAX {
