@@ -194,7 +194,7 @@ impl Player {
         self.sent = self.sent.next();
         let bytes = Bytes::from(vec![dx.cast_unsigned(), dz.cast_unsigned()]);
         let input = Input { seq: self.sent, id: TypeId::of("move"), bytes };
-        self.line.say(&ClientMessage::Inputs { inputs: vec![input], out_ack: self.last_event, shard: None })
+        self.line.say(&ClientMessage::Inputs { inputs: vec![input], out_ack: self.last_event })
     }
 
     /// So many steps, one per update, until the world has applied them all.
