@@ -1,22 +1,29 @@
 //! Whether a store is suspect, judged before this process opens it.
 //!
-//! `running` lies beside the store for as long as a process has it open, and longer when that process died. It says under which
-//! start of the machine, and how many died in a row.
+//! `running` lies beside the store and says whether a process has it open, or had when it died: under which start of the machine,
+//! and how many died in a row. It is written over in place, which needs no room on the disk: a process must be able to start, and
+//! to end well, when there is none.
 //!
 //! | found | means | then |
 //! |---|---|---|
-//! | nothing | closed in good order, or new | open |
+//! | `closed`, or nothing | closed in good order, or new | open |
 //! | this start of the machine, no death before | the process was killed: all it wrote is there | open |
 //! | this start of the machine, deaths before | perhaps the store kills them | read all of it first |
 //! | another start of the machine | power was lost | read all of it first |
 //! | anything else | who knows | read all of it first |
 
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
 use super::{STORE_FILE, look};
+
+/// What a store that was closed in good order is marked with.
+const CLOSED: &str = "closed";
+/// All marks are padded to this length in bytes, so that each one covers the one before.
+const MARK_BYTES: usize = 64;
 
 /// A store that this process may open, until it says how it left it.
 #[derive(Debug)]
@@ -31,30 +38,37 @@ impl Running {
     /// It is not whole: what was found, and what can be done.
     pub(crate) fn begin(folder: &Path) -> anyhow::Result<Self> {
         let (mark, boot) = (folder.join("running"), boot_id());
-        let found = fs::read_to_string(&mark).ok();
+        let found = fs::read_to_string(&mark).ok().filter(|text| text.trim() != CLOSED);
         let mut deaths = found.map(|text| deaths_since(&text, &boot).map(|before| before + 1));
         if folder.join(STORE_FILE).exists() && matches!(deaths, Some(None | Some(2..))) {
             read_all_of(folder)?;
             deaths = None;
         }
         let deaths = deaths.flatten().unwrap_or_default();
-        fs::write(&mark, format!("{boot} {deaths}")).with_context(|| format!("cannot write {}", mark.display()))?;
+        write_over(&mark, &format!("{boot} {deaths}")).with_context(|| format!("cannot write {}", mark.display()))?;
         Ok(Self { mark })
     }
 
     /// The store is closed, and everything was as it should be.
     pub(crate) fn end_well(self) {
-        if let Err(error) = fs::remove_file(&self.mark) {
+        if let Err(error) = write_over(&self.mark, CLOSED) {
             tracing::warn!(%error, "the store will be read from end to end at the next start");
         }
     }
 
     /// The disk failed: the next process trusts nothing.
     pub(crate) fn end_badly(self) {
-        if let Err(error) = fs::write(&self.mark, "suspect") {
+        if let Err(error) = write_over(&self.mark, "suspect") {
             tracing::warn!(%error, "the next process will not know that the disk failed");
         }
     }
+}
+
+/// Without truncating: the bytes are there already.
+fn write_over(mark: &Path, text: &str) -> std::io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(false).open(mark)?;
+    file.write_all(format!("{text:<MARK_BYTES$}").as_bytes())?;
+    file.sync_data()
 }
 
 /// Deaths in a row that the mark tells of, if it is of this start of the machine.
@@ -103,6 +117,16 @@ mod tests {
         assert_eq!(counts, [Some(0), Some(1), Some(2)]);
         Running::begin(folder.path()).expect("begun").end_well();
         assert_eq!(deaths_since(&died(folder.path()), &boot_id()), Some(0));
+    }
+
+    #[test]
+    fn a_mark_is_written_in_place() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let size = |folder: &Path| fs::metadata(folder.join("running")).expect("a mark").len();
+        died(folder.path());
+        let before = size(folder.path());
+        Running::begin(folder.path()).expect("begun").end_badly();
+        assert_eq!((size(folder.path()), deaths_since(&died(folder.path()), &boot_id())), (before, Some(0)), "no store to doubt");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | running | it exits | dead: reported by [`Supervisor::poll_deaths`]; a restart is due unless it died too often |
 //! | dead, restart due | [`Supervisor::restart_due`] | running |
-//! | dead | [`DEATHS_MAX`] deaths within [`DEATHS_WITHIN`] | given up: it stays down, the others go on |
+//! | running | [`DEATHS_MAX`] deaths within [`DEATHS_WITHIN`] | dead: a restart is due after [`REST`], what kills it may be over by then |
 //! | running | [`Supervisor::stop_all`] | stdin closed, waited for, killed after its grace |
 
 use std::collections::VecDeque;
@@ -19,8 +19,10 @@ use super::child::{Child, ChildSpec, Ended};
 
 /// A child that dies this often …
 pub(super) const DEATHS_MAX: usize = 5;
-/// … within this time is given up.
+/// … within this time …
 pub(super) const DEATHS_WITHIN: Duration = Duration::from_secs(10);
+/// … is started again only after this.
+pub(super) const REST: Duration = Duration::from_secs(30);
 /// Pause before a dead child is started again.
 const RESTART_PAUSE: Duration = Duration::from_millis(100);
 /// Who ends when, by the start of their names; within a group all at once. Who is not named ends first.
@@ -44,7 +46,7 @@ pub struct Death {
     status: ExitStatus,
     last_lines: Vec<String>,
     log: std::path::PathBuf,
-    given_up: bool,
+    rests: bool,
 }
 
 impl fmt::Display for Death {
@@ -54,8 +56,9 @@ impl fmt::Display for Death {
             writeln!(f, "    {line}")?;
         }
         write!(f, "  All of its log: {}", self.log.display())?;
-        if self.given_up {
-            write!(f, "\n  It died {DEATHS_MAX} times in {} s and stays down.", DEATHS_WITHIN.as_secs())?;
+        if self.rests {
+            let (within, rest) = (DEATHS_WITHIN.as_secs(), REST.as_secs());
+            write!(f, "\n  It died {DEATHS_MAX} times in {within} s and is started again in {rest} s.")?;
         }
         Ok(())
     }
@@ -70,7 +73,7 @@ struct Member {
 enum State {
     Running(Box<Child>, Option<u32>),
     Dead { restart_at: Instant },
-    GivenUp,
+    Ended,
 }
 
 /// See the module.
@@ -112,7 +115,10 @@ impl Supervisor {
 
     /// Start the dead whose pause is over. One that cannot be started counts as dead again.
     pub fn restart_due(&mut self) {
-        let now = Instant::now();
+        self.restart_due_by(Instant::now());
+    }
+
+    fn restart_due_by(&mut self, now: Instant) {
         for member in &mut self.members {
             let State::Dead { restart_at } = member.state else { continue };
             if restart_at > now {
@@ -137,7 +143,7 @@ impl Supervisor {
     pub fn running(&self) -> Vec<(&str, u32)> {
         let pid = |member: &Member| match &member.state {
             State::Running(_, pid) => *pid,
-            State::Dead { .. } | State::GivenUp => None,
+            State::Dead { .. } | State::Ended => None,
         };
         self.members.iter().filter_map(|member| Some((member.spec.name.as_str(), pid(member)?))).collect()
     }
@@ -165,7 +171,7 @@ impl Supervisor {
     async fn stop_group(&mut self, is_in_group: impl Fn(&str) -> bool, grace: Duration) -> Vec<String> {
         let mut stopping = JoinSet::new();
         for member in self.members.iter_mut().filter(|member| is_in_group(&member.spec.name)) {
-            if let State::Running(child, _) = std::mem::replace(&mut member.state, State::GivenUp) {
+            if let State::Running(child, _) = std::mem::replace(&mut member.state, State::Ended) {
                 let name = member.spec.name.clone();
                 stopping.spawn(async move { (name, child.stop(grace).await) });
             }
@@ -196,9 +202,9 @@ impl Member {
         while self.deaths.front().is_some_and(|first| now.duration_since(*first) > DEATHS_WITHIN) {
             self.deaths.pop_front();
         }
-        let given_up = self.deaths.len() >= DEATHS_MAX;
-        self.state = if given_up { State::GivenUp } else { State::Dead { restart_at: now + RESTART_PAUSE } };
-        Some(Death { name: self.spec.name.clone(), pid, status, last_lines, log: self.spec.log.clone(), given_up })
+        let rests = self.deaths.len() >= DEATHS_MAX;
+        self.state = State::Dead { restart_at: now + if rests { REST } else { RESTART_PAUSE } };
+        Some(Death { name: self.spec.name.clone(), pid, status, last_lines, log: self.spec.log.clone(), rests })
     }
 }
 
@@ -248,7 +254,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_dead_role_is_started_again_until_it_dies_too_often() {
+    async fn a_dead_role_is_started_again_and_rests_when_it_dies_too_often() {
         let folder = tempfile::tempdir().expect("a folder");
         let mut supervisor =
             Supervisor::start(vec![shell(folder.path(), "scene-1", "echo ' INFO oh' >&2; exit 7")]).expect("started");
@@ -256,7 +262,7 @@ mod tests {
             let death = next_death(&mut supervisor).await;
             assert_eq!(death.name, "scene-1");
             assert!(death.pid.is_some());
-            assert_eq!(death.given_up, count == DEATHS_MAX);
+            assert_eq!(death.rests, count == DEATHS_MAX);
             let deadline = Instant::now() + Duration::from_secs(30);
             while count < DEATHS_MAX && supervisor.running().is_empty() {
                 assert!(Instant::now() < deadline, "not started again");
@@ -265,7 +271,9 @@ mod tests {
             }
         }
         supervisor.restart_due();
-        assert!(supervisor.running().is_empty(), "given up");
+        assert!(supervisor.running().is_empty(), "it rests");
+        supervisor.restart_due_by(Instant::now() + REST);
+        assert_eq!(supervisor.running().len(), 1, "it is tried again");
     }
 
     #[tokio::test]

@@ -19,6 +19,8 @@ pub enum AnomalyKind {
     NeverBack,
     /// No update for two seconds.
     UpdateGap,
+    /// No update for two seconds after it was sent on to another gateway.
+    SlowReturn,
     /// A tick lower than the one before.
     TickBack,
     /// An acknowledged input was taken back.
@@ -53,6 +55,7 @@ impl AnomalyKind {
             Self::Disconnected => "disconnected",
             Self::NeverBack => "never_back",
             Self::UpdateGap => "update_gap",
+            Self::SlowReturn => "slow_return",
             Self::TickBack => "tick_back",
             Self::InputBack => "input_back",
             Self::InputBeyond => "input_beyond",

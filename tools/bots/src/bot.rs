@@ -354,7 +354,8 @@ impl Player {
                 record(&mut self.tally.gaps, gap);
             }
             if gap > UPDATE_GAP_MAX {
-                self.note(AnomalyKind::UpdateGap, gap.as_secs_f64() * 1e3, format!("{} ms", gap.as_millis()));
+                let kind = if at < self.joined_at { AnomalyKind::SlowReturn } else { AnomalyKind::UpdateGap };
+                self.note(kind, gap.as_secs_f64() * 1e3, format!("{} ms", gap.as_millis()));
             }
             if head.tick < tick {
                 self.note(AnomalyKind::TickBack, tick.since(head.tick) as f64, format!("{} after {tick}", head.tick));

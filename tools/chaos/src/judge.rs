@@ -15,7 +15,8 @@
 //! - *paused*: its agents stand still; *unseen*: others lose sight of entities whose owner changes;
 //! - *reconnect*: its clients lose their connection, and get in elsewhere;
 //! - *catch up*: its clients' picture stands still, and then shows where everybody has walked meanwhile;
-//! - *crossing*: who was let go by one shard waits until a journal says so and the other has heard it.
+//! - *crossing*: who was let go by one shard waits until a journal says so and the other has heard it; a client that changes its
+//!   gateway just then sees nothing before that.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -93,7 +94,11 @@ fn allowances(fault: &Fault, lasted: Duration) -> Vec<Allowance> {
     let set_back = [(AnomalyKind::Jump, Whom::Agents, SET_BACK_M), (AnomalyKind::InputBack, Whom::Agents, INPUTS_PER_S)];
     let reconnect = [(AnomalyKind::Disconnected, Whom::Clients, 1.0), (AnomalyKind::UpdateGap, Whom::Clients, pause_ms)];
     // Whom one shard has let go cannot run before a journal says so, and the other shard has heard it.
-    let crossing = [(AnomalyKind::Vanished, Whom::Onlookers, pause_ms), (AnomalyKind::Blinked, Whom::Onlookers, BLINK_MS)];
+    let crossing = [
+        (AnomalyKind::Vanished, Whom::Onlookers, pause_ms),
+        (AnomalyKind::Blinked, Whom::Onlookers, BLINK_MS),
+        (AnomalyKind::SlowReturn, Whom::Onlookers, pause_ms),
+    ];
     // When the picture goes on, it shows where everybody has walked meanwhile.
     let way_m = SPEED_M_PER_S * lasted.as_secs_f64() + LATE_STEPS_M;
     let catch_up = [(AnomalyKind::Jump, Whom::Clients, way_m), (AnomalyKind::Blinked, Whom::Clients, BLINK_MS)];
