@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | running | it exits | dead: reported by [`Supervisor::poll_deaths`]; a restart is due unless it died too often |
 //! | dead, restart due | [`Supervisor::restart_due`] | running |
-//! | running | [`DEATHS_MAX`] deaths within [`DEATHS_WITHIN`] | dead: a restart is due after [`REST`], what kills it may be over by then |
+//! | running | [`DEATHS_MAX`] deaths within [`DEATHS_WITHIN`] | dead: a restart is due after [`REST`] |
 //! | running | [`Supervisor::stop_all`] | stdin closed, waited for, killed after its grace |
 
 use std::collections::VecDeque;
