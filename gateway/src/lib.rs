@@ -11,6 +11,7 @@ mod cells;
 mod clients;
 mod compose;
 mod config;
+mod desk;
 mod drain;
 mod events;
 mod feeds;

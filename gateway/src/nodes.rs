@@ -62,6 +62,7 @@ impl Gateway {
             Message::Migration(Migration::Moved { route }) => self.shard_moved(now, route),
             Message::Control(Control::DrainGateway { to }) => self.drain(to),
             Message::Control(Control::UndrainGateway) => self.undrain(),
+            Message::Desk(message) => self.admin_asks(from, message),
             other => tracing::debug!(%from, ?other, "a message that is not for a gateway"),
         }
     }

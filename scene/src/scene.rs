@@ -12,8 +12,8 @@ use std::time::Duration;
 use pangaea_schemas::cluster::ClusterSpec;
 use pangaea_schemas::geometry::ShardId;
 use pangaea_schemas::message::{
-    Address, AttachRefusal, BeaconEntry, BeaconReply, BeaconRequest, BusRequest, Control, Directory, EffectMessage, Envelope,
-    Feed, JournalReply, JournalRequest, Message, Migration, NodeInfo, SceneReport, Session, ShardRoute,
+    Address, AttachRefusal, BeaconEntry, BeaconReply, BeaconRequest, BusRequest, Control, Desk, Directory, EffectMessage,
+    Envelope, Feed, JournalReply, JournalRequest, Message, Migration, NodeInfo, SceneReport, Session, ShardRoute,
 };
 use pangaea_schemas::wire::stored::Stored;
 use pangaea_schemas::{EntityId, NodeId, Nonce, RequestId, Revision, ShardEpoch, Tick, Timestamp};
@@ -494,6 +494,7 @@ fn shard_of(message: &Message) -> Option<ShardId> {
         Message::Session(Session::Attach { shard, .. } | Session::Detach { shard, .. } | Session::Inputs { shard, .. }) => {
             Some(*shard)
         }
+        Message::Desk(Desk::Look { shard, .. } | Desk::Place { shard, .. }) => Some(*shard),
         _ => None,
     }
 }

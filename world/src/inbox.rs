@@ -76,7 +76,8 @@ impl Inbox {
             | Message::Session(_)
             | Message::Handover(_)
             | Message::Effect(_)
-            | Message::Migration(_) => tracing::debug!(%from, "a message that is not for the world"),
+            | Message::Migration(_)
+            | Message::Desk(_) => tracing::debug!(%from, "a message that is not for the world"),
         }
     }
 

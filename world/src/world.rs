@@ -15,11 +15,13 @@ use bevy_ecs::system::ScheduleSystem;
 use bytes::Bytes;
 use pangaea_schemas::cluster::ClusterSpec;
 use pangaea_schemas::geometry::ShardId;
-use pangaea_schemas::message::{Address, BusRequest, Envelope, Message, NodeInfo};
-use pangaea_schemas::{MigrationId, NodeId, RequestId, Tick, TickRate, Timestamp};
+use pangaea_schemas::message::{Address, BusRequest, Envelope, Location, Message, NodeInfo};
+use pangaea_schemas::{EntityId, MigrationId, NodeId, RequestId, Tick, TickRate, Timestamp};
 
+use crate::agents::Agents;
 use crate::inbox::Inbox;
 use crate::moves::MoveError;
+use crate::shards::{Shard, ShardMap};
 use crate::status::{Event, Status};
 use crate::{agents, balance, chat, clock, gates, moves, nodes, shards, status};
 
@@ -218,6 +220,16 @@ impl World {
     /// What happened after the event numbered `seq`, oldest first; older events than [`status::EVENTS_MAX`] are forgotten.
     pub fn events_after(&self, seq: u64) -> Vec<Event> {
         self.ecs.resource::<status::Events>().after(seq)
+    }
+
+    /// Where an agent is, as its shard told last; `None`: it is not known, or the shard has no owner now.
+    pub fn locate(&self, agent: EntityId) -> Option<Location> {
+        self.location(self.ecs.resource::<Agents>().shard_of(agent)?)
+    }
+
+    /// Who runs a shard.
+    pub fn location(&self, shard: ShardId) -> Option<Location> {
+        self.ecs.get::<Shard>(self.ecs.resource::<ShardMap>().entity(shard)?)?.location()
     }
 
     /// The gateway that the next client should use.

@@ -15,6 +15,11 @@
 //! | `POST /api/reaped` | [`Reaped`]: a supervisor tells that a process is dead |
 //! | `POST /api/gateways/{id}/drain`, `…/undrain` | [`GatewayOrderView`]; `?dry_run=true` only asks |
 //! | `POST /api/scenes/{id}/drain`, `…/undrain` | [`SceneOrderView`]; `?dry_run=true` only asks |
+//! | `GET /api/agents` | [`AgentView`]s without components; `?shard=ID`, `?after=AGENT`, `?limit=N` |
+//! | `GET /api/agents/{id}` | [`AgentView`] |
+//! | `POST /api/agents/{id}/move` | [`AgentMove`]; answers [`AgentMoveView`]; `?dry_run=true` only asks |
+//! | `POST /api/agents/{id}/kick` | [`Kick`]; answers [`KickView`]; `?dry_run=true` only asks |
+//! | `GET /api/sessions` | [`SessionView`]s; `?after=AGENT`, `?limit=N` |
 //! | `GET /api/balance` | [`BalanceView`]: what the balancer would do, or does |
 //! | `POST /api/balance/on`, `…/off` | lets it act, or not any more |
 //! | `POST /api/migrate?shard=ID&to=SCENE` | [`MoveOrderView`]; `&dry_run=true` only asks |
@@ -26,6 +31,7 @@
 //! The world's driver publishes a [`Snapshot`] a few times per second; no request ever reaches into the world's thread, but
 //! for orders, which wait in its inbox.
 
+mod agents;
 mod audit;
 mod balance;
 mod bundle;
@@ -51,15 +57,17 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
 use pangaea_schemas::NodeId;
+use pangaea_schemas::registry::Registry;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 
+pub use agents::{AgentMove, AgentMoveView, AgentPlace, AgentView, Kick, KickView, SessionView};
 pub use audit::{AuditEntry, AuditLog};
 pub use balance::{BalanceView, LevelsView, PlanView, PlannedMergeView, PlannedMoveView, PlannedSplitView};
 pub use callers::{Caller, Rank};
 pub use gateways::GatewayOrderView;
 pub use names::unknown;
-pub use orders::{AdminOrder, ORDERS_MAX, OrderAnswer, Ordered};
+pub use orders::{AdminOrder, Asked, ORDERS_MAX, OrderAnswer, Ordered, Question, Told, Wanted};
 pub use scenes::SceneOrderView;
 pub use shards::MoveOrderView;
 pub use tokens::{NewToken, TokenMade, TokenView, Tokens};
@@ -85,11 +93,13 @@ pub struct Admin {
     /// The latest snapshot.
     pub shown: watch::Receiver<Arc<Snapshot>>,
     /// To the world's driver.
-    pub orders: mpsc::Sender<Ordered>,
+    pub orders: mpsc::Sender<Wanted>,
     /// Who may do what.
     pub tokens: Arc<Tokens>,
     /// What was done.
     pub audit: Arc<AuditLog>,
+    /// What the game's components look like.
+    pub registry: Arc<Registry>,
 }
 
 /// All routes, guarded for the address they are bound to. To be served with the address of who connects, without which nobody
@@ -113,6 +123,11 @@ pub fn routes(admin: Admin, bound: SocketAddr) -> Router {
         .route("/api/balance", get(balance::show))
         .route("/api/balance/on", post(|admin, dry_run| balance::switch(admin, dry_run, true)))
         .route("/api/balance/off", post(|admin, dry_run| balance::switch(admin, dry_run, false)))
+        .route("/api/agents", get(agents::list))
+        .route("/api/agents/{id}", get(agents::show))
+        .route("/api/agents/{id}/move", post(agents::place))
+        .route("/api/agents/{id}/kick", post(agents::kick))
+        .route("/api/sessions", get(agents::sessions))
         .route("/api/migrate", post(shards::migrate))
         .route("/api/migrations/{id}/abort", post(shards::abort))
         .fallback(get(bundle::file))

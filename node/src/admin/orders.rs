@@ -1,10 +1,11 @@
-//! What an admin orders: it waits in the world's inbox, and the world answers whether it takes it.
+//! What an admin orders and asks: it waits in the world's inbox, and the world answers, itself or after whoever has the agent did.
 
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use pangaea_schemas::geometry::ShardId;
-use pangaea_schemas::{MigrationId, NodeId};
+use pangaea_schemas::geometry::{Position, ShardId};
+use pangaea_schemas::message::Desk;
+use pangaea_schemas::{EntityId, MigrationId, NodeId};
 use tokio::sync::{mpsc, oneshot};
 
 use super::Admin;
@@ -66,17 +67,90 @@ impl Ordered {
     }
 }
 
+/// What only the node knows or does that has an agent or a session.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Question {
+    /// Players' agents in a shard.
+    Agents {
+        /// Where.
+        shard: ShardId,
+        /// Only those with a higher id.
+        after: EntityId,
+        /// Most of them.
+        limit: u32,
+    },
+    /// One agent, with components.
+    Agent(EntityId),
+    /// An agent is to stand there.
+    Place {
+        /// Who.
+        agent: EntityId,
+        /// Within its space.
+        position: Position,
+    },
+    /// Sessions at a gateway.
+    Sessions {
+        /// Which.
+        gateway: NodeId,
+        /// Only those of agents with a higher id.
+        after: EntityId,
+        /// Most of them.
+        limit: u32,
+    },
+    /// End a session.
+    Kick {
+        /// Where it is.
+        gateway: NodeId,
+        /// Whose.
+        agent: EntityId,
+        /// For the client.
+        words: String,
+    },
+}
+
+/// The answer, as the node gave it, with the node; or why there is none.
+pub type Told = Result<(NodeId, Desk), String>;
+
+/// A question on its way, with who waits for the answer.
+#[derive(Debug)]
+pub struct Asked {
+    /// What.
+    pub question: Question,
+    answer: oneshot::Sender<Told>,
+}
+
+impl Asked {
+    /// What, and whom to tell.
+    pub fn into_parts(self) -> (Question, oneshot::Sender<Told>) {
+        (self.question, self.answer)
+    }
+}
+
+/// What wakes the world's driver beside its peers.
+#[derive(Debug)]
+pub enum Wanted {
+    /// Something is to be done.
+    Order(Ordered),
+    /// Something is to be told.
+    Answer(Asked),
+}
+
 impl Admin {
+    /// Asks whoever knows.
+    pub(super) async fn ask(&self, question: Question) -> Result<(NodeId, Desk), Refusal> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Wanted::Answer(Asked { question, answer }))?;
+        match tokio::time::timeout(ANSWER_TIME_MAX, answered).await {
+            Ok(Ok(Ok(told))) => Ok(told),
+            Ok(Ok(Err(why))) => Err((StatusCode::NOT_FOUND, format!("{why}\n"))),
+            Ok(Err(_)) | Err(_) => Err((StatusCode::GATEWAY_TIMEOUT, "whoever knows does not answer; try again\n".to_owned())),
+        }
+    }
+
     /// Orders, and hears what the world says.
     pub(super) async fn order(&self, order: AdminOrder) -> Result<Option<u64>, Refusal> {
         let (answer, answered) = oneshot::channel();
-        if let Err(error) = self.orders.try_send(Ordered { order, answer }) {
-            let why = match error {
-                mpsc::error::TrySendError::Full(_) => "too many orders wait; try again",
-                mpsc::error::TrySendError::Closed(_) => "the world is stopping",
-            };
-            return Err((StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")));
-        }
+        self.send(Wanted::Order(Ordered { order, answer }))?;
         match tokio::time::timeout(ANSWER_TIME_MAX, answered).await {
             Ok(Ok(Ok(number))) => Ok(number),
             Ok(Ok(Err(why))) => Err((StatusCode::CONFLICT, format!("{why}\n"))),
@@ -85,5 +159,14 @@ impl Admin {
                 "the world does not answer; `pangaea status` shows what came of it\n".to_owned(),
             )),
         }
+    }
+    fn send(&self, wanted: Wanted) -> Result<(), Refusal> {
+        self.orders.try_send(wanted).map_err(|error| {
+            let why = match error {
+                mpsc::error::TrySendError::Full(_) => "too many orders wait; try again",
+                mpsc::error::TrySendError::Closed(_) => "the world is stopping",
+            };
+            (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n"))
+        })
     }
 }

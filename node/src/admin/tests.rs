@@ -7,7 +7,7 @@ use crate::keys::ClusterKeys;
 struct Stage {
     address: String,
     show: watch::Sender<Arc<Snapshot>>,
-    taken: mpsc::Receiver<Ordered>,
+    taken: mpsc::Receiver<Wanted>,
     audit: Arc<AuditLog>,
     local: String,
     folder: tempfile::TempDir,
@@ -24,7 +24,7 @@ impl Stage {
         let bound = listener.local_addr().expect("bound");
         let audit = Arc::new(AuditLog::open(folder.path()).expect("opened"));
         let tokens = Arc::new(Tokens::open(folder.path()).expect("opened"));
-        let admin = Admin { shown, orders, tokens, audit: Arc::clone(&audit) };
+        let admin = Admin { shown, orders, tokens, audit: Arc::clone(&audit), registry: Arc::default() };
         let service = routes(admin, bound).into_make_service_with_connect_info::<SocketAddr>();
         tokio::spawn(axum::serve(listener, service).into_future());
         let local = keys.operator_token().expect("made");
@@ -40,7 +40,7 @@ impl Stage {
     async fn post(&mut self, path: &str, token: &str, body: &str) -> Result<serde_json::Value, (u16, String)> {
         let asked = client::post(&self.address, path, token, body.as_bytes());
         let obeyed = async {
-            while let Some(ordered) = self.taken.recv().await {
+            while let Some(Wanted::Order(ordered)) = self.taken.recv().await {
                 ordered.answer(Ok(Some(7)));
             }
         };
@@ -158,7 +158,7 @@ async fn a_death_is_reported_by_an_operator_only() {
     assert_eq!(stage.post("/api/reaped", "wrong!", &body).await.expect_err("refused").0, 401);
     let (local, address) = (stage.local.clone(), stage.address.clone());
     let asked = tokio::spawn(async move { client::post(&address, "/api/reaped", &local, body.as_bytes()).await });
-    let ordered = stage.taken.recv().await.expect("an order");
+    let Some(Wanted::Order(ordered)) = stage.taken.recv().await else { panic!("no order") };
     assert_eq!(ordered.order, AdminOrder::Reaped { node: "scene-1".parse().expect("a name"), pid: 42 });
     ordered.answer(Ok(None));
     asked.await.expect("ran").expect("taken");
@@ -169,7 +169,8 @@ async fn what_the_world_refuses_is_told_in_its_words() {
     let mut stage = Stage::new().await;
     let (local, address) = (stage.local.clone(), stage.address.clone());
     let asked = tokio::spawn(async move { client::post(&address, MIGRATE, &local, b"{}").await });
-    stage.taken.recv().await.expect("an order").answer(Err("shard 0/3/1,0 is at scene-2 already".to_owned()));
+    let Some(Wanted::Order(ordered)) = stage.taken.recv().await else { panic!("no order") };
+    ordered.answer(Err("shard 0/3/1,0 is at scene-2 already".to_owned()));
     let error = asked.await.expect("ran").expect_err("refused").to_string();
     assert_eq!(error, "shard 0/3/1,0 is at scene-2 already");
     assert_eq!(stage.noted("refused").await.words, "shard 0/3/1,0 is at scene-2 already");

@@ -5,6 +5,7 @@
 
 mod auth;
 mod data;
+mod desk;
 mod gateway;
 mod process;
 mod scene;

@@ -16,11 +16,12 @@ use pangaea_world::status::{Event as WorldNews, Happening, NodeState, NodeStatus
 use pangaea_world::{Beacon, Bus, Order, World, WorldConfig};
 use tokio::sync::{mpsc, watch};
 
+use super::desk::QuestionDesk;
 use super::process::{self, Context, Driver, Shell};
 use crate::admin::{
     self, Admin, AdminOrder, AuditLog, BalanceView, ConfigView, EventView, GatewayView, LevelsView, MoveView, NodeView,
-    ORDERS_MAX, OrderAnswer, Ordered, PlanView, PlannedMergeView, PlannedMoveView, PlannedSplitView, Quantiles, SceneView,
-    ShardView, Snapshot, SpaceView, StatusView, Tokens,
+    ORDERS_MAX, OrderAnswer, PlanView, PlannedMergeView, PlannedMoveView, PlannedSplitView, Quantiles, SceneView, ShardView,
+    Snapshot, SpaceView, StatusView, Tokens, Wanted,
 };
 use crate::keys::ClusterKeys;
 use crate::membership::Heard;
@@ -33,13 +34,14 @@ const EVENTS_SHOWN_MAX: usize = 1_024;
 const ROUNDS_MAX: usize = 64;
 
 /// What an admin orders wakes a world process too.
-type Event = process::Event<Ordered>;
+type Event = process::Event<Wanted>;
 
 pub(super) struct WorldDriver {
     spec: ClusterSpec,
     beacon: Beacon,
     bus: Bus,
     world: World,
+    desk: QuestionDesk,
     show: watch::Sender<Arc<Snapshot>>,
     next_show: Timestamp,
     events: VecDeque<EventView>,
@@ -47,7 +49,7 @@ pub(super) struct WorldDriver {
 }
 
 impl Driver for WorldDriver {
-    type Own = Ordered;
+    type Own = Wanted;
 
     async fn open(context: &Context<Event>) -> anyhow::Result<(Self, Router)> {
         let (spec, now) = (context.options.cluster.clone(), context.clock.now());
@@ -72,12 +74,14 @@ impl Driver for WorldDriver {
             beacon: Beacon::new(now),
             bus: Bus::new(),
             world,
+            desk: QuestionDesk::new(now),
             show,
             next_show: now,
             events: VecDeque::new(),
             last_event: 0,
         };
-        Ok((driver, admin::routes(Admin { shown, orders, tokens, audit: Arc::new(audit) }, context.options.http)))
+        let registry = Arc::new(context.game.registry().clone());
+        Ok((driver, admin::routes(Admin { shown, orders, tokens, audit: Arc::new(audit), registry }, context.options.http)))
     }
 
     fn drive(mut self, mut shell: Shell<Event>) -> anyhow::Result<()> {
@@ -91,10 +95,11 @@ impl Driver for WorldDriver {
                             self.dispatch(shell.clock.now(), heard);
                         }
                     }
-                    Event::Own(ordered) => {
+                    Event::Own(Wanted::Order(ordered)) => {
                         let answer = self.obey(&mut shell, ordered.order);
                         ordered.answer(answer);
                     }
+                    Event::Own(Wanted::Answer(asked)) => self.desk.ask(shell.clock.now(), &self.world, &mut shell.port, asked),
                     Event::Stop => return Ok(()),
                 }
             }
@@ -115,6 +120,7 @@ impl WorldDriver {
         match heard {
             Heard::Core { from, message: Message::BeaconRequest(request) } => self.beacon.handle(now, from, request),
             Heard::Core { from, message: Message::BusRequest(request) } => self.bus.handle(from, request),
+            Heard::Core { from, message: Message::Desk(message) } => self.desk.hear(from, message),
             Heard::Core { from, message } => self.world.handle(now, from, message),
             Heard::Down { node } => {
                 self.beacon.link_closed(node);

@@ -147,6 +147,10 @@ impl ShardWorld {
         for (id, connected) in input.connected {
             self.connect(id, connected);
         }
+        for (id, position) in input.placements {
+            // Whoever left meanwhile is not here any more.
+            self.write(id, Position::from(position));
+        }
         for effect in std::mem::take(&mut self.pending).into_iter().chain(input.effects) {
             self.receive(effect, &mut out);
         }

@@ -71,6 +71,8 @@ pub struct TickInput {
     pub births: Vec<(EntityId, Birth)>,
     /// Whether a client is connected to a player's agent, when that changed.
     pub connected: Vec<(EntityId, bool)>,
+    /// Who is put elsewhere by an admin.
+    pub placements: Vec<(EntityId, Position)>,
     /// Already sequenced and checked for session.
     pub inputs: Vec<ClientInput>,
     /// From other shards, each once. Those to entities that are no longer here come out again in [`Simulated::effects`].

@@ -12,9 +12,11 @@
 //! | `effects` | something is done to an entity of another shard |
 //! | `value` | the ledger is asked, and answers |
 //! | `giving`, `taking`, `rest` | the whole shard moves to another scene |
+//! | `admin` | an admin looks, or puts somebody elsewhere |
 //! | `outside` | feed, directory |
 //! | `tick` | the phases |
 
+mod admin;
 mod attendance;
 mod crossing;
 mod effects;
@@ -302,6 +304,7 @@ impl Shard {
             Message::Feed(message) => self.feed(from, message),
             Message::LedgerReply(reply) => self.ledger_replied(reply),
             Message::BusEvent(event) => self.news(event),
+            Message::Desk(message) => self.admin_asks(from, message),
             // Nobody speaks to a shard about these.
             Message::BeaconRequest(_)
             | Message::BeaconReply(_)

@@ -25570,6 +25570,1695 @@ pub mod pangaea {
         } // pub mod directory
 
         #[allow(unused_imports, dead_code)]
+        pub mod desk {
+
+            #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+            pub const ENUM_MIN_DESK_BODY: u8 = 0;
+            #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+            pub const ENUM_MAX_DESK_BODY: u8 = 8;
+            #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+            #[allow(non_camel_case_types)]
+            pub const ENUM_VALUES_DESK_BODY: [DeskBody; 9] = [
+                DeskBody::NONE,
+                DeskBody::Look,
+                DeskBody::Seen,
+                DeskBody::Place,
+                DeskBody::Placed,
+                DeskBody::ListSessions,
+                DeskBody::Sessions,
+                DeskBody::Kick,
+                DeskBody::Kicked,
+            ];
+
+            #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+            #[repr(transparent)]
+            pub struct DeskBody(pub u8);
+            #[allow(non_upper_case_globals)]
+            impl DeskBody {
+                pub const NONE: Self = Self(0);
+                pub const Look: Self = Self(1);
+                pub const Seen: Self = Self(2);
+                pub const Place: Self = Self(3);
+                pub const Placed: Self = Self(4);
+                pub const ListSessions: Self = Self(5);
+                pub const Sessions: Self = Self(6);
+                pub const Kick: Self = Self(7);
+                pub const Kicked: Self = Self(8);
+
+                pub const ENUM_MIN: u8 = 0;
+                pub const ENUM_MAX: u8 = 8;
+                pub const ENUM_VALUES: &'static [Self] = &[
+                    Self::NONE,
+                    Self::Look,
+                    Self::Seen,
+                    Self::Place,
+                    Self::Placed,
+                    Self::ListSessions,
+                    Self::Sessions,
+                    Self::Kick,
+                    Self::Kicked,
+                ];
+                /// Returns the variant's name or "" if unknown.
+                pub fn variant_name(self) -> Option<&'static str> {
+                    match self {
+                        Self::NONE => Some("NONE"),
+                        Self::Look => Some("Look"),
+                        Self::Seen => Some("Seen"),
+                        Self::Place => Some("Place"),
+                        Self::Placed => Some("Placed"),
+                        Self::ListSessions => Some("ListSessions"),
+                        Self::Sessions => Some("Sessions"),
+                        Self::Kick => Some("Kick"),
+                        Self::Kicked => Some("Kicked"),
+                        _ => None,
+                    }
+                }
+            }
+            impl ::core::fmt::Debug for DeskBody {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+                    if let Some(name) = self.variant_name() {
+                        f.write_str(name)
+                    } else {
+                        f.write_fmt(format_args!("<UNKNOWN {:?}>", self.0))
+                    }
+                }
+            }
+            impl<'a> ::flatbuffers::Follow<'a> for DeskBody {
+                type Inner = Self;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    let b = unsafe { ::flatbuffers::read_scalar_at::<u8>(buf, loc) };
+                    Self(b)
+                }
+            }
+
+            impl ::flatbuffers::Push for DeskBody {
+                type Output = DeskBody;
+                #[inline]
+                unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+                    unsafe { ::flatbuffers::emplace_scalar::<u8>(dst, self.0) };
+                }
+            }
+
+            impl ::flatbuffers::EndianScalar for DeskBody {
+                type Scalar = u8;
+                #[inline]
+                fn to_little_endian(self) -> u8 {
+                    self.0.to_le()
+                }
+                #[inline]
+                #[allow(clippy::wrong_self_convention)]
+                fn from_little_endian(v: u8) -> Self {
+                    let b = u8::from_le(v);
+                    Self(b)
+                }
+            }
+
+            impl<'a> ::flatbuffers::Verifiable for DeskBody {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    u8::run_verifier(v, pos)
+                }
+            }
+
+            impl ::flatbuffers::SimpleToVerifyInSlice for DeskBody {}
+            pub struct DeskBodyUnionTableOffset {}
+
+            pub enum LookOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct Look<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Look<'a> {
+                type Inner = Look<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> Look<'a> {
+                pub const VT_REQUEST: ::flatbuffers::VOffsetT = 4;
+                pub const VT_SHARD: ::flatbuffers::VOffsetT = 6;
+                pub const VT_AFTER: ::flatbuffers::VOffsetT = 8;
+                pub const VT_LIMIT: ::flatbuffers::VOffsetT = 10;
+                pub const VT_FULL: ::flatbuffers::VOffsetT = 12;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Look { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args LookArgs,
+                ) -> ::flatbuffers::WIPOffset<Look<'bldr>> {
+                    let mut builder = LookBuilder::new(_fbb);
+                    builder.add_after(args.after);
+                    builder.add_shard(args.shard);
+                    builder.add_request(args.request);
+                    builder.add_limit(args.limit);
+                    builder.add_full(args.full);
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn request(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Look::VT_REQUEST, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn shard(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Look::VT_SHARD, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn after(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Look::VT_AFTER, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn limit(&self) -> u32 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u32>(Look::VT_LIMIT, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn full(&self) -> bool {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<bool>(Look::VT_FULL, Some(false)).unwrap() }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Look<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<u64>("request", Self::VT_REQUEST, false)?
+                        .visit_field::<u64>("shard", Self::VT_SHARD, false)?
+                        .visit_field::<u64>("after", Self::VT_AFTER, false)?
+                        .visit_field::<u32>("limit", Self::VT_LIMIT, false)?
+                        .visit_field::<bool>("full", Self::VT_FULL, false)?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct LookArgs {
+                pub request: u64,
+                pub shard: u64,
+                pub after: u64,
+                pub limit: u32,
+                pub full: bool,
+            }
+            impl<'a> Default for LookArgs {
+                #[inline]
+                fn default() -> Self {
+                    LookArgs { request: 0, shard: 0, after: 0, limit: 0, full: false }
+                }
+            }
+
+            pub struct LookBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> LookBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_request(&mut self, request: u64) {
+                    self.fbb_.push_slot::<u64>(Look::VT_REQUEST, request, 0);
+                }
+                #[inline]
+                pub fn add_shard(&mut self, shard: u64) {
+                    self.fbb_.push_slot::<u64>(Look::VT_SHARD, shard, 0);
+                }
+                #[inline]
+                pub fn add_after(&mut self, after: u64) {
+                    self.fbb_.push_slot::<u64>(Look::VT_AFTER, after, 0);
+                }
+                #[inline]
+                pub fn add_limit(&mut self, limit: u32) {
+                    self.fbb_.push_slot::<u32>(Look::VT_LIMIT, limit, 0);
+                }
+                #[inline]
+                pub fn add_full(&mut self, full: bool) {
+                    self.fbb_.push_slot::<bool>(Look::VT_FULL, full, false);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> LookBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    LookBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Look<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Look<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Look");
+                    ds.field("request", &self.request());
+                    ds.field("shard", &self.shard());
+                    ds.field("after", &self.after());
+                    ds.field("limit", &self.limit());
+                    ds.field("full", &self.full());
+                    ds.finish()
+                }
+            }
+            pub enum SeenOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct Seen<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Seen<'a> {
+                type Inner = Seen<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> Seen<'a> {
+                pub const VT_REQUEST: ::flatbuffers::VOffsetT = 4;
+                pub const VT_SHARD: ::flatbuffers::VOffsetT = 6;
+                pub const VT_EPOCH: ::flatbuffers::VOffsetT = 8;
+                pub const VT_AGENTS: ::flatbuffers::VOffsetT = 10;
+                pub const VT_MORE: ::flatbuffers::VOffsetT = 12;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Seen { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args SeenArgs<'args>,
+                ) -> ::flatbuffers::WIPOffset<Seen<'bldr>> {
+                    let mut builder = SeenBuilder::new(_fbb);
+                    builder.add_epoch(args.epoch);
+                    builder.add_shard(args.shard);
+                    builder.add_request(args.request);
+                    if let Some(x) = args.agents {
+                        builder.add_agents(x);
+                    }
+                    builder.add_more(args.more);
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn request(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Seen::VT_REQUEST, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn shard(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Seen::VT_SHARD, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn epoch(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Seen::VT_EPOCH, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn agents(
+                    &self,
+                ) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::super::record::Record<'a>>>>
+                {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<
+                            ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::super::record::Record>>,
+                        >>(Seen::VT_AGENTS, None)
+                    }
+                }
+                #[inline]
+                pub fn more(&self) -> bool {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<bool>(Seen::VT_MORE, Some(false)).unwrap() }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Seen<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<u64>("request", Self::VT_REQUEST, false)?
+                        .visit_field::<u64>("shard", Self::VT_SHARD, false)?
+                        .visit_field::<u64>("epoch", Self::VT_EPOCH, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<
+                            ::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<super::super::record::Record>>,
+                        >>("agents", Self::VT_AGENTS, false)?
+                        .visit_field::<bool>("more", Self::VT_MORE, false)?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct SeenArgs<'a> {
+                pub request: u64,
+                pub shard: u64,
+                pub epoch: u64,
+                pub agents: Option<
+                    ::flatbuffers::WIPOffset<
+                        ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::super::record::Record<'a>>>,
+                    >,
+                >,
+                pub more: bool,
+            }
+            impl<'a> Default for SeenArgs<'a> {
+                #[inline]
+                fn default() -> Self {
+                    SeenArgs { request: 0, shard: 0, epoch: 0, agents: None, more: false }
+                }
+            }
+
+            pub struct SeenBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> SeenBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_request(&mut self, request: u64) {
+                    self.fbb_.push_slot::<u64>(Seen::VT_REQUEST, request, 0);
+                }
+                #[inline]
+                pub fn add_shard(&mut self, shard: u64) {
+                    self.fbb_.push_slot::<u64>(Seen::VT_SHARD, shard, 0);
+                }
+                #[inline]
+                pub fn add_epoch(&mut self, epoch: u64) {
+                    self.fbb_.push_slot::<u64>(Seen::VT_EPOCH, epoch, 0);
+                }
+                #[inline]
+                pub fn add_agents(
+                    &mut self,
+                    agents: ::flatbuffers::WIPOffset<
+                        ::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<super::super::record::Record<'b>>>,
+                    >,
+                ) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Seen::VT_AGENTS, agents);
+                }
+                #[inline]
+                pub fn add_more(&mut self, more: bool) {
+                    self.fbb_.push_slot::<bool>(Seen::VT_MORE, more, false);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> SeenBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    SeenBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Seen<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Seen<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Seen");
+                    ds.field("request", &self.request());
+                    ds.field("shard", &self.shard());
+                    ds.field("epoch", &self.epoch());
+                    ds.field("agents", &self.agents());
+                    ds.field("more", &self.more());
+                    ds.finish()
+                }
+            }
+            pub enum PlaceOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct Place<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Place<'a> {
+                type Inner = Place<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> Place<'a> {
+                pub const VT_REQUEST: ::flatbuffers::VOffsetT = 4;
+                pub const VT_SHARD: ::flatbuffers::VOffsetT = 6;
+                pub const VT_AGENT: ::flatbuffers::VOffsetT = 8;
+                pub const VT_POSITION: ::flatbuffers::VOffsetT = 10;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Place { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args PlaceArgs<'args>,
+                ) -> ::flatbuffers::WIPOffset<Place<'bldr>> {
+                    let mut builder = PlaceBuilder::new(_fbb);
+                    builder.add_agent(args.agent);
+                    builder.add_shard(args.shard);
+                    builder.add_request(args.request);
+                    if let Some(x) = args.position {
+                        builder.add_position(x);
+                    }
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn request(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Place::VT_REQUEST, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn shard(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Place::VT_SHARD, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn agent(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Place::VT_AGENT, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn position(&self) -> Option<&'a super::super::record::Position> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<super::super::record::Position>(Place::VT_POSITION, None) }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Place<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<u64>("request", Self::VT_REQUEST, false)?
+                        .visit_field::<u64>("shard", Self::VT_SHARD, false)?
+                        .visit_field::<u64>("agent", Self::VT_AGENT, false)?
+                        .visit_field::<super::super::record::Position>("position", Self::VT_POSITION, false)?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct PlaceArgs<'a> {
+                pub request: u64,
+                pub shard: u64,
+                pub agent: u64,
+                pub position: Option<&'a super::super::record::Position>,
+            }
+            impl<'a> Default for PlaceArgs<'a> {
+                #[inline]
+                fn default() -> Self {
+                    PlaceArgs { request: 0, shard: 0, agent: 0, position: None }
+                }
+            }
+
+            pub struct PlaceBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> PlaceBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_request(&mut self, request: u64) {
+                    self.fbb_.push_slot::<u64>(Place::VT_REQUEST, request, 0);
+                }
+                #[inline]
+                pub fn add_shard(&mut self, shard: u64) {
+                    self.fbb_.push_slot::<u64>(Place::VT_SHARD, shard, 0);
+                }
+                #[inline]
+                pub fn add_agent(&mut self, agent: u64) {
+                    self.fbb_.push_slot::<u64>(Place::VT_AGENT, agent, 0);
+                }
+                #[inline]
+                pub fn add_position(&mut self, position: &super::super::record::Position) {
+                    self.fbb_.push_slot_always::<&super::super::record::Position>(Place::VT_POSITION, position);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> PlaceBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    PlaceBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Place<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Place<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Place");
+                    ds.field("request", &self.request());
+                    ds.field("shard", &self.shard());
+                    ds.field("agent", &self.agent());
+                    ds.field("position", &self.position());
+                    ds.finish()
+                }
+            }
+            pub enum PlacedOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct Placed<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Placed<'a> {
+                type Inner = Placed<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> Placed<'a> {
+                pub const VT_REQUEST: ::flatbuffers::VOffsetT = 4;
+                pub const VT_HERE: ::flatbuffers::VOffsetT = 6;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Placed { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args PlacedArgs,
+                ) -> ::flatbuffers::WIPOffset<Placed<'bldr>> {
+                    let mut builder = PlacedBuilder::new(_fbb);
+                    builder.add_request(args.request);
+                    builder.add_here(args.here);
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn request(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Placed::VT_REQUEST, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn here(&self) -> bool {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<bool>(Placed::VT_HERE, Some(false)).unwrap() }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Placed<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<u64>("request", Self::VT_REQUEST, false)?
+                        .visit_field::<bool>("here", Self::VT_HERE, false)?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct PlacedArgs {
+                pub request: u64,
+                pub here: bool,
+            }
+            impl<'a> Default for PlacedArgs {
+                #[inline]
+                fn default() -> Self {
+                    PlacedArgs { request: 0, here: false }
+                }
+            }
+
+            pub struct PlacedBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> PlacedBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_request(&mut self, request: u64) {
+                    self.fbb_.push_slot::<u64>(Placed::VT_REQUEST, request, 0);
+                }
+                #[inline]
+                pub fn add_here(&mut self, here: bool) {
+                    self.fbb_.push_slot::<bool>(Placed::VT_HERE, here, false);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> PlacedBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    PlacedBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Placed<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Placed<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Placed");
+                    ds.field("request", &self.request());
+                    ds.field("here", &self.here());
+                    ds.finish()
+                }
+            }
+            pub enum ListSessionsOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct ListSessions<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for ListSessions<'a> {
+                type Inner = ListSessions<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> ListSessions<'a> {
+                pub const VT_REQUEST: ::flatbuffers::VOffsetT = 4;
+                pub const VT_AFTER: ::flatbuffers::VOffsetT = 6;
+                pub const VT_LIMIT: ::flatbuffers::VOffsetT = 8;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    ListSessions { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args ListSessionsArgs,
+                ) -> ::flatbuffers::WIPOffset<ListSessions<'bldr>> {
+                    let mut builder = ListSessionsBuilder::new(_fbb);
+                    builder.add_after(args.after);
+                    builder.add_request(args.request);
+                    builder.add_limit(args.limit);
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn request(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(ListSessions::VT_REQUEST, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn after(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(ListSessions::VT_AFTER, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn limit(&self) -> u32 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u32>(ListSessions::VT_LIMIT, Some(0)).unwrap() }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for ListSessions<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<u64>("request", Self::VT_REQUEST, false)?
+                        .visit_field::<u64>("after", Self::VT_AFTER, false)?
+                        .visit_field::<u32>("limit", Self::VT_LIMIT, false)?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct ListSessionsArgs {
+                pub request: u64,
+                pub after: u64,
+                pub limit: u32,
+            }
+            impl<'a> Default for ListSessionsArgs {
+                #[inline]
+                fn default() -> Self {
+                    ListSessionsArgs { request: 0, after: 0, limit: 0 }
+                }
+            }
+
+            pub struct ListSessionsBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ListSessionsBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_request(&mut self, request: u64) {
+                    self.fbb_.push_slot::<u64>(ListSessions::VT_REQUEST, request, 0);
+                }
+                #[inline]
+                pub fn add_after(&mut self, after: u64) {
+                    self.fbb_.push_slot::<u64>(ListSessions::VT_AFTER, after, 0);
+                }
+                #[inline]
+                pub fn add_limit(&mut self, limit: u32) {
+                    self.fbb_.push_slot::<u32>(ListSessions::VT_LIMIT, limit, 0);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ListSessionsBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    ListSessionsBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<ListSessions<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for ListSessions<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("ListSessions");
+                    ds.field("request", &self.request());
+                    ds.field("after", &self.after());
+                    ds.field("limit", &self.limit());
+                    ds.finish()
+                }
+            }
+            pub enum SessionRowOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct SessionRow<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for SessionRow<'a> {
+                type Inner = SessionRow<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> SessionRow<'a> {
+                pub const VT_AGENT: ::flatbuffers::VOffsetT = 4;
+                pub const VT_ACCOUNT: ::flatbuffers::VOffsetT = 6;
+                pub const VT_NAME: ::flatbuffers::VOffsetT = 8;
+                pub const VT_SESSION: ::flatbuffers::VOffsetT = 10;
+                pub const VT_CONNECTED: ::flatbuffers::VOffsetT = 12;
+                pub const VT_SHARD: ::flatbuffers::VOffsetT = 14;
+                pub const VT_OWNER: ::flatbuffers::VOffsetT = 16;
+                pub const VT_STATE: ::flatbuffers::VOffsetT = 18;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    SessionRow { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args SessionRowArgs<'args>,
+                ) -> ::flatbuffers::WIPOffset<SessionRow<'bldr>> {
+                    let mut builder = SessionRowBuilder::new(_fbb);
+                    builder.add_shard(args.shard);
+                    builder.add_session(args.session);
+                    builder.add_account(args.account);
+                    builder.add_agent(args.agent);
+                    if let Some(x) = args.state {
+                        builder.add_state(x);
+                    }
+                    builder.add_owner(args.owner);
+                    if let Some(x) = args.name {
+                        builder.add_name(x);
+                    }
+                    builder.add_connected(args.connected);
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn agent(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(SessionRow::VT_AGENT, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn account(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(SessionRow::VT_ACCOUNT, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn name(&self) -> Option<&'a str> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(SessionRow::VT_NAME, None) }
+                }
+                #[inline]
+                pub fn session(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(SessionRow::VT_SESSION, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn connected(&self) -> bool {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<bool>(SessionRow::VT_CONNECTED, Some(false)).unwrap() }
+                }
+                #[inline]
+                pub fn shard(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(SessionRow::VT_SHARD, Some(18446744073709551615)).unwrap() }
+                }
+                #[inline]
+                pub fn owner(&self) -> u32 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u32>(SessionRow::VT_OWNER, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn state(&self) -> Option<&'a str> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(SessionRow::VT_STATE, None) }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for SessionRow<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<u64>("agent", Self::VT_AGENT, false)?
+                        .visit_field::<u64>("account", Self::VT_ACCOUNT, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("name", Self::VT_NAME, false)?
+                        .visit_field::<u64>("session", Self::VT_SESSION, false)?
+                        .visit_field::<bool>("connected", Self::VT_CONNECTED, false)?
+                        .visit_field::<u64>("shard", Self::VT_SHARD, false)?
+                        .visit_field::<u32>("owner", Self::VT_OWNER, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("state", Self::VT_STATE, false)?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct SessionRowArgs<'a> {
+                pub agent: u64,
+                pub account: u64,
+                pub name: Option<::flatbuffers::WIPOffset<&'a str>>,
+                pub session: u64,
+                pub connected: bool,
+                pub shard: u64,
+                pub owner: u32,
+                pub state: Option<::flatbuffers::WIPOffset<&'a str>>,
+            }
+            impl<'a> Default for SessionRowArgs<'a> {
+                #[inline]
+                fn default() -> Self {
+                    SessionRowArgs {
+                        agent: 0,
+                        account: 0,
+                        name: None,
+                        session: 0,
+                        connected: false,
+                        shard: 18446744073709551615,
+                        owner: 0,
+                        state: None,
+                    }
+                }
+            }
+
+            pub struct SessionRowBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> SessionRowBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_agent(&mut self, agent: u64) {
+                    self.fbb_.push_slot::<u64>(SessionRow::VT_AGENT, agent, 0);
+                }
+                #[inline]
+                pub fn add_account(&mut self, account: u64) {
+                    self.fbb_.push_slot::<u64>(SessionRow::VT_ACCOUNT, account, 0);
+                }
+                #[inline]
+                pub fn add_name(&mut self, name: ::flatbuffers::WIPOffset<&'b str>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(SessionRow::VT_NAME, name);
+                }
+                #[inline]
+                pub fn add_session(&mut self, session: u64) {
+                    self.fbb_.push_slot::<u64>(SessionRow::VT_SESSION, session, 0);
+                }
+                #[inline]
+                pub fn add_connected(&mut self, connected: bool) {
+                    self.fbb_.push_slot::<bool>(SessionRow::VT_CONNECTED, connected, false);
+                }
+                #[inline]
+                pub fn add_shard(&mut self, shard: u64) {
+                    self.fbb_.push_slot::<u64>(SessionRow::VT_SHARD, shard, 18446744073709551615);
+                }
+                #[inline]
+                pub fn add_owner(&mut self, owner: u32) {
+                    self.fbb_.push_slot::<u32>(SessionRow::VT_OWNER, owner, 0);
+                }
+                #[inline]
+                pub fn add_state(&mut self, state: ::flatbuffers::WIPOffset<&'b str>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(SessionRow::VT_STATE, state);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> SessionRowBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    SessionRowBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<SessionRow<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for SessionRow<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("SessionRow");
+                    ds.field("agent", &self.agent());
+                    ds.field("account", &self.account());
+                    ds.field("name", &self.name());
+                    ds.field("session", &self.session());
+                    ds.field("connected", &self.connected());
+                    ds.field("shard", &self.shard());
+                    ds.field("owner", &self.owner());
+                    ds.field("state", &self.state());
+                    ds.finish()
+                }
+            }
+            pub enum SessionsOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct Sessions<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Sessions<'a> {
+                type Inner = Sessions<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> Sessions<'a> {
+                pub const VT_REQUEST: ::flatbuffers::VOffsetT = 4;
+                pub const VT_SESSIONS: ::flatbuffers::VOffsetT = 6;
+                pub const VT_MORE: ::flatbuffers::VOffsetT = 8;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Sessions { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args SessionsArgs<'args>,
+                ) -> ::flatbuffers::WIPOffset<Sessions<'bldr>> {
+                    let mut builder = SessionsBuilder::new(_fbb);
+                    builder.add_request(args.request);
+                    if let Some(x) = args.sessions {
+                        builder.add_sessions(x);
+                    }
+                    builder.add_more(args.more);
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn request(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Sessions::VT_REQUEST, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn sessions(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<SessionRow<'a>>>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<
+                            ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<SessionRow>>,
+                        >>(Sessions::VT_SESSIONS, None)
+                    }
+                }
+                #[inline]
+                pub fn more(&self) -> bool {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<bool>(Sessions::VT_MORE, Some(false)).unwrap() }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Sessions<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+     .visit_field::<u64>("request", Self::VT_REQUEST, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<SessionRow>>>>("sessions", Self::VT_SESSIONS, false)?
+     .visit_field::<bool>("more", Self::VT_MORE, false)?
+     .finish();
+                    Ok(())
+                }
+            }
+            pub struct SessionsArgs<'a> {
+                pub request: u64,
+                pub sessions:
+                    Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<SessionRow<'a>>>>>,
+                pub more: bool,
+            }
+            impl<'a> Default for SessionsArgs<'a> {
+                #[inline]
+                fn default() -> Self {
+                    SessionsArgs { request: 0, sessions: None, more: false }
+                }
+            }
+
+            pub struct SessionsBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> SessionsBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_request(&mut self, request: u64) {
+                    self.fbb_.push_slot::<u64>(Sessions::VT_REQUEST, request, 0);
+                }
+                #[inline]
+                pub fn add_sessions(
+                    &mut self,
+                    sessions: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<SessionRow<'b>>>>,
+                ) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Sessions::VT_SESSIONS, sessions);
+                }
+                #[inline]
+                pub fn add_more(&mut self, more: bool) {
+                    self.fbb_.push_slot::<bool>(Sessions::VT_MORE, more, false);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> SessionsBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    SessionsBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Sessions<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Sessions<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Sessions");
+                    ds.field("request", &self.request());
+                    ds.field("sessions", &self.sessions());
+                    ds.field("more", &self.more());
+                    ds.finish()
+                }
+            }
+            pub enum KickOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct Kick<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Kick<'a> {
+                type Inner = Kick<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> Kick<'a> {
+                pub const VT_REQUEST: ::flatbuffers::VOffsetT = 4;
+                pub const VT_AGENT: ::flatbuffers::VOffsetT = 6;
+                pub const VT_WORDS: ::flatbuffers::VOffsetT = 8;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Kick { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args KickArgs<'args>,
+                ) -> ::flatbuffers::WIPOffset<Kick<'bldr>> {
+                    let mut builder = KickBuilder::new(_fbb);
+                    builder.add_agent(args.agent);
+                    builder.add_request(args.request);
+                    if let Some(x) = args.words {
+                        builder.add_words(x);
+                    }
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn request(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Kick::VT_REQUEST, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn agent(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Kick::VT_AGENT, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn words(&self) -> Option<&'a str> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Kick::VT_WORDS, None) }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Kick<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<u64>("request", Self::VT_REQUEST, false)?
+                        .visit_field::<u64>("agent", Self::VT_AGENT, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("words", Self::VT_WORDS, false)?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct KickArgs<'a> {
+                pub request: u64,
+                pub agent: u64,
+                pub words: Option<::flatbuffers::WIPOffset<&'a str>>,
+            }
+            impl<'a> Default for KickArgs<'a> {
+                #[inline]
+                fn default() -> Self {
+                    KickArgs { request: 0, agent: 0, words: None }
+                }
+            }
+
+            pub struct KickBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> KickBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_request(&mut self, request: u64) {
+                    self.fbb_.push_slot::<u64>(Kick::VT_REQUEST, request, 0);
+                }
+                #[inline]
+                pub fn add_agent(&mut self, agent: u64) {
+                    self.fbb_.push_slot::<u64>(Kick::VT_AGENT, agent, 0);
+                }
+                #[inline]
+                pub fn add_words(&mut self, words: ::flatbuffers::WIPOffset<&'b str>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Kick::VT_WORDS, words);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> KickBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    KickBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Kick<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Kick<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Kick");
+                    ds.field("request", &self.request());
+                    ds.field("agent", &self.agent());
+                    ds.field("words", &self.words());
+                    ds.finish()
+                }
+            }
+            pub enum KickedOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct Kicked<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Kicked<'a> {
+                type Inner = Kicked<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> Kicked<'a> {
+                pub const VT_REQUEST: ::flatbuffers::VOffsetT = 4;
+                pub const VT_HERE: ::flatbuffers::VOffsetT = 6;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Kicked { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args KickedArgs,
+                ) -> ::flatbuffers::WIPOffset<Kicked<'bldr>> {
+                    let mut builder = KickedBuilder::new(_fbb);
+                    builder.add_request(args.request);
+                    builder.add_here(args.here);
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn request(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Kicked::VT_REQUEST, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn here(&self) -> bool {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<bool>(Kicked::VT_HERE, Some(false)).unwrap() }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Kicked<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<u64>("request", Self::VT_REQUEST, false)?
+                        .visit_field::<bool>("here", Self::VT_HERE, false)?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct KickedArgs {
+                pub request: u64,
+                pub here: bool,
+            }
+            impl<'a> Default for KickedArgs {
+                #[inline]
+                fn default() -> Self {
+                    KickedArgs { request: 0, here: false }
+                }
+            }
+
+            pub struct KickedBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> KickedBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_request(&mut self, request: u64) {
+                    self.fbb_.push_slot::<u64>(Kicked::VT_REQUEST, request, 0);
+                }
+                #[inline]
+                pub fn add_here(&mut self, here: bool) {
+                    self.fbb_.push_slot::<bool>(Kicked::VT_HERE, here, false);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> KickedBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    KickedBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Kicked<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Kicked<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Kicked");
+                    ds.field("request", &self.request());
+                    ds.field("here", &self.here());
+                    ds.finish()
+                }
+            }
+            pub enum DeskOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct Desk<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Desk<'a> {
+                type Inner = Desk<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> Desk<'a> {
+                pub const VT_BODY_TYPE: ::flatbuffers::VOffsetT = 4;
+                pub const VT_BODY: ::flatbuffers::VOffsetT = 6;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Desk { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args DeskArgs,
+                ) -> ::flatbuffers::WIPOffset<Desk<'bldr>> {
+                    let mut builder = DeskBuilder::new(_fbb);
+                    if let Some(x) = args.body {
+                        builder.add_body(x);
+                    }
+                    builder.add_body_type(args.body_type);
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn body_type(&self) -> DeskBody {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<DeskBody>(Desk::VT_BODY_TYPE, Some(DeskBody::NONE)).unwrap() }
+                }
+                #[inline]
+                pub fn body(&self) -> ::flatbuffers::Table<'a> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Table<'a>>>(Desk::VT_BODY, None).unwrap()
+                    }
+                }
+                #[inline]
+                #[allow(non_snake_case)]
+                pub fn body_as_look(&self) -> Option<Look<'a>> {
+                    if self.body_type() == DeskBody::Look {
+                        let u = self.body();
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        Some(unsafe { Look::init_from_table(u) })
+                    } else {
+                        None
+                    }
+                }
+
+                #[inline]
+                #[allow(non_snake_case)]
+                pub fn body_as_seen(&self) -> Option<Seen<'a>> {
+                    if self.body_type() == DeskBody::Seen {
+                        let u = self.body();
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        Some(unsafe { Seen::init_from_table(u) })
+                    } else {
+                        None
+                    }
+                }
+
+                #[inline]
+                #[allow(non_snake_case)]
+                pub fn body_as_place(&self) -> Option<Place<'a>> {
+                    if self.body_type() == DeskBody::Place {
+                        let u = self.body();
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        Some(unsafe { Place::init_from_table(u) })
+                    } else {
+                        None
+                    }
+                }
+
+                #[inline]
+                #[allow(non_snake_case)]
+                pub fn body_as_placed(&self) -> Option<Placed<'a>> {
+                    if self.body_type() == DeskBody::Placed {
+                        let u = self.body();
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        Some(unsafe { Placed::init_from_table(u) })
+                    } else {
+                        None
+                    }
+                }
+
+                #[inline]
+                #[allow(non_snake_case)]
+                pub fn body_as_list_sessions(&self) -> Option<ListSessions<'a>> {
+                    if self.body_type() == DeskBody::ListSessions {
+                        let u = self.body();
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        Some(unsafe { ListSessions::init_from_table(u) })
+                    } else {
+                        None
+                    }
+                }
+
+                #[inline]
+                #[allow(non_snake_case)]
+                pub fn body_as_sessions(&self) -> Option<Sessions<'a>> {
+                    if self.body_type() == DeskBody::Sessions {
+                        let u = self.body();
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        Some(unsafe { Sessions::init_from_table(u) })
+                    } else {
+                        None
+                    }
+                }
+
+                #[inline]
+                #[allow(non_snake_case)]
+                pub fn body_as_kick(&self) -> Option<Kick<'a>> {
+                    if self.body_type() == DeskBody::Kick {
+                        let u = self.body();
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        Some(unsafe { Kick::init_from_table(u) })
+                    } else {
+                        None
+                    }
+                }
+
+                #[inline]
+                #[allow(non_snake_case)]
+                pub fn body_as_kicked(&self) -> Option<Kicked<'a>> {
+                    if self.body_type() == DeskBody::Kicked {
+                        let u = self.body();
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        Some(unsafe { Kicked::init_from_table(u) })
+                    } else {
+                        None
+                    }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Desk<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_union::<DeskBody, _>(
+                            "body_type",
+                            Self::VT_BODY_TYPE,
+                            "body",
+                            Self::VT_BODY,
+                            true,
+                            |key, v, pos| match key {
+                                DeskBody::Look => {
+                                    v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Look>>("DeskBody::Look", pos)
+                                }
+                                DeskBody::Seen => {
+                                    v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Seen>>("DeskBody::Seen", pos)
+                                }
+                                DeskBody::Place => {
+                                    v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Place>>("DeskBody::Place", pos)
+                                }
+                                DeskBody::Placed => {
+                                    v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Placed>>("DeskBody::Placed", pos)
+                                }
+                                DeskBody::ListSessions => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<ListSessions>>(
+                                    "DeskBody::ListSessions",
+                                    pos,
+                                ),
+                                DeskBody::Sessions => {
+                                    v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Sessions>>("DeskBody::Sessions", pos)
+                                }
+                                DeskBody::Kick => {
+                                    v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Kick>>("DeskBody::Kick", pos)
+                                }
+                                DeskBody::Kicked => {
+                                    v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Kicked>>("DeskBody::Kicked", pos)
+                                }
+                                _ => Ok(()),
+                            },
+                        )?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct DeskArgs {
+                pub body_type: DeskBody,
+                pub body: Option<::flatbuffers::WIPOffset<::flatbuffers::UnionWIPOffset>>,
+            }
+            impl<'a> Default for DeskArgs {
+                #[inline]
+                fn default() -> Self {
+                    DeskArgs {
+                        body_type: DeskBody::NONE,
+                        body: None, // required field
+                    }
+                }
+            }
+
+            pub struct DeskBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> DeskBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_body_type(&mut self, body_type: DeskBody) {
+                    self.fbb_.push_slot::<DeskBody>(Desk::VT_BODY_TYPE, body_type, DeskBody::NONE);
+                }
+                #[inline]
+                pub fn add_body(&mut self, body: ::flatbuffers::WIPOffset<::flatbuffers::UnionWIPOffset>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Desk::VT_BODY, body);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> DeskBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    DeskBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Desk<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    self.fbb_.required(o, Desk::VT_BODY, "body");
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Desk<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Desk");
+                    ds.field("body_type", &self.body_type());
+                    match self.body_type() {
+                        DeskBody::Look => {
+                            if let Some(x) = self.body_as_look() {
+                                ds.field("body", &x)
+                            } else {
+                                ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                            }
+                        }
+                        DeskBody::Seen => {
+                            if let Some(x) = self.body_as_seen() {
+                                ds.field("body", &x)
+                            } else {
+                                ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                            }
+                        }
+                        DeskBody::Place => {
+                            if let Some(x) = self.body_as_place() {
+                                ds.field("body", &x)
+                            } else {
+                                ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                            }
+                        }
+                        DeskBody::Placed => {
+                            if let Some(x) = self.body_as_placed() {
+                                ds.field("body", &x)
+                            } else {
+                                ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                            }
+                        }
+                        DeskBody::ListSessions => {
+                            if let Some(x) = self.body_as_list_sessions() {
+                                ds.field("body", &x)
+                            } else {
+                                ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                            }
+                        }
+                        DeskBody::Sessions => {
+                            if let Some(x) = self.body_as_sessions() {
+                                ds.field("body", &x)
+                            } else {
+                                ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                            }
+                        }
+                        DeskBody::Kick => {
+                            if let Some(x) = self.body_as_kick() {
+                                ds.field("body", &x)
+                            } else {
+                                ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                            }
+                        }
+                        DeskBody::Kicked => {
+                            if let Some(x) = self.body_as_kicked() {
+                                ds.field("body", &x)
+                            } else {
+                                ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                            }
+                        }
+                        _ => {
+                            let x: Option<()> = None;
+                            ds.field("body", &x)
+                        }
+                    };
+                    ds.finish()
+                }
+            }
+        } // pub mod desk
+
+        #[allow(unused_imports, dead_code)]
         pub mod feed {
 
             #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
@@ -36560,10 +38249,10 @@ pub mod pangaea {
         #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
         pub const ENUM_MIN_NODE_BODY: u8 = 0;
         #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-        pub const ENUM_MAX_NODE_BODY: u8 = 21;
+        pub const ENUM_MAX_NODE_BODY: u8 = 22;
         #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
         #[allow(non_camel_case_types)]
-        pub const ENUM_VALUES_NODE_BODY: [NodeBody; 22] = [
+        pub const ENUM_VALUES_NODE_BODY: [NodeBody; 23] = [
             NodeBody::NONE,
             NodeBody::BeaconRequest,
             NodeBody::BeaconReply,
@@ -36586,6 +38275,7 @@ pub mod pangaea {
             NodeBody::Handover,
             NodeBody::Effect,
             NodeBody::Migration,
+            NodeBody::Desk,
         ];
 
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -36615,9 +38305,10 @@ pub mod pangaea {
             pub const Handover: Self = Self(19);
             pub const Effect: Self = Self(20);
             pub const Migration: Self = Self(21);
+            pub const Desk: Self = Self(22);
 
             pub const ENUM_MIN: u8 = 0;
-            pub const ENUM_MAX: u8 = 21;
+            pub const ENUM_MAX: u8 = 22;
             pub const ENUM_VALUES: &'static [Self] = &[
                 Self::NONE,
                 Self::BeaconRequest,
@@ -36641,6 +38332,7 @@ pub mod pangaea {
                 Self::Handover,
                 Self::Effect,
                 Self::Migration,
+                Self::Desk,
             ];
             /// Returns the variant's name or "" if unknown.
             pub fn variant_name(self) -> Option<&'static str> {
@@ -36667,6 +38359,7 @@ pub mod pangaea {
                     Self::Handover => Some("Handover"),
                     Self::Effect => Some("Effect"),
                     Self::Migration => Some("Migration"),
+                    Self::Desk => Some("Desk"),
                     _ => None,
                 }
             }
@@ -37066,6 +38759,20 @@ pub mod pangaea {
                     None
                 }
             }
+
+            #[inline]
+            #[allow(non_snake_case)]
+            pub fn body_as_desk(&self) -> Option<desk::Desk<'a>> {
+                if self.body_type() == NodeBody::Desk {
+                    let u = self.body();
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid union in this slot
+                    Some(unsafe { desk::Desk::init_from_table(u) })
+                } else {
+                    None
+                }
+            }
         }
 
         impl ::flatbuffers::Verifiable for NodeMessage<'_> {
@@ -37167,6 +38874,9 @@ pub mod pangaea {
                                     "NodeBody::Migration",
                                     pos,
                                 ),
+                            NodeBody::Desk => {
+                                v.verify_union_variant::<::flatbuffers::ForwardsUOffset<desk::Desk>>("NodeBody::Desk", pos)
+                            }
                             _ => Ok(()),
                         }
                     })?
@@ -37361,6 +39071,13 @@ pub mod pangaea {
                     }
                     NodeBody::Migration => {
                         if let Some(x) = self.body_as_migration() {
+                            ds.field("body", &x)
+                        } else {
+                            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                        }
+                    }
+                    NodeBody::Desk => {
+                        if let Some(x) = self.body_as_desk() {
                             ds.field("body", &x)
                         } else {
                             ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")

@@ -8,6 +8,7 @@ mod beacon;
 mod blobs;
 mod bus;
 mod control;
+mod desk;
 mod directory;
 mod effects;
 mod feed;
@@ -28,6 +29,7 @@ pub use control::{
     ClientAddresses, Control, DRAIN_TARGETS_MAX, GatewayReport, MigrationNews, MigrationStep, SceneReport, ShardPhase,
     ShardReport,
 };
+pub use desk::{DESK_ROWS_MAX, Desk, KICK_BYTES_MAX, SessionRow};
 pub use directory::{Directory, Location};
 pub use effects::{EFFECT_BATCH_MAX, Effect, EffectMessage};
 pub use feed::{AgentFeed, CellFeed, Changed, Enter, Feed, FeedFilter, FeedFrame, Leave, Motion};
@@ -116,4 +118,6 @@ pub enum Message {
     Effect(EffectMessage),
     /// Between two scenes, about a shard that moves; and to those who speak with it.
     Migration(Migration),
+    /// Between the world and who has an agent or a session, for an admin.
+    Desk(Desk),
 }

@@ -41,6 +41,7 @@ wire_enum! {
         AuthRequest(body_as_auth_request), AuthReply(body_as_auth_reply),
         Control(body_as_control), Directory(body_as_directory), Feed(body_as_feed), Session(body_as_session),
         Handover(body_as_handover), Effect(body_as_effect), Migration(body_as_migration),
+        Desk(body_as_desk),
     }
 }
 

@@ -13,6 +13,7 @@
 
 mod codec;
 mod conversations;
+mod desk;
 mod migration;
 mod record;
 mod registry;

@@ -156,6 +156,7 @@ fn the_samples_hold_every_variant() {
         ("session", kinds(&d.sessions()), session::SessionBody::ENUM_VALUES.len()),
         ("hand-over", kinds(&d.handovers()), handover::HandoverBody::ENUM_VALUES.len()),
         ("migration", kinds(&d.migrations()), migration::MigrationBody::ENUM_VALUES.len()),
+        ("desk", kinds(&d.desks()), desk::DeskBody::ENUM_VALUES.len()),
         ("effects", kinds(&d.effects()), effects::EffectMessageBody::ENUM_VALUES.len()),
         // Login and Guest are one variant; updates are not messages.
         ("client messages", kinds(&d.every_client_message()) + 1, client::ClientBody::ENUM_VALUES.len()),

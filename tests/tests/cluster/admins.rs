@@ -3,8 +3,10 @@
 use std::process::Output;
 use std::time::Duration;
 
+use pangaea_schemas::client::RefusalCode;
 use serde_json::Value;
 
+use crate::player::{Player, guest};
 use crate::process::{Cluster, Site, free_ports, read_json, signal};
 
 /// A shard's move takes a second or so.
@@ -113,5 +115,43 @@ fn what_who_did_is_in_the_audit_log_also_after_the_world_died() {
     assert!(told("vera", "refused")["words"].as_str().is_some_and(|words| words.contains("viewer")));
     assert_eq!(told("unknown", "refused")["rank"], Value::Null);
     assert_eq!(fails(&as_whom(&olaf)).0, 5, "what is revoked stays revoked");
+    assert_eq!(cluster.stop().status.code(), Some(0));
+}
+
+#[test]
+fn agents_are_found_put_elsewhere_and_sent_away() {
+    let site = Site::new();
+    let cluster = site.up(&[]);
+    let mut ada = Player::enter(&cluster.gateway(1), guest("Ada"));
+    ada.see().expect("an update");
+    let name = format!("e{}", ada.agent.0);
+    let show = || cluster.ask(&["agent", "show", &name]);
+
+    let (code, seen) = show();
+    assert_eq!((code, &seen["id"], &seen["awake"]), (Some(0), &ada.agent.0.into(), &true.into()), "{seen:#}");
+    assert!(seen["name"].as_str().is_some_and(|name| name.starts_with("Ada")), "{seen:#}");
+    assert!(seen["components"]["Health"].is_object(), "{seen:#}");
+    let (_, sessions) = cluster.ask(&["session", "list"]);
+    assert_eq!((&sessions[0]["agent"], &sessions[0]["state"]), (&ada.agent.0.into(), &"playing".into()), "{sessions:#}");
+
+    // Far away, in the shard of the north-west corner, which another scene may run.
+    let (code, asked) = order(&cluster, &site, &["agent", "move", &name, "--to", "40,40", "--dry-run"]);
+    assert_eq!((code, &asked["result"], &asked["to_shard"]), (Some(0), &"possible".into(), &"0/3/0,0".into()), "{asked:#}");
+    let (code, moved) = order(&cluster, &site, &["agent", "move", &name, "--to", "40,40"]);
+    assert_eq!((code, &moved["result"]), (Some(0), &"moved".into()), "{moved:#}");
+    assert_eq!(show().1["shard"], "0/3/0,0");
+    let began = std::time::Instant::now();
+    while ada.position.x > 60.0 {
+        ada.see().expect("it plays on");
+        assert!(began.elapsed() < PATIENCE, "it is not told where it is: {:?}", ada.position);
+    }
+    let lost = fails(&run(&cluster, &site, &["agent", "move", &name, "--to", "-5,40"]));
+    assert_eq!((lost.0, lost.1.contains("not on the map")), (1, true), "{}", lost.1);
+
+    let (code, kicked) = order(&cluster, &site, &["agent", "kick", &name, "--words", "read the rules"]);
+    assert_eq!((code, &kicked["words"]), (Some(0), &"read the rules".into()), "{kicked:#}");
+    assert_eq!(ada.dismissed(), (RefusalCode::NotAllowed, "read the rules".to_owned()));
+    let again = fails(&run(&cluster, &site, &["agent", "kick", &name]));
+    assert_eq!((again.0, again.1.contains("no session now")), (1, true), "{}", again.1);
     assert_eq!(cluster.stop().status.code(), Some(0));
 }

@@ -221,6 +221,16 @@ impl Player {
         self.gold.unwrap_or_default()
     }
 
+    /// The last words of the gateway, whatever it says before them.
+    pub(crate) fn dismissed(mut self) -> (RefusalCode, String) {
+        loop {
+            if let ServerMessage::Goodbye { code, text, .. } = self.line.answer().expect("last words") {
+                self.line.await_end();
+                return (code, text);
+            }
+        }
+    }
+
     /// Log out, and wait until the gateway has let go.
     pub(crate) fn leave(mut self) {
         self.line.say(&ClientMessage::Leave).expect("sent");

@@ -4,6 +4,7 @@ use clap::{Args, Parser, Subcommand};
 use pangaea_node::telemetry::LogFormat;
 
 use crate::abort::AbortArgs;
+use crate::agent::AgentCommand;
 use crate::audit::AuditArgs;
 use crate::balance::BalanceCommand;
 use crate::bots::BotsArgs;
@@ -16,6 +17,7 @@ use crate::gateway::GatewayArgs;
 use crate::ledger::LedgerArgs;
 use crate::roles::RoleArgs;
 use crate::scene::SceneArgs;
+use crate::session::SessionCommand;
 use crate::shard::ShardCommand;
 use crate::status::StatusArgs;
 use crate::token::TokenCommand;
@@ -61,6 +63,12 @@ pub(crate) enum Command {
     Scene(SceneArgs),
     /// List gateways, empty one, use it again; without such a word: run one gateway process
     Gateway(GatewayArgs),
+    /// List players' agents, look at one, put one elsewhere, send one away
+    #[command(subcommand)]
+    Agent(AgentCommand),
+    /// List sessions of players
+    #[command(subcommand)]
+    Session(SessionCommand),
     /// Show what balancing would do, switch it on or off
     #[command(subcommand)]
     Balance(BalanceCommand),

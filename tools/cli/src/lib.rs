@@ -4,6 +4,7 @@
 //! prints; what the processes do is in `pangaea-node`. An error is one chain on stderr: what failed, where, and what to do.
 
 mod abort;
+mod agent;
 mod args;
 mod audit;
 mod balance;
@@ -22,6 +23,7 @@ mod operator;
 mod progress;
 mod roles;
 mod scene;
+mod session;
 mod shard;
 mod status;
 mod token;
@@ -65,6 +67,8 @@ fn run(cli: Cli, game: fn(&mut Game)) -> anyhow::Result<ExitCode> {
         Command::Scene(args) => roles::run(args.role.options(pangaea_schemas::Role::Scene)?, game),
         Command::Balance(command) => wait_for(balance::run(&cluster, command)),
         Command::Shard(command) => wait_for(shard::run(&cluster, command)),
+        Command::Agent(command) => wait_for(agent::run(&cluster, command)),
+        Command::Session(command) => wait_for(session::run(&cluster, command)),
         Command::Gateway(GatewayArgs { command: Some(command), .. }) => wait_for(gateway::run(&cluster, command)),
         Command::Gateway(args) => roles::run(args.role.options(pangaea_schemas::Role::Gateway)?, game),
         Command::Status(args) => wait_for(status::show(&cluster, &args)),

@@ -142,26 +142,40 @@ test("an operator moves a shard by clicking, while somebody walks in it", { skip
   await admin.mouse.click(tile.screenX, tile.screenY);
   await walker.evaluate(() => setInterval(() => window.pangaea.walk([Math.cos(Date.now() / 500) / 3, Math.sin(Date.now() / 500) / 3]), 50));
 
+  const panel = admin.locator("#panel");
+  const refusing = panel.getByRole("button", { name: `Move to ${to}` });
+  await refusing.waitFor();
+  assert.ok(await refusing.isDisabled(), "a viewer only looks");
+  assert.match(await refusing.getAttribute("title"), /viewer/);
+  await panel.getByRole("button", { name: "Change" }).click();
+  await admin.getByLabel("Token").fill("guessed");
+  await admin.getByRole("button", { name: "Continue" }).click();
+  await admin.getByText("does not know this token").waitFor();
+  await admin.getByLabel("Token").fill(token);
+  await admin.getByRole("button", { name: "Continue" }).click();
+  await panel.getByText("operator", { exact: false }).first().waitFor();
+
   const move = async (target) => {
-    await admin.getByRole("button", { name: `Move to ${target}` }).click();
+    await panel.getByRole("button", { name: `Move to ${target}` }).click();
     const card = admin.locator("#order");
-    const go = card.getByRole("button", { name: "Move", exact: true });
-    await card.locator("#order-token, #order-meaning:not(:empty)").filter({ visible: true }).first().waitFor();
-    if (await card.locator("#order-token").isVisible()) {
-      await card.getByLabel("Operator's token").fill(token);
-      await card.getByRole("button", { name: "Continue" }).click();
-    }
     await card.getByText("players among them").waitFor();
     await shot(admin, "move-asked");
-    await go.click();
+    await card.getByRole("button", { name: "Move", exact: true }).click();
     await walker.waitForFunction((scene) => window.pangaea.probe().scene === scene, target, { timeout: 60_000 });
     await admin.waitForFunction(([id, owner]) => window.pangaea.probe().shards.some((one) => one.id === id && one.owner === owner), [shard, target]);
     await admin.getByText(`to ${target} · `).waitFor();
-    await admin.getByText("ms blackout").waitFor();
+    await admin.getByText("ms blackout").first().waitFor();
   };
   await move(to);
   await shot(admin, "move-done");
   await move(from);
+  await panel.getByText("Audit log").click();
+  await panel.locator(".audit li").filter({ hasText: "migrate" }).filter({ hasText: to }).first().waitFor();
+  await shot(admin, "audit");
+  await panel.getByRole("button", { name: `Drain ${from}` }).click();
+  await admin.locator("#order").getByText("Then it may be stopped").waitFor();
+  await shot(admin, "drain-asked");
+  await admin.locator("#order").getByRole("button", { name: "Cancel" }).click();
   const seen = await probe(walker);
   assert.equal(seen.anomaliesTotal, 0, JSON.stringify(seen.anomalies));
   assert.equal(seen.reconnects, 0);

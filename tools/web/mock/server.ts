@@ -22,6 +22,8 @@ const server = createServer((request, response) => {
   const path = new URL(request.url ?? "/", "http://localhost").pathname;
   if (path === "/api/status") return json(response, status());
   if (path === "/api/config") return json(response, config());
+  if (path === "/api/me") return me(request, response);
+  if (path === "/api/audit") return json(response, audit);
   if (request.method === "POST") return order(request, response);
   if (path === "/api/events") return listen(response);
   const file = path === "/" ? "index.html" : path.slice(1);
@@ -35,10 +37,23 @@ function json(response: ServerResponse, value: unknown): void {
   response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(value));
 }
 
+const audit: unknown[] = [];
+
+const isOperator = (request: IncomingMessage): boolean => request.headers.authorization === "Bearer operator";
+
+function me(request: IncomingMessage, response: ServerResponse): void {
+  const given = request.headers.authorization;
+  if (given !== undefined && !isOperator(request)) return void response.writeHead(401).end("this token is not known\n");
+  json(response, isOperator(request) ? { name: "olaf", rank: "operator" } : { name: "local", rank: "viewer" });
+}
+
 /** Orders of an operator, whose token is the word “operator”. */
 function order(request: IncomingMessage, response: ServerResponse): void {
   const { pathname, searchParams } = new URL(request.url ?? "/", "http://localhost");
-  if (request.headers.authorization !== "Bearer operator") return void response.writeHead(401).end("this wants the operator's token\n");
+  if (!isOperator(request)) return void response.writeHead(401).end("this wants the operator's token\n");
+  const asked = { who: "olaf", what: pathname.slice(5), args: Object.fromEntries(searchParams), dry_run: searchParams.get("dry_run") === "true" };
+  audit.push({ seq: audit.length + 1, at_us: Date.now() * 1_000, ...asked, result: "done", words: "" });
+  if (/drain$/.test(pathname)) return json(response, { was: "up", shards: 32, entities: 900, to: ["scene-2"] });
   const [shard, to] = [searchParams.get("shard") ?? "", searchParams.get("to") ?? ""];
   if (pathname !== "/api/migrate") abortMove(Number(pathname.split("/")[3]));
   else if (ownerOf(shard) === to) return void response.writeHead(409).end(`shard ${shard} is at ${to} already\n`);
@@ -76,6 +91,7 @@ function status(): unknown {
   return {
     tick: land.tick,
     moves: moves.map(moveView),
+    scenes: ["scene-1", "scene-2"].map((id) => ({ id, state: "up", shards: 32, entities: 0, load: 0 })),
     nodes: roles.map((id, i) => ({ id, role: id.split("-")[0], pid: 4120 + i, address: `127.0.0.1:${port + 10 + i}`, state: "up" })),
     shards: allShards().map((id) => {
       const entities = counts.get(id) ?? 0;

@@ -1,6 +1,7 @@
 // Starts the page: reads where the gateway is, then shows the world, or says in words why it cannot.
 import type { ClusterConfig } from "./admin/api.js";
-import { fetchConfig } from "./admin/api.js";
+import { fetchConfig, TokenWanted } from "./admin/api.js";
+import { become } from "./admin/caller.js";
 import { App } from "./app.js";
 import type { Probe } from "./ui/dev.js";
 import { byId } from "./ui/elements.js";
@@ -24,13 +25,37 @@ function say(error: unknown): void {
   curtain.textContent = error instanceof Error ? error.message : String(error);
 }
 
+/** From another machine even looking wants a token. */
+function tokenFromUser(words: string): Promise<void> {
+  const card = byId<HTMLDialogElement>("who");
+  byId("who-words").textContent = words;
+  if (!card.open) card.showModal();
+  return new Promise((resolve) => {
+    card.oncancel = (event) => event.preventDefault();
+    byId("who-form").onsubmit = (event) => {
+      event.preventDefault();
+      void become(byId<HTMLInputElement>("who-token").value).then((caller) => {
+        if (!caller) byId("who-words").textContent = "The cluster does not know this token.";
+        else {
+          card.oncancel = null;
+          card.close();
+          resolve();
+        }
+      });
+    };
+  });
+}
+
 async function configWhenReady(): Promise<ClusterConfig> {
   for (;;) {
     try {
       return await fetchConfig();
     } catch (error) {
-      say(error);
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      if (error instanceof TokenWanted) await tokenFromUser(error.message);
+      else {
+        say(error);
+        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      }
     }
   }
 }

@@ -7,7 +7,7 @@ use fastrand::Rng;
 use pangaea_schemas::cluster::ClusterSpec;
 use pangaea_schemas::geometry::{ShardId, SpaceId, SpaceSpec};
 use pangaea_schemas::message::{
-    Address, BeaconEntry, BeaconReply, BeaconRequest, Control, Envelope, Handover, HandoverMessage, Message, MigrationNews,
+    Address, BeaconEntry, BeaconReply, BeaconRequest, Control, Desk, Envelope, Handover, HandoverMessage, Message, MigrationNews,
     Refusal, ShardRoute,
 };
 use pangaea_schemas::wire::stored::Stored;
@@ -147,6 +147,8 @@ pub(super) struct Cluster {
     pub refused: AgentEpoch,
     /// What scenes said of migrations.
     pub news: Vec<MigrationNews>,
+    /// What shards answered to an admin.
+    pub told: Vec<Desk>,
     /// Nodes whose messages arrive nowhere and who hear nothing.
     pub cut_off: Vec<NodeId>,
     beacon: BTreeMap<String, BeaconEntry>,
@@ -185,6 +187,7 @@ impl Cluster {
             refuses: false,
             refused: AgentEpoch::ZERO,
             news: vec![],
+            told: vec![],
             cut_off: vec![],
             beacon: BTreeMap::new(),
             net: vec![],
@@ -310,6 +313,7 @@ impl Cluster {
             }
             Message::BeaconRequest(request) => self.beacon(from, request),
             Message::Control(Control::Migrating(news)) => self.news.push(news),
+            Message::Desk(answer) if to == WORLD => self.told.push(answer),
             message if to == GATE => self.gate.handle(now, from, message),
             message => {
                 if let Some(scene) = self.scenes.get_mut(&to) {

@@ -1,6 +1,7 @@
 //! Shards against a small journal and a network that misbehaves. Each story runs the real cores; what must never happen is
 //! checked at every step of the walk.
 
+mod admin;
 mod cluster;
 mod forgetting;
 mod gate;

@@ -1,5 +1,6 @@
 //! Random samples of every message, from a seed.
 
+mod desk;
 mod migration;
 
 use std::sync::Arc;
@@ -631,6 +632,7 @@ impl Dice {
         }
         all.extend(self.effects().into_iter().map(Message::Effect));
         all.extend(self.migrations().into_iter().map(Message::Migration));
+        all.extend(self.desks().into_iter().map(Message::Desk));
         all
     }
 

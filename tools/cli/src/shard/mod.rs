@@ -1,6 +1,7 @@
 //! `pangaea shard`: which shards there are, and moving one while people play in it.
 
 mod migrate;
+mod shuttle;
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -15,12 +16,14 @@ use crate::cluster::ClusterAddress;
 use crate::say;
 
 use migrate::MigrateArgs;
+use shuttle::ShuttleArgs;
 
 const EXAMPLES: &str = "Examples:
   pangaea shard list
   pangaea shard show 0/3/1,0
   pangaea shard migrate 0/3/1,0 --to scene-2 --dry-run
   pangaea shard migrate 0/3/1,0 --to scene-2      ends with the measured blackout
+  pangaea shard shuttle 0/3/1,0 --between scene-1,scene-2 --times 100      exit code 1 when a promise is broken
 Ctrl-C while a shard moves asks for it to stay, and so does `pangaea abort` from elsewhere. Exit codes: 1 when it stayed, 4 when it
 was aborted.";
 
@@ -37,6 +40,9 @@ pub(crate) enum ShardCommand {
     /// Move a shard to another scene while people play in it
     #[command(after_help = EXAMPLES)]
     Migrate(MigrateArgs),
+    /// Move a shard back and forth while people play in it, and report what that costs them
+    #[command(after_help = EXAMPLES)]
+    Shuttle(ShuttleArgs),
 }
 
 /// Which shard to show.
@@ -79,6 +85,7 @@ pub(crate) async fn run(cluster: &ClusterAddress, command: ShardCommand) -> anyh
             Ok(ExitCode::SUCCESS)
         }
         ShardCommand::Migrate(args) => migrate::run(cluster, &args).await,
+        ShardCommand::Shuttle(args) => shuttle::run(cluster, &args).await,
     }
 }
 

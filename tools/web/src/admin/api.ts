@@ -1,4 +1,5 @@
 // The cluster's admin API as this page reads it: missing numbers are zero, unknown fields are ignored.
+import { authorization } from "./token.js";
 
 export interface SpaceConfig {
   readonly id: number;
@@ -40,6 +41,14 @@ export interface ShardStatus {
   readonly handoversOut: number;
 }
 
+/** A scene, and how much it has to do. */
+export interface SceneStatus {
+  readonly id: string;
+  /** `up`, `draining` or `drained`. */
+  readonly state: string;
+  readonly shards: number;
+}
+
 /** A shard on its way from one scene to another, or one that was. */
 export interface MoveStatus {
   readonly id: number;
@@ -64,6 +73,7 @@ export interface ClusterStatus {
   readonly atMs: number;
   readonly nodes: readonly NodeStatus[];
   readonly shards: readonly ShardStatus[];
+  readonly scenes: readonly SceneStatus[];
   /** Moves in flight and the last that were, the oldest first. */
   readonly moves: readonly MoveStatus[];
   readonly sessions: number;
@@ -87,8 +97,12 @@ const list = (value: unknown): Json[] => (Array.isArray(value) ? value.map(objec
 const text = (value: unknown): string => (typeof value === "string" ? value : value === undefined || value === null ? "" : String(value));
 const number = (value: unknown): number => (typeof value === "number" && Number.isFinite(value) ? value : Number(value) || 0);
 
+/** The cluster does not know who asks; the message says what it wants. */
+export class TokenWanted extends Error {}
+
 async function get(path: string): Promise<Json> {
-  const response = await fetch(path, { headers: { accept: "application/json" }, cache: "no-store" });
+  const response = await fetch(path, { headers: { accept: "application/json", ...authorization() }, cache: "no-store" });
+  if (response.status === 401) throw new TokenWanted((await response.text()).trim());
   if (!response.ok) throw new Error(`${path} answered ${response.status}`);
   return object(await response.json());
 }
@@ -127,6 +141,7 @@ export function parseStatus(json: Json, tickHz: number): ClusterStatus {
       p50: number(object(shard["tick_ms"])["p50"]), p99: number(object(shard["tick_ms"])["p99"]), load: number(shard["load"]),
       handoversIn: number(shard["handovers_in"]), handoversOut: number(shard["handovers_out"]),
     })),
+    scenes: list(json["scenes"]).map((scene) => ({ id: text(scene["id"]), state: text(scene["state"]), shards: number(scene["shards"]) })),
     moves: list(json["moves"]).map((move) => ({
       id: number(move["id"]), shard: text(move["shard"]), from: text(move["from"]), to: text(move["to"]), step: text(move["step"]),
       over: move["over"] === true, rounds: number(move["rounds"]), entities: number(move["entities"]), bytes: number(move["bytes"]),
@@ -141,26 +156,42 @@ const LISTEN_AGAIN_MS = 1_500;
 
 /**
  * Events as they happen, for ever. A restarted cluster counts from 1 again, so a lost stream starts over from the oldest
- * event there is, and what was told before is known by its time.
+ * event there is, and what was told before is known by its time. Not by `EventSource`, which shows no token.
  */
 export function listen(told: (event: ClusterEvent) => void): void {
   let [lastAt, lastSeq] = [0, 0];
-  const open = () => {
-    const source = new EventSource("/api/events");
-    const receive = (message: MessageEvent<string>) => {
-      const event = parseEvent(message.data);
-      if (!event || (event.atMs < lastAt && event.atMs > 0) || (event.atMs === lastAt && event.seq <= lastSeq)) return;
-      [lastAt, lastSeq] = [event.atMs, event.seq];
-      told(event);
-    };
-    source.onmessage = receive;
-    source.addEventListener("event", receive);
-    source.onerror = () => {
-      source.close();
-      setTimeout(open, LISTEN_AGAIN_MS);
-    };
+  const receive = (data: string) => {
+    const event = parseEvent(data);
+    if (!event || (event.atMs < lastAt && event.atMs > 0) || (event.atMs === lastAt && event.seq <= lastSeq)) return;
+    [lastAt, lastSeq] = [event.atMs, event.seq];
+    told(event);
   };
-  open();
+  const open = async () => {
+    try {
+      const response = await fetch("/api/events", { headers: { accept: "text/event-stream", ...authorization() }, cache: "no-store" });
+      if (response.ok && response.body) await readEvents(response.body, receive);
+    } catch {
+      // It is lost, as it is when it ends.
+    }
+    setTimeout(() => void open(), LISTEN_AGAIN_MS);
+  };
+  void open();
+}
+
+/** Longest line of a stream. */
+const LINE_MAX = 65_536;
+
+/** Server-sent events as they come: the data of each, one line. */
+export async function readEvents(body: ReadableStream<Uint8Array>, receive: (data: string) => void): Promise<void> {
+  const [reader, decoder] = [body.getReader(), new TextDecoder()];
+  let waiting = "";
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done || waiting.length > LINE_MAX) return;
+    const lines = (waiting + decoder.decode(value, { stream: true })).split("\n");
+    waiting = lines.pop() ?? "";
+    for (const line of lines) if (line.startsWith("data:")) receive(line.slice(5).trim());
+  }
 }
 
 export function parseEvent(data: string): ClusterEvent | undefined {

@@ -1,12 +1,8 @@
-// What an operator may order. Every order wants the operator's token, which this page keeps for as long as its tab lives.
-const TOKEN = "pangaea.operator";
+// What an operator may order. Each order is weighed first: the cluster says what it would mean, and nothing is changed.
+import { authorization } from "./token.js";
 
 /** An order was refused; the message says why, in the cluster's words. */
-export class Refusal extends Error {
-  constructor(message: string, readonly wantsToken: boolean) {
-    super(message);
-  }
-}
+export class Refusal extends Error {}
 
 /** What moving a shard would mean. */
 export interface MoveMeaning {
@@ -15,34 +11,39 @@ export interface MoveMeaning {
   readonly players: number;
 }
 
+/** What emptying a process would mean. */
+export interface DrainMeaning {
+  readonly was: string;
+  readonly shards?: number;
+  readonly entities?: number;
+  readonly connections?: number;
+  readonly to: readonly string[];
+}
+
+/** Kinds of processes that can be emptied, as the API's routes call them. */
+export type Drainable = "scenes" | "gateways";
+
 export class Orders {
-  set token(token: string) {
-    sessionStorage.setItem(TOKEN, token.trim());
-  }
-
-  /** What the move would mean now. Nothing is ordered. */
-  async weighMove(shard: string, to: string): Promise<MoveMeaning> {
-    return this.#migrate(shard, to, true);
-  }
-
-  async move(shard: string, to: string): Promise<void> {
-    await this.#migrate(shard, to, false);
+  async move(shard: string, to: string, dryRun: boolean): Promise<MoveMeaning> {
+    return (await post(`/api/migrate?${new URLSearchParams({ shard, to, dry_run: String(dryRun) })}`)) as MoveMeaning;
   }
 
   /** Ends a move where it began, if that is still possible. */
   async abort(move: number): Promise<void> {
-    await this.#post(`/api/migrations/${move}/abort`);
+    await post(`/api/migrations/${move}/abort`);
   }
 
-  async #migrate(shard: string, to: string, dryRun: boolean): Promise<MoveMeaning> {
-    const answer = await this.#post(`/api/migrate?${new URLSearchParams({ shard, to, dry_run: String(dryRun) })}`);
-    return (await answer.json()) as MoveMeaning;
+  async drain(kind: Drainable, node: string, dryRun: boolean): Promise<DrainMeaning> {
+    return (await post(`/api/${kind}/${node}/drain?dry_run=${dryRun}`)) as DrainMeaning;
   }
 
-  async #post(path: string): Promise<Response> {
-    const headers = { authorization: `Bearer ${sessionStorage.getItem(TOKEN) ?? ""}` };
-    const answer = await fetch(path, { method: "POST", headers, cache: "no-store" });
-    if (!answer.ok) throw new Refusal((await answer.text()).trim(), answer.status === 401);
-    return answer;
+  async undrain(kind: Drainable, node: string, dryRun: boolean): Promise<DrainMeaning> {
+    return (await post(`/api/${kind}/${node}/undrain?dry_run=${dryRun}`)) as DrainMeaning;
   }
+}
+
+async function post(path: string): Promise<unknown> {
+  const answer = await fetch(path, { method: "POST", headers: authorization(), cache: "no-store" });
+  if (!answer.ok) throw new Refusal((await answer.text()).trim());
+  return answer.json();
 }

@@ -1,7 +1,4 @@
-// Before anything is changed: what the order means, as the cluster sees it now, and a last question. Asks for the operator's
-// token when the cluster wants it.
-import type { Orders } from "../admin/orders.js";
-import { Refusal } from "../admin/orders.js";
+// Before anything is changed: what the order means, as the cluster sees it now, and a last question.
 import { byId } from "./elements.js";
 
 /** Something an operator may order. */
@@ -11,17 +8,16 @@ export interface Order {
   readonly verb: string;
   /** Asks the cluster what it would mean, in words. */
   weigh(): Promise<string>;
-  give(): Promise<void>;
+  give(): Promise<unknown>;
 }
 
 export class OrderCard {
   readonly #card = byId<HTMLDialogElement>("order");
-  readonly #token = byId<HTMLInputElement>("order-token");
   readonly #words = byId("order-words");
   readonly #yes = byId<HTMLButtonElement>("order-yes");
   #order: Order | undefined;
 
-  constructor(readonly orders: Orders) {
+  constructor() {
     byId("order-no").onclick = () => this.#card.close();
     byId("order-form").onsubmit = (event) => {
       event.preventDefault();
@@ -33,31 +29,23 @@ export class OrderCard {
     this.#order = order;
     byId("order-title").textContent = order.title;
     byId("order-meaning").textContent = "";
-    this.#wantToken(false);
+    this.#yes.textContent = order.verb;
     this.#card.showModal();
-    void this.#try(() => this.#weigh(order));
-  }
-
-  async #weigh(order: Order): Promise<void> {
-    byId("order-meaning").textContent = await order.weigh();
-    this.#wantToken(false);
+    void this.#try(async () => {
+      byId("order-meaning").textContent = await order.weigh();
+    });
   }
 
   async #agreed(): Promise<void> {
     const order = this.#order;
     if (!order) return;
-    if (!byId("order-key").hidden) {
-      this.orders.token = this.#token.value;
-      this.#token.value = "";
-      return this.#try(() => this.#weigh(order));
-    }
     await this.#try(async () => {
       await order.give();
       this.#card.close();
     });
   }
 
-  /** Does it, or says why not. */
+  /** Does it, or says why not; what was refused is not offered again. */
   async #try(does: () => Promise<void>): Promise<void> {
     this.#words.textContent = "";
     this.#yes.disabled = true;
@@ -66,14 +54,6 @@ export class OrderCard {
       this.#yes.disabled = false;
     } catch (error) {
       this.#words.textContent = error instanceof Error ? error.message : String(error);
-      if (error instanceof Refusal && error.wantsToken) this.#wantToken(true);
     }
-  }
-
-  #wantToken(wanted: boolean): void {
-    byId("order-key").hidden = !wanted;
-    this.#yes.textContent = wanted ? "Continue" : this.#order?.verb ?? "";
-    this.#yes.disabled = false;
-    if (wanted) this.#token.focus();
   }
 }

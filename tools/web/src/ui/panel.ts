@@ -1,13 +1,15 @@
 // The side panel: who owns what, the chosen shard, nodes, and the timeline.
 import type { ClusterStatus, ShardStatus } from "../admin/api.js";
 import type { History } from "../admin/history.js";
-import { Orders } from "../admin/orders.js";
 import { ownerCss } from "../render/palette.js";
 import { parseShard } from "../world/geometry.js";
 import { bar, byId, count, dot, make, ms } from "./elements.js";
-import { OrderCard } from "./order.js";
+import { AuditCard } from "./audit.js";
+import { Desk } from "./desk.js";
+import { MovesCard } from "./moves.js";
 import { ShardCard } from "./shard.js";
 import type { Timeline } from "./timeline.js";
+import { Who } from "./who.js";
 
 /** Shards as buttons; more than this are chosen on the map. */
 const BUTTONS_MAX = 64;
@@ -19,22 +21,28 @@ export class Panel {
   readonly #owners = make("section");
   readonly #shard = make("section");
   readonly #nodes = make("section");
-  #status: ClusterStatus = { atMs: 0, nodes: [], shards: [], moves: [], sessions: 0 };
+  #status: ClusterStatus = { atMs: 0, nodes: [], shards: [], scenes: [], moves: [], sessions: 0 };
 
+  readonly who: Who;
+  readonly #desk: Desk;
+  readonly #moves: MovesCard;
   readonly #card: ShardCard;
 
   constructor(history: History, readonly timeline: Timeline, readonly choose: (shard: string | undefined) => void) {
-    const orders = new Orders();
-    this.#card = new ShardCard(history, orders, new OrderCard(orders), () => choose(undefined));
+    this.who = new Who(() => this.show(this.#status));
+    this.#desk = new Desk(this.who);
+    this.#moves = new MovesCard(this.#desk);
+    this.#card = new ShardCard(history, this.#desk, () => choose(undefined));
     const panel = byId("panel");
     const toggle = byId("panel-toggle");
     toggle.onclick = () => toggle.setAttribute("aria-expanded", String(panel.classList.toggle("open")));
-    byId("panel-body").append(this.#owners, this.#shard, this.#nodes, timeline.section);
+    byId("panel-body").append(this.who.section, this.#owners, this.#moves.section, this.#shard, this.#nodes, timeline.section, new AuditCard().section);
   }
 
   show(status: ClusterStatus): void {
     this.#status = status;
     this.#showOwners();
+    this.#moves.show(status.moves, this.timeline.pastMs === undefined);
     this.#showShard();
     this.#showNodes();
     const entities = status.shards.reduce((sum, shard) => sum + shard.entities, 0);
@@ -47,7 +55,7 @@ export class Panel {
   }
 
   #showOwners(): void {
-    const owners = new Map<string, ShardStatus[]>();
+    const owners = new Map<string, ShardStatus[]>(this.#status.scenes.map((scene) => [scene.id, []]));
     for (const shard of this.#status.shards) {
       const owned = owners.get(shard.owner);
       if (owned) owned.push(shard);
@@ -60,7 +68,9 @@ export class Panel {
         dot(ownerCss(owner)), make("strong", "", owner || "no owner"),
         make("span", "num", `${many(shards.length, "shard")} · ${count(sum((shard) => shard.entities))}`),
         bar(load, ownerCss(owner)));
-      row.title = `load ${Math.round(load * 100)} %, slowest shard p99 ${ms(Math.max(...shards.map((shard) => shard.p99)))} ms`;
+      const scene = this.#status.scenes.find((one) => one.id === owner && one.state !== "up");
+      if (scene) row.append(make("small", "", scene.state), this.#desk.button("Use again", () => this.#desk.undrain(scene)));
+      row.title = `load ${Math.round(load * 100)} %, slowest shard p99 ${ms(Math.max(0, ...shards.map((shard) => shard.p99)))} ms`;
       return row;
     });
     this.#owners.replaceChildren(heading("Scenes", many(this.#status.sessions, "session")), ...rows);

@@ -1,10 +1,9 @@
 // The chosen shard: its numbers, how they went, what befell it, and where an operator may move it.
 import type { ClusterStatus, MoveStatus, ShardStatus } from "../admin/api.js";
 import type { History } from "../admin/history.js";
-import type { Orders } from "../admin/orders.js";
 import { ownerCss } from "../render/palette.js";
+import type { Desk } from "./desk.js";
 import { count, dot, make, ms } from "./elements.js";
-import type { OrderCard } from "./order.js";
 import { spark } from "./spark.js";
 import { clock } from "./timeline.js";
 
@@ -21,7 +20,7 @@ export class ShardCard {
   /** What the buttons were made for: they stay, and keep the focus, until that changes. */
   #offered = "";
 
-  constructor(readonly history: History, readonly orders: Orders, readonly asking: OrderCard, close: () => void) {
+  constructor(readonly history: History, readonly desk: Desk, close: () => void) {
     this.#close.type = "button";
     this.#close.ariaLabel = "Show all shards";
     this.#close.onclick = close;
@@ -70,38 +69,15 @@ export class ShardCard {
   #offer(shard: ShardStatus, move: MoveStatus | undefined, status: ClusterStatus | undefined): void {
     const scenes = (status?.nodes ?? []).filter((node) => node.role === "scene" && node.state === "up" && node.id !== shard.owner);
     const flying = status && move && !move.over ? move : undefined;
-    const offered = [shard.id, shard.owner, flying?.id ?? "", ...scenes.map((scene) => scene.id)].join(" ");
+    const home = status?.scenes.find((scene) => scene.id === shard.owner && scene.state === "up");
+    const offered = [shard.id, shard.owner, this.desk.who.mayChange, flying?.id ?? "", home?.id ?? "", ...scenes.map((scene) => scene.id)].join(" ");
     if (offered === this.#offered) return;
     this.#offered = offered;
-    const button = (words: string, does: () => void) => {
-      const made = make("button", "", words);
-      made.type = "button";
-      made.onclick = does;
-      return made;
-    };
-    const targets = scenes.map(({ id }) => button(`Move to ${id}`, () => this.#move(shard.id, id)));
-    this.#moving.replaceChildren(...(flying ? [button("Abort the move", () => this.#abort(flying))] : targets));
-  }
-
-  #move(shard: string, to: string): void {
-    this.asking.ask({
-      title: `Move shard ${shard} to ${to}?`,
-      verb: "Move",
-      weigh: async () => {
-        const { from, entities, players } = await this.orders.weighMove(shard, to);
-        return `It leaves ${from} with ${count(entities)} entities, ${count(players)} players among them. They go on while it is copied.`;
-      },
-      give: () => this.orders.move(shard, to),
-    });
-  }
-
-  #abort({ id, shard, from, to }: MoveStatus): void {
-    this.asking.ask({
-      title: `Abort the move of shard ${shard}?`,
-      verb: "Abort",
-      weigh: () => Promise.resolve(`It stays at ${from}, unless ${to} owns it by then.`),
-      give: () => this.orders.abort(id),
-    });
+    const buttons = flying
+      ? [this.desk.button("Abort the move", () => this.desk.abort(flying))]
+      : scenes.map(({ id }) => this.desk.button(`Move to ${id}`, () => this.desk.move(shard, id)));
+    if (home && scenes.length > 0) buttons.push(this.desk.button(`Drain ${home.id}`, () => this.desk.drain(home)));
+    this.#moving.replaceChildren(...buttons);
   }
 }
 

@@ -1,0 +1,68 @@
+//! An admin looks at agents and puts them elsewhere: that is a step like any other, and a hand-over follows where it must.
+
+use pangaea_schemas::geometry::{Position, ShardId};
+use pangaea_schemas::message::{Desk, Message};
+use pangaea_schemas::{EntityId, RequestId};
+
+use super::cluster::{Cluster, WORLD, scene_id, shard};
+use super::{ANNA, BERT, STORM, anna_did, settle, walk, with_anna};
+
+const REQUEST: RequestId = RequestId(77);
+
+fn ask(cluster: &mut Cluster, ordinal: u16, question: Desk) -> Desk {
+    cluster.post(WORLD, scene_id(ordinal), Message::Desk(question));
+    cluster.steps(50);
+    let answers = std::mem::take(&mut cluster.told);
+    let [answer] = answers.try_into().unwrap_or_else(|answers| panic!("one answer, not {answers:?}"));
+    answer
+}
+
+fn look(at: ShardId, after: EntityId, limit: u32, full: bool) -> Desk {
+    Desk::Look { request: REQUEST, shard: at, after, limit, full }
+}
+
+fn place(agent: EntityId, at: ShardId, to: ShardId) -> Desk {
+    let corner = to.first_cell().corner();
+    Desk::Place { request: REQUEST, shard: at, agent, position: Position { x: corner.x + 40.0, z: corner.z + 40.0 } }
+}
+
+#[test]
+fn who_is_put_into_another_shard_is_handed_over_and_plays_on() {
+    for seed in 0..6 {
+        let mut cluster = with_anna(seed);
+        let answer = ask(&mut cluster, 2, place(ANNA, shard(1, 1), shard(0, 0)));
+        assert_eq!(answer, Desk::Placed { request: REQUEST, here: true });
+        cluster.weather = STORM;
+        walk(&mut cluster, 0.0, 30);
+        settle(&mut cluster);
+        assert_eq!(cluster.homes(ANNA), [(scene_id(1), shard(0, 0))], "seed {seed}");
+        assert_eq!(anna_did(&cluster), 30, "no step of hers is lost: seed {seed}");
+    }
+}
+
+#[test]
+fn who_is_not_here_is_not_moved() {
+    let mut cluster = with_anna(1);
+    let answer = ask(&mut cluster, 2, place(BERT, shard(1, 1), shard(0, 0)));
+    assert_eq!(answer, Desk::Placed { request: REQUEST, here: false });
+    let answer = ask(&mut cluster, 2, place(ANNA, shard(1, 0), shard(0, 0)));
+    assert_eq!(answer, Desk::Placed { request: REQUEST, here: false }, "she is in another shard");
+    assert_eq!(cluster.homes(ANNA), [(scene_id(2), shard(1, 1))]);
+}
+
+#[test]
+fn agents_are_listed_in_parts_and_creatures_are_not() {
+    let mut cluster = with_anna(2);
+    cluster.gate.join(BERT);
+    cluster.steps(200);
+    let mut seen = |after, limit, full| match ask(&mut cluster, 2, look(shard(1, 1), after, limit, full)) {
+        Desk::Seen { agents, more, .. } => (agents, more),
+        other => panic!("no list but {other:?}"),
+    };
+    let (first, more) = seen(EntityId(0), 1, true);
+    assert_eq!((first[0].entity, more, first.len()), (ANNA, true, 1));
+    assert!(!first[0].components.is_empty(), "with components");
+    let (rest, more) = seen(ANNA, 5, false);
+    let ids: Vec<_> = rest.iter().map(|record| (record.entity, record.components.len())).collect();
+    assert_eq!((ids, more), (vec![(BERT, 0)], false));
+}

@@ -1,0 +1,129 @@
+//! An admin's desk: questions and orders about one agent or session, to the node that has it, and the answers.
+//!
+//! Nothing here is repeated by anybody: an admin who hears nothing asks again.
+
+use crate::geometry::{Position, ShardId};
+use crate::record::Record;
+use crate::{AccountId, EntityId, NodeId, RequestId, SessionEpoch, ShardEpoch};
+
+/// Most agents or sessions of one answer.
+pub const DESK_ROWS_MAX: u32 = 256;
+/// Longest last words to a client in bytes.
+pub const KICK_BYTES_MAX: usize = 512;
+
+/// One session, as its gateway knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionRow {
+    /// Whose agent.
+    pub agent: EntityId,
+    /// Whose account.
+    pub account: AccountId,
+    /// What others call it.
+    pub name: String,
+    /// Which session of the agent.
+    pub session: SessionEpoch,
+    /// A client is there now.
+    pub connected: bool,
+    /// Where the agent was last.
+    pub shard: Option<ShardId>,
+    /// Who ran it there.
+    pub owner: Option<NodeId>,
+    /// Where the session is in its life, in a word.
+    pub state: String,
+}
+
+/// Between the world and scenes or gateways, for an admin.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Desk {
+    /// World to a shard's owner: who is here?
+    Look {
+        /// Echoed in the answer.
+        request: RequestId,
+        /// Where.
+        shard: ShardId,
+        /// Only those with a higher id.
+        after: EntityId,
+        /// Most of them; at most [`DESK_ROWS_MAX`].
+        limit: u32,
+        /// With components.
+        full: bool,
+    },
+    /// Owner to world.
+    Seen {
+        /// Of the question.
+        request: RequestId,
+        /// Where.
+        shard: ShardId,
+        /// The owner's epoch.
+        epoch: ShardEpoch,
+        /// Players' agents, asleep ones included, in order of id.
+        agents: Vec<Record>,
+        /// There are more.
+        more: bool,
+    },
+    /// World to a shard's owner: put an agent there at the next tick. If that is in another shard, a hand-over follows by itself.
+    Place {
+        /// Echoed in the answer.
+        request: RequestId,
+        /// Where the agent is.
+        shard: ShardId,
+        /// Whom.
+        agent: EntityId,
+        /// Within the space.
+        position: Position,
+    },
+    /// Owner to world.
+    Placed {
+        /// Of the order.
+        request: RequestId,
+        /// It is here, awake, and will be there; otherwise nothing happens.
+        here: bool,
+    },
+    /// World to gateway: whose sessions are here?
+    ListSessions {
+        /// Echoed in the answer.
+        request: RequestId,
+        /// Only those of agents with a higher id.
+        after: EntityId,
+        /// Most of them; at most [`DESK_ROWS_MAX`].
+        limit: u32,
+    },
+    /// Gateway to world.
+    Sessions {
+        /// Of the question.
+        request: RequestId,
+        /// In order of their agents' ids.
+        sessions: Vec<SessionRow>,
+        /// There are more.
+        more: bool,
+    },
+    /// World to gateway: end an agent's session; the agent leaves the world.
+    Kick {
+        /// Echoed in the answer.
+        request: RequestId,
+        /// Whose.
+        agent: EntityId,
+        /// Told to the client.
+        words: String,
+    },
+    /// Gateway to world.
+    Kicked {
+        /// Of the order.
+        request: RequestId,
+        /// The session was here.
+        here: bool,
+    },
+}
+
+impl Desk {
+    /// The question that this answers; `None` for a question.
+    pub fn answers(&self) -> Option<RequestId> {
+        match self {
+            Self::Seen { request, .. }
+            | Self::Placed { request, .. }
+            | Self::Sessions { request, .. }
+            | Self::Kicked { request, .. } => Some(*request),
+            Self::Look { .. } | Self::Place { .. } | Self::ListSessions { .. } | Self::Kick { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! An admin's desk: the fields of [`crate::message::Desk`], spelled out once.
+
+use super::codec::{wire_enum, wire_table};
+use crate::client::NAME_BYTES_MAX;
+use crate::generated::node::desk;
+use crate::message::{Desk, KICK_BYTES_MAX, SessionRow};
+
+wire_table! {
+    SessionRow = desk::{SessionRow, SessionRowArgs} {
+        agent, account, name <= NAME_BYTES_MAX, session, connected, shard, owner, state,
+    }
+}
+wire_enum! {
+    Desk = desk::{Desk, DeskArgs, DeskBody}
+    variants {
+        Look(LookArgs, body_as_look) { request, shard, after, limit, full },
+        Seen(SeenArgs, body_as_seen) { request, shard, epoch, agents, more },
+        Place(PlaceArgs, body_as_place) { request, shard, agent, position },
+        Placed(PlacedArgs, body_as_placed) { request, here },
+        ListSessions(ListSessionsArgs, body_as_list_sessions) { request, after, limit },
+        Sessions(SessionsArgs, body_as_sessions) { request, sessions, more },
+        Kick(KickArgs, body_as_kick) { request, agent, words <= KICK_BYTES_MAX },
+        Kicked(KickedArgs, body_as_kicked) { request, here },
+    }
+    carriers {}
+}

@@ -1,0 +1,35 @@
+//! Samples of an admin's desk.
+
+use super::Dice;
+use crate::AccountId;
+use crate::message::{Desk, SessionRow};
+
+impl Dice {
+    pub(in crate::wire::tests) fn desks(&mut self) -> Vec<Desk> {
+        let (request, shard, agent, after) = (self.request(), self.shard(), self.entity(), self.entity());
+        let limit = self.small();
+        vec![
+            Desk::Look { request, shard, after, limit, full: self.flag() },
+            Desk::Seen { request, shard, epoch: self.epoch(), agents: self.some(Self::record), more: self.flag() },
+            Desk::Place { request, shard, agent, position: self.position() },
+            Desk::Placed { request, here: self.flag() },
+            Desk::ListSessions { request, after, limit },
+            Desk::Sessions { request, sessions: self.some(Self::session_row), more: self.flag() },
+            Desk::Kick { request, agent, words: self.text() },
+            Desk::Kicked { request, here: self.flag() },
+        ]
+    }
+
+    fn session_row(&mut self) -> SessionRow {
+        SessionRow {
+            agent: self.entity(),
+            account: AccountId(self.n()),
+            name: self.text(),
+            session: self.se(),
+            connected: self.flag(),
+            shard: self.maybe(Self::shard),
+            owner: self.maybe(Self::node),
+            state: self.text(),
+        }
+    }
+}

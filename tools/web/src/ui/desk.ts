@@ -1,0 +1,66 @@
+// An operator's desk: the buttons that change something. Each asks first; to a viewer it says why it does nothing.
+import type { MoveStatus, SceneStatus, ShardStatus } from "../admin/api.js";
+import { VIEWER_REASON } from "../admin/caller.js";
+import { Orders } from "../admin/orders.js";
+import { count, make } from "./elements.js";
+import { OrderCard } from "./order.js";
+import type { Who } from "./who.js";
+
+export class Desk {
+  readonly #orders = new Orders();
+  readonly #card = new OrderCard();
+
+  constructor(readonly who: Who) {}
+
+  /** A button that orders something, or, to a viewer, tells why not. */
+  button(words: string, does: () => void): HTMLButtonElement {
+    const made = make("button", "", words);
+    made.type = "button";
+    made.disabled = !this.who.mayChange;
+    made.title = this.who.mayChange ? "" : VIEWER_REASON;
+    made.onclick = does;
+    return made;
+  }
+
+  move(shard: ShardStatus, to: string): void {
+    this.#card.ask({
+      title: `Move shard ${shard.id} to ${to}?`,
+      verb: "Move",
+      weigh: async () => {
+        const { from, entities, players } = await this.#orders.move(shard.id, to, true);
+        return `It leaves ${from} with ${count(entities)} entities, ${count(players)} players among them. They go on while it is copied.`;
+      },
+      give: () => this.#orders.move(shard.id, to, false),
+    });
+  }
+
+  abort({ id, shard, from, to }: MoveStatus): void {
+    this.#card.ask({
+      title: `Abort the move of shard ${shard}?`,
+      verb: "Abort",
+      weigh: () => Promise.resolve(`It stays at ${from}, unless ${to} owns it by then.`),
+      give: () => this.#orders.abort(id),
+    });
+  }
+
+  drain({ id }: SceneStatus): void {
+    this.#card.ask({
+      title: `Drain ${id}?`,
+      verb: "Drain",
+      weigh: async () => {
+        const { shards, entities, to } = await this.#orders.drain("scenes", id, true);
+        return `Its ${count(shards ?? 0)} shards with ${count(entities ?? 0)} entities move to ${to.join(", ")}, one after the other, while people play. Then it may be stopped.`;
+      },
+      give: () => this.#orders.drain("scenes", id, false),
+    });
+  }
+
+  undrain({ id }: SceneStatus): void {
+    this.#card.ask({
+      title: `Use ${id} again?`,
+      verb: "Use again",
+      weigh: async () => `It is ${(await this.#orders.undrain("scenes", id, true)).was}, and takes shards again.`,
+      give: () => this.#orders.undrain("scenes", id, false),
+    });
+  }
+}

@@ -1,0 +1,38 @@
+// What the page makes of the admin API: the audit log, streams of events, and how far a move is.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { readEvents } from "../src/admin/api.js";
+import { parseAudit } from "../src/admin/audit.js";
+import { part } from "../src/ui/moves.js";
+
+test("entries of the audit log are told in words, the latest first", () => {
+  const entries = parseAudit([
+    { seq: 1, at_us: 2_000, who: "olaf", what: "migrate", args: { shard: "0/3/1,0", to: "scene-2" }, dry_run: true, result: "done", words: "" },
+    { seq: 2, who: "unknown", what: "tokens", body: "{}", dry_run: false, result: "refused", words: "no" },
+  ]);
+  assert.deepEqual(entries.map((entry) => entry.what), ["tokens {}", "migrate 0/3/1,0 scene-2"]);
+  assert.deepEqual([entries[1]!.atMs, entries[1]!.dryRun, entries[0]!.result], [2, true, "refused"]);
+  assert.deepEqual(parseAudit("nonsense"), []);
+});
+
+test("events are read whole however the stream is cut", async () => {
+  const text = new TextEncoder().encode("id: 1\nevent: event\ndata: {\"seq\":1,\"text\":\"Grüße\"}\n\n:\n\ndata: {\"seq\":2}\n\n");
+  for (const size of [1, 7, text.length]) {
+    const body = new ReadableStream<Uint8Array>({
+      start(control) {
+        for (let at = 0; at < text.length; at += size) control.enqueue(text.slice(at, at + size));
+        control.close();
+      },
+    });
+    const heard: string[] = [];
+    await readEvents(body, (data) => heard.push(data));
+    assert.deepEqual(heard, ['{"seq":1,"text":"Grüße"}', '{"seq":2}'], `pieces of ${size} bytes`);
+  }
+});
+
+test("a move only ever gets further", () => {
+  const move = (step: string, rounds: number) => part({ step, rounds } as Parameters<typeof part>[0]);
+  const way = [move("preparing", 0), move("copying", 0), move("copying", 1), move("copying", 3), move("freezing", 3), move("committing", 4), move("given", 4), move("done", 4)];
+  assert.deepEqual([...way].sort((a, b) => a - b), way);
+  assert.ok(way[0]! > 0 && way.at(-1)! <= 1);
+});
