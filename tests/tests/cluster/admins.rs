@@ -130,7 +130,7 @@ fn agents_are_found_put_elsewhere_and_sent_away() {
     let (code, seen) = show();
     assert_eq!((code, &seen["id"], &seen["awake"]), (Some(0), &ada.agent.0.into(), &true.into()), "{seen:#}");
     assert!(seen["name"].as_str().is_some_and(|name| name.starts_with("Ada")), "{seen:#}");
-    assert!(seen["components"]["Health"].is_object(), "{seen:#}");
+    assert!(seen["components"]["health"].is_object(), "{seen:#}");
     let (_, sessions) = cluster.ask(&["session", "list"]);
     assert_eq!((&sessions[0]["agent"], &sessions[0]["state"]), (&ada.agent.0.into(), &"playing".into()), "{sessions:#}");
 

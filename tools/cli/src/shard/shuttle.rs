@@ -30,7 +30,7 @@ pub(crate) struct ShuttleArgs {
     #[arg(value_name = "SHARD")]
     shard: String,
     /// The two scenes; it must be at one of them
-    #[arg(long, value_delimiter = ',', num_args = 2, value_name = "SCENE,SCENE")]
+    #[arg(long, value_delimiter = ',', required = true, value_name = "SCENE,SCENE")]
     between: Vec<String>,
     /// Moves in all
     #[arg(long, default_value_t = 100, value_name = "N")]
