@@ -33,8 +33,8 @@ impl Gateway {
         (rows, rest.next().is_some())
     }
 
-    /// The last words to the client, if there is one, then the end of the session: the agent leaves the world, and nothing is kept to
-    /// resume. `false`: there is no such session here.
+    /// The last words to the client, if there is one, then the end of the session: the agent leaves the world, and nothing is
+    /// kept to resume. `false`: there is no such session here.
     fn kick(&mut self, agent: EntityId, text: String) -> bool {
         let Some(key) = self.agents.get(&agent).copied() else { return false };
         tracing::info!(%agent, text, "a player is sent away by an admin");

@@ -1,4 +1,4 @@
-//! What an admin orders and asks: it waits in the world's inbox, and the world answers, itself or after whoever has the agent did.
+//! What an admin orders and asks: it waits in the world's inbox, and the world answers, itself or after whoever has the agent.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-// Who asks: the token that this page shows to the cluster, kept for as long as its tab lives. It is in no cookie, so no other page
-// can ask in its name.
+// Who asks: the token that this page shows to the cluster, kept for as long as its tab lives. It is in no cookie, so no other
+// page can ask in its name.
 const TOKEN = "pangaea.token";
 
 /** The token shown; empty: none, which is enough to look on the world's own machine. */
