@@ -8,8 +8,8 @@
 //! | `GET /api/me` | [`Caller`]: who asks, and what they may do |
 //! | `GET /api/audit` | [`AuditEntry`]s, the latest last; `?limit=N` |
 //! | `GET /api/tokens` | [`TokenView`]s |
-//! | `POST /api/tokens` | [`NewToken`]; answers [`TokenMade`] |
-//! | `POST /api/tokens/{name}/revoke` | [`TokenView`] |
+//! | `POST /api/tokens` | [`NewToken`]; answers [`TokenMade`]; `?dry_run=true` only asks |
+//! | `POST /api/tokens/{name}/revoke` | [`TokenView`]; `?dry_run=true` only asks |
 //! | `GET /api/ledger` | the data node's audit of all value |
 //! | `GET /api/data` | [`DataView`]: where the data node keeps its files |
 //! | `POST /api/reaped` | [`Reaped`]: a supervisor tells that a process is dead |

@@ -1,5 +1,10 @@
 //! The admin API over real sockets: what is told, who may change what, and what is noted of it.
 
+use pangaea_schemas::geometry::{CellId, Position, SpaceId};
+use pangaea_schemas::message::{Desk, SessionRow};
+use pangaea_schemas::record::{Presence, Record, SessionState};
+use pangaea_schemas::{AccountId, AgentEpoch, EntityId, RequestId, SessionEpoch, ShardEpoch};
+
 use super::*;
 use crate::keys::ClusterKeys;
 
@@ -18,7 +23,7 @@ impl Stage {
         let folder = tempfile::tempdir().expect("a folder");
         let keys = ClusterKeys::below(folder.path());
         keys.create_missing().expect("made");
-        let (show, shown) = watch::channel(Arc::new(Snapshot { status: cluster(), ..Snapshot::default() }));
+        let (show, shown) = watch::channel(Arc::new(Snapshot { status: cluster(), config: map(), ..Snapshot::default() }));
         let (orders, taken) = mpsc::channel(ORDERS_MAX);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let bound = listener.local_addr().expect("bound");
@@ -40,8 +45,11 @@ impl Stage {
     async fn post(&mut self, path: &str, token: &str, body: &str) -> Result<serde_json::Value, (u16, String)> {
         let asked = client::post(&self.address, path, token, body.as_bytes());
         let obeyed = async {
-            while let Some(Wanted::Order(ordered)) = self.taken.recv().await {
-                ordered.answer(Ok(Some(7)));
+            while let Some(wanted) = self.taken.recv().await {
+                match wanted {
+                    Wanted::Order(ordered) => ordered.answer(Ok(Some(7))),
+                    Wanted::Answer(asked) => answer_for_nodes(asked),
+                }
             }
         };
         let answer = tokio::select! { answer = asked => answer, () = obeyed => panic!("the API has ended") };
@@ -71,6 +79,51 @@ impl Stage {
     }
 }
 
+/// Agent 11 is awake at 300, 20 in shard 0/3/1,0, and has a session; 12 is at rest; nobody else is known.
+fn answer_for_nodes(asked: Asked) {
+    let (question, answer) = asked.into_parts();
+    let (scene, gateway): (NodeId, NodeId) = ("scene-1".parse().expect("a name"), "gateway-1".parse().expect("a name"));
+    let (request, agent) = (RequestId(1), EntityId(11));
+    let told = match question {
+        Question::Agent(EntityId(id @ (11 | 12))) => {
+            let shard = "0/3/1,0".parse().expect("a shard");
+            Ok((scene, Desk::Seen { request, shard, epoch: ShardEpoch(3), agents: vec![record(id)], more: false }))
+        }
+        Question::Agent(agent) => Err(format!("{agent} is nowhere known")),
+        Question::Place { agent: of, .. } => Ok((scene, Desk::Placed { request, here: of == agent })),
+        Question::Sessions { .. } => {
+            let row = SessionRow {
+                agent,
+                account: AccountId(1),
+                name: "Ada".to_owned(),
+                session: SessionEpoch { login: 3, resume: 1 },
+                connected: true,
+                shard: None,
+                owner: None,
+                state: "playing".to_owned(),
+            };
+            Ok((gateway, Desk::Sessions { request, sessions: vec![row], more: false }))
+        }
+        Question::Kick { agent: of, .. } => Ok((gateway, Desk::Kicked { request, here: of == agent })),
+        Question::Agents { .. } => Err("nobody runs it".to_owned()),
+    };
+    let _ = answer.send(told);
+}
+
+fn record(id: u64) -> Record {
+    let is_awake = id == 11;
+    let position = Position { x: 300.0, z: 20.0 };
+    Record {
+        entity: EntityId(id),
+        epoch: AgentEpoch(2),
+        presence: if is_awake { Presence::Awake } else { Presence::Asleep },
+        cell: CellId::at(SpaceId(0), position),
+        position,
+        session: SessionState { gateway: is_awake.then(|| "gateway-1".parse().expect("a name")), ..SessionState::default() },
+        components: Vec::new(),
+    }
+}
+
 fn cluster() -> StatusView {
     let scene =
         |id: &str| NodeView { id: id.to_owned(), role: "scene".to_owned(), state: "up".to_owned(), ..NodeView::default() };
@@ -81,6 +134,11 @@ fn cluster() -> StatusView {
         ..ShardView::default()
     };
     StatusView { nodes: vec![scene("scene-1"), scene("scene-2")], shards: vec![shard], ..StatusView::default() }
+}
+
+/// One space of 16 by 16 cells.
+fn map() -> ConfigView {
+    ConfigView { spaces: vec![SpaceView { edge_cells: 16, ..SpaceView::default() }], ..ConfigView::default() }
 }
 
 const MIGRATE: &str = "/api/migrate?shard=0/3/1,0&to=scene-2";
@@ -149,6 +207,39 @@ async fn a_move_is_noted_again_when_it_is_over() {
     stage.show.send_replace(Arc::new(Snapshot { status, ..Snapshot::default() }));
     let entry = stage.noted("moved").await;
     assert!(entry.words.contains("3.2 ms blackout, 0 missed"), "{entry:?}");
+}
+
+#[tokio::test]
+async fn an_agent_is_put_where_there_is_a_map_and_only_if_it_is_awake() {
+    let mut stage = Stage::new().await;
+    let local = stage.local.clone();
+    let mut put = async |id: &str, body: &str| stage.post(&format!("/api/agents/{id}/move"), &local, body).await;
+    let moved = put("e11", r#"{"x": 260, "z": 5}"#).await.expect("placed");
+    assert_eq!(
+        (&moved["from_shard"], &moved["to_shard"], &moved["to"]["x"]),
+        (&"0/3/1,0".into(), &"0/3/1,0".into(), &260.0.into())
+    );
+    assert_eq!(put("11", r#"{"to_agent": 12}"#).await.expect("placed")["to"]["x"], 300.0);
+    for (id, body, status, why) in [
+        ("e12", r#"{"x": 260, "z": 5}"#, 409, "at rest"),
+        ("e11", r#"{"x": 260, "z": 9000}"#, 400, "from 0 to 512 metres"),
+        ("e11", r#"{"to_agent": 99}"#, 404, "nowhere known"),
+        ("ada", r#"{"x": 260, "z": 5}"#, 400, "is no agent"),
+    ] {
+        let (found, text) = put(id, body).await.expect_err(why);
+        assert_eq!((found, text.contains(why)), (status, true), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn who_has_a_session_is_sent_away_with_words() {
+    let mut stage = Stage::new().await;
+    let local = stage.local.clone();
+    let kicked = stage.post("/api/agents/e11/kick", &local, r#"{"words": "be kind"}"#).await.expect("kicked");
+    assert_eq!((&kicked["name"], &kicked["gateway"], &kicked["words"]), (&"Ada".into(), &"gateway-1".into(), &"be kind".into()));
+    assert_eq!(stage.noted("done").await.body, r#"{"words": "be kind"}"#);
+    let (status, text) = stage.post("/api/agents/e12/kick", &local, "{}").await.expect_err("refused");
+    assert_eq!((status, text.as_str()), (409, "e12 has no session now"));
 }
 
 #[tokio::test]

@@ -7,12 +7,13 @@ use std::sync::RwLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Json;
-use axum::extract::{Path as Segment, State};
+use axum::extract::{Path as Segment, Query, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::callers::{Caller, LOCAL, Rank};
+use super::drains::DryRun;
 use super::{Admin, Refusal};
 use crate::keys::ClusterKeys;
 
@@ -99,7 +100,7 @@ impl Tokens {
         std::iter::once(own).chain(named.unwrap_or_default()).collect()
     }
 
-    fn make(&self, wanted: &NewToken) -> Result<TokenMade, Refusal> {
+    fn make(&self, wanted: &NewToken, dry_run: bool) -> Result<TokenMade, Refusal> {
         let NewToken { name, rank } = wanted.clone();
         let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         if name.is_empty() || name.len() > TOKEN_NAME_BYTES_MAX || !name.bytes().all(plain) || name == LOCAL {
@@ -110,7 +111,7 @@ impl Tokens {
         let token = ClusterKeys::draw_token().map_err(|error| failed(&error.to_string()))?;
         let made_us = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64);
         let kept = Kept { view: TokenView { name: name.clone(), rank, made_us }, sha256: digest(&token) };
-        self.change(|named| {
+        self.change(dry_run, |named| {
             if named.iter().any(|known| known.view.name == name) {
                 return Err((StatusCode::CONFLICT, format!("{name} has a token already; revoke it first\n")));
             }
@@ -120,11 +121,11 @@ impl Tokens {
             named.push(kept);
             Ok(())
         })?;
-        Ok(TokenMade { name, rank, token })
+        Ok(TokenMade { name, rank, token: if dry_run { String::new() } else { token } })
     }
 
-    fn revoke(&self, name: &str) -> Result<TokenView, Refusal> {
-        self.change(|named| {
+    fn revoke(&self, name: &str, dry_run: bool) -> Result<TokenView, Refusal> {
+        self.change(dry_run, |named| {
             let at = named.iter().position(|kept| kept.view.name == name);
             let text = || match name {
                 LOCAL => "the folder's own token is not revoked: write a new keys/operator.token and start the world again\n"
@@ -135,11 +136,14 @@ impl Tokens {
         })
     }
 
-    /// Changes the list in the file first, then here.
-    fn change<T>(&self, change: impl FnOnce(&mut Vec<Kept>) -> Result<T, Refusal>) -> Result<T, Refusal> {
+    /// Changes the list in the file first, then here; neither, if it is only asked whether it could be.
+    fn change<T>(&self, dry_run: bool, change: impl FnOnce(&mut Vec<Kept>) -> Result<T, Refusal>) -> Result<T, Refusal> {
         let mut named = self.named.write().map_err(|_| failed("an earlier change of the tokens failed"))?;
         let mut draft = named.clone();
         let changed = change(&mut draft)?;
+        if dry_run {
+            return Ok(changed);
+        }
         let lines = draft.iter().filter_map(|kept| serde_json::to_string(kept).ok()).map(|line| line + "\n");
         self.keys.write_tokens(&lines.collect::<String>()).map_err(|error| failed(&error.to_string()))?;
         *named = draft;
@@ -151,12 +155,20 @@ pub(super) async fn list(State(admin): State<Admin>) -> Json<Vec<TokenView>> {
     Json(admin.tokens.list())
 }
 
-pub(super) async fn make(State(admin): State<Admin>, Json(wanted): Json<NewToken>) -> Result<Json<TokenMade>, Refusal> {
-    admin.tokens.make(&wanted).map(Json)
+pub(super) async fn make(
+    State(admin): State<Admin>,
+    Query(DryRun { dry_run }): Query<DryRun>,
+    Json(wanted): Json<NewToken>,
+) -> Result<Json<TokenMade>, Refusal> {
+    admin.tokens.make(&wanted, dry_run).map(Json)
 }
 
-pub(super) async fn revoke(State(admin): State<Admin>, Segment(name): Segment<String>) -> Result<Json<TokenView>, Refusal> {
-    admin.tokens.revoke(&name).map(Json)
+pub(super) async fn revoke(
+    State(admin): State<Admin>,
+    Query(DryRun { dry_run }): Query<DryRun>,
+    Segment(name): Segment<String>,
+) -> Result<Json<TokenView>, Refusal> {
+    admin.tokens.revoke(&name, dry_run).map(Json)
 }
 
 fn failed(text: &str) -> Refusal {
@@ -185,9 +197,11 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         ClusterKeys::below(folder.path()).create_missing().expect("made");
         let tokens = Tokens::open(folder.path()).expect("opened");
-        let ann = tokens.make(&NewToken { name: "ann".to_owned(), rank: Rank::Viewer }).expect("made");
-        let bob = tokens.make(&NewToken { name: "bob".to_owned(), rank: Rank::Operator }).expect("made");
-        tokens.revoke("ann").expect("known");
+        let ann = tokens.make(&NewToken { name: "ann".to_owned(), rank: Rank::Viewer }, false).expect("made");
+        let bob = tokens.make(&NewToken { name: "bob".to_owned(), rank: Rank::Operator }, false).expect("made");
+        tokens.revoke("ann", true).expect("known");
+        assert!(tokens.holder(&ann.token).is_some(), "it was only asked");
+        tokens.revoke("ann", false).expect("known");
         for tokens in [tokens, Tokens::open(folder.path()).expect("opened")] {
             assert_eq!(tokens.holder(&ann.token), None);
             assert_eq!(tokens.holder(&bob.token), Some(Caller { name: "bob".to_owned(), rank: Rank::Operator }));
@@ -203,13 +217,13 @@ mod tests {
         ClusterKeys::below(folder.path()).create_missing().expect("made");
         let tokens = Tokens::open(folder.path()).expect("opened");
         let make = |name: &str| {
-            tokens.make(&NewToken { name: name.to_owned(), rank: Rank::Viewer }).map_err(|(status, _)| status.as_u16())
+            tokens.make(&NewToken { name: name.to_owned(), rank: Rank::Viewer }, false).map_err(|(status, _)| status.as_u16())
         };
         assert!(make("ann").is_ok());
         assert_eq!(make("ann"), Err(409));
         for name in ["", "local", "Ann", "a b", "a\nb", &"a".repeat(33)] {
             assert_eq!(make(name).err(), Some(400), "{name}");
         }
-        assert_eq!(tokens.revoke("local").err().map(|(status, _)| status.as_u16()), Some(404));
+        assert_eq!(tokens.revoke("local", false).err().map(|(status, _)| status.as_u16()), Some(404));
     }
 }

@@ -11,6 +11,7 @@ use clap::{Args, Subcommand};
 use pangaea_node::admin::{MoveView, ShardView, StatusView, unknown};
 use serde::Serialize;
 
+use crate::abort::{self, AbortArgs};
 use crate::args::JsonArgs;
 use crate::cluster::ClusterAddress;
 use crate::say;
@@ -40,6 +41,8 @@ pub(crate) enum ShardCommand {
     /// Move a shard to another scene while people play in it
     #[command(after_help = EXAMPLES)]
     Migrate(MigrateArgs),
+    /// Let a shard that is on its way stay where it was
+    Abort(AbortArgs),
     /// Move a shard back and forth while people play in it, and report what that costs them
     #[command(after_help = EXAMPLES)]
     Shuttle(ShuttleArgs),
@@ -85,6 +88,7 @@ pub(crate) async fn run(cluster: &ClusterAddress, command: ShardCommand) -> anyh
             Ok(ExitCode::SUCCESS)
         }
         ShardCommand::Migrate(args) => migrate::run(cluster, &args).await,
+        ShardCommand::Abort(args) => abort::run(cluster, &args).await,
         ShardCommand::Shuttle(args) => shuttle::run(cluster, &args).await,
     }
 }
