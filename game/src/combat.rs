@@ -6,13 +6,23 @@ use crate::health::{DOWN_S, Down, Health};
 
 /// Reach in metres.
 pub const REACH_M: f32 = 6.0;
-/// Seconds between two attacks.
-const COOLDOWN_S: f32 = 0.6;
-/// Damage of a hit, and how much it varies.
-const DAMAGE: u16 = 8;
-const DAMAGE_SPREAD: u16 = 8;
-/// Gold for a creature laid down.
-const BOUNTY_GOLD: u64 = 5;
+
+/// How hard it is to live.
+#[tunable]
+pub struct Fighting {
+    /// Seconds between two attacks.
+    #[tune(0.6, 0.1..=10.0)]
+    pub cooldown_s: f32,
+    /// Points that a hit costs at least.
+    #[tune(8, 0..=1_000)]
+    pub damage: u16,
+    /// How much more it may cost.
+    #[tune(8, 1..=1_000)]
+    pub damage_spread: u16,
+    /// Gold for a creature laid down.
+    #[tune(5, 0..=1_000)]
+    pub bounty_gold: u32,
+}
 
 /// Hit someone near.
 #[input]
@@ -70,6 +80,7 @@ pub fn plugin(game: &mut Game) {
     game.effect::<Hit>().effect::<Felled>();
     game.event::<Hurt>().event::<Won>();
     game.component::<Cooldown>();
+    game.tunable::<Fighting>();
     game.birth(|agent| {
         agent.insert(Cooldown { until: 0 });
     });
@@ -84,6 +95,7 @@ pub(crate) fn strike(
     chance: Chance,
     nearby: Nearby,
     health: Sight<Health>,
+    tuned: Tunable<Fighting>,
     attackers: Query<(&Position, Option<&Cooldown>)>,
     mut effects: Effects,
     mut commands: Commands,
@@ -95,9 +107,9 @@ pub(crate) fn strike(
         let target = attack.value.target;
         let near = target != attack.from && nearby.within(*position, REACH_M).any(|near| near.id == target);
         if able && ready && near && health.get(target).is_some_and(Health::is_up) {
-            let damage = DAMAGE + chance.of(attack.from).u16(..DAMAGE_SPREAD);
+            let damage = tuned.damage + chance.of(attack.from).u16(..tuned.damage_spread);
             effects.send(attack.from, target, &Hit { damage });
-            commands.entity(attack.entity).insert(Cooldown { until: clock.tick().0 + clock.ticks(COOLDOWN_S) });
+            commands.entity(attack.entity).insert(Cooldown { until: clock.tick().0 + clock.ticks(tuned.cooldown_s) });
         }
     }
 }
@@ -105,6 +117,7 @@ pub(crate) fn strike(
 pub(crate) fn suffer(
     hits: Received<Hit>,
     clock: Clock,
+    tuned: Tunable<Fighting>,
     mut victims: Query<(&mut Health, Has<Player>)>,
     mut effects: Effects,
     mut events: Events,
@@ -120,7 +133,7 @@ pub(crate) fn suffer(
         events.tell(hit.to, &Hurt { from: hit.from, damage, left: health.now, pad: 0 });
         if !health.is_up() {
             commands.entity(hit.entity).insert(Down { until: clock.tick().0 + clock.ticks(DOWN_S) });
-            let bounty = if is_player { 0 } else { BOUNTY_GOLD };
+            let bounty = if is_player { 0 } else { u64::from(tuned.bounty_gold) };
             effects.send(hit.to, hit.from, &Felled { bounty });
         }
     }

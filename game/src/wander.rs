@@ -2,8 +2,19 @@
 
 use pangaea_scene::prelude::*;
 
-/// Speed of a wanderer in m/s.
-const WANDER_M_PER_S: f32 = 2.4;
+/// How wolves wander.
+#[tunable]
+pub struct Wandering {
+    /// Speed in m/s.
+    #[tune(2.4, 0.0..=20.0)]
+    pub speed_m_per_s: f32,
+    /// Seconds until it changes its mind, at most.
+    #[tune(6.0, 1.0..=60.0)]
+    pub patience_s: f32,
+    /// How often it stands for a while instead of going on.
+    #[tune(0.3, 0.0..=1.0)]
+    pub rest: f32,
+}
 
 /// It wanders.
 #[component]
@@ -22,19 +33,25 @@ impl Wanders {
 /// One system in Decide.
 pub fn plugin(game: &mut Game) {
     game.component::<Wanders>().persistent();
+    game.tunable::<Wandering>();
     game.system(Phase::Decide, wander);
 }
 
-pub(crate) fn wander(clock: Clock, chance: Chance, mut wolves: Query<(&Identity, &mut Wanders, &mut Velocity)>) {
+pub(crate) fn wander(
+    clock: Clock,
+    chance: Chance,
+    tuned: Tunable<Wandering>,
+    mut wolves: Query<(&Identity, &mut Wanders, &mut Velocity)>,
+) {
     let now = clock.tick().0;
     for (identity, mut wanders, mut velocity) in &mut wolves {
         if now < wanders.until {
             continue;
         }
         let mut dice = chance.of(identity.id());
-        wanders.until = now + clock.ticks(1.0 + dice.f32() * 5.0);
+        wanders.until = now + clock.ticks(1.0 + dice.f32() * (tuned.patience_s - 1.0));
         let angle = dice.f32() * std::f32::consts::TAU;
-        let speed = if dice.f32() < 0.3 { 0.0 } else { WANDER_M_PER_S };
+        let speed = if dice.f32() < tuned.rest { 0.0 } else { tuned.speed_m_per_s };
         *velocity = Velocity::new(angle.cos() * speed, angle.sin() * speed);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Read in this order: [`clock`], [`telemetry`], [`keys`]; [`mesh`] (links between nodes), [`membership`] (lease and peers) and
 //! [`port`], which joins the two for a driver; [`role`] and [`driver`] (one process of a role); [`admin`] (HTTP); [`archive`]
-//! (the data node's files, from outside); [`up`] (a whole cluster on this machine).
+//! (the data node's files, from outside); [`workshop`] (the designers' folder); [`up`] (a whole cluster on this machine).
 
 pub mod admin;
 pub mod archive;
@@ -15,3 +15,4 @@ pub mod port;
 pub mod role;
 pub mod telemetry;
 pub mod up;
+pub mod workshop;

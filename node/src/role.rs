@@ -73,6 +73,8 @@ pub struct RoleOptions {
     pub tick_threads: usize,
     /// How many times the usual life scenes give to new shards.
     pub abundance: u16,
+    /// For the world of a development cluster: the designers' folder, whose files are watched.
+    pub design: Option<PathBuf>,
     /// For the world: it gives out the first shards when so many scenes are there, or after a while.
     pub scenes_expected: usize,
     /// For data nodes: reserve and snapshots.
@@ -117,6 +119,9 @@ impl RoleOptions {
         }
         if self.abundance != ABUNDANCE_DEFAULT {
             flag("abundance", self.abundance.to_string());
+        }
+        if let Some(design) = &self.design {
+            flag("design", design.display().to_string());
         }
         if self.node.role == Role::World {
             flag("scenes", self.scenes_expected.to_string());

@@ -15,12 +15,14 @@ use bevy_ecs::world::World;
 use pangaea_schemas::geometry::{ShardId, SpaceId, SpaceSpec};
 use pangaea_schemas::record::RECORD_COMPONENTS_MAX;
 use pangaea_schemas::registry::{FIELDS_MAX, Registry, TYPE_BYTES_MAX, TYPES_MAX, TypeInfo};
+use pangaea_schemas::rules::{TUNABLES_MAX, TuneRefusal, TuneSpec};
 use pangaea_schemas::{RegistryHash, TickRate, TypeId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::ecs::kinds::{ComponentKind, Kinds, MessageKind};
-use crate::ecs::{Birthing, Plain, Player, Position, Seeding, Tied, Tuned, Velocity, install};
+use crate::ecs::tunables::TunableKind;
+use crate::ecs::{Birthing, Plain, Player, Position, Seeding, Tied, Tunables, Velocity, install};
 
 /// The parts of Simulate, in this order. Systems of one phase that touch the same data need `.before` or `.after`.
 #[derive(SystemSet, Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -43,12 +45,12 @@ impl Phase {
 }
 
 /// Everything that is wrong with a game, each with its fix.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("the game does not fit together:\n{}", .0.iter().map(|fault| format!("- {fault}")).collect::<Vec<_>>().join("\n"))]
 pub struct GameError(pub Vec<GameFault>);
 
 /// One thing wrong with a game.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum GameFault {
     /// Two types of one sort with one name.
     #[error("`{first}` and `{second}` are both the {sort} `{name}`: give one another name, as in `#[{sort}(name = \"…\")]`")]
@@ -106,19 +108,32 @@ pub enum GameFault {
         /// The component.
         name: &'static str,
     },
+    /// Two groups of tunables with one name.
+    #[error("`{first}` and `{second}` are both the tunables `{name}`: give one another name, as in `#[tunable(name = \"…\")]`")]
+    Tunables {
+        /// The name.
+        name: &'static str,
+        /// The earlier type's path.
+        first: &'static str,
+        /// The later type's path.
+        second: &'static str,
+    },
+    /// A tunable that begins outside its own range.
+    #[error("a tunable begins with what it may not be: {0}; widen its range or begin with another value")]
+    Tunable(TuneRefusal),
+    /// Too many tunables.
+    #[error("{0} tunables are registered; at most {TUNABLES_MAX} are possible: make constants of some")]
+    TooManyTunables(usize),
     /// Systems without order, in a circle, or in conflict with themselves.
     #[error("the systems have no order: {0}\n  say who comes first with `.before(other)` or `.after(other)`, or use two phases")]
     Order(String),
 }
-
-type Setup = Box<dyn FnOnce(&mut World) + Send + Sync>;
 
 /// A game under construction: what plugins fill.
 pub struct Game {
     pub(crate) kinds: Kinds,
     /// Kept as a schedule, which other threads may hold; systems on their own may not leave theirs.
     systems: Schedule,
-    setups: Vec<Setup>,
     pub(crate) spawners: Vec<fn(&mut Seeding)>,
     pub(crate) births: Vec<fn(&mut Birthing)>,
     faults: Vec<GameFault>,
@@ -129,6 +144,7 @@ pub struct Game {
 pub struct BuiltGame {
     root: fn(&mut Game),
     registry: Registry,
+    tunables: Arc<[TuneSpec]>,
     pub(crate) abundance: u16,
 }
 
@@ -141,6 +157,11 @@ impl BuiltGame {
     /// Hash of [`Self::registry`].
     pub fn registry_hash(&self) -> RegistryHash {
         self.registry.hash()
+    }
+
+    /// What designers may set while the world runs, in order of registration.
+    pub fn tunables(&self) -> &[TuneSpec] {
+        &self.tunables
     }
 
     /// The same game with so many times the usual life in new shards, see [`Seeding::abundance`].
@@ -183,14 +204,17 @@ impl Game {
             game.faults.extend(dry_run.err());
         }
         let faults = std::mem::take(&mut game.faults);
-        if faults.is_empty() { Ok(BuiltGame { root, registry: game.describe(), abundance: 1 }) } else { Err(GameError(faults)) }
+        if !faults.is_empty() {
+            return Err(GameError(faults));
+        }
+        let tunables = game.kinds.tunables.iter().flat_map(|kind| kind.specs.iter().cloned()).collect();
+        Ok(BuiltGame { root, registry: game.describe(), tunables, abundance: 1 })
     }
 
     fn described(root: fn(&mut Self)) -> Self {
         let mut game = Self {
             kinds: Kinds::default(),
             systems: Schedule::default(),
-            setups: Vec::new(),
             spawners: Vec::new(),
             births: Vec::new(),
             faults: Vec::new(),
@@ -245,9 +269,9 @@ impl Game {
         self
     }
 
-    /// Give a tunable its value; read it with `Tunable<T>`.
-    pub fn tunable<T: Send + Sync + 'static>(&mut self, value: T) -> &mut Self {
-        self.setups.push(Box::new(|world| world.insert_resource(Tuned(value))));
+    /// Register a group of tunables; read it with `Tunable<T>`.
+    pub fn tunable<T: Tunables>(&mut self) -> &mut Self {
+        self.kinds.tunables.push(TunableKind::of::<T>());
         self
     }
 
@@ -273,9 +297,6 @@ impl Game {
         let mut world = World::new();
         world.insert_resource(FallbackErrorHandler(log_system_error));
         install(&mut world, &self.kinds, shard, space, rate, seed);
-        for setup in self.setups.drain(..) {
-            setup(&mut world);
-        }
         let mut schedule = std::mem::take(&mut self.systems);
         schedule.set_executor(SingleThreadedExecutor::new());
         schedule.set_build_settings(ScheduleBuildSettings {
@@ -329,6 +350,7 @@ impl Game {
         for kind in kinds.components.iter().filter(|kind| kind.replicated && kind.info.is_none()) {
             self.faults.push(GameFault::CodecReplicated { name: kind.name });
         }
+        check_tunables(&kinds.tunables, &mut self.faults);
     }
 }
 
@@ -385,6 +407,20 @@ fn check_sort(sort: &'static str, types: &[Declared], max: usize, faults: &mut V
         } else {
             GameFault::Id { sort, first: first.name, second: ty.name }
         });
+    }
+}
+
+fn check_tunables(groups: &[TunableKind], faults: &mut Vec<GameFault>) {
+    let count = groups.iter().map(|group| group.specs.len()).sum();
+    if count > TUNABLES_MAX {
+        faults.push(GameFault::TooManyTunables(count));
+    }
+    for (at, group) in groups.iter().enumerate() {
+        if let Some(first) = groups[..at].iter().find(|earlier| earlier.name == group.name) {
+            faults.push(GameFault::Tunables { name: group.name, first: first.rust, second: group.rust });
+        }
+        let begin_outside = group.specs.iter().filter_map(|spec| spec.check(spec.initial.clone()).err());
+        faults.extend(begin_outside.map(GameFault::Tunable));
     }
 }
 

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use pangaea_schemas::geometry::{CellId, ShardId, SpaceId, SpaceSpec};
 use pangaea_schemas::message::{Birth, CellFeed, ClientInput, Effect, Enter, FeedFrame, LedgerResult, OpId};
 use pangaea_schemas::record::ComponentBytes;
+use pangaea_schemas::rules::{Rules, TuneSpec, TuneValue};
 use pangaea_schemas::{AccountId, EntityId, InSeq, SessionEpoch, ShardEpoch, Tick, TickRate, TypeId};
 
 use crate::ecs::{
@@ -32,6 +33,8 @@ pub struct Harness {
     tick: Tick,
     next_id: u64,
     told: Vec<(EntityId, TypeId, Bytes)>,
+    tunables: Vec<TuneSpec>,
+    rules: Rules,
 }
 
 impl Harness {
@@ -49,7 +52,8 @@ impl Harness {
         let mut world = ShardWorld::new(&game, shard, &space, TickRate::DEFAULT, 7);
         world.refill_ids(EntityId(FIRST_ID << 32), 1 << 20);
         let (last, feed, input) = Default::default();
-        Self { world, last, feed, shard, input, tick: Tick(0), next_id: FIRST_ID, told: Vec::new() }
+        let (tunables, rules) = (game.tunables().to_vec(), Rules::default());
+        Self { world, last, feed, shard, input, tick: Tick(0), next_id: FIRST_ID, told: Vec::new(), tunables, rules }
     }
 
     /// The shard: it begins at 512 m, 512 m and ends at 768 m, 768 m.
@@ -110,6 +114,20 @@ impl Harness {
     pub fn settle(&mut self, asked: &Transfer, result: LedgerResult) {
         let Transfer { by, transaction } = asked.clone();
         self.input.ledger.push(Settlement { op: OpId(0), by, asked: transaction, result });
+    }
+
+    /// Set a tunable from the next tick on, as designers do while the world runs.
+    ///
+    /// # Panics
+    /// When there is none of this name, or it cannot be that.
+    pub fn tune(&mut self, name: &str, value: TuneValue) {
+        let spec = TuneSpec::find(&self.tunables, name);
+        match spec.and_then(|spec| spec.check(value)) {
+            Ok(value) => self.rules.tune(name, Some(value)),
+            Err(refusal) => panic!("{refusal}"),
+        }
+        self.rules.version += 1;
+        self.world.rules_are(&self.rules);
     }
 
     /// What else the next tick begins with.

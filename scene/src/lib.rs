@@ -29,6 +29,8 @@ pub mod sessions;
 
 pub mod effects;
 
+pub mod rules;
+
 pub mod peers;
 
 pub mod shard;

@@ -79,11 +79,12 @@
 pub use bevy_ecs::change_detection::DetectChangesMut;
 pub use bevy_ecs::prelude::{Added, Changed, Commands, Entity, Has, Query, Ref, With, Without};
 pub use bevy_ecs::schedule::IntoScheduleConfigs;
-pub use pangaea_scene_macros::{component, effect, event, input};
+pub use pangaea_scene_macros::{component, effect, event, input, tunable};
 pub use pangaea_schemas::geometry::SpaceId;
 pub use pangaea_schemas::message::{ChatLine, SUBJECT_CHAT_SAY, SUBJECT_CHAT_WORLD, SUBJECT_WORLD_CLOCK, Weather, WorldTime};
 pub use pangaea_schemas::message::{Currency, ItemKind, LedgerRefusal, LedgerResult, Owner};
 pub use pangaea_schemas::message::{Trade, TradeSide, TradeState, TradeStep, Transaction};
+pub use pangaea_schemas::rules::TuneValue;
 pub use pangaea_schemas::{EntityId, Tick};
 
 pub use crate::ecs::{

@@ -20,6 +20,7 @@ use pangaea_schemas::{EntityId, NodeId, Nonce, RequestId, Revision, ShardEpoch, 
 
 use crate::game::BuiltGame;
 use crate::peers::Peers;
+use crate::rules::Rulebook;
 use crate::shard::{Outgoing, Routes, SHARD_IDS, Shard, ShardConfig, shard_of_migration};
 
 /// The world hears of the scene this often.
@@ -79,6 +80,7 @@ pub struct Scene {
     routes_are_new: bool,
     keys: BTreeMap<ShardId, Published>,
     peers: Peers,
+    rules: Rulebook,
     ids: IdBlock,
     local: VecDeque<(ShardId, Message)>,
     out: VecDeque<Envelope>,
@@ -105,6 +107,7 @@ impl Scene {
             routes_are_new: false,
             keys: BTreeMap::new(),
             peers: Peers::default(),
+            rules: Rulebook::default(),
             ids: IdBlock::default(),
             local: VecDeque::new(),
             out: VecDeque::new(),
@@ -159,6 +162,11 @@ impl Scene {
                 self.peers.reaped(node);
                 self.node_lost(now, node);
             }
+            Message::Control(Control::Rules(rules)) => {
+                if self.rules.told(self.tick, rules) {
+                    self.spread_rules();
+                }
+            }
             Message::Directory(Directory::Seek { agent }) => self.shards.values_mut().for_each(|shard| shard.seek(agent)),
             message => match shard_of(&message) {
                 Some(shard) => self.deliver(now, from, shard, message),
@@ -188,9 +196,12 @@ impl Scene {
         self.end_tick(now);
     }
 
-    /// Before the shards tick: ids, routes, watches.
+    /// Before the shards tick: rules, ids, routes, watches.
     pub fn begin_tick(&mut self, now: Timestamp, tick: Tick) {
         self.tick = tick;
+        if self.rules.begin_tick(tick) {
+            self.spread_rules();
+        }
         for node in self.peers.gone(now) {
             self.node_lost(now, node);
         }
@@ -216,7 +227,7 @@ impl Scene {
         if self.report_at <= now {
             self.report_at = now + REPORT_EVERY;
             let shards = self.shards.values_mut().filter_map(|shard| shard.report()).collect();
-            let report = SceneReport { tick: self.tick, late_ticks: self.late_ticks, shards };
+            let report = SceneReport { tick: self.tick, late_ticks: self.late_ticks, shards, rules: self.rules.version() };
             self.send(Address::World, Message::Control(Control::Scene(report)));
         }
     }
@@ -269,6 +280,11 @@ impl Scene {
             tracing::error!(shard = %id, "assigned a shard of a space that is not in the cluster's spec");
             return;
         };
+        // Whoever asked asks again, and the world tells the rules first.
+        let Some(rules) = self.rules.now() else {
+            tracing::debug!(shard = %id, "no shard is opened before the rules are known");
+            return;
+        };
         let (config, routes) = (&self.shard_config, &self.routes);
         let lease_until = self.lease_until;
         let shard = self
@@ -276,6 +292,12 @@ impl Scene {
             .entry(id)
             .or_insert_with(|| Box::new(Shard::new(id, space.clone(), Arc::clone(config), Arc::clone(routes))));
         shard.lease(lease_until);
+        shard.rules_are(Arc::clone(rules));
+    }
+
+    fn spread_rules(&mut self) {
+        let Some(rules) = self.rules.now() else { return };
+        self.shards.values_mut().for_each(|shard| shard.rules_are(Arc::clone(rules)));
     }
 
     /// Answers for a shard that this scene has nothing to do with.

@@ -17,6 +17,7 @@ pub mod message;
 pub mod mutant;
 pub mod record;
 pub mod registry;
+pub mod rules;
 pub mod ticket;
 pub mod time;
 pub mod wire;

@@ -2,7 +2,7 @@
 
 use bevy_ecs::prelude::Resource;
 use pangaea_schemas::message::{
-    BeaconReply, BusEvent, Control, Directory, GatewayReport, JournalReply, Message, MigrationNews, SceneReport,
+    BeaconReply, BusEvent, Control, Directory, GatewayReport, JournalReply, Message, MigrationNews, SceneReport, TableReply,
 };
 use pangaea_schemas::{NodeId, Nonce};
 
@@ -21,6 +21,7 @@ pub(crate) struct Inbox {
     pub(crate) gateways: Vec<(NodeId, GatewayReport)>,
     pub(crate) directory: Vec<(NodeId, Directory)>,
     pub(crate) migrations: Vec<(NodeId, MigrationNews)>,
+    pub(crate) tables: Vec<TableReply>,
     pub(crate) bus: Vec<BusEvent>,
     pub(crate) orders: Vec<Order>,
     dropped: u64,
@@ -50,6 +51,7 @@ impl Inbox {
             Message::JournalReply(reply) => self.journal.push(reply),
             Message::BusEvent(event) => self.bus.push(event),
             Message::Directory(directory) => self.directory.push((from, directory)),
+            Message::TableReply(reply) => self.tables.push(reply),
             Message::Control(Control::Scene(report)) => self.scenes.push((from, report)),
             Message::Control(Control::Gateway(report)) => self.gateways.push((from, report)),
             Message::Control(Control::Reaped { node, nonce }) => self.reaped.push((node, nonce)),
@@ -59,7 +61,8 @@ impl Inbox {
                 | Control::DrainGateway { .. }
                 | Control::UndrainGateway
                 | Control::Migrate { .. }
-                | Control::CancelMigration { .. },
+                | Control::CancelMigration { .. }
+                | Control::Rules(_),
             )
             | Message::BeaconRequest(_)
             | Message::BusRequest(_)
@@ -69,7 +72,6 @@ impl Inbox {
             | Message::LedgerRequest(_)
             | Message::LedgerReply(_)
             | Message::TableRequest(_)
-            | Message::TableReply(_)
             | Message::AuthRequest(_)
             | Message::AuthReply(_)
             | Message::Feed(_)
@@ -88,6 +90,7 @@ impl Inbox {
             + self.scenes.len()
             + self.gateways.len()
             + self.migrations.len()
+            + self.tables.len()
             + self.directory.len()
             + self.bus.len()
     }

@@ -30,6 +30,8 @@ pub struct Node {
     pub tick: Tick,
     /// Ticks that started late, of scenes.
     pub late_ticks: u64,
+    /// Version of the rules that it knows, of scenes; 0: none.
+    pub rules: u64,
     /// Its last numbers, of gateways.
     pub gateway: GatewayReport,
     /// An admin wants it empty.
@@ -148,7 +150,7 @@ fn join(ecs: &mut Ecs, info: NodeInfo) {
     }
     tracing::info!(%node, %nonce, address = info.address, "node joined");
     let drained = ecs.resource::<Nodes>().drained.contains(&node);
-    let fresh = Node { info, joined: at, tick: Tick(0), late_ticks: 0, gateway: GatewayReport::default(), drained };
+    let fresh = Node { info, joined: at, tick: Tick(0), late_ticks: 0, rules: 0, gateway: GatewayReport::default(), drained };
     let entity = ecs.spawn(fresh).id();
     let mut nodes = ecs.resource_mut::<Nodes>();
     nodes.by_id.insert(node, (nonce, entity));

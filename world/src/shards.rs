@@ -248,6 +248,7 @@ fn hear(
         if let Ok(mut scene) = scenes.get_mut(entity) {
             scene.tick = report.tick;
             scene.late_ticks = report.late_ticks;
+            scene.rules = report.rules;
         }
         let listed: BTreeSet<ShardId> = report.shards.iter().map(|shard| shard.shard).collect();
         for id in held.get(&by).into_iter().flatten().filter(|id| !listed.contains(*id)) {

@@ -65,6 +65,8 @@ pub struct NodeStatus {
     pub joined: Timestamp,
     /// Ticks that started late, of scenes.
     pub late_ticks: u64,
+    /// Version of the rules that it knows, of scenes.
+    pub rules: u64,
     /// Sessions, of gateways.
     pub sessions: u32,
     /// Connections, of gateways.
@@ -211,6 +213,24 @@ pub enum Happening {
         /// Why.
         reason: String,
     },
+    /// A designer set a tunable, or let it be as the game begins with it.
+    Tuned {
+        /// Which.
+        name: String,
+        /// To what, in words.
+        value: String,
+        /// Who.
+        by: String,
+        /// In force from this tick on, everywhere.
+        from: Tick,
+    },
+    /// What a designer wanted was not done.
+    RulesRefused {
+        /// Who.
+        by: String,
+        /// Why not.
+        reason: String,
+    },
     /// An agent went from one shard to another.
     Handover {
         /// Who.
@@ -298,6 +318,7 @@ fn node_status(node: &Node, has: Holding) -> NodeStatus {
         state: node_state(node, has),
         joined: node.joined,
         late_ticks: node.late_ticks,
+        rules: node.rules,
         sessions: node.gateway.sessions,
         connections: node.gateway.connections,
         has,

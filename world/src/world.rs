@@ -6,6 +6,7 @@
 //! Nodes and shards are entities. Agents are not: ten million of them are rows of one compact map, see [`crate::agents`].
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bevy_ecs::error::{BevyError, ErrorContext, FallbackErrorHandler};
@@ -16,14 +17,16 @@ use bytes::Bytes;
 use pangaea_schemas::cluster::ClusterSpec;
 use pangaea_schemas::geometry::ShardId;
 use pangaea_schemas::message::{Address, BusRequest, Envelope, Location, Message, NodeInfo};
+use pangaea_schemas::rules::{Book, TuneSpec};
 use pangaea_schemas::{EntityId, MigrationId, NodeId, RequestId, Tick, TickRate, Timestamp};
 
 use crate::agents::Agents;
 use crate::inbox::Inbox;
 use crate::moves::MoveError;
+use crate::rules::{Desk, Wish};
 use crate::shards::{Shard, ShardMap};
 use crate::status::{Event, Status};
-use crate::{agents, balance, chat, clock, gates, moves, nodes, shards, status};
+use crate::{agents, balance, chat, clock, gates, moves, nodes, rules, shards, status};
 
 /// Most messages that wait to be sent; beyond it the newest are dropped, their senders ask again.
 pub const OUTBOX_MAX: usize = 262_144;
@@ -37,6 +40,8 @@ pub struct WorldConfig {
     pub seed: u64,
     /// The first shards are given out once this many scenes are there, or after [`shards::SPREAD_WAIT`].
     pub scenes_expected: usize,
+    /// What designers may set while the world runs.
+    pub tunables: Vec<TuneSpec>,
 }
 
 /// What happens in a tick, in this order.
@@ -46,6 +51,8 @@ pub enum Phase {
     Listen,
     /// Who came and who left.
     Nodes,
+    /// What designers set.
+    Rules,
     /// Who owns what; orders to scenes.
     Shards,
     /// Shards on their way by somebody's order.
@@ -135,7 +142,7 @@ pub struct World {
 impl World {
     /// A world that knows nobody yet.
     pub fn new(now: Timestamp, config: WorldConfig) -> Self {
-        let rate = config.spec.tick_rate;
+        let (rate, tunables) = (config.spec.tick_rate, Arc::from(config.tunables.as_slice()));
         let first_cut = config.spec.spaces.iter().map(|space| space.shard_level).max().unwrap_or(0);
         let mut ecs = bevy_ecs::world::World::new();
         ecs.insert_resource(FallbackErrorHandler(log_system_error));
@@ -146,6 +153,7 @@ impl World {
         let mut world = Self { ecs, schedule: schedule(), rate, last_tick: rate.tick_at(now) };
         status::plugin(&mut world, now);
         nodes::plugin(&mut world);
+        rules::plugin(&mut world, tunables);
         shards::plugin(&mut world);
         moves::plugin(&mut world, now);
         balance::plugin(&mut world, first_cut);
@@ -255,6 +263,21 @@ impl World {
         balance::switch(&mut self.ecs, on);
     }
 
+    /// Queues a change of the rules for the next tick.
+    pub fn wish(&mut self, wish: Wish) {
+        self.ecs.resource_mut::<Desk>().wish(wish);
+    }
+
+    /// What somebody wants cannot even be understood: tells admins.
+    pub fn refuse(&mut self, by: &str, reason: String) {
+        rules::refuse(&mut self.ecs, by, reason);
+    }
+
+    /// What designers have set; `None`: it was not read yet.
+    pub fn book(&self) -> Option<Arc<Book>> {
+        self.ecs.resource::<Desk>().book()
+    }
+
     /// Messages dropped since start: received over a bound, and not sent over a bound.
     pub fn dropped(&self) -> (u64, u64) {
         (self.ecs.resource::<Inbox>().dropped(), self.ecs.resource::<Outbox>().dropped)
@@ -292,6 +315,7 @@ fn schedule() -> Schedule {
         (
             Phase::Listen,
             Phase::Nodes,
+            Phase::Rules,
             Phase::Shards,
             Phase::Moves,
             Phase::Balance,

@@ -22,6 +22,8 @@
 //! | `GET /api/sessions` | [`SessionView`]s; `?after=AGENT`, `?limit=N` |
 //! | `GET /api/balance` | [`BalanceView`]: what the balancer would do, or does |
 //! | `POST /api/balance/on`, `…/off` | lets it act, or not any more |
+//! | `GET /api/tune` | [`TuneView`]: tunables, who set them, what each scene knows |
+//! | `POST /api/tune`, `/api/tune/undo` | [`TuneOrder`], [`UndoOrder`], answered by [`TuneOrderView`]; `?dry_run=true` asks |
 //! | `POST /api/migrate?shard=ID&to=SCENE` | [`MoveOrderView`]; `&dry_run=true` only asks |
 //! | `POST /api/migrations/{number}/abort` | asks for a move to end where it began |
 //! | anything else | the page |
@@ -46,6 +48,7 @@ mod orders;
 mod scenes;
 mod shards;
 mod tokens;
+mod tune;
 mod view;
 
 use std::net::SocketAddr;
@@ -71,6 +74,7 @@ pub use orders::{AdminOrder, Asked, ORDERS_MAX, OrderAnswer, Ordered, Question, 
 pub use scenes::SceneOrderView;
 pub use shards::MoveOrderView;
 pub use tokens::{NewToken, TokenMade, TokenView, Tokens};
+pub use tune::{ChangeView, RulesShown, TunableView, TuneOrder, TuneOrderView, TuneView, UndoOrder};
 pub use view::{
     ConfigView, CurrencyView, DataView, EventView, GatewayView, LedgerView, MoveView, NodeView, Quantiles, SceneView, ShardView,
     Snapshot, SpaceView, StatusView,
@@ -128,6 +132,8 @@ pub fn routes(admin: Admin, bound: SocketAddr) -> Router {
         .route("/api/agents/{id}/move", post(agents::place))
         .route("/api/agents/{id}/kick", post(agents::kick))
         .route("/api/sessions", get(agents::sessions))
+        .route("/api/tune", get(tune::show).post(tune::set))
+        .route("/api/tune/undo", post(tune::take_back))
         .route("/api/migrate", post(shards::migrate))
         .route("/api/migrations/{id}/abort", post(shards::abort))
         .fallback(get(bundle::file))

@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use pangaea_schemas::geometry::{Position, ShardId};
 use pangaea_schemas::message::Desk;
 use pangaea_schemas::{EntityId, MigrationId, NodeId};
+use pangaea_world::rules::Wish;
 use tokio::sync::{mpsc, oneshot};
 
 use super::Admin;
@@ -19,7 +20,7 @@ const ANSWER_TIME_MAX: Duration = Duration::from_secs(5);
 pub(super) type Refusal = (StatusCode, String);
 
 /// What an admin wants of the world.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum AdminOrder {
     /// Send this gateway's clients, or this scene's shards, elsewhere.
     Drain(NodeId),
@@ -39,6 +40,13 @@ pub enum AdminOrder {
     },
     /// Let this move end where it began.
     AbortMove(MigrationId),
+    /// Change what designers may set.
+    Wish(Wish),
+    /// What a designer saved cannot be understood.
+    Unclear {
+        /// In words.
+        reason: String,
+    },
     /// This process is dead.
     Reaped {
         /// Which node it was.
@@ -60,6 +68,11 @@ pub struct Ordered {
 }
 
 impl Ordered {
+    /// An order whose answer nobody waits for.
+    pub fn unasked(order: AdminOrder) -> Self {
+        Self { order, answer: oneshot::channel().0 }
+    }
+
     /// Tells who ordered it what became of it.
     pub fn answer(self, answer: OrderAnswer) {
         // They may have gone.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::balance::BalanceView;
+use super::tune::RulesShown;
 
 /// `/api/status`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -74,6 +75,9 @@ pub struct SceneView {
     pub entities: u32,
     /// Smoothed load of its shards together as a part of a tick, 1 is all of it.
     pub load: f64,
+    /// Version of the rules that it knows, in force or about to be.
+    #[serde(default)]
+    pub rules: u64,
 }
 
 /// One gateway's clients.
@@ -157,7 +161,7 @@ pub struct EventView {
     pub seq: u64,
     /// Microseconds since the Unix epoch.
     pub at_us: u64,
-    /// `balance`, `handover`, `move`, `node` or `shard`.
+    /// `balance`, `handover`, `move`, `node`, `shard` or `tune`.
     pub kind: String,
     /// In words.
     pub text: String,
@@ -250,4 +254,6 @@ pub struct Snapshot {
     pub events: Vec<EventView>,
     /// `/api/balance`.
     pub balance: BalanceView,
+    /// `/api/tune`.
+    pub rules: RulesShown,
 }

@@ -1,6 +1,7 @@
 //! The driver of a world process: beacon, bus and world cores on one thread, and the admin API beside it.
 
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use axum::Router;
 use pangaea_schemas::cluster::ClusterSpec;
 use pangaea_schemas::geometry::CELL_EDGE_M;
 use pangaea_schemas::message::{Control, Message};
+use pangaea_schemas::rules::TuneSpec;
 use pangaea_schemas::{NodeId, Role, Timestamp};
 use pangaea_world::balance::{BalanceStatus, Merge, Move as PlannedMove, Outlook, Split};
 use pangaea_world::moves::Move;
@@ -20,11 +22,12 @@ use super::desk::QuestionDesk;
 use super::process::{self, Context, Driver, Shell};
 use crate::admin::{
     self, Admin, AdminOrder, AuditLog, BalanceView, ConfigView, EventView, GatewayView, LevelsView, MoveView, NodeView,
-    ORDERS_MAX, OrderAnswer, PlanView, PlannedMergeView, PlannedMoveView, PlannedSplitView, Quantiles, SceneView, ShardView,
-    Snapshot, SpaceView, StatusView, Tokens, Wanted,
+    ORDERS_MAX, OrderAnswer, Ordered, PlanView, PlannedMergeView, PlannedMoveView, PlannedSplitView, Quantiles, RulesShown,
+    SceneView, ShardView, Snapshot, SpaceView, StatusView, Tokens, Wanted,
 };
 use crate::keys::ClusterKeys;
 use crate::membership::Heard;
+use crate::workshop::{EDITOR, News, Workshop};
 
 /// Time between two snapshots for admins.
 const SHOW_EVERY: Duration = Duration::from_millis(200);
@@ -46,6 +49,11 @@ pub(super) struct WorldDriver {
     next_show: Timestamp,
     events: VecDeque<EventView>,
     last_event: u64,
+    tunables: Arc<[TuneSpec]>,
+    /// Of a development cluster.
+    workshop: Option<Workshop>,
+    /// Version of the rules that the workshop was told.
+    written: u64,
 }
 
 impl Driver for WorldDriver {
@@ -58,6 +66,9 @@ impl Driver for WorldDriver {
         let audit = AuditLog::open(&context.options.data_dir).context("cannot open the audit log in the data folder")?;
         let (show, shown) = watch::channel(Arc::new(Snapshot::default()));
         let (orders, mut taken) = mpsc::channel(ORDERS_MAX);
+        let tunables: Arc<[TuneSpec]> = context.game.tunables().into();
+        let workshop = context.options.design.as_deref().map(|folder| open_workshop(folder, &tunables, orders.clone()));
+        let workshop = workshop.transpose()?;
         let inbox = context.inbox.clone();
         tokio::spawn(async move {
             while let Some(order) = taken.recv().await {
@@ -66,7 +77,12 @@ impl Driver for WorldDriver {
                 }
             }
         });
-        let config = WorldConfig { spec: spec.clone(), seed: keys.seed()?, scenes_expected: context.options.scenes_expected };
+        let config = WorldConfig {
+            spec: spec.clone(),
+            seed: keys.seed()?,
+            scenes_expected: context.options.scenes_expected,
+            tunables: tunables.to_vec(),
+        };
         let mut world = World::new(now, config);
         world.check()?;
         let driver = Self {
@@ -79,6 +95,9 @@ impl Driver for WorldDriver {
             next_show: now,
             events: VecDeque::new(),
             last_event: 0,
+            tunables,
+            workshop,
+            written: 0,
         };
         let registry = Arc::new(context.game.registry().clone());
         Ok((driver, admin::routes(Admin { shown, orders, tokens, audit: Arc::new(audit), registry }, context.options.http)))
@@ -96,7 +115,7 @@ impl Driver for WorldDriver {
                         }
                     }
                     Event::Own(Wanted::Order(ordered)) => {
-                        let answer = self.obey(&mut shell, ordered.order);
+                        let answer = self.obey(&mut shell, ordered.order.clone());
                         ordered.answer(answer);
                     }
                     Event::Own(Wanted::Answer(asked)) => self.desk.ask(shell.clock.now(), &self.world, &mut shell.port, asked),
@@ -142,6 +161,8 @@ impl WorldDriver {
             }
             AdminOrder::AbortMove(id) if !self.world.cancel_move(id) => return Err(format!("move {} is over", id.0)),
             AdminOrder::AbortMove(_) => {}
+            AdminOrder::Wish(wish) => self.world.wish(wish),
+            AdminOrder::Unclear { reason } => self.world.refuse(EDITOR, reason),
         }
         Ok(None)
     }
@@ -167,10 +188,19 @@ impl WorldDriver {
             let began = std::time::Instant::now();
             self.world.tick(now, self.spec.tick_rate.tick_at(now));
             metrics::histogram!("pangaea_tick_seconds", "phase" => "world").record(began.elapsed());
+            self.tell_workshop();
         }
         if self.next_show <= now {
             self.next_show = now + SHOW_EVERY;
             self.publish();
+        }
+    }
+
+    fn tell_workshop(&mut self) {
+        let (Some(workshop), Some(book)) = (&self.workshop, self.world.book()) else { return };
+        if self.written != book.rules.version {
+            self.written = book.rules.version;
+            workshop.rules_are(book);
         }
     }
 
@@ -228,8 +258,21 @@ impl WorldDriver {
             moves: status.moves.iter().map(move_view).collect(),
             nodes,
         };
-        self.show.send_replace(Arc::new(Snapshot { status, config, balance, events: self.events.iter().cloned().collect() }));
+        let rules = RulesShown { specs: Arc::clone(&self.tunables), book: self.world.book() };
+        let events = self.events.iter().cloned().collect();
+        self.show.send_replace(Arc::new(Snapshot { status, config, balance, events, rules }));
     }
+}
+
+fn open_workshop(folder: &Path, tunables: &Arc<[TuneSpec]>, orders: mpsc::Sender<Wanted>) -> anyhow::Result<Workshop> {
+    Workshop::open(folder, Arc::clone(tunables), move |news| {
+        let order = match news {
+            News::Wish(wish) => AdminOrder::Wish(wish),
+            News::Unclear { reason } => AdminOrder::Unclear { reason },
+        };
+        // Nobody takes orders any more when the process ends.
+        let _ = orders.blocking_send(Wanted::Order(Ordered::unasked(order)));
+    })
 }
 
 fn node_view(node: &NodeStatus) -> NodeView {
@@ -263,6 +306,7 @@ fn scene_view(scene: &NodeStatus) -> SceneView {
         shards: scene.has.shards,
         entities: scene.has.entities,
         load: scene.has.load.as_f64(),
+        rules: scene.rules,
     }
 }
 
@@ -370,6 +414,10 @@ fn event_view(event: &WorldNews) -> EventView {
         Happening::MoveFailed { shard, to, reason } => {
             EventView { to: Some(shard.to_string()), ..with("move", format!("{shard} did not move to {to}: {reason}")) }
         }
+        Happening::Tuned { name, value, by, from } => {
+            with("tune", format!("{name} is {value} from tick {} on, set by {by}", from.0))
+        }
+        Happening::RulesRefused { by, reason } => with("tune", format!("not changed for {by}: {reason}")),
         Happening::NodeJoined { node } => with("node", format!("{node} joined")),
         Happening::NodeLeft { node } => with("node", format!("{node} left")),
         Happening::ShardOwned { shard, owner, epoch } => {

@@ -190,6 +190,7 @@ impl Plan {
             supervised: true,
             log: options.log,
             tick_threads: if node.role == Role::Scene { options.tick_threads } else { 0 },
+            design: options.design.clone().filter(|_| node.role == Role::World),
             abundance: if node.role == Role::Scene { options.abundance } else { ABUNDANCE_DEFAULT },
             scenes_expected: usize::from(options.scenes),
             store: StoreOptions::default(),

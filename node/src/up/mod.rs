@@ -53,6 +53,8 @@ pub struct UpOptions {
     pub run_for: Option<Duration>,
     /// Threads that tick shards, per scene; zero: one per core.
     pub tick_threads: usize,
+    /// The designers' folder, watched by the world.
+    pub design: Option<PathBuf>,
     /// How many times the usual life scenes give to new shards.
     pub abundance: u16,
     /// All log lines of all roles on the terminal.

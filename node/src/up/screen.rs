@@ -62,6 +62,7 @@ mod tests {
             bots: 20,
             run_for: None,
             tick_threads: 0,
+            design: None,
             abundance: crate::role::ABUNDANCE_DEFAULT,
             verbose: false,
             log: crate::telemetry::LogFormat::Human,

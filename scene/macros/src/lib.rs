@@ -3,6 +3,8 @@
 //! Each adds `#[repr(C)]`, the usual derives, `Pod`, and the description (`Plain`) from which records, feeds and clients learn
 //! the layout. A struct that cannot be plain data is refused with a sentence that says what to do instead.
 
+mod tunable;
+
 use proc_macro::TokenStream;
 use proc_macro2::TokenStream as Tokens;
 use quote::{ToTokens, quote};
@@ -31,6 +33,13 @@ pub fn event(arguments: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn effect(arguments: TokenStream, item: TokenStream) -> TokenStream {
     expand(Sort::Effect, arguments.into(), item.into()).into()
+}
+
+/// Values that designers tune while the world runs. Each field says what it begins with and, for numbers, from where to where it
+/// may go: `#[tune(2.4, 0.0..=20.0)]`, `#[tune(true)]`. The comments above the fields are what designers read.
+#[proc_macro_attribute]
+pub fn tunable(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    tunable::expand(arguments.into(), item.into()).into()
 }
 
 #[derive(Clone, Copy)]

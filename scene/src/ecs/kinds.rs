@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use super::mail::{Letter, Mailbox};
 use super::plain::{DecodeError, Plain, describe, read};
 use super::population::{Filed, Ghosted, Identity};
+use super::tunables::TunableKind;
 
 /// A registered component.
 #[derive(Clone)]
@@ -213,6 +214,7 @@ pub(crate) struct Kinds {
     pub(crate) inputs: Vec<MessageKind>,
     pub(crate) events: Vec<MessageKind>,
     pub(crate) effects: Vec<MessageKind>,
+    pub(crate) tunables: Vec<TunableKind>,
 }
 
 impl Kinds {

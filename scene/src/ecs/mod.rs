@@ -1,7 +1,7 @@
 //! The ECS side of a shard: components, the designers' system parameters, the grid, ghosts and the change feed.
 //!
-//! Designers read [`plain`], [`motion`], [`senses`], [`mail`] and [`ledger`]; the tick is [`shard_world`], its parts are
-//! [`ingest`], [`settle`], [`publish`], [`ghosts`], [`records`] and [`image`].
+//! Designers read [`plain`], [`motion`], [`senses`], [`mail`], [`ledger`], [`tunables`]; the tick is [`shard_world`], its parts
+//! are [`ingest`], [`settle`], [`publish`], [`ghosts`], [`records`] and [`image`].
 
 pub(crate) mod feed;
 pub(crate) mod ghosts;
@@ -19,6 +19,7 @@ pub(crate) mod records;
 pub(crate) mod senses;
 pub(crate) mod settle;
 pub(crate) mod shard_world;
+pub(crate) mod tunables;
 
 #[cfg(test)]
 mod tests;
@@ -31,14 +32,16 @@ pub use mail::{Bus, Effects, Events, Inputs, Letter, News, Received};
 pub use motion::{Position, Velocity};
 pub use plain::{DecodeError, FieldKind, Part, Plain, PlainField, Scalar, Text};
 pub use population::{Ghosted, Identity};
-pub use senses::{Chance, Clock, Locate, Nearby, Sight, Spawn, Tunable};
+pub use senses::{Chance, Clock, Locate, Nearby, Sight, Spawn};
 pub use shard_world::{CROSSING_HYSTERESIS_M, Counts, Crossing, GHOST_RINGS, Published, ShardWorld, Simulated, TickInput};
+pub use tunables::{Tunable, Tunables, TuneField};
 
 pub(crate) use motion::quantise as ghost_motion;
-pub(crate) use senses::Tuned;
 pub(crate) use shard_world::install;
 
 // Named by the attributes.
+#[doc(hidden)]
+pub use pangaea_schemas::rules::{TuneSpec, TuneValue};
 #[doc(hidden)]
 pub use {bevy_ecs, bytemuck};
 

@@ -228,21 +228,3 @@ pub(crate) fn mix(value: u64) -> u64 {
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
 }
-
-/// A value that designers tune; the same on all shards.
-#[derive(Resource)]
-pub struct Tuned<T: Send + Sync + 'static>(pub(crate) T);
-
-/// Reads a tunable.
-#[derive(SystemParam)]
-pub struct Tunable<'w, T: Send + Sync + 'static> {
-    tuned: Res<'w, Tuned<T>>,
-}
-
-impl<T: Send + Sync + 'static> Deref for Tunable<'_, T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        &self.tuned.0
-    }
-}

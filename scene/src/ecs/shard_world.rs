@@ -13,6 +13,7 @@ use bytes::Bytes;
 use pangaea_schemas::geometry::{CellId, Position, ShardId, SpaceSpec};
 use pangaea_schemas::message::{Birth, BusEvent, CellFeed, ClientInput, Effect, FeedFilter, FeedFrame};
 use pangaea_schemas::record::{Presence, Record};
+use pangaea_schemas::rules::Rules;
 use pangaea_schemas::{EntityId, Tick, TickRate, TypeId};
 
 use super::feed::Feed;
@@ -58,6 +59,8 @@ pub struct ShardWorld {
     pub(crate) spawners: Vec<fn(&mut Seeding)>,
     pub(crate) abundance: u16,
     pub(crate) births: Vec<fn(&mut Birthing)>,
+    /// Version of the rules that hold.
+    rules: u64,
 }
 
 /// What a tick begins with. Each list is in order of arrival; the world applies all of it.
@@ -162,6 +165,7 @@ impl ShardWorld {
             spawners,
             abundance: game.abundance,
             births,
+            rules: Rules::default().version,
         }
     }
 
@@ -169,6 +173,14 @@ impl ShardWorld {
     /// made.
     pub fn populate(&mut self) -> Vec<EntityId> {
         self.seed()
+    }
+
+    /// From the next tick on these rules hold; they cost nothing when they hold already.
+    pub fn rules_are(&mut self, rules: &Rules) {
+        if self.rules != rules.version {
+            self.rules = rules.version;
+            tune(&mut self.world, &self.kinds, rules);
+        }
     }
 
     /// Ingest, then Simulate.
@@ -290,5 +302,12 @@ pub(crate) fn install(world: &mut World, kinds: &Kinds, shard: ShardId, space: &
     world.insert_resource(Now { tick: Tick(0), rate, seed, space: space.clone(), shard });
     for kind in kinds.inputs.iter().chain(&kinds.effects) {
         (kind.install)(world);
+    }
+    tune(world, kinds, &Rules::default());
+}
+
+fn tune(world: &mut World, kinds: &Kinds, rules: &Rules) {
+    for kind in &kinds.tunables {
+        (kind.apply)(world, &kind.specs, rules);
     }
 }

@@ -48,6 +48,7 @@ use pangaea_schemas::message::{
     Address, BusEvent, Control, Envelope, Lane, Message, Migration, OpId, Refusal, ShardReport, ShardRoute,
 };
 use pangaea_schemas::record::Record;
+use pangaea_schemas::rules::Rules;
 use pangaea_schemas::{AgentEpoch, EffectSeq, EntityId, NodeId, Nonce, RequestId, ShardEpoch, Tick, TickRate, Timestamp};
 
 use crate::ecs::{ShardWorld, TickInput};
@@ -200,6 +201,7 @@ pub struct Shard {
     draft: Option<Draft>,
     arrived: Option<Arrived>,
     routes: Arc<Routes>,
+    rules: Arc<Rules>,
     lease_until: Timestamp,
     /// The process ends: entities stand still, see [`Shard::close`].
     closing: bool,
@@ -230,6 +232,7 @@ impl Shard {
             draft: None,
             arrived: None,
             routes,
+            rules: Arc::default(),
             lease_until: Timestamp(0),
             closing: false,
             meter: Meter::default(),
@@ -341,6 +344,11 @@ impl Shard {
             self.life.effects.hurry(now, route.shard);
         }
         self.routes = routes;
+    }
+
+    /// These hold from the next tick on.
+    pub fn rules_are(&mut self, rules: Arc<Rules>) {
+        self.rules = rules;
     }
 
     /// A neighbour, with everything that was agreed with it, is at another scene now.

@@ -39,6 +39,7 @@ impl Shard {
         self.writer.begin_tick();
         self.keep_confirmed();
         if self.incarnation.ticks() && !self.closing && !self.is_frozen() {
+            self.world.rules_are(&self.rules);
             self.populate_once();
             self.follow_neighbours();
             let input = self.ingest();

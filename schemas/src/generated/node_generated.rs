@@ -22262,6 +22262,667 @@ pub mod pangaea {
         } // pub mod auth
 
         #[allow(unused_imports, dead_code)]
+        pub mod rules {
+
+            #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+            pub const ENUM_MIN_TUNE_KIND: u8 = 0;
+            #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+            pub const ENUM_MAX_TUNE_KIND: u8 = 3;
+            #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+            #[allow(non_camel_case_types)]
+            pub const ENUM_VALUES_TUNE_KIND: [TuneKind; 4] = [TuneKind::Int, TuneKind::Float, TuneKind::Flag, TuneKind::Text];
+
+            #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+            #[repr(transparent)]
+            pub struct TuneKind(pub u8);
+            #[allow(non_upper_case_globals)]
+            impl TuneKind {
+                pub const Int: Self = Self(0);
+                pub const Float: Self = Self(1);
+                pub const Flag: Self = Self(2);
+                pub const Text: Self = Self(3);
+
+                pub const ENUM_MIN: u8 = 0;
+                pub const ENUM_MAX: u8 = 3;
+                pub const ENUM_VALUES: &'static [Self] = &[Self::Int, Self::Float, Self::Flag, Self::Text];
+                /// Returns the variant's name or "" if unknown.
+                pub fn variant_name(self) -> Option<&'static str> {
+                    match self {
+                        Self::Int => Some("Int"),
+                        Self::Float => Some("Float"),
+                        Self::Flag => Some("Flag"),
+                        Self::Text => Some("Text"),
+                        _ => None,
+                    }
+                }
+            }
+            impl ::core::fmt::Debug for TuneKind {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+                    if let Some(name) = self.variant_name() {
+                        f.write_str(name)
+                    } else {
+                        f.write_fmt(format_args!("<UNKNOWN {:?}>", self.0))
+                    }
+                }
+            }
+            impl<'a> ::flatbuffers::Follow<'a> for TuneKind {
+                type Inner = Self;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    let b = unsafe { ::flatbuffers::read_scalar_at::<u8>(buf, loc) };
+                    Self(b)
+                }
+            }
+
+            impl ::flatbuffers::Push for TuneKind {
+                type Output = TuneKind;
+                #[inline]
+                unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+                    unsafe { ::flatbuffers::emplace_scalar::<u8>(dst, self.0) };
+                }
+            }
+
+            impl ::flatbuffers::EndianScalar for TuneKind {
+                type Scalar = u8;
+                #[inline]
+                fn to_little_endian(self) -> u8 {
+                    self.0.to_le()
+                }
+                #[inline]
+                #[allow(clippy::wrong_self_convention)]
+                fn from_little_endian(v: u8) -> Self {
+                    let b = u8::from_le(v);
+                    Self(b)
+                }
+            }
+
+            impl<'a> ::flatbuffers::Verifiable for TuneKind {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    u8::run_verifier(v, pos)
+                }
+            }
+
+            impl ::flatbuffers::SimpleToVerifyInSlice for TuneKind {}
+            pub enum TunedOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct Tuned<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Tuned<'a> {
+                type Inner = Tuned<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> Tuned<'a> {
+                pub const VT_NAME: ::flatbuffers::VOffsetT = 4;
+                pub const VT_KIND: ::flatbuffers::VOffsetT = 6;
+                pub const VT_BITS: ::flatbuffers::VOffsetT = 8;
+                pub const VT_TEXT: ::flatbuffers::VOffsetT = 10;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Tuned { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args TunedArgs<'args>,
+                ) -> ::flatbuffers::WIPOffset<Tuned<'bldr>> {
+                    let mut builder = TunedBuilder::new(_fbb);
+                    builder.add_bits(args.bits);
+                    if let Some(x) = args.text {
+                        builder.add_text(x);
+                    }
+                    if let Some(x) = args.name {
+                        builder.add_name(x);
+                    }
+                    builder.add_kind(args.kind);
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn name(&self) -> Option<&'a str> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Tuned::VT_NAME, None) }
+                }
+                #[inline]
+                pub fn kind(&self) -> TuneKind {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<TuneKind>(Tuned::VT_KIND, Some(TuneKind::Int)).unwrap() }
+                }
+                #[inline]
+                pub fn bits(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Tuned::VT_BITS, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn text(&self) -> Option<&'a str> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Tuned::VT_TEXT, None) }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Tuned<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("name", Self::VT_NAME, false)?
+                        .visit_field::<TuneKind>("kind", Self::VT_KIND, false)?
+                        .visit_field::<u64>("bits", Self::VT_BITS, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("text", Self::VT_TEXT, false)?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct TunedArgs<'a> {
+                pub name: Option<::flatbuffers::WIPOffset<&'a str>>,
+                pub kind: TuneKind,
+                pub bits: u64,
+                pub text: Option<::flatbuffers::WIPOffset<&'a str>>,
+            }
+            impl<'a> Default for TunedArgs<'a> {
+                #[inline]
+                fn default() -> Self {
+                    TunedArgs { name: None, kind: TuneKind::Int, bits: 0, text: None }
+                }
+            }
+
+            pub struct TunedBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> TunedBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_name(&mut self, name: ::flatbuffers::WIPOffset<&'b str>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Tuned::VT_NAME, name);
+                }
+                #[inline]
+                pub fn add_kind(&mut self, kind: TuneKind) {
+                    self.fbb_.push_slot::<TuneKind>(Tuned::VT_KIND, kind, TuneKind::Int);
+                }
+                #[inline]
+                pub fn add_bits(&mut self, bits: u64) {
+                    self.fbb_.push_slot::<u64>(Tuned::VT_BITS, bits, 0);
+                }
+                #[inline]
+                pub fn add_text(&mut self, text: ::flatbuffers::WIPOffset<&'b str>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Tuned::VT_TEXT, text);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> TunedBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    TunedBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Tuned<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Tuned<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Tuned");
+                    ds.field("name", &self.name());
+                    ds.field("kind", &self.kind());
+                    ds.field("bits", &self.bits());
+                    ds.field("text", &self.text());
+                    ds.finish()
+                }
+            }
+            pub enum RulesOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct Rules<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Rules<'a> {
+                type Inner = Rules<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> Rules<'a> {
+                pub const VT_VERSION: ::flatbuffers::VOffsetT = 4;
+                pub const VT_FROM: ::flatbuffers::VOffsetT = 6;
+                pub const VT_TUNABLES: ::flatbuffers::VOffsetT = 8;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Rules { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args RulesArgs<'args>,
+                ) -> ::flatbuffers::WIPOffset<Rules<'bldr>> {
+                    let mut builder = RulesBuilder::new(_fbb);
+                    builder.add_from(args.from);
+                    builder.add_version(args.version);
+                    if let Some(x) = args.tunables {
+                        builder.add_tunables(x);
+                    }
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn version(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Rules::VT_VERSION, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn from(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Rules::VT_FROM, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn tunables(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Tuned<'a>>>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Tuned>>>>(Rules::VT_TUNABLES, None)
+                    }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Rules<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+     .visit_field::<u64>("version", Self::VT_VERSION, false)?
+     .visit_field::<u64>("from", Self::VT_FROM, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<Tuned>>>>("tunables", Self::VT_TUNABLES, false)?
+     .finish();
+                    Ok(())
+                }
+            }
+            pub struct RulesArgs<'a> {
+                pub version: u64,
+                pub from: u64,
+                pub tunables:
+                    Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Tuned<'a>>>>>,
+            }
+            impl<'a> Default for RulesArgs<'a> {
+                #[inline]
+                fn default() -> Self {
+                    RulesArgs { version: 0, from: 0, tunables: None }
+                }
+            }
+
+            pub struct RulesBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> RulesBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_version(&mut self, version: u64) {
+                    self.fbb_.push_slot::<u64>(Rules::VT_VERSION, version, 0);
+                }
+                #[inline]
+                pub fn add_from(&mut self, from: u64) {
+                    self.fbb_.push_slot::<u64>(Rules::VT_FROM, from, 0);
+                }
+                #[inline]
+                pub fn add_tunables(
+                    &mut self,
+                    tunables: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<Tuned<'b>>>>,
+                ) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Rules::VT_TUNABLES, tunables);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> RulesBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    RulesBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Rules<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Rules<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Rules");
+                    ds.field("version", &self.version());
+                    ds.field("from", &self.from());
+                    ds.field("tunables", &self.tunables());
+                    ds.finish()
+                }
+            }
+            pub enum ChangeOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct Change<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Change<'a> {
+                type Inner = Change<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> Change<'a> {
+                pub const VT_VERSION: ::flatbuffers::VOffsetT = 4;
+                pub const VT_AT: ::flatbuffers::VOffsetT = 6;
+                pub const VT_BY: ::flatbuffers::VOffsetT = 8;
+                pub const VT_WHY: ::flatbuffers::VOffsetT = 10;
+                pub const VT_NAME: ::flatbuffers::VOffsetT = 12;
+                pub const VT_BEFORE: ::flatbuffers::VOffsetT = 14;
+                pub const VT_AFTER: ::flatbuffers::VOffsetT = 16;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Change { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args ChangeArgs<'args>,
+                ) -> ::flatbuffers::WIPOffset<Change<'bldr>> {
+                    let mut builder = ChangeBuilder::new(_fbb);
+                    builder.add_at(args.at);
+                    builder.add_version(args.version);
+                    if let Some(x) = args.after {
+                        builder.add_after(x);
+                    }
+                    if let Some(x) = args.before {
+                        builder.add_before(x);
+                    }
+                    if let Some(x) = args.name {
+                        builder.add_name(x);
+                    }
+                    if let Some(x) = args.why {
+                        builder.add_why(x);
+                    }
+                    if let Some(x) = args.by {
+                        builder.add_by(x);
+                    }
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn version(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Change::VT_VERSION, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn at(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Change::VT_AT, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn by(&self) -> Option<&'a str> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Change::VT_BY, None) }
+                }
+                #[inline]
+                pub fn why(&self) -> Option<&'a str> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Change::VT_WHY, None) }
+                }
+                #[inline]
+                pub fn name(&self) -> Option<&'a str> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Change::VT_NAME, None) }
+                }
+                #[inline]
+                pub fn before(&self) -> Option<Tuned<'a>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<Tuned>>(Change::VT_BEFORE, None) }
+                }
+                #[inline]
+                pub fn after(&self) -> Option<Tuned<'a>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<Tuned>>(Change::VT_AFTER, None) }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Change<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<u64>("version", Self::VT_VERSION, false)?
+                        .visit_field::<u64>("at", Self::VT_AT, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("by", Self::VT_BY, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("why", Self::VT_WHY, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("name", Self::VT_NAME, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<Tuned>>("before", Self::VT_BEFORE, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<Tuned>>("after", Self::VT_AFTER, false)?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct ChangeArgs<'a> {
+                pub version: u64,
+                pub at: u64,
+                pub by: Option<::flatbuffers::WIPOffset<&'a str>>,
+                pub why: Option<::flatbuffers::WIPOffset<&'a str>>,
+                pub name: Option<::flatbuffers::WIPOffset<&'a str>>,
+                pub before: Option<::flatbuffers::WIPOffset<Tuned<'a>>>,
+                pub after: Option<::flatbuffers::WIPOffset<Tuned<'a>>>,
+            }
+            impl<'a> Default for ChangeArgs<'a> {
+                #[inline]
+                fn default() -> Self {
+                    ChangeArgs { version: 0, at: 0, by: None, why: None, name: None, before: None, after: None }
+                }
+            }
+
+            pub struct ChangeBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ChangeBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_version(&mut self, version: u64) {
+                    self.fbb_.push_slot::<u64>(Change::VT_VERSION, version, 0);
+                }
+                #[inline]
+                pub fn add_at(&mut self, at: u64) {
+                    self.fbb_.push_slot::<u64>(Change::VT_AT, at, 0);
+                }
+                #[inline]
+                pub fn add_by(&mut self, by: ::flatbuffers::WIPOffset<&'b str>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Change::VT_BY, by);
+                }
+                #[inline]
+                pub fn add_why(&mut self, why: ::flatbuffers::WIPOffset<&'b str>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Change::VT_WHY, why);
+                }
+                #[inline]
+                pub fn add_name(&mut self, name: ::flatbuffers::WIPOffset<&'b str>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Change::VT_NAME, name);
+                }
+                #[inline]
+                pub fn add_before(&mut self, before: ::flatbuffers::WIPOffset<Tuned<'b>>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<Tuned>>(Change::VT_BEFORE, before);
+                }
+                #[inline]
+                pub fn add_after(&mut self, after: ::flatbuffers::WIPOffset<Tuned<'b>>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<Tuned>>(Change::VT_AFTER, after);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ChangeBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    ChangeBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Change<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Change<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Change");
+                    ds.field("version", &self.version());
+                    ds.field("at", &self.at());
+                    ds.field("by", &self.by());
+                    ds.field("why", &self.why());
+                    ds.field("name", &self.name());
+                    ds.field("before", &self.before());
+                    ds.field("after", &self.after());
+                    ds.finish()
+                }
+            }
+            pub enum BookOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct Book<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Book<'a> {
+                type Inner = Book<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> Book<'a> {
+                pub const VT_RULES: ::flatbuffers::VOffsetT = 4;
+                pub const VT_HISTORY: ::flatbuffers::VOffsetT = 6;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Book { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args BookArgs<'args>,
+                ) -> ::flatbuffers::WIPOffset<Book<'bldr>> {
+                    let mut builder = BookBuilder::new(_fbb);
+                    if let Some(x) = args.history {
+                        builder.add_history(x);
+                    }
+                    if let Some(x) = args.rules {
+                        builder.add_rules(x);
+                    }
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn rules(&self) -> Option<Rules<'a>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<Rules>>(Book::VT_RULES, None) }
+                }
+                #[inline]
+                pub fn history(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Change<'a>>>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Change>>>>(Book::VT_HISTORY, None)
+                    }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Book<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<Rules>>("rules", Self::VT_RULES, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<Change>>>>("history", Self::VT_HISTORY, false)?
+     .finish();
+                    Ok(())
+                }
+            }
+            pub struct BookArgs<'a> {
+                pub rules: Option<::flatbuffers::WIPOffset<Rules<'a>>>,
+                pub history:
+                    Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Change<'a>>>>>,
+            }
+            impl<'a> Default for BookArgs<'a> {
+                #[inline]
+                fn default() -> Self {
+                    BookArgs { rules: None, history: None }
+                }
+            }
+
+            pub struct BookBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> BookBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_rules(&mut self, rules: ::flatbuffers::WIPOffset<Rules<'b>>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<Rules>>(Book::VT_RULES, rules);
+                }
+                #[inline]
+                pub fn add_history(
+                    &mut self,
+                    history: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<Change<'b>>>>,
+                ) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Book::VT_HISTORY, history);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> BookBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    BookBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Book<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Book<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Book");
+                    ds.field("rules", &self.rules());
+                    ds.field("history", &self.history());
+                    ds.finish()
+                }
+            }
+        } // pub mod rules
+
+        #[allow(unused_imports, dead_code)]
         pub mod control {
 
             #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
@@ -22469,10 +23130,10 @@ pub mod pangaea {
             #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
             pub const ENUM_MIN_CONTROL_BODY: u8 = 0;
             #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-            pub const ENUM_MAX_CONTROL_BODY: u8 = 9;
+            pub const ENUM_MAX_CONTROL_BODY: u8 = 10;
             #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
             #[allow(non_camel_case_types)]
-            pub const ENUM_VALUES_CONTROL_BODY: [ControlBody; 10] = [
+            pub const ENUM_VALUES_CONTROL_BODY: [ControlBody; 11] = [
                 ControlBody::NONE,
                 ControlBody::Assign,
                 ControlBody::Scene,
@@ -22483,6 +23144,7 @@ pub mod pangaea {
                 ControlBody::Migrate,
                 ControlBody::CancelMigration,
                 ControlBody::Migrating,
+                ControlBody::Rules,
             ];
 
             #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -22500,9 +23162,10 @@ pub mod pangaea {
                 pub const Migrate: Self = Self(7);
                 pub const CancelMigration: Self = Self(8);
                 pub const Migrating: Self = Self(9);
+                pub const Rules: Self = Self(10);
 
                 pub const ENUM_MIN: u8 = 0;
-                pub const ENUM_MAX: u8 = 9;
+                pub const ENUM_MAX: u8 = 10;
                 pub const ENUM_VALUES: &'static [Self] = &[
                     Self::NONE,
                     Self::Assign,
@@ -22514,6 +23177,7 @@ pub mod pangaea {
                     Self::Migrate,
                     Self::CancelMigration,
                     Self::Migrating,
+                    Self::Rules,
                 ];
                 /// Returns the variant's name or "" if unknown.
                 pub fn variant_name(self) -> Option<&'static str> {
@@ -22528,6 +23192,7 @@ pub mod pangaea {
                         Self::Migrate => Some("Migrate"),
                         Self::CancelMigration => Some("CancelMigration"),
                         Self::Migrating => Some("Migrating"),
+                        Self::Rules => Some("Rules"),
                         _ => None,
                     }
                 }
@@ -23009,6 +23674,7 @@ pub mod pangaea {
                 pub const VT_TICK: ::flatbuffers::VOffsetT = 4;
                 pub const VT_LATE_TICKS: ::flatbuffers::VOffsetT = 6;
                 pub const VT_SHARDS: ::flatbuffers::VOffsetT = 8;
+                pub const VT_RULES: ::flatbuffers::VOffsetT = 10;
 
                 #[inline]
                 pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -23020,6 +23686,7 @@ pub mod pangaea {
                     args: &'args SceneReportArgs<'args>,
                 ) -> ::flatbuffers::WIPOffset<SceneReport<'bldr>> {
                     let mut builder = SceneReportBuilder::new(_fbb);
+                    builder.add_rules(args.rules);
                     builder.add_late_ticks(args.late_ticks);
                     builder.add_tick(args.tick);
                     if let Some(x) = args.shards {
@@ -23053,6 +23720,13 @@ pub mod pangaea {
                         >>(SceneReport::VT_SHARDS, None)
                     }
                 }
+                #[inline]
+                pub fn rules(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(SceneReport::VT_RULES, Some(0)).unwrap() }
+                }
             }
 
             impl ::flatbuffers::Verifiable for SceneReport<'_> {
@@ -23062,6 +23736,7 @@ pub mod pangaea {
      .visit_field::<u64>("tick", Self::VT_TICK, false)?
      .visit_field::<u64>("late_ticks", Self::VT_LATE_TICKS, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<ShardReport>>>>("shards", Self::VT_SHARDS, false)?
+     .visit_field::<u64>("rules", Self::VT_RULES, false)?
      .finish();
                     Ok(())
                 }
@@ -23071,11 +23746,12 @@ pub mod pangaea {
                 pub late_ticks: u64,
                 pub shards:
                     Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<ShardReport<'a>>>>>,
+                pub rules: u64,
             }
             impl<'a> Default for SceneReportArgs<'a> {
                 #[inline]
                 fn default() -> Self {
-                    SceneReportArgs { tick: 0, late_ticks: 0, shards: None }
+                    SceneReportArgs { tick: 0, late_ticks: 0, shards: None, rules: 0 }
                 }
             }
 
@@ -23100,6 +23776,10 @@ pub mod pangaea {
                     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(SceneReport::VT_SHARDS, shards);
                 }
                 #[inline]
+                pub fn add_rules(&mut self, rules: u64) {
+                    self.fbb_.push_slot::<u64>(SceneReport::VT_RULES, rules, 0);
+                }
+                #[inline]
                 pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> SceneReportBuilder<'a, 'b, A> {
                     let start = _fbb.start_table();
                     SceneReportBuilder { fbb_: _fbb, start_: start }
@@ -23117,6 +23797,7 @@ pub mod pangaea {
                     ds.field("tick", &self.tick());
                     ds.field("late_ticks", &self.late_ticks());
                     ds.field("shards", &self.shards());
+                    ds.field("rules", &self.rules());
                     ds.finish()
                 }
             }
@@ -24422,6 +25103,20 @@ pub mod pangaea {
                         None
                     }
                 }
+
+                #[inline]
+                #[allow(non_snake_case)]
+                pub fn body_as_rules(&self) -> Option<super::rules::Rules<'a>> {
+                    if self.body_type() == ControlBody::Rules {
+                        let u = self.body();
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        Some(unsafe { super::rules::Rules::init_from_table(u) })
+                    } else {
+                        None
+                    }
+                }
             }
 
             impl ::flatbuffers::Verifiable for Control<'_> {
@@ -24470,6 +25165,11 @@ pub mod pangaea {
                                 ControlBody::Migrating => v
                                     .verify_union_variant::<::flatbuffers::ForwardsUOffset<MigrationNews>>(
                                         "ControlBody::Migrating",
+                                        pos,
+                                    ),
+                                ControlBody::Rules => v
+                                    .verify_union_variant::<::flatbuffers::ForwardsUOffset<super::rules::Rules>>(
+                                        "ControlBody::Rules",
                                         pos,
                                     ),
                                 _ => Ok(()),
@@ -24582,6 +25282,13 @@ pub mod pangaea {
                         }
                         ControlBody::Migrating => {
                             if let Some(x) = self.body_as_migrating() {
+                                ds.field("body", &x)
+                            } else {
+                                ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                            }
+                        }
+                        ControlBody::Rules => {
+                            if let Some(x) = self.body_as_rules() {
                                 ds.field("body", &x)
                             } else {
                                 ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")

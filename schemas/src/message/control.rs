@@ -1,6 +1,9 @@
 //! Orders of the world server, and the reports it decides by.
 
+use std::sync::Arc;
+
 use crate::geometry::ShardId;
+use crate::rules::Rules;
 use crate::{EntityId, MigrationId, NodeId, ShardEpoch, Tick};
 
 /// A shard's life at its scene, see `scene::incarnation`.
@@ -59,6 +62,8 @@ pub struct SceneReport {
     pub late_ticks: u64,
     /// Its shards.
     pub shards: Vec<ShardReport>,
+    /// Version of the latest rules that it has, in force or to come.
+    pub rules: u64,
 }
 
 /// A gateway's numbers, every half second.
@@ -186,4 +191,6 @@ pub enum Control {
     },
     /// Scene to world, at each step.
     Migrating(MigrationNews),
+    /// World to scene: what designers have set, from a tick on. Repeated until reported; no shard runs before the first.
+    Rules(Arc<Rules>),
 }

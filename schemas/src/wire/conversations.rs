@@ -433,7 +433,7 @@ wire_table! {
         shard, epoch, phase, entities, players, ghosts, tick_p50_us, tick_p99_us, load_permille, handovers_out, handovers_in, recent,
     }
 }
-wire_table! { SceneReport = control::{SceneReport, SceneReportArgs} { tick, late_ticks, shards } }
+wire_table! { SceneReport = control::{SceneReport, SceneReportArgs} { tick, late_ticks, shards, rules } }
 wire_table! {
     GatewayReport = control::{GatewayReport, GatewayReportArgs} { connections, sessions, bytes_out, inputs, draining }
 }
@@ -456,7 +456,7 @@ wire_enum! {
         Migrate(MigrateArgs, body_as_migrate) { id, shard, to },
         CancelMigration(CancelMigrationArgs, body_as_cancel_migration) { id, shard },
     }
-    carriers { Scene(body_as_scene), Gateway(body_as_gateway), Migrating(body_as_migrating) }
+    carriers { Scene(body_as_scene), Gateway(body_as_gateway), Migrating(body_as_migrating), Rules(body_as_rules) }
 }
 
 wire_struct! { Location = directory::Location { shard, shard_epoch, owner } }

@@ -17,6 +17,7 @@ mod desk;
 mod migration;
 mod record;
 mod registry;
+mod rules;
 
 pub mod client;
 pub mod link;

@@ -15,6 +15,7 @@ use crate::frame::FrameLimit;
 use crate::journal::Entry;
 use crate::message::{BeaconRequest, Credentials, KEY_BYTES_MAX, Message, NodeInfo, ShardRoute};
 use crate::record::{ComponentBytes, Record};
+use crate::rules::Book;
 use crate::{InSeq, NodeId, Nonce, OutSeq, RegistryHash, RequestId, Role, TypeId};
 
 /// Decoding must return, whatever the bytes.
@@ -33,6 +34,7 @@ const DECODERS: &[fn(&Bytes) -> bool] = &[
     |b| Entry::from_stored(b).is_ok(),
     |b| Record::from_stored(b).is_ok(),
     |b| NodeInfo::from_stored(b).is_ok(),
+    |b| Book::from_stored(b).is_ok(),
 ];
 
 proptest! {
@@ -48,6 +50,8 @@ proptest! {
         let mut dice = samples::Dice::new(seed);
         let record = dice.record();
         prop_assert_eq!(Record::from_stored(&record.to_stored()), Ok(record));
+        let book = dice.book();
+        prop_assert_eq!(Book::from_stored(&book.to_stored()), Ok(book));
         let entry = dice.entry();
         prop_assert_eq!(Entry::from_stored(&entry.to_stored()), Ok(entry));
     }

@@ -83,7 +83,8 @@ impl Process {
         let spec = shared.spec.clone();
         let cores = match node.role {
             Role::World => {
-                let config = WorldConfig { spec, seed, scenes_expected: shared.scenes };
+                let config =
+                    WorldConfig { spec, seed, scenes_expected: shared.scenes, tunables: shared.game.tunables().to_vec() };
                 Cores::World { beacon: Box::new(Beacon::new(now)), bus: Bus::new(), world: Box::new(World::new(now, config)) }
             }
             Role::Data => Cores::Data { data: Box::new(Data::new(disk.unwrap_or_default())), asked: false },

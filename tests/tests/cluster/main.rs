@@ -8,6 +8,7 @@
 //! | `refusals` | what does not start, and clients that are turned away: in words |
 //! | `edge` | clients that misbehave, and a gateway that is emptied under load |
 //! | `scenes` | a scene that is emptied under load, stopped, started and used again |
+//! | `tuning` | designers who set values while the world runs |
 //! | `recovery` | processes that are killed |
 //!
 //! One cluster runs at a time, whoever runs the tests: they measure time, and a machine has few cores.
@@ -20,3 +21,4 @@ mod process;
 mod recovery;
 mod refusals;
 mod scenes;
+mod tuning;

@@ -156,6 +156,7 @@ impl Storm {
             bots: 0,
             run_for: None,
             tick_threads: 0,
+            design: None,
             abundance: pangaea_node::role::ABUNDANCE_DEFAULT,
             verbose: false,
             log: LogFormat::Human,

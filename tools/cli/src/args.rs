@@ -22,6 +22,7 @@ use crate::shard::ShardCommand;
 use crate::status::StatusArgs;
 use crate::token::TokenCommand;
 use crate::top::TopArgs;
+use crate::tune::TuneCommand;
 use crate::up::UpArgs;
 use crate::watch::WatchArgs;
 
@@ -79,6 +80,9 @@ pub(crate) enum Command {
     /// Say who may read the cluster, and who may change it
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Set what designers may set while people play: list, set, undo
+    #[command(subcommand)]
+    Tune(TuneCommand),
     /// Audit all gold and items
     Ledger(LedgerArgs),
     /// Let bots play and report every anomaly they see

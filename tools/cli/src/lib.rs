@@ -28,6 +28,7 @@ mod shard;
 mod status;
 mod token;
 mod top;
+mod tune;
 mod up;
 mod watch;
 
@@ -80,6 +81,7 @@ fn run(cli: Cli, game: fn(&mut Game)) -> anyhow::Result<ExitCode> {
         Command::Completions(args) => Ok(completions::show(&args)),
         Command::ExitCodes(_) => Ok(exit::show()),
         Command::Ledger(args) => ledger::show(&cluster, &args),
+        Command::Tune(command) => wait_for(tune::run(&cluster, command)),
         Command::Chaos(args) => wait_for(chaos::run(args)),
         Command::Bots(args) => wait_for(bots::run(&cluster, args)),
     }

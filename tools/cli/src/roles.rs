@@ -57,6 +57,9 @@ pub(crate) struct RoleArgs {
     /// Scenes: creatures of new shards, times the usual
     #[arg(long, default_value_t = ABUNDANCE_DEFAULT, value_name = "N")]
     abundance: u16,
+    /// The world: the designers' folder, whose `tunables.toml` is watched (development only)
+    #[arg(long, value_name = "DIR")]
+    design: Option<PathBuf>,
     /// The world: give out the first shards when so many scenes are there
     #[arg(long, default_value_t = SCENES_DEFAULT.into(), value_name = "N")]
     scenes: usize,
@@ -111,6 +114,7 @@ impl RoleArgs {
             log: self.log.into(),
             tick_threads: self.tick_threads,
             abundance: self.abundance,
+            design: self.design,
             scenes_expected: self.scenes,
             store: StoreOptions {
                 reserve_bytes: self.reserve_mib << 20,
@@ -168,6 +172,7 @@ mod tests {
                 log: pangaea_node::telemetry::LogFormat::Json,
                 tick_threads: if role == Role::Scene { 3 } else { 0 },
                 abundance: if role == Role::Scene { 17 } else { ABUNDANCE_DEFAULT },
+                design: (role == Role::World).then(|| "/tmp/my game".into()),
                 scenes_expected: if role == Role::World { 5 } else { usize::from(SCENES_DEFAULT) },
                 store: match role {
                     Role::Data => {

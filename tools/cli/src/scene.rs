@@ -112,7 +112,7 @@ fn in_words(outcome: &Outcome<SceneOrderView>) -> String {
 
 fn table(scenes: &[SceneView]) -> String {
     let mut text = format!("{:<12} {:<9} {:>7} {:>9} {:>7}", "scene", "state", "shards", "entities", "load");
-    for SceneView { id, state, shards, entities, load } in scenes {
+    for SceneView { id, state, shards, entities, load, .. } in scenes {
         // Writing to a string does not fail.
         let _ = write!(text, "\n{id:<12} {state:<9} {shards:>7} {entities:>9} {:>6.1}%", load * 100.0);
     }
@@ -125,7 +125,8 @@ mod tests {
 
     #[test]
     fn the_table_has_every_scene_with_its_load() {
-        let scene = SceneView { id: "scene-2".to_owned(), state: "up".to_owned(), shards: 8, entities: 400, load: 0.256 };
+        let scene =
+            SceneView { id: "scene-2".to_owned(), state: "up".to_owned(), shards: 8, entities: 400, load: 0.256, rules: 1 };
         let text = table(&[scene]);
         let row = text.lines().nth(1).expect("a row");
         assert_eq!(row.split_whitespace().collect::<Vec<_>>(), ["scene-2", "up", "8", "400", "25.6%"]);

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{Args, Parser};
 use pangaea_node::role::{ABUNDANCE_DEFAULT, SCENES_DEFAULT};
 use pangaea_node::up::UpOptions;
+use pangaea_node::workshop::SHEET;
 use pangaea_scene::game::Game;
 
 use crate::args::{Cli, Command, LogArg};
@@ -46,6 +47,9 @@ pub(crate) struct UpArgs {
     /// Creatures of new shards, times the usual: 17 makes a new world of 5,000
     #[arg(long, default_value_t = ABUNDANCE_DEFAULT, value_name = "N")]
     abundance: u16,
+    /// The designers' folder, whose `tunables.toml` is watched; `game` or this one when there is such a file
+    #[arg(long, value_name = "DIR")]
+    design: Option<PathBuf>,
     /// Show all log lines of all roles, not only warnings and errors
     #[arg(long)]
     verbose: bool,
@@ -75,11 +79,17 @@ impl UpArgs {
             run_for: self.run_for.map(Duration::from_secs),
             tick_threads: self.tick_threads,
             abundance: self.abundance,
+            design: self.design.or_else(usual_design),
             verbose: self.verbose,
             log: self.log.into(),
             advertised: BTreeMap::new(),
         }
     }
+}
+
+/// The folder of the game that is being worked on, seen from where games are built and run.
+fn usual_design() -> Option<PathBuf> {
+    ["game", "."].into_iter().map(PathBuf::from).find(|folder| folder.join(SHEET).is_file())
 }
 
 /// Run it until it ends or is told to.

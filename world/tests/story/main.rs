@@ -5,5 +5,6 @@ mod stage;
 mod admins;
 mod balance;
 mod directory;
+mod rules;
 mod shards;
 mod simulation;

@@ -81,7 +81,7 @@ fn shout(mut outbox: ResMut<Outbox>) {
 }
 
 fn world() -> World {
-    World::new(Timestamp(1), WorldConfig { spec: ClusterSpec::demo(), seed: 1, scenes_expected: 1 })
+    World::new(Timestamp(1), WorldConfig { spec: ClusterSpec::demo(), seed: 1, scenes_expected: 1, tunables: Vec::new() })
 }
 
 #[test]

@@ -1,16 +1,20 @@
 //! The stage: one world process (beacon, bus, world) and everybody who talks to it, on one clock.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use pangaea_schemas::cluster::ClusterSpec;
 use pangaea_schemas::geometry::ShardId;
 use pangaea_schemas::message::{
     Address, BeaconRequest, BusEvent, BusRequest, Control, Directory, Envelope, GatewayReport, JournalReply, JournalRequest,
-    Message, MigrationNews, MigrationStep, NodeInfo, SceneReport, ShardPhase, ShardReport,
+    Message, MigrationNews, MigrationStep, NodeInfo, SceneReport, ShardPhase, ShardReport, TableOp, TableReply, TableRequest,
 };
+use pangaea_schemas::rules::{Rules, TuneKind, TuneSpec, TuneValue};
 use pangaea_schemas::{
-    EntityId, JournalIndex, MigrationId, NodeId, Nonce, RegistryHash, RequestId, Role, ShardEpoch, Tick, TickRate, Timestamp,
+    EntityId, JournalIndex, MigrationId, NodeId, Nonce, RegistryHash, RequestId, Revision, Role, ShardEpoch, Tick, TickRate,
+    Timestamp,
 };
 use pangaea_world::{Beacon, Bus, Status, World, WorldConfig};
 
@@ -39,6 +43,8 @@ pub(crate) struct Player {
     pub(crate) connections: u32,
     pub(crate) draining: bool,
     pub(crate) inbox: Vec<Message>,
+    /// The latest rules that it was told.
+    pub(crate) rules: Option<Arc<Rules>>,
 }
 
 pub(crate) struct Stage {
@@ -51,6 +57,8 @@ pub(crate) struct Stage {
     pub(crate) journal: BTreeMap<ShardId, (NodeId, Nonce, ShardEpoch)>,
     pub(crate) filed: BTreeMap<EntityId, ShardId>,
     pub(crate) data_away: bool,
+    /// The row in which the rules are kept.
+    pub(crate) row: Option<(Revision, Bytes)>,
     /// What shards cost, in 1/1000 of a tick; 10 when not named.
     pub(crate) loads: BTreeMap<ShardId, u32>,
     /// Every order to move a shard: which, where from, where to.
@@ -74,6 +82,7 @@ impl Stage {
             journal: BTreeMap::new(),
             filed: BTreeMap::new(),
             data_away: false,
+            row: None,
             loads: BTreeMap::new(),
             migrations: Vec::new(),
             orders: Vec::new(),
@@ -105,6 +114,7 @@ impl Stage {
             connections: 0,
             draining: false,
             inbox: Vec::new(),
+            rules: None,
         };
         self.players.insert(node, player);
     }
@@ -228,7 +238,13 @@ impl Stage {
                 self.bus.handle(WORLD, request);
             }
             (Address::Data, Message::JournalRequest(request)) if !self.data_away => self.answer_data(request),
-            (Address::Data, Message::JournalRequest(_)) => {}
+            (Address::Data, Message::TableRequest(request)) if !self.data_away => self.answer_table(request),
+            (Address::Data, Message::JournalRequest(_) | Message::TableRequest(_)) => {}
+            (Address::Node(to), Message::Control(Control::Rules(rules))) => {
+                if let Some(player) = self.players.get_mut(&to).filter(|player| player.alive && !player.deaf) {
+                    player.rules = Some(rules);
+                }
+            }
             (Address::Node(to), Message::Control(Control::Assign { shard, above })) => self.assign(to, shard, above),
             (Address::Node(from), Message::Control(Control::Migrate { id, shard, to })) => self.migrate(from, id, shard, to),
             (Address::Node(to), message) => {
@@ -278,6 +294,21 @@ impl Stage {
         self.world.handle(self.now, DATA, Message::JournalReply(reply));
     }
 
+    fn answer_table(&mut self, TableRequest { request, op, .. }: TableRequest) {
+        let current = self.row.as_ref().map_or(Revision::ZERO, |(revision, _)| *revision);
+        let reply = match op {
+            TableOp::Get => TableReply::Row { request, revision: current, value: self.row.clone().map(|(_, value)| value) },
+            TableOp::PutIf { expected, value } if expected == current => {
+                let revision = Revision(current.0 + 1);
+                self.row = Some((revision, value));
+                TableReply::Done { request, revision }
+            }
+            TableOp::PutIf { .. } => TableReply::Conflict { request, current },
+            other => panic!("the world never asks {other:?}"),
+        };
+        self.world.handle(self.now, DATA, Message::TableReply(reply));
+    }
+
     /// What a scene does with an order: claim the shard unless the journal has moved on.
     fn assign(&mut self, to: NodeId, shard: ShardId, above: ShardEpoch) {
         self.orders.push((to, shard));
@@ -291,7 +322,18 @@ impl Stage {
 }
 
 fn new_world(now: Timestamp) -> World {
-    World::new(now, WorldConfig { spec: ClusterSpec::demo(), seed: 7, scenes_expected: 2 })
+    World::new(now, WorldConfig { spec: ClusterSpec::demo(), seed: 7, scenes_expected: 2, tunables: tunables() })
+}
+
+/// What designers may set in these stories.
+fn tunables() -> Vec<TuneSpec> {
+    let spec = |name: &str, initial, min, max| TuneSpec {
+        name: name.to_owned(),
+        about: String::new(),
+        initial: TuneValue::Float(initial),
+        kind: TuneKind::Float { min, max },
+    };
+    vec![spec("wolves.speed", 2.4, 0.0, 20.0), spec("sheep.fear", 8.0, 0.0, 50.0)]
 }
 
 fn info(node: NodeId, nonce: Nonce) -> NodeInfo {
@@ -309,6 +351,7 @@ fn info(node: NodeId, nonce: Nonce) -> NodeInfo {
 }
 
 fn report(player: &Player, tick: Tick, loads: &BTreeMap<ShardId, u32>) -> SceneReport {
+    let rules = player.rules.as_ref().map_or(0, |rules| rules.version);
     let shard = |(shard, epoch): (&ShardId, &ShardEpoch)| ShardReport {
         shard: *shard,
         epoch: *epoch,
@@ -323,5 +366,5 @@ fn report(player: &Player, tick: Tick, loads: &BTreeMap<ShardId, u32>) -> SceneR
         handovers_in: 1,
         recent: Vec::new(),
     };
-    SceneReport { tick, late_ticks: 0, shards: player.runs.iter().map(shard).collect() }
+    SceneReport { tick, late_ticks: 0, shards: player.runs.iter().map(shard).collect(), rules }
 }

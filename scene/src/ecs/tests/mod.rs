@@ -6,6 +6,7 @@ mod image;
 mod messages;
 mod nearby;
 mod records;
+mod tunables;
 mod types;
 
 use bevy_ecs::component::Component;

@@ -144,21 +144,6 @@ fn sending_makes_no_two_systems_ambiguous() {
 }
 
 #[test]
-fn a_tunable_is_read() {
-    struct Speed(f32);
-    fn tuned(game: &mut Game) {
-        game.tunable(Speed(2.5));
-        game.system(Phase::Act, |speed: Tunable<Speed>, mut all: Query<&mut Velocity>| {
-            all.iter_mut().for_each(|mut velocity| velocity.x = speed.0);
-        });
-    }
-    let mut world = Harness::new(tuned);
-    let id = world.spawn(Position::new(600.0, 600.0), ());
-    world.tick();
-    assert_eq!(world.get::<Velocity>(id), Some(Velocity::new(2.5, 0.0)));
-}
-
-#[test]
 fn a_system_that_fails_does_not_stop_the_tick() {
     fn failing(game: &mut Game) {
         game.plugin(village);

@@ -221,7 +221,9 @@ impl Cluster {
         }
         let game = Game::build(walking).expect("a game that fits together");
         let config = SceneConfig { node: scene_id(ordinal), nonce: Nonce(self.nonces), spec: spec(), game, seed: 1 };
-        self.scenes.insert(scene_id(ordinal), Scene::new(config));
+        let mut scene = Scene::new(config);
+        scene.handle(self.now(), WORLD, Message::Control(Control::Rules(Default::default())));
+        self.scenes.insert(scene_id(ordinal), scene);
     }
 
     /// The world's order, as it comes after the last owner's lease ended.

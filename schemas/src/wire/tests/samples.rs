@@ -2,6 +2,7 @@
 
 mod desk;
 mod migration;
+mod rules;
 
 use std::sync::Arc;
 
@@ -441,7 +442,12 @@ impl Dice {
         let mut controls = self.migration_controls();
         controls.extend([
             Control::Assign { shard: self.shard(), above: self.epoch() },
-            Control::Scene(SceneReport { tick: Tick(self.n()), late_ticks: self.n(), shards: self.some(Self::shard_report) }),
+            Control::Scene(SceneReport {
+                tick: Tick(self.n()),
+                late_ticks: self.n(),
+                shards: self.some(Self::shard_report),
+                rules: self.n(),
+            }),
             Control::Gateway(GatewayReport {
                 connections: self.small(),
                 sessions: self.small(),
@@ -452,6 +458,7 @@ impl Dice {
             Control::DrainGateway { to: self.some(|d| ClientAddresses { tcp: d.text(), ws: d.text() }) },
             Control::UndrainGateway,
             Control::Reaped { node: self.node(), nonce: self.nonce() },
+            Control::Rules(Arc::new(self.rules())),
         ]);
         controls
     }

@@ -82,7 +82,7 @@ fn draw_nodes(frame: &mut Frame<'_>, board: &Board, area: Rect) {
 }
 
 fn draw_scenes(frame: &mut Frame<'_>, board: &Board, area: Rect) {
-    let row = |SceneView { id, state, shards, entities, load }: &SceneView| {
+    let row = |SceneView { id, state, shards, entities, load, .. }: &SceneView| {
         let state = if state == "up" { String::new() } else { state.clone() };
         let cells =
             [bar(*load), format!("{:>4.0}%", load * 100.0), format!("{shards:>3} sh"), format!("{entities:>6} en"), state];
@@ -179,7 +179,8 @@ mod tests {
         let mut board = board();
         let node = |id: &str| NodeView { id: id.to_owned(), state: "up".to_owned(), pid: 4_242, ..NodeView::default() };
         board.status.nodes = ["world-1", "data-1", "auth-1", "scene-1", "scene-2", "gateway-1"].map(node).to_vec();
-        let scene = |id: &str, load| SceneView { id: id.to_owned(), state: "up".to_owned(), shards: 8, entities: 70, load };
+        let scene =
+            |id: &str, load| SceneView { id: id.to_owned(), state: "up".to_owned(), shards: 8, entities: 70, load, rules: 1 };
         board.status.scenes = vec![scene("scene-1", 0.42), scene("scene-2", 0.95)];
         let shift = |shard: &str| MoveView {
             shard: shard.to_owned(),
