@@ -159,7 +159,7 @@ impl WorldDriver {
                 let number = self.world.move_shard(shard, to, false).map_err(|error| error.to_string())?;
                 return Ok(Some(number.0));
             }
-            AdminOrder::AbortMove(id) if !self.world.cancel_move(id) => return Err(format!("move {} is over", id.0)),
+            AdminOrder::AbortMove(id) if !self.world.cancel_move(id) => return Err(format!("no move {} is under way", id.0)),
             AdminOrder::AbortMove(_) => {}
             AdminOrder::Wish(wish) => self.world.wish(wish),
             AdminOrder::Unclear { reason } => self.world.refuse(EDITOR, reason),

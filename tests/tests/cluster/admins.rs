@@ -1,13 +1,13 @@
 //! What admins' commands print and end with: JSON of a known shape, exit codes that mean something, tokens, the audit log.
 
-use std::process::Output;
+use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use pangaea_schemas::client::RefusalCode;
 use serde_json::Value;
 
 use crate::player::{Player, guest};
-use crate::process::{Cluster, Site, free_ports, read_json, signal};
+use crate::process::{Cluster, Site, all_run, free_ports, read_json, signal};
 
 /// A shard's move takes a second or so.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -153,5 +153,36 @@ fn agents_are_found_put_elsewhere_and_sent_away() {
     assert_eq!(ada.dismissed(), (RefusalCode::NotAllowed, "read the rules".to_owned()));
     let again = fails(&run(&cluster, &site, &["agent", "kick", &name]));
     assert_eq!((again.0, again.1.contains("no session now")), (1, true), "{}", again.1);
+    assert_eq!(cluster.stop().status.code(), Some(0));
+}
+
+#[test]
+fn a_move_is_aborted_by_ctrl_c_and_from_another_terminal() {
+    let site = Site::new();
+    let cluster = site.up(&[]);
+    let (shard, owner, other) = movable(&cluster);
+    for how in ["ctrl-c", "elsewhere"] {
+        // A target that stands still answers nothing, so the move is under way for as long as it takes to abort it.
+        let target = cluster.pid_of(&other);
+        signal(target, "STOP");
+        let mut migrate = cluster.command(&["shard", "migrate", &shard, "--to", &other, "--json"]);
+        let migrate = migrate.arg("--data-dir").arg(site.folder()).stdout(Stdio::piped()).spawn().expect("pangaea starts");
+        cluster.await_status("it is under way", PATIENCE, |status| {
+            status["moves"].as_array().is_some_and(|moves| moves.iter().any(|shift| shift["over"] == false))
+        });
+        match how {
+            "ctrl-c" => signal(migrate.id(), "INT"),
+            _ => {
+                let (code, aborted) = order(&cluster, &site, &["abort", &shard]);
+                assert_eq!((code, &aborted["kind"]), (Some(0), &"move".into()), "{aborted:#}");
+            }
+        }
+        let (code, ended) = read_json(&migrate.wait_with_output().expect("it ends"));
+        signal(target, "CONT");
+        assert_eq!((code, &ended["result"]), (Some(4), &"aborted".into()), "{how}: {ended:#}");
+        cluster.await_status("all run again", PATIENCE, all_run);
+    }
+    let (_, kept) = cluster.ask(&["shard", "show", &shard]);
+    assert_eq!(kept["owner"], owner.as_str(), "{kept:#}");
     assert_eq!(cluster.stop().status.code(), Some(0));
 }

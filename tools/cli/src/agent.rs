@@ -79,7 +79,7 @@ pub(crate) struct MoveArgs {
     #[arg(value_name = "AGENT", value_parser = agent_id)]
     agent: u64,
     /// X,Z in metres, or the agent to whose place it is to go
-    #[arg(long, value_name = "PLACE", value_parser = goal)]
+    #[arg(long, value_name = "PLACE", value_parser = goal, allow_hyphen_values = true)]
     to: AgentMove,
     /// Only say what would happen
     #[arg(long)]

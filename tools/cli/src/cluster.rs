@@ -38,9 +38,9 @@ impl fmt::Display for ClusterAddress {
 }
 
 impl ClusterAddress {
-    /// The same, with a token to show.
+    /// The same, with a token to show; an empty one is none.
     pub(crate) fn with_token(self, token: Option<String>) -> Self {
-        Self { token, ..self }
+        Self { token: token.filter(|token| !token.trim().is_empty()), ..self }
     }
 
     /// The JSON at `path`.
