@@ -6,6 +6,7 @@
 //! | `player` | a client small enough to read, over TCP |
 //! | `life` | a day in the life: up, bots, down, up again with everything where it was |
 //! | `refusals` | what does not start, and clients that are turned away: in words |
+//! | `admins` | what commands of admins print and end with, tokens, the audit log, agents
 //! | `edge` | clients that misbehave, and a gateway that is emptied under load |
 //! | `scenes` | a scene that is emptied under load, stopped, started and used again |
 //! | `tuning` | designers who set values while the world runs |
