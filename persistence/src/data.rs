@@ -3,9 +3,14 @@
 //! `handle` only queues. `commit` runs the requests in order against one snapshot plus their own changes, writes all changes
 //! at once, and hands out the replies when they are durable. If the write fails, every request of that batch is answered in
 //! words and nothing has changed. A request that cannot be done takes back only its own changes.
+//!
+//! Where a cluster's log decides instead ([`crate::log`]), a data node *follows* it: the same requests in the log's order, with
+//! the log's position stored in the transaction of what it changed. What the log holds is not refused any more, so whatever
+//! stands in its way ends this node.
 
 use std::collections::VecDeque;
 
+use pangaea_schemas::journal::Entry;
 use pangaea_schemas::message::{
     BlobReply, BlobRequest, JournalReply, JournalRequest, LedgerReply, LedgerRequest, LedgerResult, Message, TableOp, TableReply,
     TableRequest, Transaction,
@@ -13,8 +18,10 @@ use pangaea_schemas::message::{
 use pangaea_schemas::{NodeId, Revision, Timestamp};
 
 use crate::batch::Batch;
+use crate::fold::FoldError;
 use crate::journal::AppendError;
 use crate::ledger::Audit;
+use crate::log::{self, Logged, Place};
 use crate::service::Hot;
 use crate::store::{Changes, Store, StoreError};
 use crate::verify::Verification;
@@ -32,7 +39,7 @@ pub struct Data<S> {
     /// Bytes that only journals may still use.
     reserve: u64,
     hot: Hot,
-    queue: VecDeque<(NodeId, Request)>,
+    queue: VecDeque<Queued>,
     outputs: VecDeque<(NodeId, Message)>,
     counts: Counts,
     broken: Option<String>,
@@ -57,6 +64,17 @@ pub struct Counts {
     pub turned_away: u64,
     /// Requests turned away because only the reserve is left.
     pub reserved: u64,
+    /// Entries of a followed log that broke a rule of the fold.
+    pub unfolded: u64,
+}
+
+/// What one turn of [`Data::commit`] does or does not do as a whole.
+#[derive(Debug)]
+struct Queued {
+    /// Its place in the followed log; `None`: it was asked for here.
+    place: Option<Place>,
+    /// With whom the answer is for, if with anybody.
+    requests: Vec<(Option<NodeId>, Request)>,
 }
 
 impl<S: Store> Data<S> {
@@ -93,14 +111,37 @@ impl<S: Store> Data<S> {
             self.outputs.push_back((from, request.refusal("the data node has too much to do, ask again later")));
             return;
         }
-        self.queue.push_back((from, request));
+        self.queue.push_back(Queued { place: None, requests: vec![(Some(from), request)] });
+    }
+
+    /// Queues what the followed log holds next.
+    pub fn follow(&mut self, logged: Logged) {
+        let of = |(from, message)| Request::of(message).map(|request| (from, request));
+        self.queue
+            .push_back(Queued { place: Some(logged.place), requests: logged.requests.into_iter().filter_map(of).collect() });
+    }
+
+    /// The last position of the followed log that is in the store; zero before the first.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn position(&self) -> Result<u64, StoreError> {
+        log::position_in(&self.store)
+    }
+
+    /// The answer to a request that must not go into the log now, if so: it is none, or it adds while only the reserve is left.
+    pub fn turned_away(&mut self, message: &Message) -> Option<Message> {
+        let request = Request::of(message.clone())?;
+        let reason = self.only_reserve_left().filter(|_| request.adds())?;
+        self.counts.reserved += 1;
+        Some(request.refusal(&reason))
     }
 
     /// Does everything that is queued, durably, and releases the replies.
     pub fn commit(&mut self, now: Timestamp) {
         while !self.queue.is_empty() {
             let Run { asked, replies, changes } = self.run(now);
-            self.counts.requests += asked.len() as u64;
+            self.counts.requests += asked.iter().map(|queued| queued.requests.len() as u64).sum::<u64>();
             match changes.and_then(|changes| self.write(&changes)) {
                 Ok(()) => self.outputs.extend(replies),
                 Err(error) => {
@@ -110,10 +151,15 @@ impl<S: Store> Data<S> {
                         tracing::error!(%error, requests = asked.len(), "nothing is done until this is mended");
                     }
                     let reason = error.to_string();
-                    if matches!(error, StoreError::Broken { .. }) {
+                    let follows = asked.iter().any(|queued| queued.place.is_some());
+                    if matches!(error, StoreError::Broken { .. }) || follows {
                         self.broken = Some(reason.clone());
                     }
-                    self.outputs.extend(asked.into_iter().map(|(from, request)| (from, request.refusal(&reason))));
+                    let all = asked.into_iter().filter(|queued| queued.place.is_none()).flat_map(|queued| queued.requests);
+                    self.outputs.extend(all.filter_map(|(from, request)| Some((from?, request.refusal(&reason)))));
+                    if follows {
+                        return;
+                    }
                 }
             }
         }
@@ -195,24 +241,17 @@ impl<S: Store> Data<S> {
         let outcome = store.read(&mut |rows| {
             let mut batch = Batch::new(rows, hot);
             while batch.bytes() < BATCH_BYTES
-                && let Some((from, request)) = queue.pop_front()
+                && let Some(queued) = queue.pop_front()
             {
-                if let Some(reason) = scarce.as_ref().filter(|_| request.adds()) {
-                    counts.reserved += 1;
-                    replies.push((from, request.refusal(reason)));
-                    continue;
-                }
-                let start = batch.mark();
-                match request.perform(&mut batch, now) {
-                    Ok(answers) => replies.extend(answers.into_iter().map(|answer| (from, answer))),
-                    Err(error) => {
-                        batch.back_to(start);
-                        tracing::warn!(%from, %error, "a request cannot be done");
-                        replies.push((from, request.refusal(&error.to_string())));
+                let done = match queued.place {
+                    Some(place) => follow(&mut batch, place, &queued.requests, counts, &mut replies),
+                    None => {
+                        ask(&mut batch, now, &queued.requests, scarce.as_ref(), counts, &mut replies);
+                        Ok(())
                     }
-                }
-                batch.keep();
-                asked.push((from, request));
+                };
+                asked.push(queued);
+                done?;
             }
             changes = batch.into_changes();
             Ok(())
@@ -247,10 +286,74 @@ impl<S: Store> Data<S> {
 
 /// A batch that was run but not yet written.
 struct Run {
-    asked: Vec<(NodeId, Request)>,
+    asked: Vec<Queued>,
     /// To be sent once the changes are durable.
     replies: Vec<(NodeId, Message)>,
     changes: Result<Changes, StoreError>,
+}
+
+/// Does what was asked for here; whatever cannot be done is answered in words.
+fn ask(
+    batch: &mut Batch<'_>,
+    now: Timestamp,
+    requests: &[(Option<NodeId>, Request)],
+    scarce: Option<&String>,
+    counts: &mut Counts,
+    replies: &mut Vec<(NodeId, Message)>,
+) {
+    for (from, request) in requests {
+        let Some(from) = *from else { continue };
+        if let Some(reason) = scarce.filter(|_| request.adds()) {
+            counts.reserved += 1;
+            replies.push((from, request.refusal(reason)));
+            continue;
+        }
+        let start = batch.mark();
+        match request.perform(batch, now) {
+            Ok(answers) => replies.extend(answers.into_iter().map(|answer| (from, answer))),
+            Err(error) => {
+                batch.back_to(start);
+                tracing::warn!(%from, %error, "a request cannot be done");
+                replies.push((from, request.refusal(&error.to_string())));
+            }
+        }
+        batch.keep();
+    }
+}
+
+/// Does what one message of the log says, here as everywhere: only a store that fails can make a difference, and stops it.
+fn follow(
+    batch: &mut Batch<'_>,
+    place: Place,
+    requests: &[(Option<NodeId>, Request)],
+    counts: &mut Counts,
+    replies: &mut Vec<(NodeId, Message)>,
+) -> Result<(), StoreError> {
+    if log::is_new(batch, place)? {
+        for (from, request) in requests {
+            if from.is_none() && request.only_reads() {
+                continue;
+            }
+            let start = batch.mark();
+            let answers = match request.perform(batch, place.now) {
+                Ok(answers) => answers,
+                Err(AppendError::Store(error) | AppendError::Fold(FoldError::Store(error))) => return Err(error),
+                Err(error) => {
+                    batch.back_to(start);
+                    counts.unfolded += 1;
+                    tracing::error!(position = place.position, %error, "the log holds what cannot be done");
+                    request.append_nothing(batch)?;
+                    vec![request.refusal(&error.to_string())]
+                }
+            };
+            batch.keep();
+            request.expect_appended(&answers, place)?;
+            replies.extend(answers.into_iter().filter_map(|answer| Some(((*from)?, answer))));
+        }
+    }
+    log::advance(batch, place);
+    batch.keep();
+    Ok(())
 }
 
 /// What a data node is asked for.
@@ -290,6 +393,47 @@ impl Request {
             Self::Table(request) => matches!(request.op, TableOp::PutIf { expected: Revision::ZERO, .. }),
             Self::Blob(request) => matches!(request, BlobRequest::Put { .. }),
             Self::Journal(_) => false,
+        }
+    }
+
+    /// Whether it changes nothing, so that only whoever answers needs to do it.
+    fn only_reads(&self) -> bool {
+        match self {
+            Self::Journal(request) => {
+                !matches!(request, JournalRequest::Append { .. } | JournalRequest::Trim { .. } | JournalRequest::Ids { .. })
+            }
+            Self::Ledger(_) => false,
+            Self::Table(request) => matches!(request.op, TableOp::Get | TableOp::List { .. }),
+            Self::Blob(request) => matches!(request, BlobRequest::Get { .. } | BlobRequest::List { .. }),
+        }
+    }
+
+    /// The log has the entry, so its index is taken, though its operations are not.
+    fn append_nothing(&self, batch: &mut Batch<'_>) -> Result<(), StoreError> {
+        let Self::Journal(JournalRequest::Append { shard, id, expected, entry }) = self else { return Ok(()) };
+        let empty = Entry { ops: Vec::new(), ..entry.clone() };
+        match journal::append(batch, *shard, *id, *expected, &empty) {
+            Ok(_) => Ok(()),
+            Err(AppendError::Store(error) | AppendError::Fold(FoldError::Store(error))) => Err(error),
+            Err(error) => Err(StoreError::Failed { doing: "following the log", reason: error.to_string() }),
+        }
+    }
+
+    /// An append that the log has was taken when it was written: rows that say otherwise are of another history.
+    fn expect_appended(&self, answers: &[Message], place: Place) -> Result<(), StoreError> {
+        match (self, answers) {
+            (Self::Journal(JournalRequest::Append { shard, expected, .. }), [Message::JournalReply(reply)])
+                if matches!(reply, JournalReply::Conflict { .. }) =>
+            {
+                let reason = format!(
+                    "position {} of the log is entry {} of {shard}, the rows here say {reply:?}: they are of another history. \
+                     Remove this data folder's store and start again, it is built anew",
+                    place.position,
+                    expected.next(),
+                );
+                Err(StoreError::Failed { doing: "following the log", reason })
+            }
+            _ => Ok(()),
         }
     }
 

@@ -25,17 +25,17 @@ const ENTRIES_NEVER_TRIMMED: u64 = 16;
 
 /// A journal's tail and who may write.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Head {
+pub struct Head {
     /// Of the last entry.
-    pub(crate) tail: JournalIndex,
+    pub tail: JournalIndex,
     /// First entry that is still there.
-    pub(crate) first: JournalIndex,
+    pub first: JournalIndex,
     /// In force; zero before the first owner.
-    pub(crate) epoch: ShardEpoch,
+    pub epoch: ShardEpoch,
     /// Of the last entry.
-    pub(crate) tick: Tick,
+    pub tick: Tick,
     /// The owner in force.
-    pub(crate) owner: Option<(NodeId, Nonce)>,
+    pub owner: Option<(NodeId, Nonce)>,
 }
 
 impl Head {
@@ -71,7 +71,7 @@ impl Head {
     }
 
     /// Whether this entry may come next from this writer.
-    fn admits(&self, nonce: Nonce, entry: &Entry) -> bool {
+    pub fn admits(&self, nonce: Nonce, entry: &Entry) -> bool {
         if entry.ops.iter().any(|op| matches!(op, ShardOp::Owner { .. })) {
             return entry.epoch == self.epoch.next();
         }
@@ -80,15 +80,28 @@ impl Head {
         }
         entry.epoch == self.epoch && self.owner.is_some_and(|(_, owner)| owner == nonce)
     }
+
+    /// The entry is the next one.
+    pub fn append(&mut self, entry: &Entry) {
+        if let [ShardOp::Owner { node, nonce }] = entry.ops.as_slice() {
+            self.owner = Some((*node, *nonce));
+        }
+        self.tail = self.tail.next();
+        self.epoch = entry.epoch;
+        self.tick = entry.tick;
+    }
 }
 
 /// An entry that can never be taken, whoever asks; nothing changes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum FormFault {
+pub enum FormFault {
+    /// Too many operations.
     #[error("the entry has {0} operations, more than {ENTRY_OPS_MAX}")]
     Operations(usize),
+    /// Too many bytes.
     #[error("the entry has {0} bytes, more than {ENTRY_BYTES_MAX}")]
     Bytes(usize),
+    /// An owner and something else.
     #[error("an OWNER operation must be the only one of its entry")]
     OwnerNotAlone,
 }
@@ -125,23 +138,22 @@ pub(crate) fn append(
         return Ok(JournalReply::Conflict { shard, id, tail: head.tail, epoch: head.epoch });
     }
     let index = head.tail.next();
-    let encoded = checked(entry)?;
+    let encoded = encode_entry(entry)?;
     fold::fold(batch, shard, entry)?;
     let mut row = Writer(Vec::with_capacity(encoded.len() + 24));
     row.u128(id.nonce.0).u64(id.seq).0.extend_from_slice(&encoded);
     batch.put(RowTable::Entries, &key::pair(shard.to_bits(), index.0), row.0);
-    if let [ShardOp::Owner { node, nonce }] = entry.ops.as_slice() {
-        head.owner = Some((*node, *nonce));
-    }
-    head.tail = index;
-    head.epoch = entry.epoch;
-    head.tick = entry.tick;
+    head.append(entry);
     forget_below(batch, shard, &mut head, JournalIndex(index.0.saturating_sub(ENTRIES_KEPT - 1)));
     head.save(batch, shard);
     Ok(JournalReply::Appended { shard, id, index })
 }
 
-fn checked(entry: &Entry) -> Result<Bytes, FormFault> {
+/// The entry as it is stored.
+///
+/// # Errors
+/// No journal takes it, whoever asks.
+pub fn encode_entry(entry: &Entry) -> Result<Bytes, FormFault> {
     if entry.ops.len() > ENTRY_OPS_MAX {
         return Err(FormFault::Operations(entry.ops.len()));
     }
@@ -161,6 +173,13 @@ fn entry_row(batch: &mut Batch<'_>, shard: ShardId, index: JournalIndex) -> Resu
         return Ok(None);
     };
     split_row(row).map(Some).map_err(|e| StoreError::damaged(RowTable::Entries, &key, e.0))
+}
+
+/// The entry of an index, which must be there, and its name.
+pub(crate) fn entry_at(batch: &mut Batch<'_>, shard: ShardId, index: JournalIndex) -> Result<(AppendId, Entry), StoreError> {
+    let damaged = |why| StoreError::damaged(RowTable::Entries, &key::pair(shard.to_bits(), index.0), why);
+    let (id, encoded) = entry_row(batch, shard, index)?.ok_or_else(|| damaged("it is missing"))?;
+    Ok((id, decode(&encoded).map_err(|e| damaged(e.0))?))
 }
 
 fn split_row(row: Bytes) -> Result<(AppendId, Bytes), Malformed> {

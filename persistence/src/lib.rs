@@ -3,10 +3,10 @@
 //! [`Data`] is the core of a data node. Messages are queued by `handle`; `commit` runs all that is queued against one
 //! snapshot, writes every change in one transaction, and only then lets the replies out: what is acknowledged is durable.
 //!
-//! Read in this order: [`store`] (what a store promises), `batch` (the changes of one commit), `journal`, `fold` and
-//! `lanes` (a shard's log and the rows it folds into), `load`, [`ledger`], `tables`, `blobs`, `ids`, `service` (the copy in
-//! memory), [`verify`], [`contact`] (which data node serves which keys), [`data`] (all of it together), [`contract`] (what any
-//! backend of the journal and of the blobs must do).
+//! Read in this order: [`store`] (what a store promises), `batch` (the changes of one commit), `journal`, `fold` and `lanes`
+//! (a shard's log and the rows it folds into), `load`, [`ledger`], `tables`, `blobs`, `ids`, `service` (the copy in memory),
+//! [`verify`], [`contact`] (which data node serves which keys), [`log`] (one order for several data nodes), [`data`] (all of
+//! it together), [`contract`] (what any backend of the journal and of the blobs must do).
 
 mod key;
 
@@ -38,12 +38,15 @@ pub mod verify;
 
 pub mod contact;
 
+pub mod log;
+
 pub mod data;
 
 pub mod contract;
 
 pub use data::Data;
 pub use ids::ID_BLOCK;
-pub use journal::{ENTRIES_KEPT, OwnerInForce};
+pub use journal::{ENTRIES_KEPT, FormFault, Head as JournalHead, OwnerInForce, encode_entry};
 pub use load::IMAGE_PART_BYTES;
+pub use log::{Logged, Place, Proposal};
 pub use store::{LmdbFile, LmdbOptions, LmdbStore, MemoryFaults, MemoryStore, Snapshots, Store, StoreError, disk_space};
