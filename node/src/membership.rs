@@ -11,6 +11,9 @@
 //! | the link to the world comes up | all standing requests are sent again: watches end with the link |
 //! | … to another incarnation of the world | its beacon is *young* for one lease, see [`remembered`] |
 //!
+//! On the cluster's engine ([`Membership::on_engine`]) the beacon belongs to no process: watches never end, nothing is young, and
+//! the world is whoever [`WORLD_LEADER_KEY`] names. A new leader is told to the core like a link that comes up.
+//!
 //! Request ids of this module have the highest bit set; those of cores don't, so replies find whom they are for.
 
 mod remembered;
@@ -23,12 +26,15 @@ use pangaea_schemas::mutant::Mutant;
 use pangaea_schemas::wire::stored::Stored;
 use pangaea_schemas::{NodeId, Nonce, RequestId, Role, Timestamp};
 
+use crate::engine::WORLD_LEADER_KEY;
 use crate::mesh::MeshEvent;
 
 use remembered::Remembered;
 
 /// Time between two renewals of the lease.
 pub const RENEW_EVERY: Duration = Duration::from_millis(100);
+/// Renewals per lease on the engine, where each one is replicated.
+const ENGINE_RENEWALS_PER_LEASE: u32 = 5;
 /// A dead incarnation of this node holds its name no longer than its lease; whoever holds it longer is alive.
 pub const NAME_TAKEN_MAX: Duration = Duration::from_secs(10);
 /// Most renewals that wait for an answer; older ones are forgotten.
@@ -106,7 +112,14 @@ pub struct Membership {
     requests: u64,
     renewals: BTreeMap<RequestId, Timestamp>,
     name_taken: Option<Timestamp>,
-    /// The world's incarnation, once there was a link.
+    renew_every: Duration,
+    /// The beacon is the engine's.
+    engine: bool,
+    /// World processes whose links are up.
+    worlds: BTreeMap<NodeId, Nonce>,
+    /// The world process that leads, as far as is known.
+    leader: Option<NodeId>,
+    /// The embedded world's incarnation, once there was a link.
     world: Option<Nonce>,
     remembered: Remembered,
     peers: BTreeMap<NodeId, NodeInfo>,
@@ -117,10 +130,7 @@ pub struct Membership {
 impl Membership {
     /// A node that is not registered yet. It watches `node/` from the start.
     pub fn new(info: NodeInfo, lease: Duration) -> Self {
-        let watch = Envelope {
-            to: Address::Beacon,
-            message: Message::BeaconRequest(BeaconRequest::Watch { prefix: "node/".to_owned() }),
-        };
+        let watch = watch("node/");
         Self {
             remembered: Remembered::new(info.node),
             info,
@@ -129,11 +139,26 @@ impl Membership {
             requests: 0,
             renewals: BTreeMap::new(),
             name_taken: None,
+            renew_every: RENEW_EVERY,
+            engine: false,
+            worlds: BTreeMap::new(),
+            leader: Some(WORLD),
             world: None,
             peers: BTreeMap::new(),
             standing: vec![watch.clone()],
             steps: vec![Step::Send(watch)],
         }
+    }
+
+    /// The same where beacon and leader are the engine's.
+    pub fn on_engine(info: NodeInfo, lease: Duration) -> Self {
+        let mut membership = Self::new(info, lease);
+        membership.engine = true;
+        membership.leader = None;
+        membership.renew_every = lease / ENGINE_RENEWALS_PER_LEASE;
+        membership.standing.clear();
+        membership.steps.push(Step::Send(watch(WORLD_LEADER_KEY)));
+        membership
     }
 
     /// What this node tells about itself.
@@ -151,24 +176,34 @@ impl Membership {
         &self.peers
     }
 
+    /// The world process that leads, as far as is known.
+    pub fn leader(&self) -> Option<NodeId> {
+        self.leader
+    }
+
     /// The node behind an address; `None` when no such node is known.
     pub fn resolve(&self, address: Address) -> Option<NodeId> {
         match address {
             Address::Node(node) => Some(node),
-            Address::Beacon | Address::Bus | Address::World => Some(WORLD),
+            Address::Beacon | Address::Bus => Some(WORLD),
+            Address::World => self.leader,
+            Address::Data if self.engine => self.one_of(Role::Data),
             Address::Data => Some(DATA),
-            Address::Auth => {
-                let servers: Vec<_> = self.peers.values().filter(|peer| peer.node.role == Role::Auth && !peer.draining).collect();
-                let turn = usize::from(self.info.node.ordinal) % servers.len().max(1);
-                servers.get(turn).map(|peer| peer.node)
-            }
+            Address::Auth => self.one_of(Role::Auth),
         }
+    }
+
+    /// One of the servers of a role: nodes spread themselves over them by their own number.
+    fn one_of(&self, role: Role) -> Option<NodeId> {
+        let servers: Vec<_> = self.peers.values().filter(|peer| peer.node.role == role && !peer.draining).collect();
+        let turn = usize::from(self.info.node.ordinal) % servers.len().max(1);
+        servers.get(turn).map(|peer| peer.node)
     }
 
     /// Look at what the core sends: watches and subscriptions become standing.
     pub fn note_sent(&mut self, envelope: &Envelope) {
         let standing = is_watch(envelope) || matches!(envelope.message, Message::BusRequest(BusRequest::Subscribe { .. }));
-        if !standing || self.standing.contains(envelope) {
+        if !standing || self.engine || self.standing.contains(envelope) {
             return;
         }
         if self.standing.len() >= STANDING_MAX {
@@ -182,12 +217,17 @@ impl Membership {
     pub fn hear(&mut self, now: Timestamp, event: MeshEvent) -> Heard {
         match event {
             MeshEvent::Up { node, nonce } => {
-                if node == WORLD {
+                if self.engine && node.role == Role::World {
+                    self.worlds.insert(node, nonce);
+                } else if node == WORLD {
                     self.world_is_up(now, nonce);
                 }
                 Heard::Up { node, nonce }
             }
-            MeshEvent::Down { node } => Heard::Down { node },
+            MeshEvent::Down { node } => {
+                self.worlds.remove(&node);
+                Heard::Down { node }
+            }
             MeshEvent::Message { from, message } => self.hear_message(now, from, message),
         }
     }
@@ -201,7 +241,11 @@ impl Membership {
     }
 
     fn hear_message(&mut self, now: Timestamp, from: NodeId, mut message: Message) -> Heard {
-        if let Message::BeaconReply(reply) = &mut message {
+        if self.engine {
+            if let Some(heard) = self.hear_leader(&message) {
+                return heard;
+            }
+        } else if let Message::BeaconReply(reply) = &mut message {
             self.remembered.complete(now, reply);
         }
         match &message {
@@ -220,6 +264,22 @@ impl Membership {
             _ => {}
         }
         Heard::Core { from, message }
+    }
+
+    /// Whether it tells who leads.
+    fn hear_leader(&mut self, message: &Message) -> Option<Heard> {
+        let named = match message {
+            Message::BeaconReply(BeaconReply::WatchStart { prefix, entries }) if prefix == WORLD_LEADER_KEY => entries.first(),
+            Message::BeaconReply(BeaconReply::WatchChange { prefix, entry }) if prefix == WORLD_LEADER_KEY => Some(entry),
+            _ => return None,
+        };
+        let leader = named.and_then(|entry| std::str::from_utf8(entry.value.as_ref()?).ok()?.parse().ok());
+        if std::mem::replace(&mut self.leader, leader) == leader {
+            return Some(Heard::Nothing);
+        }
+        tracing::info!(leader = leader.map_or_else(|| "nobody".to_owned(), |node| node.to_string()), "the world is led");
+        let linked = leader.and_then(|node| Some((node, *self.worlds.get(&node)?)));
+        Some(linked.map_or(Heard::Nothing, |(node, nonce)| Heard::Up { node, nonce }))
     }
 
     fn start_over(&mut self, entries: &[BeaconEntry]) {
@@ -265,7 +325,7 @@ impl Membership {
             self.steps.extend(self.standing.iter().filter(|asked| is_watch(asked)).cloned().map(Step::Send));
         }
         if self.next_renewal <= now {
-            self.next_renewal = now + RENEW_EVERY;
+            self.next_renewal = now + self.renew_every;
             self.requests += 1;
             let request = RequestId(OWN_REQUEST | self.requests);
             if self.renewals.len() >= RENEWALS_WAITING_MAX {
@@ -278,6 +338,10 @@ impl Membership {
         }
         (!self.steps.is_empty()).then(|| self.steps.remove(0))
     }
+}
+
+fn watch(prefix: &str) -> Envelope {
+    Envelope { to: Address::Beacon, message: Message::BeaconRequest(BeaconRequest::Watch { prefix: prefix.to_owned() }) }
 }
 
 fn is_watch(envelope: &Envelope) -> bool {
@@ -379,6 +443,29 @@ mod tests {
         assert!(matches!(taken(NOW + NAME_TAKEN_MAX, &mut membership), Heard::Nothing));
         let late = NOW + NAME_TAKEN_MAX + Duration::from_micros(1);
         assert!(matches!(taken(late, &mut membership), Heard::NameTaken { holder: Nonce(9) }));
+    }
+
+    #[test]
+    fn on_the_engine_the_world_is_who_leads_and_its_change_is_told_like_a_link() {
+        let (first, second) = (NodeId::new(Role::World, 1), NodeId::new(Role::World, 2));
+        let mut membership = Membership::on_engine(info(NodeId::new(Role::Scene, 1)), Duration::from_secs(2));
+        assert_eq!(sent(&mut membership, NOW).len(), 3, "two watches and a registration");
+        assert_eq!(membership.resolve(Address::World), None);
+        for (node, nonce) in [(first, Nonce(1)), (second, Nonce(2))] {
+            assert!(matches!(membership.hear(NOW, MeshEvent::Up { node, nonce }), Heard::Up { .. }));
+        }
+        assert_eq!(sent(&mut membership, NOW), [], "watches do not end with a link");
+        let mut leads = |leader: Option<NodeId>| {
+            let value = leader.map(|node| node.to_string().into());
+            let entry = BeaconEntry { key: WORLD_LEADER_KEY.to_owned(), revision: Revision(1), value };
+            let prefix = WORLD_LEADER_KEY.to_owned();
+            let heard = from_world(&mut membership, BeaconReply::WatchChange { prefix, entry });
+            (membership.resolve(Address::World), matches!(heard, Heard::Up { node, .. } if Some(node) == leader))
+        };
+        assert_eq!(leads(Some(first)), (Some(first), true));
+        assert_eq!(leads(Some(first)), (Some(first), false), "no news");
+        assert_eq!(leads(None), (None, false));
+        assert_eq!(leads(Some(second)), (Some(second), true));
     }
 
     #[test]

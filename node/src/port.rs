@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 
 use pangaea_schemas::message::{Envelope, Message};
-use pangaea_schemas::{NodeId, Timestamp};
+use pangaea_schemas::{NodeId, Nonce, Timestamp};
 
+use crate::engine::Engine;
 use crate::membership::{Heard, Membership, Step};
 use crate::mesh::{Mesh, MeshEvent};
 
@@ -15,13 +16,15 @@ const LOOPBACK_MAX: usize = 65_536;
 pub struct Port {
     mesh: Mesh,
     membership: Membership,
+    /// `None`: what it would serve is embedded in processes.
+    engine: Option<Engine>,
     loopback: VecDeque<Message>,
 }
 
 impl Port {
-    /// Speak for the node of `membership` over `mesh`.
-    pub fn new(mesh: Mesh, membership: Membership) -> Self {
-        Self { mesh, membership, loopback: VecDeque::new() }
+    /// Speak for the node of `membership` over `mesh`, and with the cluster's engine if it has one.
+    pub fn new(mesh: Mesh, membership: Membership, engine: Option<Engine>) -> Self {
+        Self { mesh, membership, engine, loopback: VecDeque::new() }
     }
 
     /// This node.
@@ -42,6 +45,13 @@ impl Port {
     /// Send what a core returned. A service that is not there yet drops it: its sender asks again.
     pub fn send(&mut self, envelope: Envelope) {
         self.membership.note_sent(&envelope);
+        let envelope = match &mut self.engine {
+            Some(engine) => match engine.send(envelope) {
+                Some(envelope) => envelope,
+                None => return,
+            },
+            None => envelope,
+        };
         match self.membership.resolve(envelope.to) {
             Some(node) => self.send_to(node, envelope.message),
             None => tracing::debug!(to = ?envelope.to, "nobody offers this service now"),
@@ -80,6 +90,13 @@ impl Port {
                 Step::Forget { node } if node != self.node() => self.mesh.forget(node),
                 Step::Learn { .. } | Step::Forget { .. } => {}
             }
+        }
+    }
+
+    /// An incarnation is known to be dead: the engine, if there is one, ends its lease.
+    pub fn reaped(&self, node: NodeId, nonce: Nonce) {
+        if let Some(engine) = &self.engine {
+            engine.reaped(node, nonce);
         }
     }
 

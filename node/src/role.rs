@@ -7,6 +7,7 @@ use std::time::Duration;
 use pangaea_schemas::cluster::ClusterSpec;
 use pangaea_schemas::{NodeId, Role};
 
+use crate::engine::EngineOptions;
 use crate::telemetry::LogFormat;
 
 /// Where clients of an embedded cluster are counted to; beyond it new connections are turned away.
@@ -65,6 +66,8 @@ pub struct RoleOptions {
     pub http: SocketAddr,
     /// The cluster's data folder: keys, and the data node's files.
     pub data_dir: PathBuf,
+    /// The cluster's engine; `None`: beacon, bus and journals are embedded in the world's and the data process.
+    pub engine: Option<EngineOptions>,
     /// End in good order when stdin ends: the supervisor holds its other end.
     pub supervised: bool,
     /// How log lines look.
@@ -109,6 +112,10 @@ impl RoleOptions {
         flag("world", self.world.to_string());
         flag("http", self.http.to_string());
         flag("data-dir", self.data_dir.display().to_string());
+        if let Some(engine) = &self.engine {
+            args.extend(engine.to_args());
+        }
+        let mut flag = |name: &str, value: String| args.extend([format!("--{name}"), value]);
         if let Some(clients) = self.clients {
             flag("client-tcp", clients.tcp.to_string());
             flag("client-ws", clients.ws.to_string());

@@ -399,9 +399,13 @@ impl Request {
     /// Whether it changes nothing, so that only whoever answers needs to do it.
     fn only_reads(&self) -> bool {
         match self {
-            Self::Journal(request) => {
-                !matches!(request, JournalRequest::Append { .. } | JournalRequest::Trim { .. } | JournalRequest::Ids { .. })
-            }
+            Self::Journal(
+                JournalRequest::Read { .. }
+                | JournalRequest::Load { .. }
+                | JournalRequest::Owners { .. }
+                | JournalRequest::Find { .. },
+            ) => true,
+            Self::Journal(JournalRequest::Append { .. } | JournalRequest::Trim { .. } | JournalRequest::Ids { .. }) => false,
             Self::Ledger(_) => false,
             Self::Table(request) => matches!(request.op, TableOp::Get | TableOp::List { .. }),
             Self::Blob(request) => matches!(request, BlobRequest::Get { .. } | BlobRequest::List { .. }),

@@ -14,6 +14,9 @@ const SILENCE_MAX: Duration = Duration::from_secs(40);
 /// Longest line of a stream in bytes.
 const LINE_BYTES_MAX: usize = 64 * 1_024;
 
+/// By which a world process that stands by tells the address of the one that leads.
+pub(crate) const LEADER_HEADER: &str = "x-pangaea-leader";
+
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
@@ -56,8 +59,7 @@ pub enum AskError {
 /// # Errors
 /// See [`AskError`].
 pub async fn get(address: &str, path: &str, token: Option<&str>) -> Result<Vec<u8>, AskError> {
-    let head = head("GET", address, path, token) + "\r\n";
-    ask(address, head.into_bytes()).await
+    ask(address, &|address| (head("GET", address, path, token) + "\r\n").into_bytes()).await
 }
 
 /// The body of the answer to `POST http://address/path` with JSON.
@@ -65,9 +67,12 @@ pub async fn get(address: &str, path: &str, token: Option<&str>) -> Result<Vec<u
 /// # Errors
 /// See [`AskError`].
 pub async fn post(address: &str, path: &str, token: &str, json: &[u8]) -> Result<Vec<u8>, AskError> {
-    let (head, length) = (head("POST", address, path, Some(token)), json.len());
-    let head = format!("{head}Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n");
-    ask(address, [head.as_bytes(), json].concat()).await
+    let request = |address: &str| {
+        let (head, length) = (head("POST", address, path, Some(token)), json.len());
+        let head = format!("{head}Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n");
+        [head.as_bytes(), json].concat()
+    };
+    ask(address, &request).await
 }
 
 /// The server-sent events at `path`: their data, until `told` returns `false`.
@@ -140,14 +145,31 @@ async fn connect(address: &str) -> Result<TcpStream, AskError> {
     connected.map_err(|source| AskError::Unreachable { address: address.to_owned(), source })
 }
 
-async fn ask(address: &str, request: Vec<u8>) -> Result<Vec<u8>, AskError> {
+/// Ask, and once more whoever leads, if this world process only stands by.
+async fn ask(address: &str, request: &(dyn Fn(&str) -> Vec<u8> + Sync)) -> Result<Vec<u8>, AskError> {
+    let answer = exchange(address, request(address)).await?;
+    match leader(&answer) {
+        Some(leader) => parse(&exchange(&leader, request(&leader)).await?),
+        None => parse(&answer),
+    }
+}
+
+/// Whom to ask instead, if the answer says so.
+fn leader(answer: &[u8]) -> Option<String> {
+    let end = answer.windows(4).position(|window| window == b"\r\n\r\n")?;
+    let head = std::str::from_utf8(&answer[..end]).ok()?;
+    let named = head.lines().filter_map(|line| line.split_once(':')).find(|(key, _)| key.eq_ignore_ascii_case(LEADER_HEADER))?;
+    Some(named.1.trim().to_owned()).filter(|leader| !leader.is_empty())
+}
+
+async fn exchange(address: &str, request: Vec<u8>) -> Result<Vec<u8>, AskError> {
     let broken = |source| AskError::Broken { address: address.to_owned(), source };
     let exchange = async {
         let mut socket = connect(address).await?;
         socket.write_all(&request).await.map_err(broken)?;
         let mut answer = Vec::new();
         socket.take(ANSWER_BYTES_MAX).read_to_end(&mut answer).await.map_err(broken)?;
-        parse(&answer)
+        Ok(answer)
     };
     tokio::time::timeout(ANSWER_TIME_MAX, exchange).await.map_err(|_| AskError::TooSlow(address.to_owned()))?
 }
@@ -206,6 +228,13 @@ mod tests {
         for broken in ["HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nhi", "HTTP/1.1 200 OK\r\n", "hello"] {
             assert!(parse(broken.as_bytes()).is_err(), "{broken}");
         }
+    }
+
+    #[test]
+    fn who_stands_by_names_who_leads() {
+        let answer = b"HTTP/1.1 503 Service Unavailable\r\nX-Pangaea-Leader: 10.0.0.2:7000\r\nContent-Length: 0\r\n\r\n";
+        assert_eq!(leader(answer).as_deref(), Some("10.0.0.2:7000"));
+        assert_eq!(leader(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"), None);
     }
 
     #[test]

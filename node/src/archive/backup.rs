@@ -16,7 +16,7 @@ use crate::up::DataDir;
 /// The layout of a backup. One of another number is refused.
 const FORMAT: u32 = 1;
 /// What makes a folder a backup.
-const MANIFEST_FILE: &str = "manifest.json";
+pub(crate) const MANIFEST_FILE: &str = "manifest.json";
 /// What tells of a restored store where it comes from.
 const RESTORED_FILE: &str = "restored.json";
 /// Bytes read at once while a file is hashed.
@@ -33,6 +33,9 @@ pub struct Manifest {
     pub taken_at: String,
     /// How far each journal had come.
     pub journals: Vec<JournalView>,
+    /// How far it follows the engine's log; zero for an embedded world.
+    #[serde(default)]
+    pub position: u64,
     /// Rows in it.
     pub rows: u64,
     /// Size of the file.
@@ -91,8 +94,8 @@ fn fill(store: &Path, folder: &Path, say: &mut dyn FnMut(String)) -> anyhow::Res
     // What the reader left beside the copy.
     let _ = fs::remove_file(folder.join("lock.mdb"));
     let version = env!("CARGO_PKG_VERSION").to_owned();
-    let (journals, rows, sha256) = (found.journals, found.rows, hash(&file)?);
-    let manifest = Manifest { format: FORMAT, version, taken_at, journals, rows, bytes, sha256 };
+    let (journals, position, rows, sha256) = (found.journals, found.position, found.rows, hash(&file)?);
+    let manifest = Manifest { format: FORMAT, version, taken_at, journals, position, rows, bytes, sha256 };
     write_json(&folder.join(MANIFEST_FILE), &manifest)?;
     sync_folder(folder)?;
     Ok(manifest)
@@ -198,7 +201,7 @@ fn write_json(path: &Path, value: &impl Serialize) -> anyhow::Result<()> {
     written.with_context(|| format!("cannot write {}", path.display()))
 }
 
-fn hash(path: &Path) -> anyhow::Result<String> {
+pub(crate) fn hash(path: &Path) -> anyhow::Result<String> {
     let read = || -> std::io::Result<String> {
         let (mut file, mut hasher, mut piece) = (File::open(path)?, Sha256::new(), vec![0; HASH_PIECE_BYTES]);
         loop {

@@ -13,6 +13,7 @@ use std::{fs, thread};
 
 use anyhow::{Context, bail};
 use pangaea_persistence::ledger::Audit;
+use pangaea_persistence::log::position_in;
 use pangaea_persistence::verify::{audit, owners, verify};
 use pangaea_persistence::{LmdbFile, StoreError};
 use pangaea_schemas::message::Currency;
@@ -60,6 +61,9 @@ pub struct VerifyView {
     pub ok: bool,
     /// Rows read.
     pub rows: u64,
+    /// How far it follows the engine's log; zero for an embedded world.
+    #[serde(default)]
+    pub position: u64,
     /// Every journal with an owner, in order.
     pub journals: Vec<JournalView>,
     /// What is wrong, in words.
@@ -161,7 +165,8 @@ fn verify_view(file: &LmdbFile) -> Result<VerifyView, StoreError> {
     let journals =
         journals.map(|(shard, _, _, epoch, tail)| JournalView { shard: shard.to_string(), epoch: epoch.0, tail: tail.0 });
     let (ok, rows) = (verification.ok(), verification.rows);
-    Ok(VerifyView { ok, rows, journals: journals.collect(), findings: verification.findings })
+    let position = position_in(file).unwrap_or_default();
+    Ok(VerifyView { ok, rows, position, journals: journals.collect(), findings: verification.findings })
 }
 
 fn audit_view(file: &LmdbFile, folder: &Path) -> LedgerView {

@@ -2,7 +2,7 @@
 //!
 //! | what | where, below the data folder |
 //! |---|---|
-//! | the store | `data/data.mdb` |
+//! | the store | `data/data.mdb`; a second data node's in the same folder: `data-2/data.mdb` |
 //! | who has it open, or died with it | `data/running` |
 //! | what it was restored from | `data/restored.json` |
 //! | snapshots the data node takes by itself | `snapshots/<time>/` |
@@ -20,13 +20,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use pangaea_schemas::NodeId;
 
 /// LMDB's name for its file.
-const STORE_FILE: &str = "data.mdb";
+pub(crate) const STORE_FILE: &str = "data.mdb";
 
 /// The store below a data folder.
 pub fn store_below(data_dir: &Path) -> PathBuf {
     data_dir.join("data")
+}
+
+/// The store of one of several data nodes that share a data folder.
+pub fn store_of(data_dir: &Path, node: NodeId) -> PathBuf {
+    if node.ordinal == 1 { store_below(data_dir) } else { data_dir.join(node.to_string()) }
 }
 
 /// The folder with the store that is meant by a data folder, a store's own folder, a snapshot or a backup.

@@ -57,7 +57,7 @@ impl Running {
     }
 
     /// The disk failed: the next process trusts nothing.
-    pub(crate) fn end_badly(self) {
+    pub(crate) fn mark_suspect(&self) {
         if let Err(error) = write_over(&self.mark, "suspect") {
             tracing::warn!(%error, "the next process will not know that the disk failed");
         }
@@ -125,7 +125,7 @@ mod tests {
         let size = |folder: &Path| fs::metadata(folder.join("running")).expect("a mark").len();
         died(folder.path());
         let before = size(folder.path());
-        Running::begin(folder.path()).expect("begun").end_badly();
+        Running::begin(folder.path()).expect("begun").mark_suspect();
         assert_eq!((size(folder.path()), deaths_since(&died(folder.path()), &boot_id())), (before, Some(0)), "no store to doubt");
     }
 

@@ -9,6 +9,7 @@ mod desk;
 mod gateway;
 mod process;
 mod scene;
+mod standby;
 mod tick_threads;
 mod world;
 

@@ -16,6 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::Instrument;
 
 use crate::clock::Clock;
+use crate::engine::{Connection, Engine, EngineError, EngineOptions, connect};
 use crate::membership::{Heard, Membership};
 use crate::mesh::{Identity, Inbox, Mesh, MeshEvent};
 use crate::port::Port;
@@ -28,6 +29,9 @@ pub const BATCH_MAX: usize = 1_024;
 const IO_THREADS: usize = 2;
 /// After its driver has ended, a process gives its links this long to send what waits.
 const FLUSH_TIME: Duration = Duration::from_millis(150);
+
+/// Pause between two tries to reach the engine.
+const ENGINE_PAUSE: Duration = Duration::from_millis(500);
 
 /// Everything that wakes a driver beside its deadlines.
 #[expect(
@@ -57,6 +61,8 @@ pub(super) struct Context<E> {
     pub(super) clock: Clock,
     pub(super) inbox: Inbox<E>,
     pub(super) readiness: Readiness,
+    /// The cluster's engine, if it has one.
+    pub(super) engine: Option<Connection>,
 }
 
 /// What a driver runs with.
@@ -103,7 +109,11 @@ async fn live<D: Driver>(options: RoleOptions, game: BuiltGame) -> anyhow::Resul
 
     let (inbox, events) = Inbox::new();
     let readiness = Readiness::waiting_for("its lease");
-    let context = Context { nonce: draw_nonce()?, clock: Clock::start(), inbox, readiness, options, game };
+    let engine = match &options.engine {
+        Some(engine) => Some(reach_engine(engine, &options).await?),
+        None => None,
+    };
+    let context = Context { nonce: draw_nonce()?, clock: Clock::start(), inbox, readiness, engine, options, game };
     let (driver, routes) = D::open(&context).await?;
     let routes = telemetry::routes(metrics, context.readiness.clone()).merge(routes);
     let routes = routes.into_make_service_with_connect_info::<SocketAddr>();
@@ -117,16 +127,18 @@ async fn live<D: Driver>(options: RoleOptions, game: BuiltGame) -> anyhow::Resul
     };
     let mesh = Mesh::start(identity, context.clock, peers, context.inbox.clone());
     let own = context.options.node;
-    if own != crate::membership::WORLD {
+    if own != crate::membership::WORLD && context.engine.is_none() {
         mesh.learn(crate::membership::WORLD, &context.options.world.to_string());
     }
     tokio::spawn(stop_when_told(context.options.supervised, context.inbox.clone()));
     tracing::info!(pid = std::process::id(), nonce = %context.nonce, listen = %context.options.listen, "started");
 
-    let membership = Membership::new(node_info(&context), context.options.cluster.lease);
     let lease = context.options.cluster.lease;
+    let engine = context.engine.as_ref().map(|connection| Engine::start(connection, own, &context.inbox));
+    let member = if engine.is_some() { Membership::on_engine } else { Membership::new };
+    let port = Port::new(mesh.clone(), member(node_info(&context), lease), engine);
     let Context { clock, readiness, .. } = context;
-    let shell = Shell { clock, port: Port::new(mesh.clone(), membership), events, readiness, lease, renewed: None };
+    let shell = Shell { clock, port, events, readiness, lease, renewed: None };
     let (end, ended) = tokio::sync::oneshot::channel();
     let span = tracing::Span::current();
     let drive = move || {
@@ -140,6 +152,27 @@ async fn live<D: Driver>(options: RoleOptions, game: BuiltGame) -> anyhow::Resul
     drop(mesh);
     tracing::info!("stopped");
     outcome
+}
+
+/// Wait for the engine, as long as it takes; what is wrong with it ends the process.
+async fn reach_engine(engine: &EngineOptions, options: &RoleOptions) -> anyhow::Result<Connection> {
+    let mut told = false;
+    loop {
+        match Connection::open(engine, &options.cluster.name, &options.node.to_string()).await {
+            Ok(connection) => {
+                connect::check_durability(engine).await?;
+                tracing::info!(replicas = connection.replicas(), durability = %engine.durability, "engine reached");
+                return Ok(connection);
+            }
+            Err(error @ (EngineError::NotReached { .. } | EngineError::Stream { .. })) => {
+                if !std::mem::replace(&mut told, true) {
+                    tracing::warn!("waiting for the engine: {:#}", anyhow::Error::from(error));
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+        tokio::time::sleep(ENGINE_PAUSE).await;
+    }
 }
 
 fn draw_nonce() -> anyhow::Result<Nonce> {
@@ -199,9 +232,14 @@ impl<E> Shell<E> {
         }
         let now = self.clock.now();
         if self.renewed.take_if(|sent| now.since(*sent) > self.lease).is_some() {
-            self.readiness.wait_for("its lease: the world does not answer");
+            self.readiness.wait_for("its lease: the beacon does not answer");
         }
         metrics::gauge!("pangaea_driver_inbox_events").set(self.events.len() as f64);
+    }
+
+    /// Whether the lease runs.
+    pub(super) fn holds_lease(&self) -> bool {
+        self.renewed.is_some()
     }
 
     /// What every driver does with what the mesh says: `Some` is for the role itself.

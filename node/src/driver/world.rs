@@ -1,4 +1,7 @@
 //! The driver of a world process: beacon, bus and world cores on one thread, and the admin API beside it.
+//!
+//! On the cluster's engine there may be several, of which one leads ([`crate::election`]). The others stand by: they have a lease
+//! and links, no world, and send admins to who leads.
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -9,7 +12,7 @@ use anyhow::Context as _;
 use axum::Router;
 use pangaea_schemas::cluster::ClusterSpec;
 use pangaea_schemas::geometry::CELL_EDGE_M;
-use pangaea_schemas::message::{Control, Message};
+use pangaea_schemas::message::{BeaconReply, Control, Message};
 use pangaea_schemas::rules::TuneSpec;
 use pangaea_schemas::{NodeId, Role, Timestamp};
 use pangaea_world::balance::{BalanceStatus, Merge, Move as PlannedMove, Outlook, Split};
@@ -20,11 +23,13 @@ use tokio::sync::{mpsc, watch};
 
 use super::desk::QuestionDesk;
 use super::process::{self, Context, Driver, Shell};
+use super::standby::{self, Elsewhere, Leader};
 use crate::admin::{
     self, Admin, AdminOrder, AuditLog, BalanceView, ConfigView, EventView, GatewayView, LevelsView, MoveView, NodeView,
     ORDERS_MAX, OrderAnswer, Ordered, PlanView, PlannedMergeView, PlannedMoveView, PlannedSplitView, Quantiles, RulesShown,
     SceneView, ShardView, Snapshot, SpaceView, StatusView, Tokens, Wanted,
 };
+use crate::election::Election;
 use crate::keys::ClusterKeys;
 use crate::membership::Heard;
 use crate::workshop::{EDITOR, News, Workshop};
@@ -45,6 +50,11 @@ pub(super) struct WorldDriver {
     bus: Bus,
     world: World,
     desk: QuestionDesk,
+    config: WorldConfig,
+    /// On the engine only.
+    election: Option<Election>,
+    leads: bool,
+    elsewhere: watch::Sender<Elsewhere>,
     show: watch::Sender<Arc<Snapshot>>,
     next_show: Timestamp,
     events: VecDeque<EventView>,
@@ -83,14 +93,20 @@ impl Driver for WorldDriver {
             scenes_expected: context.options.scenes_expected,
             tunables: tunables.to_vec(),
         };
-        let mut world = World::new(now, config);
+        let mut world = World::new(now, config.clone());
         world.check()?;
+        let election = context.engine.is_some().then(|| Election::new(context.options.node));
+        let (elsewhere, asked_elsewhere) = watch::channel(None);
         let driver = Self {
             spec,
             beacon: Beacon::new(now),
             bus: Bus::new(),
             world,
             desk: QuestionDesk::new(now),
+            config,
+            leads: election.is_none(),
+            election,
+            elsewhere,
             show,
             next_show: now,
             events: VecDeque::new(),
@@ -100,7 +116,8 @@ impl Driver for WorldDriver {
             written: 0,
         };
         let registry = Arc::new(context.game.registry().clone());
-        Ok((driver, admin::routes(Admin { shown, orders, tokens, audit: Arc::new(audit), registry }, context.options.http)))
+        let admin = Admin { shown, orders, tokens, audit: Arc::new(audit), registry };
+        Ok((driver, standby::guard(admin::routes(admin, context.options.http), asked_elsewhere)))
     }
 
     fn drive(mut self, mut shell: Shell<Event>) -> anyhow::Result<()> {
@@ -119,10 +136,15 @@ impl Driver for WorldDriver {
                         ordered.answer(answer);
                     }
                     Event::Own(Wanted::Answer(asked)) => self.desk.ask(shell.clock.now(), &self.world, &mut shell.port, asked),
-                    Event::Stop => return Ok(()),
+                    Event::Stop => {
+                        // Whoever stands by need not wait for the lease to end.
+                        shell.port.leave();
+                        return Ok(());
+                    }
                 }
             }
             shell.port.maintain(shell.clock.now());
+            self.stand_for_election(&mut shell);
             self.act(shell.clock.now());
             self.drain(&mut shell)?;
         }
@@ -131,16 +153,21 @@ impl Driver for WorldDriver {
 
 impl WorldDriver {
     fn deadline(&self) -> Timestamp {
-        let due = [self.world.poll_timeout(), self.beacon.poll_timeout()];
+        let due = [self.world.poll_timeout().filter(|_| self.leads), self.beacon.poll_timeout()];
         due.into_iter().flatten().map(|(at, _)| at).fold(self.next_show, Timestamp::min)
     }
 
     fn dispatch(&mut self, now: Timestamp, heard: Heard) {
         match heard {
+            Heard::Core {
+                message: Message::BeaconReply(BeaconReply::Done { request, .. } | BeaconReply::Conflict { request, .. }),
+                ..
+            } if Election::is_own(request) => {}
             Heard::Core { from, message: Message::BeaconRequest(request) } => self.beacon.handle(now, from, request),
             Heard::Core { from, message: Message::BusRequest(request) } => self.bus.handle(from, request),
             Heard::Core { from, message: Message::Desk(message) } => self.desk.hear(from, message),
-            Heard::Core { from, message } => self.world.handle(now, from, message),
+            Heard::Core { from, message } if self.leads => self.world.handle(now, from, message),
+            Heard::Core { .. } => {}
             Heard::Down { node } => {
                 self.beacon.link_closed(node);
                 self.bus.link_closed(node);
@@ -175,8 +202,36 @@ impl WorldDriver {
         };
         tracing::warn!(%node, pid, %nonce, "reported dead");
         self.beacon.reaped(node, nonce);
+        shell.port.reaped(node, nonce);
         let own = shell.port.node();
         self.world.handle(shell.clock.now(), own, Message::Control(Control::Reaped { node, nonce }));
+    }
+
+    /// Begin to lead, or stop, as the beacon says; ask for the lead when nobody has it.
+    fn stand_for_election(&mut self, shell: &mut Shell<Event>) {
+        let Some(election) = &mut self.election else { return };
+        let (now, own, has_lease) = (shell.clock.now(), shell.port.node(), shell.holds_lease());
+        let leader = shell.port.membership().leader();
+        if let Some(envelope) = election.poll(now, leader, has_lease) {
+            shell.port.send(envelope);
+        }
+        let leads = leader == Some(own);
+        let peers = shell.port.membership().peers();
+        let elsewhere = (!leads).then(|| Leader {
+            id: leader.map_or_else(String::new, |node| node.to_string()),
+            http: leader.and_then(|node| peers.get(&node)).map_or_else(String::new, |info| info.http.clone()),
+        });
+        self.elsewhere.send_if_modified(|told| {
+            let is_news = *told != elsewhere;
+            *told = elsewhere;
+            is_news
+        });
+        if std::mem::replace(&mut self.leads, leads) != leads {
+            tracing::warn!(leads, "this world process {}", if leads { "leads" } else { "stands by" });
+            self.world = World::new(now, self.config.clone());
+            self.last_event = 0;
+        }
+        metrics::gauge!("pangaea_world_leads").set(if leads { 1.0 } else { 0.0 });
     }
 
     /// Timeouts and the tick.
@@ -184,7 +239,7 @@ impl WorldDriver {
         if self.beacon.poll_timeout().is_some_and(|(at, _)| at <= now) {
             self.beacon.handle_timeout(now);
         }
-        if self.world.poll_timeout().is_some_and(|(at, _)| at <= now) {
+        if self.leads && self.world.poll_timeout().is_some_and(|(at, _)| at <= now) {
             let began = std::time::Instant::now();
             self.world.tick(now, self.spec.tick_rate.tick_at(now));
             metrics::histogram!("pangaea_tick_seconds", "phase" => "world").record(began.elapsed());

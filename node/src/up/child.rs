@@ -176,13 +176,14 @@ impl Alarm {
     /// Of a line for people or in JSON.
     fn of(line: &str) -> Self {
         let head = &line[..line.floor_char_boundary(100)];
-        let is_one_of = |levels: [&str; 3]| {
+        let is_one_of = |levels: &[&str]| {
             let marks = levels.iter().flat_map(|level| [format!(" {level} "), format!("\"{level}\"")]);
             marks.into_iter().any(|mark| head.contains(&mark))
         };
-        if is_one_of(["INFO", "DEBUG", "TRACE"]) {
+        // The last ones are how the engine's servers write.
+        if is_one_of(&["INFO", "DEBUG", "TRACE", "[INF]", "[DBG]", "[TRC]"]) {
             Self::Nothing
-        } else if is_one_of(["WARN"; 3]) {
+        } else if is_one_of(&["WARN", "[WRN]"]) {
             Self::Warning
         } else {
             Self::Error
@@ -238,6 +239,8 @@ mod tests {
     fn lines_are_told_apart_by_their_level() {
         assert_eq!(Alarm::of("2026-01-01T00:00:00Z  INFO scene: up"), Alarm::Nothing);
         assert_eq!(Alarm::of(r#"{"timestamp":"2026","level":"DEBUG","message":"x"}"#), Alarm::Nothing);
+        assert_eq!(Alarm::of("[7] 2026/01/01 00:00:00.0 [INF] Server is ready"), Alarm::Nothing);
+        assert_eq!(Alarm::of("[7] 2026/01/01 00:00:00.0 [ERR] no disk"), Alarm::Error);
         assert_eq!(Alarm::of("2026-01-01T00:00:00Z  WARN scene: late"), Alarm::Warning);
         assert_eq!(Alarm::of("2026-01-01T00:00:00Z ERROR scene: broken"), Alarm::Error);
         assert_eq!(Alarm::of("thread 'tick' panicked at scene.rs:1"), Alarm::Error);

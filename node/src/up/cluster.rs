@@ -11,15 +11,22 @@ use tokio::time::Instant;
 
 use super::child::ChildSpec;
 use super::data_dir::DataDir;
-use super::ports::{GATEWAYS_MAX, PORTS, PortTable, SCENES_MAX};
+use super::ports::{GATEWAYS_MAX, PORTS, PortTable, SCENES_MAX, SERVERS_MAX, TRIPLE_MAX};
 use super::supervisor::{Death, Supervisor};
-use super::{LOOK_EVERY, UP_TIME_MAX, UpOptions};
+use super::{LOOK_EVERY, UP_TIME_MAX, UpEngine, UpOptions};
 use crate::admin::{Reaped, StatusView, client};
+use crate::engine::EngineOptions;
+use crate::engine::server::{self, ServerPlan};
 use crate::keys::ClusterKeys;
 use crate::role::{ABUNDANCE_DEFAULT, CONNECTIONS_MAX_DEFAULT, ClientListeners, RoleOptions, StoreOptions};
 
 /// Bots that are not told when to stop.
 const BOTS_FOR_EVER_S: u64 = 10 * 365 * 24 * 3_600;
+
+/// Runs a server that knows nothing of stdin until stdin ends, whatever ends it: also the death of whoever holds its other end.
+const SERVE_UNTIL_STDIN_ENDS: &str = "exec 3<&0; \"$0\" -c \"$1\" 3<&- </dev/null & server=$!; \
+     { cat <&3 >/dev/null; kill $server; } & watch=$!; \
+     wait $server; code=$?; kill $watch 2>/dev/null; [ $code = 1 ] || [ $code = 143 ] || exit $code";
 
 /// Every process of one cluster, each started again when it dies. Dropping it kills them.
 pub struct LocalCluster {
@@ -34,7 +41,11 @@ impl LocalCluster {
     /// What is wrong, where, and what to do. Nothing is left running.
     pub fn start(options: &UpOptions) -> anyhow::Result<Self> {
         let plan = Plan::of(options)?;
-        let supervisor = Supervisor::start(plan.nodes.iter().map(|node| plan.role_process(*node, options)).collect())?;
+        // Servers first, though nobody depends on it: roles wait for the engine.
+        let servers =
+            plan.servers.iter().map(|server| plan.server_process(server, options)).collect::<anyhow::Result<Vec<_>>>()?;
+        let roles = plan.nodes.iter().map(|node| plan.role_process(*node, options));
+        let supervisor = Supervisor::start(servers.into_iter().chain(roles).collect())?;
         Ok(Self { plan, supervisor })
     }
 
@@ -104,8 +115,15 @@ impl LocalCluster {
     /// # Errors
     /// The world does not answer, or something else.
     pub async fn status(&self) -> anyhow::Result<StatusView> {
-        let body = client::get(&self.plan.ports.web().to_string(), "/api/status", None).await?;
-        serde_json::from_slice(&body).context("the admin API's status is not JSON")
+        let mut answer = Err(anyhow::anyhow!("there is no world process"));
+        // Whoever stands by says so.
+        for web in self.plan.webs() {
+            answer = client::get(&web, "/api/status", None).await.map_err(anyhow::Error::from);
+            if answer.is_ok() {
+                break;
+            }
+        }
+        serde_json::from_slice(&answer?).context("the admin API's status is not JSON")
     }
 
     /// What a status lacks, in words; `None` when the world is up.
@@ -139,6 +157,9 @@ struct Plan {
     ports: PortTable,
     nodes: Vec<NodeId>,
     advertised: BTreeMap<NodeId, SocketAddr>,
+    engine: Option<EngineOptions>,
+    /// Of the engine, started here.
+    servers: Vec<ServerPlan>,
     data_dir: DataDir,
     operator_token: String,
     program: PathBuf,
@@ -150,9 +171,15 @@ impl Plan {
         if !(1..=SCENES_MAX).contains(&options.scenes) || !(1..=GATEWAYS_MAX).contains(&options.gateways) {
             bail!("one machine takes 1 to {SCENES_MAX} scenes and 1 to {GATEWAYS_MAX} gateways");
         }
+        if !(1..=TRIPLE_MAX).contains(&options.worlds) || !(1..=TRIPLE_MAX).contains(&options.datas) {
+            bail!("one machine takes 1 to {TRIPLE_MAX} world processes, and as many data processes");
+        }
+        if options.engine == UpEngine::Embedded && (options.worlds > 1 || options.datas > 1) {
+            bail!("several world or data processes agree through the engine: add --engine nats");
+        }
         let ports = PortTable::new(options.port_base)
             .with_context(|| format!("--port-base must be from 1024 to {}", u16::MAX - PORTS))?;
-        let nodes = nodes(options.scenes, options.gateways);
+        let nodes = nodes_of(options);
         ports.check(&nodes)?;
         let data_dir = DataDir::open(&options.data_dir)?;
         let keys = ClusterKeys::below(data_dir.path());
@@ -160,7 +187,13 @@ impl Plan {
         let operator_token = keys.operator_token()?;
         let program = std::env::current_exe().context("cannot find this program's own file")?;
         let (advertised, cluster) = (options.advertised.clone(), ClusterSpec::demo());
-        Ok(Self { ports, nodes, advertised, data_dir, operator_token, program, cluster })
+        let servers = servers(ports, data_dir.path(), &options.engine);
+        let engine = match &options.engine {
+            UpEngine::Embedded => None,
+            UpEngine::Reached(engine) => Some(engine.clone()),
+            UpEngine::Own { .. } => Some(server::options(&servers)),
+        };
+        Ok(Self { ports, nodes, advertised, engine, servers, data_dir, operator_token, program, cluster })
     }
 
     fn role_process(&self, node: NodeId, options: &UpOptions) -> ChildSpec {
@@ -170,6 +203,22 @@ impl Plan {
 
     fn process(&self, name: String, args: Vec<String>, options: &UpOptions) -> ChildSpec {
         ChildSpec { program: self.program.clone(), args, log: self.data_dir.log_of(&name), verbose: options.verbose, name }
+    }
+
+    /// A server of the engine, in a shell that ends it when stdin ends, as roles end by themselves.
+    fn server_process(&self, plan: &ServerPlan, options: &UpOptions) -> anyhow::Result<ChildSpec> {
+        let UpEngine::Own { program, .. } = &options.engine else { bail!("no servers of its own are wanted") };
+        let config = plan.write_config(&self.servers)?;
+        let words = ["-c", SERVE_UNTIL_STDIN_ENDS].map(str::to_owned).into_iter();
+        let paths = [program.display().to_string(), config.display().to_string()];
+        let spec = self.process(plan.name.clone(), words.chain(paths).collect(), options);
+        Ok(ChildSpec { program: "/bin/sh".into(), ..spec })
+    }
+
+    /// Admin APIs, the leader's among them.
+    fn webs(&self) -> impl Iterator<Item = String> {
+        let worlds = self.nodes.iter().filter(|node| node.role == Role::World);
+        worlds.map(|world| self.ports.http(*world).to_string())
     }
 
     fn role(&self, node: NodeId, options: &UpOptions) -> RoleOptions {
@@ -187,6 +236,7 @@ impl Plan {
             world: self.advertised.get(&world).copied().unwrap_or_else(|| self.ports.node(world)),
             http: self.ports.http(node),
             data_dir: self.data_dir.path().to_owned(),
+            engine: self.engine.clone(),
             supervised: true,
             log: options.log,
             tick_threads: if node.role == Role::Scene { options.tick_threads } else { 0 },
@@ -222,20 +272,39 @@ impl Plan {
     fn report_dead(&self, death: &Death) {
         let Some(pid) = death.pid.filter(|_| death.name.parse::<NodeId>().is_ok()) else { return };
         let reaped = Reaped { node: death.name.clone(), pid };
-        let (web, token) = (self.ports.web().to_string(), self.operator_token.clone());
+        let (webs, token) = (self.webs().collect::<Vec<_>>(), self.operator_token.clone());
         tokio::spawn(async move {
             let body = serde_json::to_vec(&reaped).unwrap_or_default();
-            if let Err(error) = client::post(&web, "/api/reaped", &token, &body).await {
-                tracing::debug!("cannot report a death: {error:#}");
+            for web in webs {
+                if let Err(error) = client::post(&web, "/api/reaped", &token, &body).await {
+                    tracing::debug!("cannot report a death to {web}: {error:#}");
+                }
             }
         });
     }
 }
 
-/// The nodes of a cluster on this machine, in start order, which is the order of roles.
+/// The nodes of a cluster on this machine with an embedded engine, in start order, which is the order of roles.
 pub fn nodes(scenes: u16, gateways: u16) -> Vec<NodeId> {
-    let one = [Role::World, Role::Data, Role::Auth].map(|role| NodeId::new(role, 1));
-    let scenes = (1..=scenes).map(|n| NodeId::new(Role::Scene, n));
-    let gateways = (1..=gateways).map(|n| NodeId::new(Role::Gateway, n));
-    one.into_iter().chain(scenes).chain(gateways).collect()
+    nodes_by_role([(Role::World, 1), (Role::Data, 1), (Role::Auth, 1), (Role::Scene, scenes), (Role::Gateway, gateways)])
+}
+
+/// The nodes that `options` ask for, in the same order.
+pub(super) fn nodes_of(options: &UpOptions) -> Vec<NodeId> {
+    let UpOptions { worlds, datas, scenes, gateways, .. } = *options;
+    nodes_by_role([(Role::World, worlds), (Role::Data, datas), (Role::Auth, 1), (Role::Scene, scenes), (Role::Gateway, gateways)])
+}
+
+fn nodes_by_role(counts: [(Role, u16); 5]) -> Vec<NodeId> {
+    counts.into_iter().flat_map(|(role, count)| (1..=count).map(move |n| NodeId::new(role, n))).collect()
+}
+
+/// The servers of the engine that are started here.
+fn servers(ports: PortTable, data_dir: &Path, engine: &UpEngine) -> Vec<ServerPlan> {
+    let UpEngine::Own { servers, .. } = engine else { return Vec::new() };
+    let plan = |n: u16| {
+        let ([clients, monitor, route], name) = (ports.server(n), format!("nats-{n}"));
+        ServerPlan { folder: data_dir.join(&name), name, clients, monitor, route }
+    };
+    (1..=(*servers).min(SERVERS_MAX)).map(plan).collect()
 }

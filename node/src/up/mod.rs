@@ -26,15 +26,33 @@ use tokio::time::Instant;
 pub use child::{Child, ChildSpec, Ended};
 pub use cluster::{LocalCluster, nodes};
 pub use data_dir::{DataDir, DataDirError};
-pub use ports::{GATEWAYS_MAX, PORTS, PlannedPort, PortInUse, PortTable, SCENES_MAX};
+pub use ports::{GATEWAYS_MAX, PORTS, PlannedPort, PortInUse, PortTable, SCENES_MAX, SERVERS_MAX, TRIPLE_MAX};
 pub use supervisor::{Death, Supervisor};
 
+use crate::engine::EngineOptions;
 use crate::telemetry::LogFormat;
 
 /// The cluster must be up by then.
 const UP_TIME_MAX: Duration = Duration::from_secs(60);
 /// Time between two looks at children and status.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// Where beacon, journals, bus and blobs of a cluster on this machine are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum UpEngine {
+    /// In the world's and the data process.
+    #[default]
+    Embedded,
+    /// On servers that run already.
+    Reached(EngineOptions),
+    /// On servers of its own, started and ended with the cluster.
+    Own {
+        /// `nats-server`.
+        program: PathBuf,
+        /// How many: 1 or 3.
+        servers: u16,
+    },
+}
 
 /// What `pangaea up` is asked for.
 #[derive(Clone, Debug)]
@@ -47,6 +65,12 @@ pub struct UpOptions {
     pub scenes: u16,
     /// Gateway processes.
     pub gateways: u16,
+    /// World processes; more than one needs the engine.
+    pub worlds: u16,
+    /// Data processes; more than one needs the engine.
+    pub datas: u16,
+    /// Where beacon, journals, bus and blobs are.
+    pub engine: UpEngine,
     /// Bots to start when the world is up.
     pub bots: u32,
     /// End after this long.

@@ -8,6 +8,9 @@
 //! | N+20 … | node listeners of gateways |
 //! | N+30, N+31 … | TCP and WebSocket listeners of gateways, in pairs |
 //! | N+50 … | metrics and health: data, auth, then scenes, then gateways |
+//! | N+4 … N+7 | node listeners of the second and third world, then data node |
+//! | N+72 … N+75 | web page and admin API of the second and third world; metrics of the second and third data node |
+//! | N+80 … N+88 | the engine's own servers, three ports each: clients, monitoring, routes |
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
@@ -18,7 +21,11 @@ pub const SCENES_MAX: u16 = 10;
 /// Most gateways of a cluster on one machine.
 pub const GATEWAYS_MAX: u16 = 10;
 /// Ports from the base on that a cluster may use.
-pub const PORTS: u16 = 80;
+pub const PORTS: u16 = 90;
+/// Most world processes of a cluster on one machine, and most data processes.
+pub const TRIPLE_MAX: u16 = 3;
+/// Most servers of the engine that a cluster on one machine starts itself.
+pub const SERVERS_MAX: u16 = 3;
 
 /// One port of the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +69,8 @@ impl PortTable {
     /// Where peers connect.
     pub fn node(self, node: NodeId) -> SocketAddr {
         match node.role {
+            Role::World if node.ordinal > 1 => self.at(2 + node.ordinal),
+            Role::Data if node.ordinal > 1 => self.at(4 + node.ordinal),
             Role::World => self.at(1),
             Role::Data => self.at(2),
             Role::Auth => self.at(3),
@@ -73,6 +82,8 @@ impl PortTable {
     /// Metrics and health; the world's are with the admin API.
     pub fn http(self, node: NodeId) -> SocketAddr {
         match node.role {
+            Role::World if node.ordinal > 1 => self.at(70 + node.ordinal),
+            Role::Data if node.ordinal > 1 => self.at(72 + node.ordinal),
             Role::World => self.web(),
             Role::Data => self.at(50),
             Role::Auth => self.at(51),
@@ -91,6 +102,11 @@ impl PortTable {
         self.at(29 + gateway * 2)
     }
 
+    /// Clients', monitoring's and routes' port of a server of the engine, from 1.
+    pub fn server(self, server: u16) -> [SocketAddr; 3] {
+        [0, 1, 2].map(|n| self.at(77 + server * 3 + n))
+    }
+
     /// Every port that these nodes use.
     pub fn planned(self, nodes: &[NodeId]) -> Vec<PlannedPort> {
         let mut planned = Vec::new();
@@ -98,7 +114,7 @@ impl PortTable {
         for &node in nodes {
             plan(self.node(node), format!("{node}, for other nodes"));
             match node.role {
-                Role::World => plan(self.web(), "world-1, web page and admin API".to_owned()),
+                Role::World => plan(self.http(node), format!("{node}, web page and admin API")),
                 Role::Data | Role::Auth | Role::Scene => plan(self.http(node), format!("{node}, metrics")),
                 Role::Gateway => {
                     plan(self.http(node), format!("{node}, metrics"));
@@ -138,17 +154,20 @@ mod tests {
     use super::*;
 
     fn everybody() -> Vec<NodeId> {
-        let one = [Role::World, Role::Data, Role::Auth].map(|role| NodeId::new(role, 1));
+        let three = |role| (1..=TRIPLE_MAX).map(move |n| NodeId::new(role, n));
+        let one = three(Role::World).chain(three(Role::Data)).chain([NodeId::new(Role::Auth, 1)]);
         let scenes = (1..=SCENES_MAX).map(|n| NodeId::new(Role::Scene, n));
         let gateways = (1..=GATEWAYS_MAX).map(|n| NodeId::new(Role::Gateway, n));
-        one.into_iter().chain(scenes).chain(gateways).collect()
+        one.chain(scenes).chain(gateways).collect()
     }
 
     #[test]
     fn no_two_purposes_share_a_port_and_all_fit_the_range() {
-        let planned = PortTable::new(7_000).expect("fits").planned(&everybody());
-        let ports: BTreeSet<_> = planned.iter().map(|planned| planned.port).collect();
-        assert_eq!(ports.len(), planned.len());
+        let table = PortTable::new(7_000).expect("fits");
+        let planned = table.planned(&everybody());
+        let servers = (1..=SERVERS_MAX).flat_map(|n| table.server(n)).map(|address| address.port());
+        let ports: BTreeSet<_> = planned.iter().map(|planned| planned.port).chain(servers).collect();
+        assert_eq!(ports.len(), planned.len() + usize::from(SERVERS_MAX) * 3);
         assert!(ports.iter().all(|port| (7_000..7_000 + PORTS).contains(port)), "{ports:?}");
     }
 

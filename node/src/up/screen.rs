@@ -5,8 +5,8 @@ use std::path::Path;
 
 use pangaea_schemas::{NodeId, Role};
 
-use super::UpOptions;
 use super::ports::PortTable;
+use super::{UpEngine, UpOptions};
 
 /// The screen, ready to print.
 pub(super) fn text(ports: PortTable, nodes: &[NodeId], data_dir: &Path, options: &UpOptions) -> String {
@@ -23,7 +23,7 @@ fn write_all(text: &mut String, ports: PortTable, nodes: &[NodeId], data_dir: &P
     for &node in nodes {
         let clients = match node.role {
             Role::Gateway => format!("tcp {}  ws {}", ports.client_tcp(node.ordinal), ports.client_ws(node.ordinal)),
-            Role::World => format!("http://{web}  (page and admin API)"),
+            Role::World => format!("http://{}  (page and admin API)", ports.http(node)),
             Role::Data | Role::Auth | Role::Scene => String::new(),
         };
         let line = format!(
@@ -33,6 +33,10 @@ fn write_all(text: &mut String, ports: PortTable, nodes: &[NodeId], data_dir: &P
             ports.http(node).to_string()
         );
         writeln!(text, "{}", line.trim_end())?;
+    }
+    if let UpEngine::Own { servers, .. } = &options.engine {
+        let addresses: Vec<_> = (1..=*servers).map(|n| ports.server(n)[0].to_string()).collect();
+        writeln!(text, "  {:<12} {}", "engine", addresses.join("  "))?;
     }
     writeln!(text, "\n  bots         {}", options.bots)?;
     writeln!(text, "  data folder  {}", data_dir.display())?;
@@ -59,6 +63,9 @@ mod tests {
             port_base: 7_100,
             scenes: 2,
             gateways: 1,
+            worlds: 1,
+            datas: 1,
+            engine: super::super::UpEngine::Embedded,
             bots: 20,
             run_for: None,
             tick_threads: 0,

@@ -26,12 +26,13 @@ pub(super) const REST: Duration = Duration::from_secs(30);
 /// Pause before a dead child is started again.
 const RESTART_PAUSE: Duration = Duration::from_millis(100);
 /// Who ends when, by the start of their names; within a group all at once. Who is not named ends first.
-const STOP_ORDER: [(&str, Duration); 5] = [
+const STOP_ORDER: [(&str, Duration); 6] = [
     ("gateway", Duration::from_secs(5)),
     ("scene", Duration::from_secs(15)),
     ("auth", Duration::from_secs(5)),
     ("data", Duration::from_secs(15)),
     ("world", Duration::from_secs(5)),
+    ("nats", Duration::from_secs(15)),
 ];
 /// Grace of those who are not in [`STOP_ORDER`].
 const STOP_GRACE_OTHERS: Duration = Duration::from_secs(3);

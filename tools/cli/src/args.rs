@@ -11,7 +11,9 @@ use crate::bots::BotsArgs;
 use crate::chaos::ChaosArgs;
 use crate::cluster::ClusterAddress;
 use crate::completions::CompletionsArgs;
+use crate::config::ConfigCommand;
 use crate::data::DataArgs;
+use crate::engine::EngineCommand;
 use crate::exit::ExitCodesArgs;
 use crate::gateway::GatewayArgs;
 use crate::ledger::LedgerArgs;
@@ -42,6 +44,9 @@ pub(crate) struct Cli {
     /// Who asks: a token of `pangaea token`. Not needed to read on the world's own machine
     #[arg(long, alias = "operator-token", env = "PANGAEA_TOKEN", hide_env_values = true, global = true, value_name = "TOKEN")]
     pub(crate) token: Option<String>,
+    /// A file with settings; as usual pangaea.toml, if there is one
+    #[arg(long, env = crate::config::FILE_VARIABLE, global = true, value_name = "FILE")]
+    pub(crate) config: Option<std::path::PathBuf>,
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
 }
@@ -89,6 +94,12 @@ pub(crate) enum Command {
     Bots(BotsArgs),
     /// Hurt a cluster of its own for real, and prove that nothing was lost
     Chaos(ChaosArgs),
+    /// Check the configuration file
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Try the engine that a cluster of several machines relies on
+    #[command(subcommand)]
+    Engine(EngineCommand),
     /// Run one data process: journals, records, ledger; or verify, back up and restore its files
     Data(DataArgs),
     /// Run one world process: beacon, bus, managers, admin API
@@ -158,7 +169,7 @@ mod tests {
     fn no_command_is_up_with_its_defaults() {
         let cli = Cli::parse_from(["pangaea"]);
         let Command::Up(args) = cli.command.unwrap_or_default() else { panic!("not up") };
-        let options = args.options();
+        let options = args.options().expect("valid");
         assert_eq!((options.scenes, options.gateways, options.bots, options.port_base), (2, 1, 20, 7_000));
         assert_eq!(options.run_for, None);
     }

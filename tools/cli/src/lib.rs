@@ -13,8 +13,10 @@ mod chaos;
 mod clock;
 mod cluster;
 mod completions;
+mod config;
 mod data;
 mod drain;
+mod engine;
 mod exit;
 mod gateway;
 mod ledger;
@@ -36,17 +38,22 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 use pangaea_scene::game::Game;
 
 use args::{Cli, Command};
+use config::{ConfigCommand, FileLayer};
 use gateway::GatewayArgs;
 use scene::SceneArgs;
 
 /// Run the command line for a game. What exit codes mean: `pangaea exit-codes`.
 pub fn main(game: fn(&mut Game)) -> ExitCode {
-    let cli = Cli::parse();
-    match run(cli, game) {
+    let outcome = FileLayer::find(&std::env::args().collect::<Vec<_>>()).and_then(|layer| {
+        let command = layer.iter().fold(Cli::command(), |command, layer| layer.under(command));
+        let cli = Cli::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
+        run(cli, layer.as_ref(), game)
+    });
+    match outcome {
         Ok(code) => code,
         Err(error) => {
             // Nobody may read stderr any more.
@@ -56,10 +63,12 @@ pub fn main(game: fn(&mut Game)) -> ExitCode {
     }
 }
 
-fn run(cli: Cli, game: fn(&mut Game)) -> anyhow::Result<ExitCode> {
-    let Cli { cluster, token, command } = cli;
+fn run(cli: Cli, layer: Option<&FileLayer>, game: fn(&mut Game)) -> anyhow::Result<ExitCode> {
+    let Cli { cluster, token, command, .. } = cli;
     let cluster = cluster.with_token(token);
-    match command.unwrap_or_default() {
+    match command.unwrap_or_else(|| default_command(layer)) {
+        Command::Config(ConfigCommand::Keys(args)) => config::make_keys(&args),
+        Command::Config(ConfigCommand::Check(_)) => Ok(config::show(layer, &Cli::command())),
         Command::Up(args) => wait_for(up::run(args, game)),
         Command::World(args) => roles::run(args.options(pangaea_schemas::Role::World)?, game),
         Command::Data(args) => data::run(&cluster, args, game),
@@ -82,9 +91,17 @@ fn run(cli: Cli, game: fn(&mut Game)) -> anyhow::Result<ExitCode> {
         Command::ExitCodes(_) => Ok(exit::show()),
         Command::Ledger(args) => ledger::show(&cluster, &args),
         Command::Tune(command) => wait_for(tune::run(&cluster, command)),
+        Command::Engine(command) => wait_for(engine::run(command)),
         Command::Chaos(args) => wait_for(chaos::run(args)),
         Command::Bots(args) => wait_for(bots::run(&cluster, args)),
     }
+}
+
+/// `up`, with the file's settings.
+fn default_command(layer: Option<&FileLayer>) -> Command {
+    let command = layer.iter().fold(Cli::command(), |command, layer| layer.under(command));
+    let cli = Cli::from_arg_matches(&command.get_matches_from(["pangaea", "up"])).unwrap_or_else(|error| error.exit());
+    cli.command.unwrap_or_default()
 }
 
 /// Run a future to its end on a runtime of its own.

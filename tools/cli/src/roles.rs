@@ -17,6 +17,7 @@ use pangaea_schemas::cluster::ClusterSpec;
 use pangaea_schemas::{NodeId, Role};
 
 use crate::args::LogArg;
+use crate::engine::EngineArgs;
 
 /// Ports that are not given are those of `pangaea up` with this base.
 const PORT_BASE_DEFAULT: u16 = 7_000;
@@ -72,6 +73,8 @@ pub(crate) struct RoleArgs {
     /// Data: snapshots to keep; 0: take none
     #[arg(long, default_value_t = SNAPSHOTS_KEPT_DEFAULT, value_name = "N", env = "PANGAEA_SNAPSHOTS")]
     snapshots: usize,
+    #[command(flatten)]
+    engine: EngineArgs,
     /// Auth: let guests in without a password (development only)
     #[arg(long)]
     guests: bool,
@@ -110,6 +113,7 @@ impl RoleArgs {
             world: self.world.unwrap_or_else(|| ports.node(NodeId::new(Role::World, 1))),
             http: self.http.unwrap_or_else(|| ports.http(node)),
             data_dir: self.data_dir,
+            engine: self.engine.options()?,
             supervised: self.supervised,
             log: self.log.into(),
             tick_threads: self.tick_threads,
@@ -137,6 +141,7 @@ pub(crate) fn run(options: RoleOptions, game: fn(&mut Game)) -> anyhow::Result<E
 #[cfg(test)]
 mod tests {
     use clap::Parser;
+    use pangaea_node::engine::{Durability, EngineOptions, TlsFiles};
 
     use super::*;
     use crate::args::{Cli, Command};
@@ -168,6 +173,17 @@ mod tests {
                 world: ports.node(NodeId::new(Role::World, 1)),
                 http: ports.http(node),
                 data_dir: "/tmp/with space".into(),
+                engine: (role != Role::Auth).then(|| EngineOptions {
+                    servers: vec!["nats://10.0.0.1:4222".to_owned(), "nats://10.0.0.2:4222".to_owned()],
+                    monitors: vec!["10.0.0.1:8222".to_owned()],
+                    replicas: (role == Role::Data).then_some(3),
+                    durability: if role == Role::Data { Durability::ProcessLoss } else { Durability::PowerLoss },
+                    tls: (role == Role::World).then(|| TlsFiles {
+                        ca: "/tls/ca.pem".into(),
+                        certificate: "/tls/node.pem".into(),
+                        key: "/tls/node.key".into(),
+                    }),
+                }),
                 supervised: true,
                 log: pangaea_node::telemetry::LogFormat::Json,
                 tick_threads: if role == Role::Scene { 3 } else { 0 },

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 
 use crate::cluster::Cluster;
-use crate::{schemas, tidy};
+use crate::{nats, schemas, tidy};
 
 /// Seeds of the simulator per run.
 const SIM_SEEDS: &str = "40";
@@ -31,6 +31,7 @@ const STEPS: &[Step] = &[
     ("tidy", |root| tidy::check(root).into()),
     ("schemas", fresh_schemas),
     ("clippy", clippy),
+    ("engine's server", engine_server),
     ("build", |root| crate::build(root).into()),
     ("test", |root| cargo(root, &["test", "--locked", "--workspace", "--no-fail-fast"])),
     ("simulator", simulator),
@@ -88,6 +89,14 @@ fn fresh_schemas(root: &Path) -> Outcome {
     match schemas::available(root) {
         Ok(()) => schemas::check(root).into(),
         Err(why) => Outcome::Skipped(why),
+    }
+}
+
+/// Tests of the engine run against a real server, and say so when there is none.
+fn engine_server(root: &Path) -> Outcome {
+    match nats::install(root) {
+        Ok(_) => Outcome::Passed,
+        Err(why) => Outcome::Skipped(format!("{why:#}; the engine's tests check nothing")),
     }
 }
 

@@ -1,10 +1,12 @@
 //! Chores of the workspace, as a library so that `cargo test` can run what `cargo xtask` runs.
 
 pub mod ci;
+pub mod nats;
 pub mod schemas;
 pub mod tidy;
 
 mod cluster;
+mod pinned;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

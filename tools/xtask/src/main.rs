@@ -3,12 +3,13 @@
 
 use std::process::ExitCode;
 
-use xtask::{ci, schemas, tidy};
+use xtask::{ci, nats, schemas, tidy};
 
 const USAGE: &str = "\
 usage: cargo xtask <chore>
   schemas          write the code generated from schemas/fbs
   schemas --check  fail when the committed code is not what would be written
+  nats             install the pinned nats-server, for tests and for `pangaea up --engine nats`
   tidy             the rules that no compiler checks
   ci               everything that must hold before a change is shared";
 
@@ -19,6 +20,7 @@ fn main() -> ExitCode {
     let result = match words[..] {
         ["schemas"] => schemas::write(&root),
         ["schemas", "--check"] => schemas::check(&root),
+        ["nats"] => nats::install(&root).map(|program| println!("{}", program.display())),
         ["tidy"] => tidy::check(&root),
         ["ci"] => ci::run(&root),
         [] | ["help" | "--help" | "-h"] => {

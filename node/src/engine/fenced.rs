@@ -1,0 +1,146 @@
+//! A write that happens once, and only if nobody wrote to its subject since: compare-and-set on a stream.
+//!
+//! | the engine says | what it means | next |
+//! |---|---|---|
+//! | acknowledged | it is there, replicated | – |
+//! | wrong last sequence | somebody else wrote, or this very message before, unacknowledged | read the subject's last message |
+//! | nothing in time, or any other error | it may be there or not, or come later | the same |
+//! | … the last message has our name | it is there | – |
+//! | … the last message is the expected one | it is not there yet | send again, under the same name |
+//! | … another message | somebody else wrote | – |
+//!
+//! The last message is read through the stream's leader. A copy that comes late meets the fence: the sequence that it expects
+//! is no longer the last.
+
+use std::time::Duration;
+
+use async_nats::jetstream::context::PublishErrorKind;
+use async_nats::jetstream::message::{PublishMessage, StreamMessage};
+use async_nats::jetstream::stream::{RawMessageErrorKind, Stream};
+use async_nats::jetstream::{self};
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::{ACK_TIME, RETRY_PAUSE};
+
+/// The message's name in its header.
+const MESSAGE_ID: &str = "Nats-Msg-Id";
+
+/// One message and the condition under which it is written.
+#[derive(Clone, Debug)]
+pub(super) struct FencedWrite {
+    pub(super) subject: String,
+    /// Names it for ever: a repetition has the same.
+    pub(super) id: String,
+    /// Sequence of the subject's last message; zero: it has none.
+    pub(super) expected: u64,
+    pub(super) payload: Bytes,
+    /// The engine removes it after so long, in whole seconds.
+    pub(super) ttl: Option<Duration>,
+    /// A header beside the usual ones.
+    pub(super) header: Option<(&'static str, &'static str)>,
+}
+
+/// What became of a write.
+#[derive(Debug)]
+pub(super) enum Fate {
+    /// It is there, under this sequence.
+    Written(u64),
+    /// Another message is the subject's last; `None`: the expected one has gone.
+    Overtaken(Option<StreamMessage>),
+    /// The engine did not answer in time: it may be there, or come later.
+    Unknown(String),
+}
+
+/// Writes to one stream.
+#[derive(Clone)]
+pub(super) struct FencedStream {
+    context: jetstream::Context,
+    stream: Stream,
+}
+
+impl FencedStream {
+    pub(super) fn new(context: jetstream::Context, stream: Stream) -> Self {
+        Self { context, stream }
+    }
+
+    pub(super) fn stream(&self) -> &Stream {
+        &self.stream
+    }
+
+    /// Write, or learn why not. Gives up after `patience`.
+    pub(super) async fn write(&self, write: &FencedWrite, patience: Duration) -> Fate {
+        let deadline = Instant::now() + patience;
+        loop {
+            let reason = match self.publish(write).await {
+                Ok(sequence) => return Fate::Written(sequence),
+                Err(reason) => reason,
+            };
+            match self.last(&write.subject).await {
+                Ok(Some(last)) if is_named(&last, &write.id) => return Fate::Written(last.sequence),
+                Ok(last) => {
+                    let found = last.as_ref().map_or(0, |last| last.sequence);
+                    if found != write.expected {
+                        return Fate::Overtaken(last);
+                    }
+                }
+                Err(error) => tracing::debug!(subject = write.subject, error, "the engine does not tell"),
+            }
+            if Instant::now() >= deadline {
+                return Fate::Unknown(reason);
+            }
+            tokio::time::sleep(RETRY_PAUSE).await;
+        }
+    }
+
+    async fn publish(&self, write: &FencedWrite) -> Result<u64, String> {
+        let mut message = PublishMessage::build()
+            .payload(write.payload.clone())
+            .message_id(&write.id)
+            .expected_last_subject_sequence(write.expected);
+        if let Some(ttl) = write.ttl {
+            message = message.ttl(ttl);
+        }
+        if let Some((name, value)) = write.header {
+            message = message.header(name, value);
+        }
+        let acknowledged = async {
+            let ack = self.context.send_publish(write.subject.clone(), message).await?;
+            ack.await
+        };
+        match tokio::time::timeout(ACK_TIME, acknowledged).await {
+            Ok(Ok(ack)) => Ok(ack.sequence),
+            Ok(Err(error)) => {
+                if error.kind() != PublishErrorKind::WrongLastSequence {
+                    tracing::debug!(subject = write.subject, %error, "not acknowledged");
+                }
+                Err(format!("the engine does not take it: {error}"))
+            }
+            Err(_) => Err("the engine does not acknowledge".to_owned()),
+        }
+    }
+
+    /// The subject's last message, as the stream's leader knows it.
+    pub(super) async fn last(&self, subject: &str) -> Result<Option<StreamMessage>, String> {
+        let asked = tokio::time::timeout(ACK_TIME, self.stream.get_last_raw_message_by_subject(subject)).await;
+        match asked.map_err(|_| "the engine does not answer".to_owned())? {
+            Ok(message) => Ok(Some(message)),
+            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// The message of a sequence, if it is there.
+    pub(super) async fn at(&self, sequence: u64) -> Result<Option<StreamMessage>, String> {
+        let asked = tokio::time::timeout(ACK_TIME, self.stream.get_raw_message(sequence)).await;
+        match asked.map_err(|_| "the engine does not answer".to_owned())? {
+            Ok(message) => Ok(Some(message)),
+            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+fn is_named(message: &StreamMessage, id: &str) -> bool {
+    message.headers.get(MESSAGE_ID).is_some_and(|found| found.as_str() == id)
+}
