@@ -1,142 +1,146 @@
 //! The cells that clients look at, with everything in them as last told: the gateway's copy of the world.
 //!
 //! Time in here is counted in *rounds*: a round ends when the updates of a tick are composed. Every change is stamped with the
-//! round it came in, so a client that was sent a cell in round r needs exactly what is stamped above r, whatever it missed.
+//! round it came in, so a client that was told of an entity in round r needs exactly what is stamped above r, whatever it
+//! missed.
 //!
-//! An entity never blinks on its way from cell to cell:
-//! - told `left(to)` by one shard, it stays drawn where it was until `to` tells that it entered, at most [`LIMBO_ROUNDS`];
-//! - when it has moved on, its old cell says `left` only [`LEFT_DELAY_ROUNDS`] later, when the slowest cell has said `entered`.
-//!   Clients apply `left` only to entities that they still draw in that cell;
-//! - its alias is kept for [`ALIAS_ROUNDS`] after it went out of sight, so that it does not come back as somebody else.
+//! Clients know no cells: an entity that goes from one cell they see to another one is no news to them. It never blinks: told
+//! `left(to)` by one shard, it stays drawn where it was until `to` tells that it entered, at most [`LIMBO_ROUNDS`].
 //!
-//! News of an entity that are older than where it is now (from a slow former owner) are dropped by their tick.
+//! News of an entity that are older than where it is now (from a slow former owner) are dropped by their tick. What clients are
+//! told of motion is in [`crate::course`].
 
 use std::collections::BTreeMap;
 
 use pangaea_schemas::geometry::CellId;
 use pangaea_schemas::message::{CellFeed, Changed, Enter, Leave, Motion};
 use pangaea_schemas::record::ComponentBytes;
-use pangaea_schemas::wire::update::Alias;
-use pangaea_schemas::{EntityId, Tick};
-use rustc_hash::{FxHashMap, FxHashSet};
+use pangaea_schemas::{EntityId, Tick, TickRate};
+use rustc_hash::FxHashMap;
 
-use crate::interest::STARVED_ROUNDS;
+use crate::course::{Course, Whereabouts};
 use crate::slab::{Key, Slab};
 
 /// Counts composed ticks from 1; 0 is "never".
 pub(crate) type Round = u32;
-/// A client that has never been sent a cell.
+/// A client that has never been told.
 pub(crate) const NEVER: Round = 0;
-/// How long a cell that was left for another one keeps quiet about it: until every cell has been sent also to a client whose
-/// byte allowance is spent: the snapshot of a crowded cell costs it up to a second, then each cell has its turn. Whoever does
-/// not look at the other cell draws the entity at the edge of sight for so long.
-pub(crate) const LEFT_DELAY_ROUNDS: Round = 3 * STARVED_ROUNDS;
 /// How long an entity that left for another cell is drawn where it was: 2 s at 20 Hz.
 pub(crate) const LIMBO_ROUNDS: Round = 40;
-/// How long an entity that went out of sight keeps its alias: 30 s at 20 Hz.
-pub(crate) const ALIAS_ROUNDS: Round = 600;
-/// How long a cell remembers who left it; a client behind that is sent a snapshot.
-const LEFT_KEPT_ROUNDS: Round = 100;
+/// A shard that said nothing for so long is not taken at its word any more: everybody in its cells is shown standing.
+const SILENT_ROUNDS: Round = 5;
 
-/// An entity as drawn in a cell: what is looked at in every round, side by side.
+/// An entity in a cell.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Member {
     pub(crate) name: Key,
-    pub(crate) alias: Alias,
-    pub(crate) motion: Motion,
+    pub(crate) entity: EntityId,
     pub(crate) entered: Round,
-    pub(crate) moved: Round,
-    pub(crate) altered: Round,
 }
 
 /// One cell.
 #[derive(Debug)]
 pub(crate) struct Cell {
-    pub(crate) id: CellId,
+    id: CellId,
     /// Clients that look at it.
     followers: u32,
     /// Its content is known.
     pub(crate) live: bool,
-    /// Last round in which anything changed.
-    pub(crate) changed: Round,
-    /// Departures above this round are all in `left`.
-    pub(crate) left_since: Round,
-    pub(crate) left: Vec<(Round, Alias)>,
+    /// Last round in which its shard said anything.
+    heard: Round,
+    /// Everybody in it is shown standing until its shard is heard again.
+    still: bool,
     pub(crate) members: Vec<Member>,
-    /// Encoded changes of the present round, by the round they start after.
-    pub(crate) encoded: Vec<(Round, bytes::Bytes)>,
-    pub(crate) encoded_in: Round,
 }
 
-/// An entity's slow data.
+/// An entity that is drawn in a cell. What every client asks of it in every round lies apart, see [`Shown`].
 #[derive(Debug)]
 pub(crate) struct Entity {
     pub(crate) id: EntityId,
-    alias: Alias,
-    /// The cell it is drawn in and its index there; `None`: out of sight, its alias is kept for a while.
+    /// The cell it is drawn in and its index there.
     place: Option<(Key, u32)>,
-    /// Round in which it last went out of sight.
-    hidden: Round,
     /// Tick of the news that put it there.
     tick: Tick,
+    /// It has left that cell for another one that does not tell of it yet.
+    hangs: bool,
+    /// Where it is, by its shard.
+    at: Whereabouts,
     /// In order of id, each with the round it changed in.
     pub(crate) components: Vec<(Round, ComponentBytes)>,
 }
 
-/// What is to happen in a later round.
+/// What clients may not know of an entity yet.
 #[derive(Clone, Copy, Debug)]
-enum Due {
-    /// Say that the alias left the cell in that round, unless it came back.
-    Depart { cell: CellId, entity: EntityId, alias: Alias, left: Round },
-    /// Stop drawing the entity if it still hangs in that cell since that tick, and look for it where it went.
-    EndLimbo { cell: CellId, entity: EntityId, tick: Tick, to: Option<CellId> },
-    /// Forget the alias of an entity that is out of sight since that round.
-    Forget { entity: EntityId, since: Round },
+pub(crate) struct Shown {
+    /// Whose this is.
+    name: Key,
+    /// The cell it is drawn in.
+    pub(crate) cell: CellId,
+    /// Where clients are told that it goes.
+    pub(crate) course: Course,
+    /// Round in which that was last changed.
+    pub(crate) moved: Round,
+    /// Round in which any component was last changed.
+    pub(crate) altered: Round,
+    /// Round in which it last lost a component, which clients learn only by being told anew.
+    pub(crate) shaped: Round,
+}
+
+/// Stop drawing the entity if it still hangs in that cell since that tick, and look for it where it went.
+#[derive(Clone, Copy, Debug)]
+struct EndLimbo {
+    cell: CellId,
+    entity: EntityId,
+    tick: Tick,
+    to: Option<CellId>,
 }
 
 /// All cells that anybody looks at.
 #[derive(Debug)]
 pub(crate) struct CellStore {
     round: Round,
-    index: BTreeMap<CellId, Key>,
+    seconds_per_tick: f32,
+    /// Looked up for each news; never iterated.
+    index: FxHashMap<CellId, Key>,
     cells: Slab<Cell>,
+    /// Per cell, by index of its key: the last round in which anybody entered it.
+    entered: Vec<Round>,
     entities: Slab<Entity>,
+    /// Per entity, by index of its key.
+    shown: Vec<Shown>,
     /// Looked up for each motion; never iterated.
     names: FxHashMap<EntityId, Key>,
-    /// Aliases in use; never iterated.
-    aliases: FxHashSet<u32>,
-    last_alias: u32,
-    due: BTreeMap<Round, Vec<Due>>,
-    /// When an entity last left a cell that has not let go of it yet; never iterated.
-    leaving: FxHashMap<(CellId, EntityId), Round>,
+    due: BTreeMap<Round, Vec<EndLimbo>>,
     /// Cells that got their first follower.
     pub(crate) wanted: Vec<CellId>,
     /// Cells that lost their last follower.
     pub(crate) unwanted: Vec<CellId>,
 }
 
-impl Default for CellStore {
-    fn default() -> Self {
+impl CellStore {
+    pub(crate) fn new(rate: TickRate) -> Self {
         Self {
             round: 1,
-            index: BTreeMap::new(),
+            seconds_per_tick: rate.seconds_per_tick(),
+            index: FxHashMap::default(),
             cells: Slab::default(),
+            entered: Vec::new(),
             entities: Slab::default(),
+            shown: Vec::new(),
             names: FxHashMap::default(),
-            aliases: FxHashSet::default(),
-            last_alias: 0,
             due: BTreeMap::new(),
-            leaving: FxHashMap::default(),
             wanted: Vec::new(),
             unwanted: Vec::new(),
         }
     }
-}
 
-impl CellStore {
     /// The round that changes are stamped with now.
     pub(crate) fn round(&self) -> Round {
         self.round
+    }
+
+    pub(crate) fn seconds_per_tick(&self) -> f32 {
+        self.seconds_per_tick
     }
 
     /// The cell of that key; keys are valid while a follower holds them.
@@ -144,12 +148,23 @@ impl CellStore {
         self.cells.get(key)
     }
 
-    pub(crate) fn cell_mut(&mut self, key: Key) -> Option<&mut Cell> {
-        self.cells.get_mut(key)
+    /// The last round in which anybody entered the cell of that key.
+    pub(crate) fn entered(&self, key: Key) -> Round {
+        self.entered.get(key.index()).copied().unwrap_or(NEVER)
     }
 
-    pub(crate) fn entity(&self, key: Key) -> Option<&Entity> {
-        self.entities.get(key)
+    pub(crate) fn entity(&self, name: Key) -> Option<&Entity> {
+        self.entities.get(name)
+    }
+
+    /// What there is to know of an entity; `None`: it is out of sight.
+    pub(crate) fn shown(&self, name: Key) -> Option<&Shown> {
+        self.shown.get(name.index()).filter(|shown| shown.name == name)
+    }
+
+    /// An entity by its id, whatever it was called before.
+    pub(crate) fn find(&self, id: EntityId) -> Option<Key> {
+        self.names.get(&id).copied()
     }
 
     pub(crate) fn contains(&self, cell: CellId) -> bool {
@@ -160,7 +175,9 @@ impl CellStore {
     pub(crate) fn follow(&mut self, id: CellId) -> Key {
         let key = *self.index.entry(id).or_insert_with(|| {
             self.wanted.push(id);
-            self.cells.insert(Cell::unknown(id, self.round))
+            let key = self.cells.insert(Cell::unknown(id, self.round));
+            put(&mut self.entered, key, NEVER);
+            key
         });
         if let Some(cell) = self.cells.get_mut(key) {
             cell.followers += 1;
@@ -179,7 +196,7 @@ impl CellStore {
         self.index.remove(&cell.id);
         self.unwanted.push(cell.id);
         for member in &cell.members {
-            self.put_out_of_sight(member.name);
+            self.forget(member.name);
         }
     }
 
@@ -193,7 +210,7 @@ impl CellStore {
             self.enter(key, enter, tick);
         }
         for motion in &feed.moved {
-            self.set_motion(key, motion);
+            self.set_motion(key, motion, tick);
         }
         for changed in &feed.changed {
             self.set_component(key, changed);
@@ -203,32 +220,51 @@ impl CellStore {
         }
     }
 
+    /// All that the cell's shard says of `tick` is applied: whoever is not where clients expect it takes another course.
+    pub(crate) fn settle(&mut self, cell: CellId, tick: Tick) {
+        let (round, seconds_per_tick) = (self.round, self.seconds_per_tick);
+        let Some(cell) = self.index.get(&cell).and_then(|key| self.cells.get_mut(*key)).filter(|cell| cell.live) else { return };
+        (cell.heard, cell.still) = (round, false);
+        for member in &cell.members {
+            let (Some(entity), Some(shown)) = (self.entities.get(member.name), self.shown.get_mut(member.name.index())) else {
+                continue;
+            };
+            if let Some(course) = entity.at.correction(shown.course, tick, seconds_per_tick, entity.hangs) {
+                (shown.course, shown.moved) = (course, round);
+            }
+        }
+    }
+
+    /// Before updates of `tick` are composed: who belongs to a shard that is not heard any more stands.
+    pub(crate) fn still_the_silent(&mut self, tick: Tick) {
+        let (round, seconds_per_tick) = (self.round, self.seconds_per_tick);
+        for cell in self.cells.values_mut().filter(|cell| !cell.still && round - cell.heard > SILENT_ROUNDS) {
+            cell.still = true;
+            for member in &cell.members {
+                let Some(shown) = self.shown.get_mut(member.name.index()).filter(|shown| shown.course.moves()) else { continue };
+                (shown.course, shown.moved) = (shown.course.ended(tick, seconds_per_tick), round);
+            }
+        }
+    }
+
     /// The updates of this round are composed: what comes now belongs to the next.
     pub(crate) fn end_round(&mut self) {
         self.round += 1;
         let later = self.due.split_off(&(self.round + 1));
         let now = std::mem::replace(&mut self.due, later);
-        for due in now.into_values().flatten() {
-            match due {
-                Due::Depart { cell, entity, alias, left } => self.depart(cell, entity, alias, left),
-                Due::EndLimbo { cell, entity, tick, to } => self.end_limbo(cell, entity, tick, to),
-                Due::Forget { entity, since } => self.forget(entity, since),
-            }
-        }
+        now.into_values().flatten().for_each(|due| self.end_limbo(due));
     }
 
     /// Who is not in the snapshot is on its way to another cell, or gone: drawn for a while, in case its `entered` is coming.
     fn begin_snapshot(&mut self, key: Key, feed: &CellFeed, tick: Tick) {
         let Some(cell) = self.cells.get_mut(key) else { return };
         cell.live = true;
-        cell.changed = self.round;
         let mut present: Vec<_> = feed.entered.iter().map(|enter| enter.entity).collect();
         present.sort_unstable();
-        let absent =
-            cell.members.iter().map(|member| member.motion.entity).filter(|entity| present.binary_search(entity).is_err());
+        let absent = cell.members.iter().map(|member| member.entity).filter(|entity| present.binary_search(entity).is_err());
         let absent: Vec<_> = absent.collect();
         for entity in absent {
-            let known_at = self.names.get(&entity).and_then(|name| self.entities.get(*name)).map(|entity| entity.tick);
+            let known_at = self.find(entity).and_then(|name| self.entities.get(name)).map(|known| known.tick);
             if known_at.is_some_and(|known_at| known_at <= tick) {
                 self.begin_limbo(feed.cell, entity, None);
             }
@@ -237,133 +273,71 @@ impl CellStore {
 
     fn enter(&mut self, key: Key, enter: &Enter, tick: Tick) {
         let name = self.name(enter.entity);
-        let Some(entity) = self.entities.get_mut(name) else { return };
+        let round = self.round;
+        let (Some(entity), Some(shown)) = (self.entities.get_mut(name), self.shown.get_mut(name.index())) else { return };
         if entity.place.is_some() && entity.tick > tick {
             return;
         }
-        entity.tick = tick;
-        let (place, same_shape) = (entity.place, entity.replace_components(&enter.components, self.round));
-        match place {
-            Some((cell, index)) if cell == key => self.freshen(key, index, same_shape),
-            Some((cell, _)) => {
-                self.take_out(name);
-                self.put_in(key, name);
-                if let Some(old) = self.cells.get(cell) {
-                    let alias = self.entities.get(name).map_or_else(Alias::default, |entity| entity.alias);
-                    let due = Due::Depart { cell: old.id, entity: enter.entity, alias, left: self.round };
-                    self.leaving.insert((old.id, enter.entity), self.round);
-                    self.later(LEFT_DELAY_ROUNDS, due);
-                }
-            }
-            None => self.put_in(key, name),
+        (entity.tick, entity.hangs) = (tick, false);
+        entity.replace_components(&enter.components, shown, round);
+        if entity.place.is_none_or(|(cell, _)| cell != key) {
+            self.take_out(name);
+            self.put_in(key, name);
         }
     }
 
-    /// The entity entered a cell it is drawn in already: clients need only what differs.
-    fn freshen(&mut self, key: Key, index: u32, same_shape: bool) {
-        let round = self.round;
-        let Some(cell) = self.cells.get_mut(key) else { return };
-        let Some(member) = cell.members.get_mut(index as usize) else { return };
-        member.altered = round;
-        if !same_shape {
-            member.entered = round;
-        }
-        cell.changed = round;
-    }
-
-    fn set_motion(&mut self, key: Key, motion: &Motion) {
-        let round = self.round;
-        let Some(member) = self.member_mut(key, motion.entity) else { return };
-        if member.motion != *motion || member.entered == round {
-            member.motion = *motion;
-            member.moved = round;
-            self.touch(key);
+    fn set_motion(&mut self, key: Key, motion: &Motion, tick: Tick) {
+        let Some((entity, shown)) = self.member_mut(key, motion.entity) else { return };
+        let is_new = entity.at.is_unknown();
+        entity.at = Whereabouts::told(shown.cell, motion, tick);
+        if is_new {
+            shown.course = entity.at.course();
         }
     }
 
     fn set_component(&mut self, key: Key, changed: &Changed) {
         let round = self.round;
-        let Some(member) = self.member_mut(key, changed.entity) else { return };
-        member.altered = round;
-        let name = member.name;
-        if let Some(entity) = self.entities.get_mut(name) {
-            entity.set_component(&changed.component, round);
-        }
-        self.touch(key);
+        let Some((entity, shown)) = self.member_mut(key, changed.entity) else { return };
+        entity.set_component(&changed.component, shown, round);
     }
 
     fn leave(&mut self, key: Key, leave: &Leave) {
-        let Some(member) = self.member_mut(key, leave.entity) else { return };
-        let name = member.name;
-        let Some(cell) = self.cells.get(key).map(|cell| cell.id) else { return };
+        let Some((_, shown)) = self.member_mut(key, leave.entity) else { return };
+        let cell = shown.cell;
         if leave.to.is_some_and(|to| to != cell && self.contains(to)) {
             self.begin_limbo(cell, leave.entity, leave.to);
-        } else {
-            self.remove(key, name);
+        } else if let Some(&name) = self.names.get(&leave.entity) {
+            self.forget(name);
         }
     }
 
     fn begin_limbo(&mut self, cell: CellId, entity: EntityId, to: Option<CellId>) {
-        let Some(tick) = self.names.get(&entity).and_then(|name| self.entities.get(*name)).map(|entity| entity.tick) else {
-            return;
-        };
-        self.later(LIMBO_ROUNDS, Due::EndLimbo { cell, entity, tick, to });
+        let Some(known) = self.names.get(&entity).and_then(|name| self.entities.get_mut(*name)) else { return };
+        known.hangs = true;
+        let tick = known.tick;
+        self.due.entry(self.round + LIMBO_ROUNDS).or_default().push(EndLimbo { cell, entity, tick, to });
     }
 
     /// Nobody told that it entered anywhere, here included: it is gone. Or its new owner's clock is behind the former one's, and
     /// its news looked older than what is known: the cell where it went is asked for once more.
-    fn end_limbo(&mut self, cell: CellId, entity: EntityId, since: Tick, to: Option<CellId>) {
-        let (Some(&key), Some(&name)) = (self.index.get(&cell), self.names.get(&entity)) else { return };
-        let hangs = self.entities.get(name).is_some_and(|e| e.tick == since && e.place.is_some_and(|(place, _)| place == key));
-        if hangs {
-            self.remove(key, name);
-            if let Some(to) = to.filter(|to| self.contains(*to)) {
-                self.wanted.push(to);
-            }
-        }
-    }
-
-    /// Out of the cell and out of sight; clients are told at once.
-    fn remove(&mut self, key: Key, name: Key) {
-        let alias = self.entities.get(name).map_or_else(Alias::default, |entity| entity.alias);
-        self.put_out_of_sight(name);
-        self.note_left(key, alias);
-    }
-
-    /// Who came back and left again has a later departure, which counts. Who has moved on meanwhile is waited for once more:
-    /// clients may not have heard of its newest cell. But only once, or whoever does not look at those cells would draw a
-    /// restless entity for ever.
-    fn depart(&mut self, cell: CellId, entity: EntityId, alias: Alias, left: Round) {
-        if self.leaving.get(&(cell, entity)) != Some(&left) {
+    fn end_limbo(&mut self, due: EndLimbo) {
+        let EndLimbo { cell, entity, tick, to } = due;
+        let Some(name) = self.find(entity) else { return };
+        let hangs = self.entities.get(name).is_some_and(|known| known.tick == tick);
+        if !hangs || self.shown(name).is_none_or(|shown| shown.cell != cell) {
             return;
         }
-        let key = self.index.get(&cell).copied().filter(|key| self.member_mut(*key, entity).is_none());
-        let heard_at = self.entered_at(entity).map_or(0, |entered| entered + LEFT_DELAY_ROUNDS);
-        if key.is_some() && heard_at > self.round && self.round - left < 2 * LEFT_DELAY_ROUNDS {
-            self.later(heard_at - self.round, Due::Depart { cell, entity, alias, left });
-            return;
-        }
-        self.leaving.remove(&(cell, entity));
-        if let Some(key) = key {
-            self.note_left(key, alias);
+        self.forget(name);
+        if let Some(to) = to.filter(|to| self.contains(*to)) {
+            self.wanted.push(to);
         }
     }
 
-    /// When the entity came into the cell in which it is drawn.
-    fn entered_at(&self, entity: EntityId) -> Option<Round> {
-        let (cell, index) = self.entities.get(*self.names.get(&entity)?)?.place?;
-        self.cells.get(cell)?.members.get(index as usize).map(|member| member.entered)
-    }
-
-    fn note_left(&mut self, key: Key, alias: Alias) {
-        let round = self.round;
-        let Some(cell) = self.cells.get_mut(key) else { return };
-        cell.left.push((round, alias));
-        cell.changed = round;
-        let floor = round.saturating_sub(LEFT_KEPT_ROUNDS);
-        if cell.left.first().is_some_and(|(at, _)| *at <= floor) {
-            cell.left.retain(|(at, _)| *at > floor);
-            cell.left_since = cell.left_since.max(floor);
+    /// Out of its cell and out of sight.
+    fn forget(&mut self, name: Key) {
+        self.take_out(name);
+        if let Some(entity) = self.entities.remove(name) {
+            self.names.remove(&entity.id);
         }
     }
 
@@ -371,9 +345,9 @@ impl CellStore {
         let round = self.round;
         let (Some(cell), Some(entity)) = (self.cells.get_mut(key), self.entities.get_mut(name)) else { return };
         entity.place = Some((key, cell.members.len() as u32));
-        let motion = Motion { entity: entity.id, offset: Default::default(), vx: 0, vz: 0 };
-        cell.members.push(Member { name, alias: entity.alias, motion, entered: round, moved: round, altered: round });
-        cell.changed = round;
+        cell.members.push(Member { name, entity: entity.id, entered: round });
+        self.shown[name.index()].cell = cell.id;
+        self.entered[key.index()] = round;
     }
 
     fn take_out(&mut self, name: Key) {
@@ -386,95 +360,66 @@ impl CellStore {
         }
     }
 
-    fn put_out_of_sight(&mut self, name: Key) {
-        self.take_out(name);
-        let since = self.round;
-        let Some(entity) = self.entities.get_mut(name) else { return };
-        entity.hidden = since;
-        entity.components = Vec::new();
-        let entity = entity.id;
-        self.later(ALIAS_ROUNDS, Due::Forget { entity, since });
-    }
-
-    fn forget(&mut self, entity: EntityId, since: Round) {
-        let Some(&name) = self.names.get(&entity) else { return };
-        let out_of_sight = self.entities.get(name).is_some_and(|entity| entity.place.is_none() && entity.hidden == since);
-        if let Some(entity) = out_of_sight.then(|| self.entities.remove(name)).flatten() {
-            self.names.remove(&entity.id);
-            self.aliases.remove(&entity.alias.0);
-        }
-    }
-
-    fn later(&mut self, rounds: Round, due: Due) {
-        self.due.entry(self.round + rounds).or_default().push(due);
-    }
-
-    fn touch(&mut self, key: Key) {
-        let round = self.round;
-        if let Some(cell) = self.cells.get_mut(key) {
-            cell.changed = round;
-        }
-    }
-
-    fn member_mut(&mut self, key: Key, entity: EntityId) -> Option<&mut Member> {
-        let (place, index) = self.entities.get(*self.names.get(&entity)?)?.place?;
-        (place == key).then(|| self.cells.get_mut(key)?.members.get_mut(index as usize)).flatten()
+    /// The entity, if it is drawn in that cell.
+    fn member_mut(&mut self, key: Key, entity: EntityId) -> Option<(&mut Entity, &mut Shown)> {
+        let name = *self.names.get(&entity)?;
+        let entity = self.entities.get_mut(name)?;
+        let is_there = entity.place.is_some_and(|(place, _)| place == key);
+        is_there.then_some((entity, self.shown.get_mut(name.index())?))
     }
 
     fn name(&mut self, id: EntityId) -> Key {
-        if let Some(&name) = self.names.get(&id) {
-            return name;
-        }
-        let alias = self.fresh_alias();
-        let name = self.entities.insert(Entity { id, alias, place: None, hidden: NEVER, tick: Tick(0), components: Vec::new() });
-        self.names.insert(id, name);
-        name
+        *self.names.entry(id).or_insert_with(|| {
+            let name = self.entities.insert(Entity::unknown(id));
+            put(&mut self.shown, name, Shown::nothing(name, self.round));
+            name
+        })
     }
+}
 
-    /// Aliases count up and come round after four billion, past those still in use.
-    fn fresh_alias(&mut self) -> Alias {
-        loop {
-            self.last_alias = self.last_alias.wrapping_add(1).max(1);
-            if self.aliases.insert(self.last_alias) {
-                return Alias(self.last_alias);
-            }
-        }
+/// Into a column beside a slab.
+fn put<T: Clone>(column: &mut Vec<T>, key: Key, value: T) {
+    if column.len() <= key.index() {
+        column.resize(key.index() + 1, value.clone());
     }
+    column[key.index()] = value;
 }
 
 impl Cell {
     fn unknown(id: CellId, round: Round) -> Self {
-        Self {
-            id,
-            followers: 0,
-            live: false,
-            changed: round,
-            left_since: round.saturating_sub(1),
-            left: Vec::new(),
-            members: Vec::new(),
-            encoded: Vec::new(),
-            encoded_in: NEVER,
-        }
+        Self { id, followers: 0, live: false, heard: round, still: false, members: Vec::new() }
     }
 }
 
 impl Entity {
-    /// Replace all components; false when some are gone, which clients learn only by a new `entered`.
-    fn replace_components(&mut self, components: &[ComponentBytes], round: Round) -> bool {
-        let kept = self.components.iter().filter(|(_, old)| components.iter().any(|new| new.id == old.id)).count();
-        let complete = kept == self.components.len();
-        self.components.retain(|(_, old)| components.iter().any(|new| new.id == old.id));
-        for component in components {
-            self.set_component(component, round);
-        }
-        complete
+    fn unknown(id: EntityId) -> Self {
+        Self { id, place: None, tick: Tick(0), hangs: false, at: Whereabouts::default(), components: Vec::new() }
     }
 
-    fn set_component(&mut self, component: &ComponentBytes, round: Round) {
+    fn replace_components(&mut self, components: &[ComponentBytes], shown: &mut Shown, round: Round) {
+        let before = self.components.len();
+        self.components.retain(|(_, old)| components.iter().any(|new| new.id == old.id));
+        if self.components.len() < before {
+            shown.shaped = round;
+        }
+        for component in components {
+            self.set_component(component, shown, round);
+        }
+    }
+
+    fn set_component(&mut self, component: &ComponentBytes, shown: &mut Shown, round: Round) {
         match self.components.binary_search_by_key(&component.id, |(_, known)| known.id) {
-            Ok(at) if self.components[at].1 == *component => {}
+            Ok(at) if self.components[at].1 == *component => return,
             Ok(at) => self.components[at] = (round, component.clone()),
             Err(at) => self.components.insert(at, (round, component.clone())),
         }
+        shown.altered = round;
+    }
+}
+
+impl Shown {
+    fn nothing(name: Key, round: Round) -> Self {
+        let (cell, course) = (CellId::default(), Course::default());
+        Self { name, cell, course, moved: round, altered: round, shaped: round }
     }
 }

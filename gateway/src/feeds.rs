@@ -166,6 +166,11 @@ impl Feeds {
         Verdict::Apply
     }
 
+    /// The cells of a shard that are followed.
+    pub(crate) fn followed(&self, shard: ShardId) -> impl Iterator<Item = &CellId> {
+        self.shards.get(&shard).into_iter().flat_map(|subscription| &subscription.cells)
+    }
+
     /// The node does not run the shard.
     pub(crate) fn not_here(&mut self, now: Timestamp, from: NodeId, shard: ShardId) {
         if let Some(subscription) = self.shards.get_mut(&shard).filter(|s| s.owner == from) {

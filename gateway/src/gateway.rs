@@ -9,11 +9,11 @@ use bytes::Bytes;
 use pangaea_schemas::client::{ClientMessage, RefusalCode, ServerMessage};
 use pangaea_schemas::message::{Address, Envelope, GatewayReport, Message, Session as SessionMessage};
 use pangaea_schemas::wire::client::encode_server;
-use pangaea_schemas::wire::update::UpdateWriter;
 use pangaea_schemas::{EntityId, NodeId, RegistryHash, RequestId, Tick, Timestamp};
 use rustc_hash::FxHashMap;
 
 use crate::cells::CellStore;
+use crate::compose::Composer;
 use crate::config::GatewayConfig;
 use crate::drain::Drain;
 use crate::feeds::Feeds;
@@ -149,7 +149,7 @@ pub struct Gateway {
     pub(crate) tick: Tick,
     pub(crate) reported: Timestamp,
     pub(crate) watched: Option<Timestamp>,
-    pub(crate) writer: UpdateWriter,
+    pub(crate) composer: Composer,
     last_request: RequestId,
     outputs: VecDeque<Output>,
     bytes_out: u64,
@@ -161,6 +161,7 @@ impl Gateway {
     pub fn new(config: GatewayConfig) -> Self {
         Self {
             registry_hash: config.registry_hash(),
+            cells: CellStore::new(config.spec.tick_rate),
             config,
             sessions: Slab::default(),
             conns: FxHashMap::default(),
@@ -168,14 +169,13 @@ impl Gateway {
             requests: BTreeMap::new(),
             routes: Routes::default(),
             feeds: Feeds::default(),
-            cells: CellStore::default(),
             talking: Vec::new(),
             draining: None,
             now: Timestamp::default(),
             tick: Tick(0),
             reported: Timestamp::default(),
             watched: None,
-            writer: UpdateWriter::default(),
+            composer: Composer::default(),
             last_request: RequestId(0),
             outputs: VecDeque::new(),
             bytes_out: 0,

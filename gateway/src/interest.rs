@@ -1,39 +1,50 @@
 //! What one client looks at: the rings of cells around its agent, or a spectator's rectangle.
 //!
 //! The centre follows the agent with a hysteresis of [`CENTRE_HYSTERESIS_M`], so that standing on a cell's edge changes nothing.
-//! Rings 0 and 1 are sent every round, ring 2 every second, farther ones every fourth. Which rounds is a matter of the cell and
-//! not of the client, so clients share the encoded bytes; different cells take different rounds, so the load is level.
+//! Rings 0 and 1 are looked at for newcomers every round, ring 2 every second, farther ones every fourth; different cells take
+//! different rounds, so the load is level.
 
 use pangaea_schemas::geometry::{CELL_EDGE_M, CellId, Position};
 
 use crate::cells::{NEVER, Round};
+use crate::known::KnownSet;
 use crate::slab::Key;
 
 /// How far the agent walks out of its centre cell before the centre follows.
 pub(crate) const CENTRE_HYSTERESIS_M: f32 = 4.0;
-/// A changed cell that was not sent for so long goes first, however far it is: 1 s at 20 Hz.
-pub(crate) const STARVED_ROUNDS: Round = 20;
 
 /// A cell that a client looks at.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seen {
     pub(crate) key: Key,
-    pub(crate) cell: CellId,
+    cell: CellId,
     /// Distance from the centre in cells.
-    pub(crate) ring: u16,
-    /// Last round in which it was sent; [`NEVER`] asks for a snapshot.
+    ring: u16,
+    /// Everybody who entered it up to this round has been introduced.
     pub(crate) sent: Round,
-    /// The client may draw something in it, from now or from an earlier look.
-    pub(crate) drawn: bool,
 }
 
-/// What a client looks at, nearest first.
+/// A rectangle of cells.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    first: CellId,
+    last: CellId,
+}
+
+impl Bounds {
+    pub(crate) fn contains(self, cell: CellId) -> bool {
+        let Self { first, last } = self;
+        cell.space == first.space && (first.x..=last.x).contains(&cell.x) && (first.z..=last.z).contains(&cell.z)
+    }
+}
+
+/// What a client looks at, nearest first, and whom it has been told of.
 #[derive(Debug, Default)]
 pub(crate) struct View {
     centre: Option<CellId>,
+    bounds: Option<Bounds>,
     pub(crate) seen: Vec<Seen>,
-    /// Cells that the client still draws but no longer follows.
-    pub(crate) gone: Vec<CellId>,
+    pub(crate) known: KnownSet,
 }
 
 impl View {
@@ -47,7 +58,7 @@ impl View {
         (!suits).then_some(cell)
     }
 
-    /// Look at these cells from now on. `follow` and `unfollow` keep the store's count of followers.
+    /// Look at the cells of a rectangle from now on. `follow` keeps the store's count of followers; returns those to unfollow.
     pub(crate) fn look_at(
         &mut self,
         centre: CellId,
@@ -55,55 +66,54 @@ impl View {
         follow: &mut dyn FnMut(CellId) -> Key,
     ) -> Vec<Key> {
         self.centre = Some(centre);
+        self.bounds = None;
         let mut old = std::mem::take(&mut self.seen);
         old.sort_unstable_by_key(|seen| seen.cell);
         let mut kept = vec![false; old.len()];
         for cell in cells {
+            let Bounds { first, last } = self.bounds.unwrap_or(Bounds { first: cell, last: cell });
+            let first = CellId { x: first.x.min(cell.x), z: first.z.min(cell.z), ..first };
+            self.bounds = Some(Bounds { first, last: CellId { x: last.x.max(cell.x), z: last.z.max(cell.z), ..last } });
             let ring = cell.rings_to(centre).unwrap_or(u16::MAX);
             match old.binary_search_by_key(&cell, |seen| seen.cell) {
                 Ok(at) => {
                     kept[at] = true;
                     self.seen.push(Seen { ring, ..old[at] });
                 }
-                Err(_) => {
-                    let drawn = self.gone.contains(&cell);
-                    self.seen.push(Seen { key: follow(cell), cell, ring, sent: NEVER, drawn });
-                }
+                Err(_) => self.seen.push(Seen { key: follow(cell), cell, ring, sent: NEVER }),
             }
         }
         self.seen.sort_by_key(|seen| (seen.ring, distance_squared(seen.cell, centre), seen.cell));
-        let dropped: Vec<_> = old.into_iter().zip(kept).filter(|(_, kept)| !kept).map(|(seen, _)| seen).collect();
-        let seen = &self.seen;
-        self.gone.retain(|gone| seen.iter().all(|seen| seen.cell != *gone));
-        self.gone.extend(dropped.iter().filter(|seen| seen.drawn).map(|seen| seen.cell));
-        dropped.into_iter().map(|seen| seen.key).collect()
+        old.into_iter().zip(kept).filter(|(_, kept)| !kept).map(|(seen, _)| seen.key).collect()
+    }
+
+    /// The rectangle; `None` before anything is looked at.
+    pub(crate) fn bounds(&self) -> Option<Bounds> {
+        self.bounds
+    }
+
+    /// The middle of the centre cell.
+    pub(crate) fn middle(&self) -> Position {
+        let corner = self.centre.unwrap_or_default().corner();
+        Position { x: corner.x + CELL_EDGE_M / 2.0, z: corner.z + CELL_EDGE_M / 2.0 }
     }
 
     /// Look at nothing any more; what was looked at.
     pub(crate) fn close(&mut self) -> Vec<Key> {
-        self.centre = None;
-        self.gone.clear();
+        (self.centre, self.bounds) = (None, None);
+        self.known.clear();
         std::mem::take(&mut self.seen).into_iter().map(|seen| seen.key).collect()
     }
 }
 
 impl Seen {
-    /// Whether the cell's turn has come.
+    /// Whether its turn has come to be looked at.
     pub(crate) fn is_due(&self, round: Round) -> bool {
-        if self.sent == NEVER {
-            return true;
-        }
-        let period = period(self.ring);
-        (round.wrapping_add(phase(self.cell))).is_multiple_of(period) || round - self.sent >= period
-    }
-
-    /// Whether it has waited so long that it goes before nearer ones.
-    pub(crate) fn is_starved(&self, round: Round) -> bool {
-        self.sent != NEVER && round - self.sent >= STARVED_ROUNDS
+        self.sent == NEVER || round.wrapping_add(phase(self.cell)).is_multiple_of(period(self.ring))
     }
 }
 
-/// Rounds from one sending of a cell to the next.
+/// Rounds from one look to the next.
 fn period(ring: u16) -> Round {
     match ring {
         0 | 1 => 1,

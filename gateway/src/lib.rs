@@ -2,7 +2,7 @@
 //!
 //! [`Gateway`] takes what nodes and clients say and returns what to tell them; it opens no socket and reads no clock. Read in
 //! this order: [`limits`], `session`, `gateway`, `clients`, `nodes`, `upkeep`, `drain`; then how inputs and events travel
-//! (`inputs`, `events`, `routes`); then replication (`feeds`, `cells`, `interest`, `compose`).
+//! (`inputs`, `events`, `routes`); then replication (`feeds`, `cells`, `course`, `interest`, `known`, `compose`).
 
 pub mod limits;
 pub mod ticket;
@@ -11,6 +11,7 @@ mod cells;
 mod clients;
 mod compose;
 mod config;
+mod course;
 mod desk;
 mod drain;
 mod events;
@@ -18,6 +19,7 @@ mod feeds;
 mod gateway;
 mod inputs;
 mod interest;
+mod known;
 mod nodes;
 mod routes;
 mod session;

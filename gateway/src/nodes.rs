@@ -400,6 +400,9 @@ impl Gateway {
         for cell in &frame.cells {
             self.cells.apply(cell, frame.tick);
         }
+        for cell in self.feeds.followed(frame.shard) {
+            self.cells.settle(*cell, frame.tick);
+        }
         for news in &frame.agents {
             let Some(key) = self.session(news.agent, news.session) else {
                 self.send_stray(from, frame.shard, news.agent, news.session);

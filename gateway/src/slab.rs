@@ -14,6 +14,13 @@ pub(crate) struct Slab<T> {
     free: Vec<u32>,
 }
 
+impl Key {
+    /// Where values that belong to the key's may lie in a column beside the slab.
+    pub(crate) fn index(self) -> usize {
+        self.index as usize
+    }
+}
+
 impl<T> Default for Slab<T> {
     fn default() -> Self {
         Self { slots: Vec::new(), free: Vec::new() }
@@ -49,6 +56,11 @@ impl<T> Slab<T> {
         *generation = generation.wrapping_add(1);
         self.free.push(key.index);
         value.take()
+    }
+
+    /// Every value, in order of index.
+    pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.slots.iter_mut().filter_map(|(_, value)| value.as_mut())
     }
 
     pub(crate) fn len(&self) -> usize {

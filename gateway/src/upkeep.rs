@@ -8,7 +8,6 @@ use pangaea_schemas::geometry::{CellId, ShardId};
 use pangaea_schemas::message::{Address, BeaconRequest, ClientInput, Control, Message, Session as SessionMessage};
 use pangaea_schemas::{EntityId, NodeId, OutSeq, SessionEpoch, Tick, Timestamp};
 
-use crate::compose::compose;
 use crate::gateway::{Gateway, Output};
 use crate::limits::{ENTER_TIME_MAX, Flow, INPUTS, LOBBY_TIME_MAX, MESSAGES, PLAYER_BYTES, SPECTATOR_BYTES};
 use crate::nodes::{ATTACH_TRIES_MAX, LOST_FROM_SIGHT_AFTER, SILENCE_MAX};
@@ -42,6 +41,7 @@ impl Gateway {
             self.recentre(key);
         }
         self.follow(now);
+        self.cells.still_the_silent(self.tick);
         for key in self.sessions.keys() {
             self.update(now, key);
         }
@@ -183,7 +183,7 @@ impl Gateway {
             Flow::Keeps if !session.is_shown() => {}
             Flow::Keeps => {
                 let rate = if session.state == State::Watching { SPECTATOR_BYTES } else { PLAYER_BYTES };
-                let bytes = compose(&mut self.cells, &mut self.writer, session, rate, now, self.tick);
+                let bytes = self.composer.compose(&self.cells, session, rate, now, self.tick);
                 self.tell_bytes(key, bytes);
             }
             Flow::Slow => {}

@@ -9,7 +9,7 @@ use crate::registry::Registry;
 use crate::{AgentEpoch, EntityId, InSeq, OutSeq, RegistryHash, Tick, TypeId};
 
 /// Version of the client protocol. A client with another one is told so in words.
-pub const PROTOCOL_VERSION: u32 = 1;
+pub const PROTOCOL_VERSION: u32 = 2;
 
 /// Longest name of an account or client in bytes.
 pub const NAME_BYTES_MAX: usize = 64;

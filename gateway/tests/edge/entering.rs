@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pangaea_gateway::Input;
-use pangaea_schemas::client::{ClientMessage, RefusalCode, ServerMessage};
+use pangaea_schemas::client::{ClientMessage, PROTOCOL_VERSION, RefusalCode, ServerMessage};
 use pangaea_schemas::message::{
     Address, AttachRefusal, AuthReply, AuthRequest, Credentials, Envelope, Feed, LoginRefusal, Message, Session,
 };
@@ -76,10 +76,10 @@ fn strangers_are_refused_in_words() {
     let old = stage.open();
     stage.say(old, ClientMessage::Hello { protocol: 0, registry: RegistryHash(0), client: "old client".to_owned() });
     let (code, text) = stage.refusal(old).expect("refused");
-    assert_eq!((code, text.as_str()), (RefusalCode::Protocol, "this cluster speaks protocol 1, old client speaks 0"));
+    assert_eq!((code, text.as_str()), (RefusalCode::Protocol, "this cluster speaks protocol 2, old client speaks 0"));
 
     let modded = stage.open();
-    stage.say(modded, ClientMessage::Hello { protocol: 1, registry: RegistryHash(5), client: "mod".to_owned() });
+    stage.say(modded, ClientMessage::Hello { protocol: PROTOCOL_VERSION, registry: RegistryHash(5), client: "mod".to_owned() });
     assert!(matches!(stage.refusal(modded), Some((RefusalCode::Registry, text)) if text.contains("mod was built for")));
 
     let broken = stage.greeted();

@@ -10,13 +10,13 @@ use pangaea_gateway::{ConnId, Input};
 use pangaea_schemas::geometry::{CellId, CellOffset, Position, ShardId};
 use pangaea_schemas::message::{CellFeed, Changed, Enter, Feed, Leave, Motion};
 use pangaea_schemas::record::ComponentBytes;
-use pangaea_schemas::wire::update::{Alias, Update};
+use pangaea_schemas::wire::update::{Course, Slot, Update};
 use pangaea_schemas::{EntityId, TypeId};
 
 use crate::stage::{ANA, Stage, cell, login, shard};
 
-/// An entity as the world has it, or as a client draws it.
-#[derive(Clone, Debug, PartialEq)]
+/// An entity as the world has it.
+#[derive(Clone, Debug)]
 struct Thing {
     cell: CellId,
     offset: CellOffset,
@@ -30,39 +30,27 @@ fn colour(value: u8) -> ComponentBytes {
 /// What a client draws, by the rules of the protocol alone.
 #[derive(Default)]
 struct Model {
-    drawn: BTreeMap<Alias, (EntityId, Thing)>,
+    drawn: BTreeMap<Slot, (EntityId, Position, u8)>,
 }
 
 impl Model {
     fn apply(&mut self, update: &Update) {
-        for news in &update.cells {
-            let at = cell(news.x, news.z);
-            if news.snapshot {
-                let present: BTreeSet<_> = news.entered.iter().map(|(_, alias)| *alias).collect();
-                self.drawn.retain(|alias, (_, thing)| thing.cell != at || present.contains(alias));
-            }
-            for alias in &news.left {
-                if self.drawn.get(alias).is_some_and(|(_, thing)| thing.cell == at) {
-                    self.drawn.remove(alias);
-                }
-            }
-            for (entity, alias) in &news.entered {
-                let thing = Thing { cell: at, offset: CellOffset::default(), colour: 0 };
-                self.drawn.insert(*alias, (*entity, thing));
-            }
-            for moved in &news.moved {
-                let (_, thing) = self.drawn.get_mut(&moved.alias).expect("only who entered moves");
-                assert_eq!(thing.cell, at);
-                thing.offset = moved.offset;
-            }
-            for (alias, component) in &news.components {
-                self.drawn.get_mut(alias).expect("only who entered changes").1.colour = component.bytes[0];
-            }
+        let place = |course: &Course| course.position(update.head.position);
+        for slot in &update.left {
+            self.drawn.remove(slot).expect("only who entered leaves");
         }
-        for (x, z) in &update.gone {
-            self.drawn.retain(|_, (_, thing)| thing.cell != cell(*x, *z));
+        for entered in &update.entered {
+            let before =
+                self.drawn.insert(entered.slot, (entered.entity, place(&entered.course), entered.components[0].bytes[0]));
+            assert!(before.is_none_or(|(entity, ..)| entity == entered.entity), "a slot in use is given to somebody else");
         }
-        let names: BTreeSet<_> = self.drawn.values().map(|(entity, _)| *entity).collect();
+        for (slot, course) in &update.moved {
+            self.drawn.get_mut(slot).expect("only who entered moves").1 = place(course);
+        }
+        for (slot, components) in &update.changed {
+            self.drawn.get_mut(slot).expect("only who entered changes").2 = components[0].bytes[0];
+        }
+        let names: BTreeSet<_> = self.drawn.values().map(|(entity, ..)| *entity).collect();
         assert_eq!(names.len(), self.drawn.len(), "nobody is drawn twice");
     }
 }
@@ -223,10 +211,15 @@ fn exchange(stage: &mut Stage, world: &mut World, quiet: bool) {
 }
 
 fn compare(world: &World, model: &Model, view: &BTreeSet<CellId>) {
-    let there: BTreeMap<_, _> =
-        world.things.iter().filter(|(_, thing)| view.contains(&thing.cell)).map(|(id, t)| (*id, t.clone())).collect();
-    let drawn: BTreeMap<_, _> = model.drawn.values().cloned().collect();
-    assert_eq!(drawn, there);
+    let there = world.things.iter().filter(|(_, thing)| view.contains(&thing.cell));
+    let there: BTreeMap<_, _> = there.map(|(id, t)| (*id, (t.offset.position(t.cell), t.colour))).collect();
+    let drawn: BTreeMap<_, _> = model.drawn.values().map(|(id, at, colour)| (*id, (*at, *colour))).collect();
+    assert_eq!(drawn.keys().collect::<Vec<_>>(), there.keys().collect::<Vec<_>>());
+    for (id, (at, colour)) in &drawn {
+        let (truth, true_colour) = there[id];
+        assert!(at.distance(truth) < 0.01, "{id} is drawn at {at:?} and stands at {truth:?}");
+        assert_eq!(*colour, true_colour);
+    }
 }
 
 fn wander(seed: u64) {
@@ -247,8 +240,8 @@ fn wander(seed: u64) {
         stage.updates(conn).iter().for_each(|update| model.apply(update));
     }
     stage.handle(Input::Queued { conn, bytes: 0 });
-    // Until the last mover's old cell has let go, see `cells::LEFT_DELAY_ROUNDS`.
-    for _ in 0..160 {
+    // Until nobody hangs between two cells any more, see `cells::LIMBO_ROUNDS`.
+    for _ in 0..60 {
         exchange(&mut stage, &mut world, true);
         stage.tick();
         stage.updates(conn).iter().for_each(|update| model.apply(update));

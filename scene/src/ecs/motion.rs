@@ -4,7 +4,7 @@ use std::ops::{Add, Mul, Sub};
 
 use pangaea_scene_macros::component;
 use pangaea_schemas::EntityId;
-use pangaea_schemas::geometry::{self, CellId, CellOffset};
+use pangaea_schemas::geometry::{self, CellId};
 use pangaea_schemas::message::Motion;
 use pangaea_schemas::registry::FieldType;
 
@@ -126,17 +126,13 @@ impl FieldKind for Velocity {
     const PARTS: &'static [Part] = TWO_FLOATS;
 }
 
-/// Steps of [`Motion::vx`] per m/s.
-const VELOCITY_UNITS_PER_M_S: f32 = 4.0;
-
-/// As it is told to followers. Saturates at 31.75 m/s and three cell edges beyond the cell.
+/// As it is told to followers.
 pub(crate) fn quantise(entity: EntityId, cell: CellId, position: Position, velocity: Velocity) -> Motion {
-    let units = |v: f32| (v * VELOCITY_UNITS_PER_M_S).round() as i8;
-    Motion { entity, offset: CellOffset::of(position.into(), cell), vx: units(velocity.x), vz: units(velocity.z) }
+    Motion::of(entity, cell, position.into(), geometry::Velocity { x: velocity.x, z: velocity.z })
 }
 
 /// What a follower can know of it.
 pub(crate) fn unquantise(cell: CellId, motion: Motion) -> (Position, Velocity) {
-    let speed = |units: i8| f32::from(units) / VELOCITY_UNITS_PER_M_S;
-    (motion.offset.position(cell).into(), Velocity { x: speed(motion.vx), z: speed(motion.vz) })
+    let geometry::Velocity { x, z } = motion.velocity();
+    (motion.offset.position(cell).into(), Velocity { x, z })
 }

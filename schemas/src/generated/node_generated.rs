@@ -28187,7 +28187,7 @@ pub mod pangaea {
 
             impl<'a> Motion {
                 #[allow(clippy::too_many_arguments)]
-                pub fn new(entity: u64, x: i16, z: i16, vx: i8, vz: i8) -> Self {
+                pub fn new(entity: u64, x: i16, z: i16, vx: i16, vz: i16) -> Self {
                     let mut s = Self([0; 16]);
                     s.set_entity(entity);
                     s.set_x(x);
@@ -28284,8 +28284,8 @@ pub mod pangaea {
                     }
                 }
 
-                pub fn vx(&self) -> i8 {
-                    let mut mem = ::core::mem::MaybeUninit::<<i8 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+                pub fn vx(&self) -> i16 {
+                    let mut mem = ::core::mem::MaybeUninit::<<i16 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
                     // Safety:
                     // Created from a valid Table for this object
                     // Which contains a valid value in this slot
@@ -28293,13 +28293,13 @@ pub mod pangaea {
                         ::core::ptr::copy_nonoverlapping(
                             self.0[12..].as_ptr(),
                             mem.as_mut_ptr() as *mut u8,
-                            ::core::mem::size_of::<<i8 as ::flatbuffers::EndianScalar>::Scalar>(),
+                            ::core::mem::size_of::<<i16 as ::flatbuffers::EndianScalar>::Scalar>(),
                         );
                         mem.assume_init()
                     })
                 }
 
-                pub fn set_vx(&mut self, x: i8) {
+                pub fn set_vx(&mut self, x: i16) {
                     let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
                     // Safety:
                     // Created from a valid Table for this object
@@ -28308,27 +28308,27 @@ pub mod pangaea {
                         ::core::ptr::copy_nonoverlapping(
                             &x_le as *const _ as *const u8,
                             self.0[12..].as_mut_ptr(),
-                            ::core::mem::size_of::<<i8 as ::flatbuffers::EndianScalar>::Scalar>(),
+                            ::core::mem::size_of::<<i16 as ::flatbuffers::EndianScalar>::Scalar>(),
                         );
                     }
                 }
 
-                pub fn vz(&self) -> i8 {
-                    let mut mem = ::core::mem::MaybeUninit::<<i8 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+                pub fn vz(&self) -> i16 {
+                    let mut mem = ::core::mem::MaybeUninit::<<i16 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
                     // Safety:
                     // Created from a valid Table for this object
                     // Which contains a valid value in this slot
                     ::flatbuffers::EndianScalar::from_little_endian(unsafe {
                         ::core::ptr::copy_nonoverlapping(
-                            self.0[13..].as_ptr(),
+                            self.0[14..].as_ptr(),
                             mem.as_mut_ptr() as *mut u8,
-                            ::core::mem::size_of::<<i8 as ::flatbuffers::EndianScalar>::Scalar>(),
+                            ::core::mem::size_of::<<i16 as ::flatbuffers::EndianScalar>::Scalar>(),
                         );
                         mem.assume_init()
                     })
                 }
 
-                pub fn set_vz(&mut self, x: i8) {
+                pub fn set_vz(&mut self, x: i16) {
                     let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
                     // Safety:
                     // Created from a valid Table for this object
@@ -28336,8 +28336,8 @@ pub mod pangaea {
                     unsafe {
                         ::core::ptr::copy_nonoverlapping(
                             &x_le as *const _ as *const u8,
-                            self.0[13..].as_mut_ptr(),
-                            ::core::mem::size_of::<<i8 as ::flatbuffers::EndianScalar>::Scalar>(),
+                            self.0[14..].as_mut_ptr(),
+                            ::core::mem::size_of::<<i16 as ::flatbuffers::EndianScalar>::Scalar>(),
                         );
                     }
                 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::geometry::{CellId, CellOffset, Position, ShardId};
+use crate::geometry::{CellId, CellOffset, Position, ShardId, Velocity};
 use crate::record::ComponentBytes;
 use crate::{AgentEpoch, EntityId, InSeq, SessionEpoch, ShardEpoch, Tick};
 
@@ -32,10 +32,27 @@ pub struct Motion {
     pub entity: EntityId,
     /// From the cell's corner.
     pub offset: CellOffset,
-    /// Velocity east, 0.25 m/s.
-    pub vx: i8,
-    /// Velocity south, 0.25 m/s.
-    pub vz: i8,
+    /// Velocity east, 1/512 m/s.
+    pub vx: i16,
+    /// Velocity south, 1/512 m/s.
+    pub vz: i16,
+}
+
+/// Steps of [`Motion::vx`] per m/s: so fine that whoever walks straight is where its velocity says for minutes.
+const VELOCITY_STEPS_PER_M_S: f32 = 512.0;
+
+impl Motion {
+    /// As it is told to followers of `cell`. Saturates at 64 m/s and three cell edges beyond the cell.
+    pub fn of(entity: EntityId, cell: CellId, position: Position, velocity: Velocity) -> Self {
+        let steps = |v: f32| (v * VELOCITY_STEPS_PER_M_S).round() as i16;
+        Self { entity, offset: CellOffset::of(position, cell), vx: steps(velocity.x), vz: steps(velocity.z) }
+    }
+
+    /// What a follower of `cell` can know of where it goes, in metres per second.
+    pub fn velocity(self) -> Velocity {
+        let speed = |steps: i16| f32::from(steps) / VELOCITY_STEPS_PER_M_S;
+        Velocity { x: speed(self.vx), z: speed(self.vz) }
+    }
 }
 
 /// One component changed.

@@ -238,14 +238,13 @@ impl<'a> Unpack<fb::Event<'a>> for ReliableEvent {
     }
 }
 
-/// One FlatBuffer from a gateway.
+/// One body from a gateway.
 pub fn decode_server(frame: &Bytes) -> Result<FromServer, WireError> {
-    let root = flatbuffers::root_with_opts::<fb::ServerMessage<'_>>(&SERVER_LIMITS, frame)?;
-    let at = At::new(frame);
-    match root.body_as_update() {
-        Some(update) => update::read(update, at).map(FromServer::Update),
-        None => server_message(root, at).map(FromServer::Message),
+    if update::is_update(frame) {
+        return update::read(frame).map(FromServer::Update);
     }
+    let root = flatbuffers::root_with_opts::<fb::ServerMessage<'_>>(&SERVER_LIMITS, frame)?;
+    server_message(root, At::new(frame)).map(FromServer::Message)
 }
 
 fn server_message(root: fb::ServerMessage<'_>, at: At<'_>) -> Result<ServerMessage, WireError> {

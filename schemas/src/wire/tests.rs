@@ -8,13 +8,13 @@ use proptest::prelude::*;
 use super::client::{FromServer, decode_client, decode_server, encode_client, encode_server};
 use super::link::{LINK_PROTOCOL, LinkMessage, LinkPolicy};
 use super::stored::Stored;
-use super::update::{CellUpdate, Update, UpdateWriter};
+use super::update::{Update, UpdateWriter};
 use super::{WireError, decode, encode, link};
 use crate::client::{ClientMessage, INPUTS_MAX, Input, NAME_BYTES_MAX};
 use crate::frame::FrameLimit;
 use crate::journal::Entry;
 use crate::message::{BeaconRequest, Credentials, KEY_BYTES_MAX, Message, NodeInfo, ShardRoute};
-use crate::record::{ComponentBytes, Record};
+use crate::record::Record;
 use crate::rules::Book;
 use crate::{InSeq, NodeId, Nonce, OutSeq, RegistryHash, RequestId, Role, TypeId};
 
@@ -114,8 +114,11 @@ proptest! {
 
 fn write_update(update: &Update) -> Bytes {
     let mut writer = UpdateWriter::default();
-    let cells: Vec<_> = update.cells.iter().map(|cell| writer.cell(cell)).collect();
-    writer.update(&update.head, &cells, &update.gone)
+    update.left.iter().for_each(|slot| writer.left(*slot));
+    update.entered.iter().for_each(|e| writer.entered(e.slot, e.entity, e.course, e.components.iter()));
+    update.moved.iter().for_each(|(slot, course)| writer.moved(*slot, *course));
+    update.changed.iter().for_each(|(slot, components)| writer.changed(*slot, components.iter()));
+    writer.finish(&update.head)
 }
 
 /// How many variants occur.
@@ -162,9 +165,9 @@ fn the_samples_hold_every_variant() {
         ("migration", kinds(&d.migrations()), migration::MigrationBody::ENUM_VALUES.len()),
         ("desk", kinds(&d.desks()), desk::DeskBody::ENUM_VALUES.len()),
         ("effects", kinds(&d.effects()), effects::EffectMessageBody::ENUM_VALUES.len()),
-        // Login and Guest are one variant; updates are not messages.
+        // Login and Guest are one variant.
         ("client messages", kinds(&d.every_client_message()) + 1, client::ClientBody::ENUM_VALUES.len()),
-        ("server messages", kinds(&d.every_server_message()) + 1, client::ServerBody::ENUM_VALUES.len()),
+        ("server messages", kinds(&d.every_server_message()), client::ServerBody::ENUM_VALUES.len()),
     ];
     for (what, sampled, with_none) in table {
         assert_eq!(sampled + 1, with_none, "{what}");
@@ -252,18 +255,6 @@ fn stored_bytes_of_another_kind_or_version_are_refused_in_words() {
     assert!(matches!(Record::from_stored(&Bytes::new()), Err(WireError::Form { found: [0, 0, 0, 0], .. })));
 }
 
-#[test]
-fn a_cells_bytes_are_the_same_in_every_clients_update() {
-    let mut writer = UpdateWriter::default();
-    let component = ComponentBytes { id: TypeId(3), bytes: Bytes::from_static(b"four") };
-    let cell = CellUpdate { x: 3, z: 4, components: vec![(super::update::Alias(9), component)], ..CellUpdate::default() };
-    let bytes = writer.cell(&cell);
-    let twice = writer.update(&Default::default(), [&bytes, &bytes], &[(1, 2)]);
-    let Ok(FromServer::Update(update)) = decode_server(&twice) else { panic!("not an update") };
-    assert_eq!(update.cells, [cell.clone(), cell]);
-    assert_eq!(update.gone, [(1, 2)]);
-}
-
 fn hello(cluster: &str, protocol: u32, registry: u64) -> LinkMessage {
     let node = NodeId::new(Role::Scene, 2);
     LinkMessage::Hello {
@@ -293,7 +284,7 @@ fn a_node_of_another_world_is_refused_in_words() {
     let refusal = |first: &LinkMessage| policy.admit(first).unwrap_err().to_string();
     assert_eq!(policy.admit(&hello("demo", LINK_PROTOCOL, 7)), Ok((NodeId::new(Role::Scene, 2), Nonce(u128::MAX - 5))));
     assert!(policy.admit(&hello("demo", LINK_PROTOCOL, 0)).is_ok(), "a role that knows no game");
-    assert_eq!(refusal(&hello("demo", 9, 7)), "scene-2 speaks node protocol 9, gateway-1 speaks 1: run the same build on both");
+    assert_eq!(refusal(&hello("demo", 9, 7)), "scene-2 speaks node protocol 9, gateway-1 speaks 2: run the same build on both");
     assert_eq!(
         refusal(&hello("prod", LINK_PROTOCOL, 7)),
         "scene-2 belongs to cluster `prod`, gateway-1 to `demo`: check the address or the cluster's name"

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use pangaea_schemas::geometry::{CellId, Position, SpaceId};
-use pangaea_schemas::wire::update::{Alias, CellUpdate, Update, UpdateHead};
+use pangaea_schemas::geometry::{Position, Velocity};
+use pangaea_schemas::record::ComponentBytes;
+use pangaea_schemas::wire::update::{Course, Slot, Update, UpdateHead};
 use pangaea_schemas::{EntityId, InSeq, Tick, TickRate, TypeId};
 
 /// No agent is faster, in metres per second.
@@ -17,9 +18,9 @@ const RECORD_AGE: f32 = 1.2;
 pub struct Drawn {
     /// Which.
     pub entity: EntityId,
-    cell: (u16, u16),
-    /// Where, to the precision of updates.
+    /// Where it was told to be.
     pub position: Position,
+    velocity: Velocity,
     /// It lies there to be picked up.
     pub is_item: bool,
 }
@@ -27,7 +28,7 @@ pub struct Drawn {
 /// Everything that one player sees.
 #[derive(Debug, Default)]
 pub struct Sight {
-    drawn: BTreeMap<Alias, Drawn>,
+    drawn: BTreeMap<Slot, Drawn>,
     last_tick: Tick,
     /// The last news of the own agent: when, the last input in it, and where it was.
     told: Option<(Tick, InSeq, Position)>,
@@ -67,13 +68,27 @@ impl Sight {
         if update.head.tick < self.last_tick {
             anomalies.push(format!("tick {} after {}", update.head.tick, self.last_tick));
         }
+        let seconds = update.head.tick.since(self.last_tick) as f32 * TickRate::DEFAULT.seconds_per_tick();
+        if self.last_tick != Tick(0) {
+            self.drawn.values_mut().for_each(|drawn| drawn.position = drawn.position + drawn.velocity * seconds);
+        }
         self.last_tick = update.head.tick;
         self.see_oneself(&update.head, anomalies);
-        for &gone in &update.gone {
-            self.drawn.retain(|_, drawn| drawn.cell != gone);
+        for slot in &update.left {
+            if self.drawn.remove(slot).is_none() {
+                anomalies.push(format!("slot {} leaves but is not here", slot.0));
+            }
         }
-        for cell in &update.cells {
-            self.see_cell(cell, anomalies);
+        for entered in &update.entered {
+            self.see_enter(entered.slot, entered.entity, anomalies);
+            self.see_course(entered.slot, entered.course, &update.head, anomalies);
+            self.see_components(entered.slot, &entered.components, anomalies);
+        }
+        for (slot, course) in &update.moved {
+            self.see_course(*slot, *course, &update.head, anomalies);
+        }
+        for (slot, components) in &update.changed {
+            self.see_components(*slot, components, anomalies);
         }
     }
 
@@ -96,36 +111,28 @@ impl Sight {
         self.told = Some((tick, applied, position));
     }
 
-    fn see_cell(&mut self, cell: &CellUpdate, anomalies: &mut Vec<String>) {
-        let here = (cell.x, cell.z);
-        if cell.snapshot {
-            self.drawn.retain(|alias, drawn| drawn.cell != here || cell.entered.iter().any(|(_, kept)| kept == alias));
+    fn see_enter(&mut self, slot: Slot, entity: EntityId, anomalies: &mut Vec<String>) {
+        if let Some((other, _)) = self.drawn.iter().find(|(other, drawn)| **other != slot && drawn.entity == entity) {
+            anomalies.push(format!("{entity} twice: as {} and {}", other.0, slot.0));
         }
-        for alias in &cell.left {
-            if self.drawn.get(alias).is_some_and(|drawn| drawn.cell == here) {
-                self.drawn.remove(alias);
-            }
+        let new = Drawn { entity, position: Position::default(), velocity: Velocity::default(), is_item: false };
+        let former = self.drawn.insert(slot, new).filter(|former| former.entity != entity);
+        if let Some(former) = former {
+            anomalies.push(format!("slot {} is {} and {entity}", slot.0, former.entity));
         }
-        for (entity, alias) in &cell.entered {
-            let twin = self.drawn.iter().find(|(other, drawn)| *other != alias && drawn.entity == *entity);
-            if let Some((other, _)) = twin {
-                anomalies.push(format!("{entity} twice: as {} and {}", other.0, alias.0));
-            }
-            let is_item = self.drawn.get(alias).is_some_and(|drawn| drawn.is_item);
-            self.drawn.insert(*alias, Drawn { entity: *entity, cell: here, position: Position::default(), is_item });
+    }
+
+    fn see_course(&mut self, slot: Slot, course: Course, head: &UpdateHead, anomalies: &mut Vec<String>) {
+        match self.drawn.get_mut(&slot) {
+            Some(drawn) => (drawn.position, drawn.velocity) = (course.position(head.position), course.velocity()),
+            None => anomalies.push(format!("slot {} moves but is not here", slot.0)),
         }
-        for moved in &cell.moved {
-            match self.drawn.get_mut(&moved.alias) {
-                Some(drawn) => {
-                    drawn.position = moved.offset.position(CellId { space: SpaceId(0), x: drawn.cell.0, z: drawn.cell.1 });
-                }
-                None => anomalies.push(format!("alias {} moves but is not here", moved.alias.0)),
-            }
-        }
-        for (alias, component) in &cell.components {
-            if let Some(drawn) = self.drawn.get_mut(alias) {
-                drawn.is_item |= component.id == TypeId::of("item");
-            }
+    }
+
+    fn see_components(&mut self, slot: Slot, components: &[ComponentBytes], anomalies: &mut Vec<String>) {
+        match self.drawn.get_mut(&slot) {
+            Some(drawn) => drawn.is_item |= components.iter().any(|component| component.id == TypeId::of("item")),
+            None => anomalies.push(format!("slot {} changes but is not here", slot.0)),
         }
     }
 }

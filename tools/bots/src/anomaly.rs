@@ -33,10 +33,8 @@ pub enum AnomalyKind {
     BelongingsBack,
     /// The own agent moved farther than it can.
     Jump,
-    /// The own agent is not drawn in any cell.
+    /// The own agent is not drawn.
     Vanished,
-    /// A near entity was gone without having left.
-    Lost,
     /// A near entity left and was back at once.
     Blinked,
     /// One entity under two names.
@@ -63,7 +61,6 @@ impl AnomalyKind {
             Self::BelongingsBack => "belongings_back",
             Self::Jump => "jump",
             Self::Vanished => "vanished",
-            Self::Lost => "lost",
             Self::Blinked => "blinked",
             Self::Twice => "twice",
             Self::Unknown => "unknown",

@@ -1,14 +1,15 @@
 //! What a bot draws, by the rules of the protocol alone, and what is wrong with it.
 //!
-//! An update is applied in three passes over its cells: who entered, who moved or changed, who left. `left` and a snapshot's
-//! silence count only for entities that are still drawn in that cell.
+//! An update says in this order who left, who entered, who goes on otherwise, whose components changed. Whoever is not in it goes
+//! on as last told.
 
 use std::time::{Duration, Instant};
 
-use pangaea_schemas::EntityId;
-use pangaea_schemas::geometry::{CELL_EDGE_M, CellId, CellOffset, Position, SpaceId};
-use pangaea_schemas::wire::update::{Alias, CellUpdate, Update};
-use rustc_hash::{FxHashMap, FxHashSet};
+use pangaea_schemas::geometry::{Position, Velocity};
+use pangaea_schemas::record::ComponentBytes;
+use pangaea_schemas::wire::update::{Course, Entered, Slot, Update, UpdateHead};
+use pangaea_schemas::{EntityId, Tick, TickRate};
+use rustc_hash::FxHashMap;
 
 use crate::anomaly::{Anomalies, AnomalyKind};
 use crate::inputs::Abilities;
@@ -17,6 +18,8 @@ use crate::inputs::Abilities;
 const BLINK: Duration = Duration::from_millis(300);
 /// Back elsewhere than this: it is another story.
 const BLINK_M: f32 = 5.0;
+/// Who is farther away may come and go at the edge of sight.
+const NEAR_M: f32 = 40.0;
 /// Departures remembered before old ones are forgotten.
 const DEPARTURES_MAX: usize = 64;
 
@@ -24,16 +27,25 @@ const DEPARTURES_MAX: usize = 64;
 #[derive(Clone, Copy, Debug)]
 struct Drawn {
     entity: EntityId,
-    cell: (u16, u16),
-    offset: CellOffset,
+    position: Position,
+    velocity: Velocity,
+    /// When it was there.
+    tick: Tick,
     is_item: bool,
     is_player: bool,
     has_health: bool,
 }
 
 impl Drawn {
-    fn position(&self) -> Position {
-        self.offset.position(CellId { space: SpaceId(0), x: self.cell.0, z: self.cell.1 })
+    fn new(entity: EntityId, head: &UpdateHead, course: Course) -> Self {
+        let (position, velocity) = (course.position(head.position), course.velocity());
+        Self { entity, position, velocity, tick: head.tick, is_item: false, is_player: false, has_health: false }
+    }
+
+    /// Where it is drawn at `tick`.
+    fn position_at(&self, tick: Tick) -> Position {
+        let seconds = tick.since(self.tick) as f32 * TickRate::DEFAULT.seconds_per_tick();
+        self.position + self.velocity * seconds
     }
 }
 
@@ -43,8 +55,10 @@ pub(crate) struct Sight {
     /// Full speed in m/s, as the own agent's component says.
     pub(crate) speed: Option<f32>,
     pub(crate) own_seen: Instant,
-    drawn: FxHashMap<Alias, Drawn>,
-    names: FxHashMap<EntityId, Alias>,
+    /// Of the last update.
+    tick: Tick,
+    drawn: FxHashMap<Slot, Drawn>,
+    names: FxHashMap<EntityId, Slot>,
     departed: FxHashMap<EntityId, (Instant, Drawn)>,
 }
 
@@ -54,6 +68,7 @@ impl Sight {
             own,
             speed: None,
             own_seen: now,
+            tick: Tick(0),
             drawn: FxHashMap::default(),
             names: FxHashMap::default(),
             departed: FxHashMap::default(),
@@ -66,19 +81,25 @@ impl Sight {
     }
 
     pub(crate) fn apply(&mut self, now: Instant, update: &Update, abilities: &Abilities, anomalies: &mut Anomalies) {
-        for cell in &update.cells {
-            self.enter(now, cell, anomalies);
+        self.tick = update.head.tick;
+        for slot in &update.left {
+            self.leave(now, *slot, &update.head, anomalies);
         }
-        for cell in &update.cells {
-            self.change(cell, abilities, anomalies);
+        for entered in &update.entered {
+            self.enter(now, entered, &update.head, anomalies);
+            self.change(entered.slot, &entered.components, abilities, anomalies);
         }
-        let own = update.head.position;
-        for cell in &update.cells {
-            self.leave(now, cell, own, anomalies);
+        for (slot, course) in &update.moved {
+            match self.drawn.get_mut(slot) {
+                Some(drawn) => {
+                    (drawn.position, drawn.velocity) = (course.position(update.head.position), course.velocity());
+                    drawn.tick = update.head.tick;
+                }
+                None => anomalies.note(AnomalyKind::Unknown, 1.0, || format!("slot {} moves but never entered", slot.0)),
+            }
         }
-        for gone in &update.gone {
-            let lost: Vec<_> = self.drawn.iter().filter(|(_, drawn)| drawn.cell == *gone).map(|(alias, _)| *alias).collect();
-            lost.into_iter().for_each(|alias| _ = self.remove(alias));
+        for (slot, components) in &update.changed {
+            self.change(*slot, components, abilities, anomalies);
         }
         if self.names.contains_key(&self.own) {
             self.own_seen = now;
@@ -104,60 +125,45 @@ impl Sight {
     }
 
     fn nearest(&self, from: Position, reach: f32, wanted: impl Fn(&Drawn) -> bool) -> Option<EntityId> {
-        let near = self.drawn.values().filter(|drawn| wanted(drawn)).map(|drawn| (drawn.position().distance(from), drawn.entity));
+        let near = self.drawn.values().filter(|drawn| wanted(drawn));
+        let near = near.map(|drawn| (drawn.position_at(self.tick).distance(from), drawn.entity));
         let near = near.filter(|(distance, _)| *distance <= reach);
         near.min_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal)).map(|(_, entity)| entity)
     }
 
-    fn enter(&mut self, now: Instant, cell: &CellUpdate, anomalies: &mut Anomalies) {
-        for (entity, alias) in &cell.entered {
-            if let Some(other) = self.names.insert(*entity, *alias).filter(|other| other != alias) {
-                anomalies.note(AnomalyKind::Twice, 1.0, || format!("{entity} is drawn as {} and {}", other.0, alias.0));
-                self.drawn.remove(&other);
-            }
-            let at = cell.moved.iter().find(|moved| moved.alias == *alias).map_or_else(CellOffset::default, |moved| moved.offset);
-            let drawn = Drawn {
-                entity: *entity,
-                cell: (cell.x, cell.z),
-                offset: at,
-                is_item: false,
-                is_player: false,
-                has_health: false,
-            };
-            let before = self.drawn.insert(*alias, drawn);
-            if let Some(former) = before.filter(|before| before.entity != *entity) {
+    fn enter(&mut self, now: Instant, entered: &Entered, head: &UpdateHead, anomalies: &mut Anomalies) {
+        let Entered { slot, entity, course, .. } = entered;
+        if let Some(other) = self.names.insert(*entity, *slot).filter(|other| other != slot) {
+            anomalies.note(AnomalyKind::Twice, 1.0, || format!("{entity} is drawn as {} and {}", other.0, slot.0));
+            self.drawn.remove(&other);
+        }
+        let drawn = Drawn::new(*entity, head, *course);
+        match self.drawn.insert(*slot, drawn) {
+            Some(former) if former.entity != *entity => {
                 self.names.remove(&former.entity);
+                let text = || format!("slot {} is {} and {entity}", slot.0, former.entity);
+                anomalies.note(AnomalyKind::Twice, 1.0, text);
             }
-            if before.is_none() {
-                self.notice_blink(now, *entity, &drawn, anomalies);
-            }
+            Some(_) => {}
+            None => self.notice_blink(now, &drawn, anomalies),
         }
     }
 
-    fn notice_blink(&mut self, now: Instant, entity: EntityId, drawn: &Drawn, anomalies: &mut Anomalies) {
-        let Some((at, before)) = self.departed.remove(&entity) else { return };
+    fn notice_blink(&mut self, now: Instant, drawn: &Drawn, anomalies: &mut Anomalies) {
+        let Some((at, before)) = self.departed.remove(&drawn.entity) else { return };
         let away = now.duration_since(at);
-        if away < BLINK && before.position().distance(drawn.position()) < BLINK_M {
-            let text =
-                || format!("{entity} left {:?} and was away for {} ms until {:?}", before.cell, away.as_millis(), drawn.cell);
+        if away < BLINK && before.position.distance(drawn.position) < BLINK_M {
+            let (entity, place) = (drawn.entity, drawn.position);
+            let text = || format!("{entity} left {:?} and was away for {} ms until {place:?}", before.position, away.as_millis());
             anomalies.note(AnomalyKind::Blinked, away.as_secs_f64() * 1e3, text);
         }
     }
 
-    fn change(&mut self, cell: &CellUpdate, abilities: &Abilities, anomalies: &mut Anomalies) {
-        for moved in &cell.moved {
-            match self.drawn.get_mut(&moved.alias) {
-                Some(drawn) if drawn.cell == (cell.x, cell.z) => drawn.offset = moved.offset,
-                // It has entered another cell in this very update.
-                Some(_) => {}
-                None => anomalies.note(AnomalyKind::Unknown, 1.0, || format!("alias {} moves but never entered", moved.alias.0)),
-            }
-        }
-        for (alias, component) in &cell.components {
-            let Some(drawn) = self.drawn.get_mut(alias) else {
-                anomalies.note(AnomalyKind::Unknown, 1.0, || format!("alias {} changes but never entered", alias.0));
-                continue;
-            };
+    fn change(&mut self, slot: Slot, components: &[ComponentBytes], abilities: &Abilities, anomalies: &mut Anomalies) {
+        let Some(drawn) = self.drawn.get_mut(&slot) else {
+            return anomalies.note(AnomalyKind::Unknown, 1.0, || format!("slot {} changes but never entered", slot.0));
+        };
+        for component in components {
             drawn.is_item |= abilities.item == Some(component.id);
             drawn.is_player |= abilities.player == Some(component.id);
             drawn.has_health |= abilities.health == Some(component.id);
@@ -167,92 +173,68 @@ impl Sight {
         }
     }
 
-    fn leave(&mut self, now: Instant, cell: &CellUpdate, own: Position, anomalies: &mut Anomalies) {
-        let here = (cell.x, cell.z);
-        for alias in &cell.left {
-            if self.drawn.get(alias).is_some_and(|drawn| drawn.cell == here)
-                && let Some(drawn) = self.remove(*alias)
-                && !drawn.is_item
-                && is_near(here, own)
-            {
-                self.departed.insert(drawn.entity, (now, drawn));
-            }
-        }
-        if !cell.snapshot {
-            return;
-        }
-        let present: FxHashSet<_> = cell.entered.iter().map(|(_, alias)| *alias).collect();
-        let absent = self.drawn.iter().filter(|(alias, drawn)| drawn.cell == here && !present.contains(alias));
-        let absent: Vec<_> = absent.map(|(alias, _)| *alias).collect();
-        for alias in absent {
-            if let Some(drawn) = self.remove(alias).filter(|_| is_near(here, own)) {
-                anomalies.note(AnomalyKind::Lost, 1.0, || format!("{} is missing in a snapshot of {here:?}", drawn.entity));
-            }
-        }
-    }
-
-    fn remove(&mut self, alias: Alias) -> Option<Drawn> {
-        let drawn = self.drawn.remove(&alias)?;
-        if self.names.get(&drawn.entity) == Some(&alias) {
+    fn leave(&mut self, now: Instant, slot: Slot, head: &UpdateHead, anomalies: &mut Anomalies) {
+        let Some(mut drawn) = self.drawn.remove(&slot) else {
+            return anomalies.note(AnomalyKind::Unknown, 1.0, || format!("slot {} leaves but never entered", slot.0));
+        };
+        if self.names.get(&drawn.entity) == Some(&slot) {
             self.names.remove(&drawn.entity);
         }
-        Some(drawn)
+        drawn.position = drawn.position_at(head.tick);
+        if !drawn.is_item && drawn.position.distance(head.position) < NEAR_M {
+            self.departed.insert(drawn.entity, (now, drawn));
+        }
     }
-}
-
-/// Whether a cell is the own one or touches it.
-fn is_near((x, z): (u16, u16), own: Position) -> bool {
-    let (own_x, own_z) = ((own.x / CELL_EDGE_M) as u16, (own.z / CELL_EDGE_M) as u16);
-    x.abs_diff(own_x) <= 1 && z.abs_diff(own_z) <= 1
 }
 
 #[cfg(test)]
 mod tests {
     use pangaea_schemas::registry::Registry;
-    use pangaea_schemas::wire::update::Moved;
 
     use super::*;
 
     const FOX: EntityId = EntityId(9);
 
-    fn cell(x: u16) -> CellUpdate {
-        CellUpdate { x, z: 0, ..CellUpdate::default() }
+    fn enters(slot: u32) -> Update {
+        let entered = Entered { slot: Slot(slot), entity: FOX, course: Course::default(), components: Vec::new() };
+        Update { entered: vec![entered], ..Update::default() }
     }
 
-    fn enters(x: u16, alias: u32) -> CellUpdate {
-        let moved = Moved { alias: Alias(alias), offset: CellOffset::default(), vx: 0, vz: 0 };
-        CellUpdate { entered: vec![(FOX, Alias(alias))], moved: vec![moved], ..cell(x) }
+    fn leaves(slot: u32) -> Update {
+        Update { left: vec![Slot(slot)], ..Update::default() }
     }
 
-    fn leaves(x: u16, alias: u32) -> CellUpdate {
-        CellUpdate { left: vec![Alias(alias)], ..cell(x) }
+    fn moves(slot: u32) -> Update {
+        Update { moved: vec![(Slot(slot), Course::default())], ..Update::default() }
     }
 
-    /// What a bot in cell 0 finds wrong with these updates, 50 ms apart.
-    fn faults(updates: &[&[CellUpdate]]) -> Vec<&'static str> {
+    /// What a bot finds wrong with these updates, 50 ms apart.
+    fn faults(updates: &[Update]) -> Vec<&'static str> {
         let (start, abilities) = (Instant::now(), Abilities::of(&Registry::default()));
         let (mut sight, mut anomalies) = (Sight::of(EntityId(1), start), Anomalies::default());
-        for (n, cells) in (0u64..).zip(updates) {
-            let update = Update { cells: cells.to_vec(), ..Update::default() };
-            sight.apply(start + Duration::from_millis(50 * n), &update, &abilities, &mut anomalies);
+        for (n, update) in (0u64..).zip(updates) {
+            sight.apply(start + Duration::from_millis(50 * n), update, &abilities, &mut anomalies);
         }
         anomalies.counts().into_keys().collect()
     }
 
     #[test]
-    fn changing_cells_is_no_fault_in_whatever_order_it_is_told() {
-        assert_eq!(faults(&[&[enters(0, 5)], &[enters(1, 5)], &[leaves(0, 5)]]), [""; 0]);
-        assert_eq!(faults(&[&[enters(0, 5)], &[leaves(0, 5), enters(1, 5)]]), [""; 0]);
-        assert_eq!(faults(&[&[enters(0, 5)], &[leaves(0, 5)]]), [""; 0]);
+    fn entering_moving_being_told_anew_and_leaving_is_no_fault() {
+        assert_eq!(faults(&[enters(5), moves(5), enters(5), leaves(5)]), [""; 0]);
     }
 
     #[test]
-    fn a_blink_a_double_a_stranger_and_a_loss_are_seen() {
-        assert_eq!(faults(&[&[enters(0, 5)], &[leaves(0, 5)], &[enters(0, 5)]]), ["blinked"]);
-        assert_eq!(faults(&[&[enters(0, 5)], &[enters(1, 6)]]), ["twice"]);
-        let stranger = CellUpdate { entered: Vec::new(), ..enters(0, 5) };
-        assert_eq!(faults(&[&[stranger]]), ["unknown"]);
-        let empty = CellUpdate { snapshot: true, ..cell(0) };
-        assert_eq!(faults(&[&[enters(0, 5)], &[empty]]), ["lost"]);
+    fn a_blink_a_double_and_a_stranger_are_seen() {
+        assert_eq!(faults(&[enters(5), leaves(5), enters(7)]), ["blinked"]);
+        assert_eq!(faults(&[enters(5), enters(6)]), ["twice"]);
+        assert_eq!(faults(&[moves(5)]), ["unknown"]);
+        assert_eq!(faults(&[leaves(5)]), ["unknown"]);
+    }
+
+    #[test]
+    fn whoever_is_not_told_of_goes_on() {
+        let course = Course { x: 256, z: 0, vx: 512, vz: 0 };
+        let drawn = Drawn::new(FOX, &UpdateHead { tick: Tick(100), ..UpdateHead::default() }, course);
+        assert_eq!(drawn.position_at(Tick(140)), Position { x: 3.0, z: 0.0 });
     }
 }

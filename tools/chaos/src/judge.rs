@@ -86,11 +86,7 @@ fn allowances(fault: &Fault, lasted: Duration) -> Vec<Allowance> {
     let pause_ms = lasted.as_secs_f64() * 1e3;
     // Nobody's position is fresh while a shard stands still, and entities of its cells come and go with its owners.
     let paused = [(AnomalyKind::UpdateGap, Whom::Agents, pause_ms), (AnomalyKind::Vanished, Whom::Agents, pause_ms)];
-    let unseen = [
-        (AnomalyKind::Lost, Whom::Onlookers, 1.0),
-        (AnomalyKind::Blinked, Whom::Onlookers, BLINK_MS),
-        (AnomalyKind::Vanished, Whom::Agents, pause_ms),
-    ];
+    let unseen = [(AnomalyKind::Blinked, Whom::Onlookers, BLINK_MS), (AnomalyKind::Vanished, Whom::Agents, pause_ms)];
     let set_back = [(AnomalyKind::Jump, Whom::Agents, SET_BACK_M), (AnomalyKind::InputBack, Whom::Agents, INPUTS_PER_S)];
     let reconnect = [(AnomalyKind::Disconnected, Whom::Clients, 1.0), (AnomalyKind::UpdateGap, Whom::Clients, pause_ms)];
     // Whom one shard has let go cannot run before a journal says so, and the other shard has heard it.
@@ -180,7 +176,7 @@ mod tests {
         let kill = episode(start, FaultKind::Kill(Role::Scene), Victim::Node(SCENE));
         let then = kill.began + Duration::from_millis(700);
         assert!(kill.excuses(&saw(then, AnomalyKind::Jump, 8.0, "scene-1")));
-        assert!(kill.excuses(&saw(then, AnomalyKind::Lost, 1.0, "scene-2")), "onlookers");
+        assert!(kill.excuses(&saw(then, AnomalyKind::Blinked, 1.0, "scene-2")), "onlookers");
         let taken_over = Sighting { former_scene: "scene-1".to_owned(), ..saw(then, AnomalyKind::Jump, 8.0, "scene-2") };
         assert!(kill.excuses(&taken_over));
         let unexcused = [

@@ -2,16 +2,17 @@
 import * as flatbuffers from "flatbuffers";
 import type { WebSocket } from "ws";
 import {
-  CellBytes, CellUpdate, ClientBody, ClientMessage, Component, Entered, Event, Events, Gone, Guest, Hello, Inputs, Joined, Motion, Ping, Pong,
-  Refused, Resume, Routed, ServerBody, ServerMessage, Spectate, Ticket, Update, Watching, Welcome,
+  ClientBody, ClientMessage, Event, Events, Guest, Hello, Inputs, Joined, Ping, Pong,
+  Refused, Resume, Routed, ServerBody, ServerMessage, Spectate, Ticket, Watching, Welcome,
 } from "../src/generated/pangaea/client.js";
 import { NO_ITEM } from "../src/world/entities.js";
 import { cellKey } from "../src/world/geometry.js";
 import type { PlainType, Scalar } from "../src/world/registry.js";
 import type { Being, Land } from "./land.js";
-import { cellAt, CELL_EDGE_M, EDGE_CELLS, ownerOf, shardAt, SPEED_M_S, TICK_HZ } from "./land.js";
+import { CELL_EDGE_M, EDGE_CELLS, ownerOf, shardAt, TICK_HZ } from "./land.js";
 import * as deals from "./deals.js";
 import * as types from "./types.js";
+import { encodeUpdate } from "./update.js";
 
 const HASH = 0x5eedn;
 const VIEW_CELLS = 3;
@@ -34,10 +35,10 @@ const players = new Map<string, Player>();
 export class Client {
   static readonly all = new Set<Client>();
   #player: Player | undefined;
-  #cells = new Set<number>();
-  /** Alias → cell, as the client knows it. */
-  readonly #known = new Map<number, number>();
-  readonly #sentAt = new Map<number, number>();
+  readonly #cells = new Set<number>();
+  /** Aliases that the client knows; they are its slots. */
+  readonly #known = new Set<number>();
+  #toldAt = 0;
   #party: deals.Party | undefined;
   #watching = false;
   #route = "";
@@ -57,24 +58,21 @@ export class Client {
     const player = this.#player;
     if (!player && !this.#watching) return;
     if (player) this.#tickPlayer(player);
-    const gone = player ? this.#follow(player.being) : [];
-    const builder = new flatbuffers.Builder(16_384);
-    const cells: number[] = [];
-    for (const key of this.#cells) {
-      const [x, z] = [key >>> 16, key & 0xffff];
-      const every = this.#watching ? 4 : 1;
-      if (this.#sentAt.has(key) && (this.land.tick + x + z) % every !== 0) continue;
-      const bytes = this.#cell(key, byCell.get(key) ?? []);
-      if (bytes) cells.push(CellBytes.createCellBytes(builder, CellBytes.createCellVector(builder, bytes)));
-      this.#sentAt.set(key, this.land.tick);
-    }
-    const list = Update.createCellsVector(builder, cells);
-    Update.startGoneVector(builder, gone.length);
-    for (const key of gone) Gone.createGone(builder, key >>> 16, key & 0xffff);
-    const goneList = builder.endVector();
-    const at = player?.being;
-    const body = Update.createUpdate(builder, BigInt(this.land.tick), 1n, player?.inSeq ?? 0, at?.x ?? 0, at?.z ?? 0, 100, list, goneList, player?.inSeq ?? 0);
-    this.#finish(builder, ServerBody.Update, body);
+    if (player) this.#follow(player.being);
+    if (this.#watching && this.land.tick % 4 !== 0) return;
+    const here = [...this.#cells].flatMap((key) => byCell.get(key) ?? []);
+    const entered = here.filter((being) => !this.#known.has(being.alias));
+    const since = this.#toldAt;
+    const known = here.filter((being) => this.#known.has(being.alias));
+    const present = new Set(here.map((being) => being.alias));
+    const left = [...this.#known].filter((alias) => !present.has(alias));
+    for (const alias of left) this.#known.delete(alias);
+    for (const being of entered) this.#known.add(being.alias);
+    this.#toldAt = this.land.tick;
+    const moved = known.filter((being) => being.movedAt > since);
+    const looked = known.filter((being) => being.lookedAt > since);
+    const at = { x: player?.being.x, z: player?.being.z };
+    this.socket.send(encodeUpdate({ tick: this.land.tick, inSeq: player?.inSeq, ...at, left, entered, moved, looked }));
   }
 
   #tickPlayer(player: Player): void {
@@ -131,36 +129,12 @@ export class Client {
     if (id === types.TRADE_CANCEL.id) deals.cancel(party, partyIn(types.TRADE_CANCEL, "with"));
   }
 
-  #follow(being: Being): number[] {
+  #follow(being: Being): void {
     const [cx, cz] = [Math.floor(being.x / CELL_EDGE_M), Math.floor(being.z / CELL_EDGE_M)];
-    const wanted = new Set<number>();
+    this.#cells.clear();
     for (let x = Math.max(0, cx - VIEW_CELLS); x <= Math.min(EDGE_CELLS - 1, cx + VIEW_CELLS); x++) {
-      for (let z = Math.max(0, cz - VIEW_CELLS); z <= Math.min(EDGE_CELLS - 1, cz + VIEW_CELLS); z++) wanted.add(cellKey(x, z));
+      for (let z = Math.max(0, cz - VIEW_CELLS); z <= Math.min(EDGE_CELLS - 1, cz + VIEW_CELLS); z++) this.#cells.add(cellKey(x, z));
     }
-    const gone = [...this.#cells].filter((key) => !wanted.has(key));
-    for (const key of gone) {
-      this.#sentAt.delete(key);
-      for (const [alias, cell] of this.#known) if (cell === key) this.#known.delete(alias);
-    }
-    this.#cells = wanted;
-    return gone;
-  }
-
-  #cell(key: number, here: Being[]): Uint8Array | undefined {
-    const snapshot = !this.#sentAt.has(key);
-    const since = this.#sentAt.get(key) ?? 0;
-    const entered = here.filter((being) => snapshot || this.#known.get(being.alias) !== key);
-    const moved = here.filter((being) => being.movedAt > since || entered.includes(being));
-    const looked = here.filter((being) => being.lookedAt > since || entered.includes(being));
-    const left: number[] = [];
-    for (const [alias, cell] of this.#known) {
-      if (cell !== key) continue;
-      const being = this.land.beings.get(BigInt(alias));
-      if (!being || !this.#cells.has(cellAt(being.x, being.z))) left.push(alias), this.#known.delete(alias);
-    }
-    for (const being of entered) this.#known.set(being.alias, key);
-    if (!snapshot && moved.length + looked.length + left.length === 0) return undefined;
-    return encodeCell(key, snapshot, entered, moved, looked, left);
   }
 
   #receive(bytes: Uint8Array): void {
@@ -189,7 +163,7 @@ export class Client {
       const description = hello.registry() === 0n ? types.describe(b) : 0;
       const [cluster, gateway] = [b.createString("mock"), b.createString("gateway-1")];
       Welcome.startWelcome(b);
-      Welcome.addProtocol(b, 1);
+      Welcome.addProtocol(b, 2);
       Welcome.addRegistry(b, HASH);
       Welcome.addCluster(b, cluster);
       Welcome.addGateway(b, gateway);
@@ -267,42 +241,4 @@ export class Client {
     builder.finish(ServerMessage.createServerMessage(builder, type, body));
     this.socket.send(builder.asUint8Array());
   }
-}
-
-/** One cell's change as bytes. */
-export function encodeCell(
-  key: number, snapshot: boolean, entered: readonly Being[], moved: readonly Being[], looked: readonly Being[], left: readonly number[],
-): Uint8Array {
-  const [x, z] = [key >>> 16, key & 0xffff];
-  const b = new flatbuffers.Builder(1_024);
-  const parts: { alias: number; type: PlainType; bytes: Uint8Array }[] = [];
-  for (const being of looked) {
-    const add = (type: PlainType, values: Record<string, Scalar>) => parts.push({ alias: being.alias, type, bytes: type.write(values) });
-    add(types.LOOK, { kind: being.kind, hue: being.hue });
-    if (being.player) add(types.PACE, { metres_per_s: SPEED_M_S });
-    if (being.name) add(types.NAME, { text: being.name });
-    if (being.item !== NO_ITEM) add(types.ITEM, { kind: being.item });
-    else add(types.HEALTH, { now: being.health, max: 100 });
-  }
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.bytes.length, 0));
-  CellUpdate.startEnteredVector(b, entered.length);
-  for (const being of entered) Entered.createEntered(b, being.id, being.alias);
-  const enteredList = b.endVector();
-  CellUpdate.startMovedVector(b, moved.length);
-  for (const { alias, x: mx, z: mz, vx, vz } of moved) {
-    Motion.createMotion(b, alias, Math.round((mx - x * CELL_EDGE_M) * 256), Math.round((mz - z * CELL_EDGE_M) * 256), Math.round(vx * 4), Math.round(vz * 4));
-  }
-  const movedList = b.endVector();
-  let offset = 0;
-  CellUpdate.startComponentsVector(b, parts.length);
-  for (const part of parts) {
-    bytes.set(part.bytes, offset);
-    Component.createComponent(b, part.alias, part.type.id, offset, part.bytes.length);
-    offset += part.bytes.length;
-  }
-  const components = b.endVector();
-  const bytesList = CellUpdate.createBytesVector(b, bytes);
-  const leftList = CellUpdate.createLeftVector(b, [...left]);
-  b.finish(CellUpdate.createCellUpdate(b, x, z, snapshot, enteredList, movedList, components, bytesList, leftList));
-  return b.asUint8Array();
 }

@@ -3,9 +3,10 @@ import assert from "node:assert/strict";
 import { mock, test } from "node:test";
 import * as flatbuffers from "flatbuffers";
 import * as types from "../mock/types.js";
+import { encodeUpdate } from "../mock/update.js";
 import {
   ClientBody, ClientMessage, Event, Events, Goodbye, Guest, Hello, Inputs, Join, Joined, Refused, RefusalCode, Resume, ServerBody, ServerMessage, Ticket,
-  Update, Welcome,
+  Welcome,
 } from "../src/generated/pangaea/client.js";
 import { Session } from "../src/net/session.js";
 import { totalAnomalies } from "../src/world/anomalies.js";
@@ -69,10 +70,7 @@ class Wire {
   }
 
   update(inSeq: number): void {
-    this.say(ServerBody.Update, (b) => {
-      const none = Update.createCellsVector(b, []);
-      return Update.createUpdate(b, 101n, 1n, inSeq, 5, 5, 100, none, none, inSeq);
-    });
+    this.onmessage({ data: encodeUpdate({ tick: 101, inSeq, x: 5, z: 5 }).slice().buffer });
   }
 
   gold(seq: number, resync = false): void {

@@ -14,7 +14,7 @@ use crate::journal::{Decision, Departure, Entry, Fence, Mark, ShardOp, Xid};
 use crate::message::*;
 use crate::record::{ComponentBytes, OpenOperation, Presence, Record, ReliableEvent, SessionState};
 use crate::registry::{Field, FieldType, Registry, TypeInfo};
-use crate::wire::update::{Alias, CellUpdate, Moved, Update, UpdateHead};
+use crate::wire::update::{Course, Entered, SLOTS_MAX, Slot, Update, UpdateHead};
 use crate::{
     AccountId, AgentEpoch, EffectSeq, EntityId, InSeq, JournalIndex, NodeId, Nonce, OutSeq, RegistryHash, RequestId, Revision,
     Role, SessionEpoch, ShardEpoch, Tick, Timestamp, TypeId,
@@ -489,7 +489,7 @@ impl Dice {
             cell: self.cell(),
             snapshot: self.flag(),
             entered: self.some(|d| Enter { entity: d.entity(), components: d.some(Self::component) }),
-            moved: self.some(|d| Motion { entity: d.entity(), offset: d.offset(), vx: d.n() as i8, vz: d.n() as i8 }),
+            moved: self.some(|d| Motion { entity: d.entity(), offset: d.offset(), vx: d.n() as i16, vz: d.n() as i16 }),
             changed: self.some(|d| Changed { entity: d.entity(), component: d.component() }),
             left: self.some(|d| Leave { entity: d.entity(), to: d.maybe(Self::cell) }),
         })
@@ -709,29 +709,34 @@ impl Dice {
         ]
     }
 
-    fn cell_update(&mut self) -> CellUpdate {
-        let moved = |d: &mut Self| Moved { alias: Alias(d.small()), offset: d.offset(), vx: d.n() as i8, vz: d.n() as i8 };
-        CellUpdate {
-            x: self.n() as u16,
-            z: self.n() as u16,
-            snapshot: self.flag(),
-            entered: self.some(|d| (d.entity(), Alias(d.small()))),
-            moved: self.some(moved),
-            components: self.some(|d| (Alias(d.small()), d.component())),
-            left: self.some(|d| Alias(d.small())),
-        }
+    fn slot(&mut self) -> Slot {
+        Slot(self.small() % SLOTS_MAX)
+    }
+
+    fn course(&mut self) -> Course {
+        Course { x: self.n() as i32, z: self.n() as i16 as i32, vx: self.n() as i8 as i32, vz: self.n() as i32 }
+    }
+
+    fn entered(&mut self) -> Entered {
+        Entered { slot: self.slot(), entity: self.entity(), course: self.course(), components: self.some(Self::component) }
     }
 
     pub(super) fn update(&mut self) -> Update {
         let head = UpdateHead {
-            tick: Tick(self.n()),
+            tick: Tick(self.n() & 0xff_ffff_ffff),
             agent_epoch: self.ae(),
             in_seq: InSeq(self.small()),
             applied: InSeq(self.small()),
             position: self.position(),
-            dilation_percent: self.n() as u16,
+            dilation_percent: self.n() as u8,
         };
-        Update { head, cells: self.some(Self::cell_update), gone: self.some(|d| (d.n() as u16, d.n() as u16)) }
+        Update {
+            head,
+            left: self.some(Self::slot),
+            entered: self.some(Self::entered),
+            moved: self.some(|d| (d.slot(), d.course())),
+            changed: self.some(|d| (d.slot(), d.some(Self::component))),
+        }
     }
 }
 

@@ -1,11 +1,13 @@
-// The client protocol's messages to and from bytes: one FlatBuffer per binary WebSocket message.
+// The client protocol's messages to and from bytes: one body per binary WebSocket message, a FlatBuffer or an update.
 import * as flatbuffers from "flatbuffers";
 import {
   ClientBody, ClientMessage, Events, Goodbye, Guest, Hello, Input, Inputs, Join, Joined, Leave, Ping, Pong, Refused, Resume, Routed,
-  ServerBody, ServerMessage, Spectate, Ticket, Update, Watching, Welcome,
+  ServerBody, ServerMessage, Spectate, Ticket, Watching, Welcome,
 } from "../generated/pangaea/client.js";
+import type { Update } from "./update.js";
+import { isUpdate, readUpdate } from "./update.js";
 
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;
 
 /** One input on its way: kept until the server has applied it. */
 export interface SentInput {
@@ -78,6 +80,7 @@ export type FromGateway =
 
 /** Undefined for a message of a kind this client does not know. */
 export function decode(bytes: Uint8Array): FromGateway | undefined {
+  if (isUpdate(bytes)) return { type: "update", body: readUpdate(bytes) };
   const wire = ServerMessage.getRootAsServerMessage(new flatbuffers.ByteBuffer(bytes));
   switch (wire.bodyType()) {
     case ServerBody.Welcome: return { type: "welcome", body: wire.body(new Welcome()) };
@@ -86,7 +89,6 @@ export function decode(bytes: Uint8Array): FromGateway | undefined {
     case ServerBody.Watching: return { type: "watching", body: wire.body(new Watching()) };
     case ServerBody.Refused: return { type: "refused", body: wire.body(new Refused()) };
     case ServerBody.Goodbye: return { type: "goodbye", body: wire.body(new Goodbye()) };
-    case ServerBody.Update: return { type: "update", body: wire.body(new Update()) };
     case ServerBody.Events: return { type: "events", body: wire.body(new Events()) };
     case ServerBody.Routed: return { type: "routed", body: wire.body(new Routed()) };
     case ServerBody.Pong: return { type: "pong", body: wire.body(new Pong()) };

@@ -173,8 +173,8 @@ export class Session {
         const update = message.body;
         this.world.apply(update, now);
         if (this.state !== "playing") break;
-        this.#acknowledged(update.inSeq());
-        this.events.confirmed(update.applied(), this.world.tick, update.x(), update.z());
+        this.#acknowledged(update.inSeq);
+        this.events.confirmed(update.applied, this.world.tick, update.x, update.z);
         break;
       }
       case "events":

@@ -3,9 +3,9 @@
 
 /** Positions kept per entity. */
 const SAMPLES = 4;
-/** A longer silence than this, in ticks, was rest: the entity starts from where it stood. */
-const REST_TICKS = 6;
-/** Longest guess ahead of the last position, in ticks. */
+/** After a longer silence than this, in ticks, the entity turns off its course so shortly before it is told of again. */
+const TURN_TICKS = 3;
+/** Longest guess ahead of the last update, in ticks. */
 const AHEAD_TICKS_MAX = 5;
 /** Slots at the start; doubled when full. */
 const SLOTS = 1_024;
@@ -22,9 +22,8 @@ export class Entities {
   #slots = SLOTS;
   readonly id: bigint[] = [];
   readonly name: string[] = [];
+  /** One more than its slot on the wire; 0 for none. */
   alias = new Uint32Array(SLOTS);
-  /** `cellKey` of the cell it is in. */
-  cell = new Uint32Array(SLOTS);
   /** Where to draw, metres; set by `place`. */
   x = new Float32Array(SLOTS);
   z = new Float32Array(SLOTS);
@@ -44,8 +43,8 @@ export class Entities {
   leftAt = new Float64Array(SLOTS);
   /** Local milliseconds of the last hit. */
   hurtAt = new Float64Array(SLOTS);
-  /** The update that last named it in `entered`. */
-  mark = new Uint32Array(SLOTS);
+  /** Tick of the last update: up to there, whoever was not told of goes on as before. */
+  #horizon = 0;
   #samples = new Uint8Array(SLOTS);
   #tick = new Float64Array(SLOTS * SAMPLES);
   #sx = new Float32Array(SLOTS * SAMPLES);
@@ -94,6 +93,7 @@ export class Entities {
 
   clear(): void {
     this.count = 0;
+    this.#horizon = 0;
     this.id.length = 0;
     this.name.length = 0;
     this.#byId.clear();
@@ -119,6 +119,11 @@ export class Entities {
     this.name.length = last;
   }
 
+  /** An update of `tick` came. */
+  toldUpTo(tick: number): void {
+    this.#horizon = tick;
+  }
+
   /** It was at (x, z) at `tick`, moving by (vx, vz) metres per tick. News older than the last are ignored. */
   moved(slot: number, tick: number, x: number, z: number, vx: number, vz: number): void {
     const have = this.#samples[slot]!;
@@ -126,8 +131,10 @@ export class Entities {
     if (have > 0) {
       const gap = tick - this.#tick[newest]!;
       if (gap <= 0) return;
-      if (gap > REST_TICKS) {
-        this.#push(slot, tick - 1, this.#sx[newest]!, this.#sz[newest]!);
+      if (gap > TURN_TICKS) {
+        const ticks = gap - TURN_TICKS;
+        const [x0, z0] = [this.#sx[newest]! + this.vx[slot]! * ticks, this.#sz[newest]! + this.vz[slot]! * ticks];
+        this.#push(slot, tick - TURN_TICKS, x0, z0);
       }
     } else {
       this.x[slot] = x;
@@ -158,7 +165,7 @@ export class Entities {
     let i = first + have - 1;
     const ahead = tick - this.#tick[i]!;
     if (ahead >= 0) {
-      const ticks = Math.min(ahead, AHEAD_TICKS_MAX);
+      const ticks = Math.min(ahead, Math.max(0, this.#horizon - this.#tick[i]!) + AHEAD_TICKS_MAX);
       this.x[slot] = this.#sx[i]! + this.vx[slot]! * ticks;
       this.z[slot] = this.#sz[i]! + this.vz[slot]! * ticks;
       return;
@@ -196,8 +203,8 @@ export class Entities {
 
   #columns(): Column[] {
     return [
-      this.alias, this.cell, this.x, this.z, this.vx, this.vz, this.kind, this.hue, this.health, this.healthMax,
-      this.item, this.pace, this.since, this.leftAt, this.hurtAt, this.mark,
+      this.alias, this.x, this.z, this.vx, this.vz, this.kind, this.hue, this.health, this.healthMax,
+      this.item, this.pace, this.since, this.leftAt, this.hurtAt,
     ];
   }
 
@@ -209,7 +216,7 @@ export class Entities {
     const u8 = (old: Uint8Array) => { const grown = new Uint8Array(n); grown.set(old); return grown; };
     const u16 = (old: Uint16Array) => { const grown = new Uint16Array(n); grown.set(old); return grown; };
     const u32 = (old: Uint32Array) => { const grown = new Uint32Array(n); grown.set(old); return grown; };
-    this.alias = u32(this.alias); this.cell = u32(this.cell); this.mark = u32(this.mark);
+    this.alias = u32(this.alias);
     this.x = f32(this.x); this.z = f32(this.z); this.vx = f32(this.vx); this.vz = f32(this.vz);
     this.kind = u8(this.kind); this.hue = u8(this.hue); this.item = u16(this.item);
     this.health = f32(this.health); this.healthMax = f32(this.healthMax); this.since = f32(this.since); this.pace = f32(this.pace);

@@ -1,9 +1,4 @@
-// Cells, shards and the compact motion units, as the server's geometry has them: x grows east, z grows south.
-
-/** Units of a motion's offset per cell edge. */
-export const OFFSET_UNITS_PER_CELL = 8192;
-/** Metres per second of one unit of a motion's velocity. */
-export const VELOCITY_UNIT_M_S = 0.25;
+// Cells and shards, as the server's geometry has them: x grows east, z grows south.
 
 /** A square block of cells with one owner; its name is space/level/x,z and level is the base-2 logarithm of its edge. */
 export interface ShardGeometry {

@@ -1,15 +1,10 @@
-// The world as one connection sees it: applies updates cell by cell, without an entity ever being twice or blinking.
-//
-// An update is applied in three passes over its cells: who entered, who moved or changed, who left. So an entity that
-// changes cell within one update is first in its new cell, and the old cell's news of it count no more.
-import type { Update } from "../generated/pangaea/client.js";
-import { CellUpdate, Component, Entered, Gone, Motion } from "../generated/pangaea/client.js";
-import * as flatbuffers from "flatbuffers";
+// The world as one connection sees it: applies updates, without an entity ever being twice or blinking. Whoever an update does
+// not name goes on as it was last told.
+import type { Course, Entered, Part, Update } from "../net/update.js";
 import type { Anomalies } from "./anomalies.js";
 import { noAnomalies } from "./anomalies.js";
 import { ServerClock } from "./clock.js";
 import { Entities } from "./entities.js";
-import { cellKey, OFFSET_UNITS_PER_CELL, VELOCITY_UNIT_M_S } from "./geometry.js";
 import { Looks } from "./looks.js";
 import type { Registry } from "./registry.js";
 
@@ -31,18 +26,12 @@ export class World {
   tick = 0;
   dilationPercent = 100;
   cellEdgeM = 32;
-  #base: bigint | undefined;
+  #base: number | undefined;
   #looks: Looks | undefined;
   #tickHz = 20;
   /** Local milliseconds at which slots of the connection before are dropped. */
   #dropStaleAt = 0;
   #present = 0;
-  readonly #cells: CellUpdate[] = [];
-  readonly #snapshots = new Set<number>();
-  readonly #entered = new Entered();
-  readonly #motion = new Motion();
-  readonly #component = new Component();
-  readonly #gone = new Gone();
 
   /** A Welcome came. */
   describe(registry: Registry, tickHz: number, cellEdgeM: number): void {
@@ -55,7 +44,6 @@ export class World {
   /** Another connection speaks from now on: aliases mean something else, entities stay until it has introduced its own. */
   reconnected(now: number): void {
     this.entities.forgetAliases();
-    this.entities.mark.fill(0);
     this.clock.reset();
     this.#dropStaleAt = now + REINTRODUCE_MS;
   }
@@ -74,17 +62,18 @@ export class World {
 
   apply(update: Update, now: number): void {
     this.updates++;
-    this.#base ??= update.tick();
-    const tick = Number(update.tick() - this.#base);
+    this.#base ??= update.tick;
+    const tick = update.tick - this.#base;
     if (tick < this.tick && this.updates > 1) this.anomalies.wentBack++;
     this.tick = tick;
-    this.dilationPercent = update.dilationPercent() || 100;
+    this.entities.toldUpTo(tick);
+    this.dilationPercent = update.dilationPercent;
     this.clock.observe(tick, now);
-    this.#readCells(update);
-    for (const cell of this.#cells) this.#enter(cell, tick, now);
-    for (const cell of this.#cells) this.#change(cell, tick);
-    for (const cell of this.#cells) this.#leave(cell, now);
-    this.#dropCells(update, now);
+    for (const slot of update.left) this.#leave(slot, now);
+    for (const entered of update.entered) this.#enter(entered, update, now);
+    for (const { slot, course } of update.moved) this.#move(this.#known(slot), course);
+    for (const { slot, parts } of update.changed) this.#change(this.#known(slot), parts, update.view);
+    this.#walkOneself(update);
     this.#forget(now);
   }
 
@@ -93,35 +82,23 @@ export class World {
     this.entities.place(this.clock.tickAt(now - delayMs));
   }
 
-  #readCells(update: Update): void {
-    this.#cells.length = 0;
-    for (let i = 0; i < update.cellsLength(); i++) {
-      const bytes = update.cells(i)?.cellArray();
-      if (bytes && bytes.length > 0) this.#cells.push(CellUpdate.getRootAsCellUpdate(new flatbuffers.ByteBuffer(bytes)));
-    }
-  }
-
-  #enter(cell: CellUpdate, tick: number, now: number): void {
-    const key = cellKey(cell.x(), cell.z());
+  #enter(entered: Entered, update: Update, now: number): void {
     const { entities } = this;
-    for (let i = 0; i < cell.enteredLength(); i++) {
-      const entered = cell.entered(i, this.#entered)!;
-      const id = entered.entity();
-      let slot = entities.find(id);
-      if (slot === undefined) {
-        slot = entities.add(id);
-        entities.since[slot] = tick;
-      } else if (entities.leftAt[slot] !== 0) {
-        this.#returned(slot, now);
-      } else if (entities.alias[slot] !== 0 && entities.alias[slot] !== entered.alias()) {
-        this.anomalies.twice++;
-      }
-      const other = entities.findAlias(entered.alias());
-      if (other !== undefined && other !== slot) this.anomalies.twice++;
-      entities.bind(slot, entered.alias());
-      entities.cell[slot] = key;
-      entities.mark[slot] = this.updates;
+    const alias = entered.slot + 1;
+    let slot = entities.find(entered.entity);
+    if (slot === undefined) {
+      slot = entities.add(entered.entity);
+      entities.since[slot] = this.tick;
+    } else if (entities.leftAt[slot] !== 0) {
+      this.#returned(slot, now);
+    } else if (entities.alias[slot] !== 0 && entities.alias[slot] !== alias) {
+      this.anomalies.twice++;
     }
+    const other = entities.findAlias(alias);
+    if (other !== undefined && other !== slot) this.anomalies.twice++;
+    entities.bind(slot, alias);
+    this.#move(slot, entered.course);
+    this.#change(slot, entered.parts, update.view);
   }
 
   #returned(slot: number, now: number): void {
@@ -130,64 +107,30 @@ export class World {
     entities.leftAt[slot] = 0;
   }
 
-  #change(cell: CellUpdate, tick: number): void {
-    const key = cellKey(cell.x(), cell.z());
-    const { entities } = this;
-    const metres = this.cellEdgeM / OFFSET_UNITS_PER_CELL;
-    const speed = VELOCITY_UNIT_M_S / this.#tickHz;
-    const [x0, z0] = [cell.x() * this.cellEdgeM, cell.z() * this.cellEdgeM];
-    for (let i = 0; i < cell.movedLength(); i++) {
-      const motion = cell.moved(i, this.#motion)!;
-      const slot = this.#slotIn(key, motion.alias());
-      if (slot === undefined) continue;
-      entities.moved(slot, tick, x0 + motion.x() * metres, z0 + motion.z() * metres, motion.vx() * speed, motion.vz() * speed);
-    }
-    const bytes = cell.componentsLength() > 0 ? cell.bytesArray() : null;
-    if (!bytes || !this.#looks) return;
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    for (let i = 0; i < cell.componentsLength(); i++) {
-      const component = cell.components(i, this.#component)!;
-      const slot = this.#slotIn(key, component.alias());
-      if (slot !== undefined) this.#looks.apply(entities, slot, component.id(), view, component.offset());
-    }
+  #move(slot: number | undefined, { x, z, vx, vz }: Course): void {
+    if (slot !== undefined) this.entities.moved(slot, this.tick, x, z, vx / this.#tickHz, vz / this.#tickHz);
   }
 
-  /** The slot of `alias` if its entity is in that cell; news from a cell it has left count no more. */
-  #slotIn(key: number, alias: number): number | undefined {
-    const slot = this.entities.findAlias(alias);
-    if (slot === undefined) {
-      this.anomalies.unknown++;
-      return undefined;
-    }
-    return this.entities.cell[slot] === key ? slot : undefined;
+  /** The own agent's place is said in every update, and nowhere else. */
+  #walkOneself(update: Update): void {
+    const slot = this.own === 0n ? undefined : this.entities.find(this.own);
+    this.#move(slot, { x: update.x, z: update.z, vx: 0, vz: 0 });
   }
 
-  #leave(cell: CellUpdate, now: number): void {
-    const key = cellKey(cell.x(), cell.z());
-    for (let i = 0; i < cell.leftLength(); i++) {
-      const slot = this.entities.findAlias(cell.left(i)!);
-      if (slot !== undefined && this.entities.cell[slot] === key) this.#left(slot, now);
-    }
-    if (cell.snapshot()) this.#snapshots.add(key);
+  #change(slot: number | undefined, parts: readonly Part[], view: DataView): void {
+    if (slot === undefined) return;
+    for (const part of parts) this.#looks?.apply(this.entities, slot, part.id, view, part.base);
   }
 
-  /** Ends entities of cells that came as a snapshot without them, and of cells no longer followed. */
-  #dropCells(update: Update, now: number): void {
-    const { entities } = this;
-    const gone = update.goneLength();
-    if (gone === 0 && this.#snapshots.size === 0) return;
-    for (let slot = 0; slot < entities.count; slot++) {
-      if (entities.mark[slot] !== this.updates && this.#snapshots.has(entities.cell[slot]!)) this.#left(slot, now);
-    }
-    this.#snapshots.clear();
-    for (let i = 0; i < gone; i++) {
-      const cell = update.gone(i, this.#gone)!;
-      this.#snapshots.add(cellKey(cell.x(), cell.z()));
-    }
-    for (let slot = entities.count - 1; slot >= 0 && gone > 0; slot--) {
-      if (this.#snapshots.has(entities.cell[slot]!)) entities.remove(slot);
-    }
-    this.#snapshots.clear();
+  #known(wireSlot: number): number | undefined {
+    const slot = this.entities.findAlias(wireSlot + 1);
+    if (slot === undefined) this.anomalies.unknown++;
+    return slot;
+  }
+
+  #leave(wireSlot: number, now: number): void {
+    const slot = this.#known(wireSlot);
+    if (slot !== undefined) this.#left(slot, now);
   }
 
   #left(slot: number, now: number): void {

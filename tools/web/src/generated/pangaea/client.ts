@@ -2,17 +2,12 @@
 
 /* eslint-disable @typescript-eslint/no-unused-vars, @typescript-eslint/no-explicit-any, @typescript-eslint/no-non-null-assertion */
 
-export { CellBytes } from './client/cell-bytes.js';
-export { CellUpdate } from './client/cell-update.js';
 export { ClientBody } from './client/client-body.js';
 export { ClientMessage } from './client/client-message.js';
-export { Component } from './client/component.js';
-export { Entered } from './client/entered.js';
 export { Event } from './client/event.js';
 export { Events } from './client/events.js';
 export { Field } from './client/field.js';
 export { FieldType } from './client/field-type.js';
-export { Gone } from './client/gone.js';
 export { Goodbye } from './client/goodbye.js';
 export { Guest } from './client/guest.js';
 export { Hello } from './client/hello.js';
@@ -22,7 +17,6 @@ export { Join } from './client/join.js';
 export { Joined } from './client/joined.js';
 export { Leave } from './client/leave.js';
 export { Login } from './client/login.js';
-export { Motion } from './client/motion.js';
 export { Ping } from './client/ping.js';
 export { Pong } from './client/pong.js';
 export { RefusalCode } from './client/refusal-code.js';
@@ -35,6 +29,5 @@ export { ServerMessage } from './client/server-message.js';
 export { Spectate } from './client/spectate.js';
 export { Ticket } from './client/ticket.js';
 export { TypeInfo } from './client/type-info.js';
-export { Update } from './client/update.js';
 export { Watching } from './client/watching.js';
 export { Welcome } from './client/welcome.js';

@@ -9,7 +9,6 @@ import { Pong } from '../../pangaea/client/pong.js';
 import { Refused } from '../../pangaea/client/refused.js';
 import { Routed } from '../../pangaea/client/routed.js';
 import { Ticket } from '../../pangaea/client/ticket.js';
-import { Update } from '../../pangaea/client/update.js';
 import { Watching } from '../../pangaea/client/watching.js';
 import { Welcome } from '../../pangaea/client/welcome.js';
 
@@ -22,16 +21,15 @@ export enum ServerBody {
   Watching = 4,
   Refused = 5,
   Goodbye = 6,
-  Update = 7,
-  Events = 8,
-  Routed = 9,
-  Pong = 10
+  Events = 7,
+  Routed = 8,
+  Pong = 9
 }
 
 export function unionToServerBody(
   type: ServerBody,
-  accessor: (obj:Events|Goodbye|Joined|Pong|Refused|Routed|Ticket|Update|Watching|Welcome) => Events|Goodbye|Joined|Pong|Refused|Routed|Ticket|Update|Watching|Welcome|null
-): Events|Goodbye|Joined|Pong|Refused|Routed|Ticket|Update|Watching|Welcome|null {
+  accessor: (obj:Events|Goodbye|Joined|Pong|Refused|Routed|Ticket|Watching|Welcome) => Events|Goodbye|Joined|Pong|Refused|Routed|Ticket|Watching|Welcome|null
+): Events|Goodbye|Joined|Pong|Refused|Routed|Ticket|Watching|Welcome|null {
   switch(ServerBody[type]) {
     case 'NONE': return null; 
     case 'Welcome': return accessor(new Welcome())! as Welcome;
@@ -40,7 +38,6 @@ export function unionToServerBody(
     case 'Watching': return accessor(new Watching())! as Watching;
     case 'Refused': return accessor(new Refused())! as Refused;
     case 'Goodbye': return accessor(new Goodbye())! as Goodbye;
-    case 'Update': return accessor(new Update())! as Update;
     case 'Events': return accessor(new Events())! as Events;
     case 'Routed': return accessor(new Routed())! as Routed;
     case 'Pong': return accessor(new Pong())! as Pong;
@@ -50,9 +47,9 @@ export function unionToServerBody(
 
 export function unionListToServerBody(
   type: ServerBody, 
-  accessor: (index: number, obj:Events|Goodbye|Joined|Pong|Refused|Routed|Ticket|Update|Watching|Welcome) => Events|Goodbye|Joined|Pong|Refused|Routed|Ticket|Update|Watching|Welcome|null, 
+  accessor: (index: number, obj:Events|Goodbye|Joined|Pong|Refused|Routed|Ticket|Watching|Welcome) => Events|Goodbye|Joined|Pong|Refused|Routed|Ticket|Watching|Welcome|null, 
   index: number
-): Events|Goodbye|Joined|Pong|Refused|Routed|Ticket|Update|Watching|Welcome|null {
+): Events|Goodbye|Joined|Pong|Refused|Routed|Ticket|Watching|Welcome|null {
   switch(ServerBody[type]) {
     case 'NONE': return null; 
     case 'Welcome': return accessor(index, new Welcome())! as Welcome;
@@ -61,7 +58,6 @@ export function unionListToServerBody(
     case 'Watching': return accessor(index, new Watching())! as Watching;
     case 'Refused': return accessor(index, new Refused())! as Refused;
     case 'Goodbye': return accessor(index, new Goodbye())! as Goodbye;
-    case 'Update': return accessor(index, new Update())! as Update;
     case 'Events': return accessor(index, new Events())! as Events;
     case 'Routed': return accessor(index, new Routed())! as Routed;
     case 'Pong': return accessor(index, new Pong())! as Pong;
