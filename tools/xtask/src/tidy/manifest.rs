@@ -12,8 +12,9 @@ const WORKSPACE_EDGES: &[(&str, &[&str])] = &[
     ("pangaea-scene", &["pangaea-schemas", "pangaea-scene-macros"]),
     ("pangaea-node", &["pangaea-schemas", "pangaea-world", "pangaea-scene", "pangaea-gateway", "pangaea-persistence"]),
     ("pangaea-bots", &["pangaea-schemas"]),
+    ("pangaea-bench", &["pangaea-schemas", "pangaea-scene", "pangaea-gateway", "pangaea-persistence", "pangaea-node"]),
     ("pangaea-chaos", &["pangaea-schemas", "pangaea-persistence", "pangaea-node", "pangaea-bots"]),
-    ("pangaea-cli", &["pangaea-schemas", "pangaea-scene", "pangaea-node", "pangaea-bots", "pangaea-chaos"]),
+    ("pangaea-cli", &["pangaea-schemas", "pangaea-scene", "pangaea-node", "pangaea-bots", "pangaea-bench", "pangaea-chaos"]),
     ("pangaea-game", &["pangaea-schemas", "pangaea-scene", "pangaea-cli"]),
     ("xtask", &[]),
 ];

@@ -1,0 +1,27 @@
+//! The rows, one file per part of the cluster.
+
+mod replication;
+mod store;
+mod tick;
+
+use crate::Setup;
+use crate::measure::Log;
+use crate::row::Row;
+
+/// Rows that are measured together.
+pub(crate) struct Part {
+    pub(crate) ids: &'static [&'static str],
+    pub(crate) what: &'static str,
+    pub(crate) run: fn(&Setup, &mut Log) -> anyhow::Result<Vec<Row>>,
+}
+
+/// All of them, the quickest first.
+pub(crate) const ALL: &[Part] = &[
+    Part { ids: &["S15"], what: "replication in the gateway, without sockets", run: replication::pairs },
+    Part { ids: &["S4"], what: "one shard, everybody moves", run: tick::crowd },
+    Part { ids: &["S14"], what: "one scene, everybody moves", run: tick::scene },
+    Part { ids: &["S5"], what: "one scene, hardly anybody moves", run: tick::idle },
+    Part { ids: &["S16"], what: "ledger", run: store::ledger },
+    Part { ids: &["S8"], what: "what changed goes to disk", run: store::snapshot },
+    Part { ids: &["S9"], what: "cold start", run: store::cold_start },
+];
