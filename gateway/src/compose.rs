@@ -1,8 +1,8 @@
 //! One update per client and tick, out of what the client has been told and what is so.
 //!
-//! The nearest are told of in every round, everybody else in every fourth, a quarter of the slots at a time. Who comes into sight is
-//! introduced between the two, nearest cells first. When the client's byte allowance is spent, what is left out stays due: nothing
-//! is ever told in vain, and the far ones begin elsewhere each time, so nobody starves.
+//! The nearest are told of in every round, everybody else in every fourth, a quarter of the slots at a time. Who comes into
+//! sight is introduced between the two, nearest cells first. When the client's byte allowance is spent, what is left out stays
+//! due: nothing is ever told in vain, and the far ones begin elsewhere each time, so nobody starves.
 
 use bytes::Bytes;
 use pangaea_schemas::geometry::Position;

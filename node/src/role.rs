@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use pangaea_gateway::VIEW_RADIUS_CELLS;
 use pangaea_schemas::cluster::ClusterSpec;
 use pangaea_schemas::{NodeId, Role};
 
@@ -12,6 +13,9 @@ use crate::telemetry::LogFormat;
 
 /// Where clients of an embedded cluster are counted to; beyond it new connections are turned away.
 pub const CONNECTIONS_MAX_DEFAULT: usize = 10_000;
+
+/// How far players see, in cells.
+pub const VIEW_CELLS_DEFAULT: u8 = VIEW_RADIUS_CELLS;
 
 /// Space that a data node keeps for journals, in MiB.
 pub const RESERVE_MIB_DEFAULT: u64 = 256;
@@ -97,6 +101,8 @@ pub struct ClientListeners {
     pub ws: SocketAddr,
     /// Most connections over both.
     pub connections_max: usize,
+    /// How far players see, in cells around their own.
+    pub view_radius_cells: u8,
 }
 
 impl RoleOptions {
@@ -120,6 +126,10 @@ impl RoleOptions {
             flag("client-tcp", clients.tcp.to_string());
             flag("client-ws", clients.ws.to_string());
             flag("connections", clients.connections_max.to_string());
+            // As usual, or as the environment says, which every process of a cluster inherits.
+            if clients.view_radius_cells != VIEW_RADIUS_CELLS {
+                flag("view-cells", clients.view_radius_cells.to_string());
+            }
         }
         if self.tick_threads > 0 {
             flag("tick-threads", self.tick_threads.to_string());

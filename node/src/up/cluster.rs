@@ -18,7 +18,7 @@ use crate::admin::{Reaped, StatusView, client};
 use crate::engine::EngineOptions;
 use crate::engine::server::{self, ServerPlan};
 use crate::keys::ClusterKeys;
-use crate::role::{ABUNDANCE_DEFAULT, CONNECTIONS_MAX_DEFAULT, ClientListeners, RoleOptions, StoreOptions};
+use crate::role::{ABUNDANCE_DEFAULT, CONNECTIONS_MAX_DEFAULT, ClientListeners, RoleOptions, StoreOptions, VIEW_CELLS_DEFAULT};
 
 /// Bots that are not told when to stop.
 const BOTS_FOR_EVER_S: u64 = 10 * 365 * 24 * 3_600;
@@ -226,6 +226,7 @@ impl Plan {
             tcp: self.ports.client_tcp(node.ordinal),
             ws: self.ports.client_ws(node.ordinal),
             connections_max: CONNECTIONS_MAX_DEFAULT,
+            view_radius_cells: VIEW_CELLS_DEFAULT,
         });
         let world = NodeId::new(Role::World, 1);
         RoleOptions {

@@ -53,6 +53,11 @@ impl Velocity {
         Self { x, z }
     }
 
+    /// Whether both parts are numbers that exist.
+    pub fn is_finite(self) -> bool {
+        self.x.is_finite() && self.z.is_finite()
+    }
+
     /// Metres per second.
     pub fn speed(self) -> f32 {
         self.x.hypot(self.z)

@@ -98,7 +98,7 @@ impl ShardWorld {
         in_changes_since(world, *since, |world| {
             for (identity, mut filed, mut position, mut velocity) in moved.iter_mut(world) {
                 let id = identity.id();
-                if !position.is_finite() || !bounds.space_holds(*position) || !velocity.speed().is_finite() {
+                if !position.is_finite() || !bounds.space_holds(*position) || !velocity.is_finite() {
                     let last = grid.member_mut(filed.cell, id, &mut filed.row).map(|member| member.position);
                     *position = bounds.admit(*position, last.unwrap_or_default());
                     *velocity = Velocity::default();

@@ -67,7 +67,10 @@ impl PartialOrd for CellId {
 
 impl Ord for CellId {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.key().cmp(&other.key())
+        // The highest bit in which two Morton codes differ decides; of two at one height that of z lies above.
+        let (x, z) = (self.x ^ other.x, self.z ^ other.z);
+        let by_code = if x.leading_zeros() < z.leading_zeros() { self.x.cmp(&other.x) } else { self.z.cmp(&other.z) };
+        self.space.cmp(&other.space).then(by_code)
     }
 }
 
@@ -112,6 +115,14 @@ mod tests {
 
     fn cell(x: u16, z: u16) -> CellId {
         CellId { space: SpaceId(1), x, z }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn the_order_is_that_of_the_keys(a: (u16, u16), b: (u16, u16)) {
+            let (a, b) = (cell(a.0, a.1), cell(b.0, b.1));
+            proptest::prop_assert_eq!(a.cmp(&b), a.key().cmp(&b.key()));
+        }
     }
 
     #[test]

@@ -45,7 +45,9 @@ impl ShardId {
 
     /// Whether the position lies in this shard.
     pub fn contains_position(self, position: Position) -> bool {
-        self.distance_to(position) == 0.0 && self.contains(CellId::at(self.space, position))
+        let (corner, edge) = (self.first_cell().corner(), f32::from(self.edge_cells()) * CELL_EDGE_M);
+        let holds = |v: f32, low: f32| low <= v && v < low + edge;
+        holds(position.x, corner.x) && holds(position.z, corner.z)
     }
 
     /// Metres from `position` to the nearest point of this shard; 0 inside.

@@ -5,6 +5,8 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 /// Where servers run.
 pub(crate) const SERVER: usize = 0;
+/// Where clients run.
+pub(crate) const CLIENTS: usize = 1;
 
 /// Keep a process on one core; why not, if it cannot be.
 pub(crate) fn pin(process: Option<Pid>, core: usize) -> Result<(), String> {

@@ -39,6 +39,50 @@ pub(crate) fn idlers(game: &mut Game) {
     game.component::<Health>().replicated().persistent();
 }
 
+/// Walk one step; the direction in 1/127 of full speed.
+#[input]
+pub(crate) struct Move {
+    pub(crate) dx: i8,
+    pub(crate) dz: i8,
+}
+
+/// What an agent is called: as long as in a game.
+#[component]
+pub(crate) struct Name {
+    text: Text<24>,
+}
+
+/// Full speed in m/s.
+const PACE_M_PER_S: f32 = 6.0;
+
+/// The game of the suite's clusters: people walk where they like, and are born where their name says: `b7 512 498`.
+pub fn arena(game: &mut Game) {
+    idlers(game);
+    game.component::<Name>().replicated().persistent().ghosted();
+    game.input::<Move>();
+    game.birth(|agent| {
+        let mut words = agent.name().split(' ').skip(1).map_while(|word| word.parse().ok());
+        if let (Some(x), Some(z)) = (words.next(), words.next()) {
+            agent.stand_at(Position::new(x, z));
+        }
+        let name = Name { text: Text::new(agent.name()) };
+        agent.insert((name, Look { kind: 0, hue: 0 }, Health { now: 100, max: 100 }));
+    });
+    game.system(Phase::Input, stride);
+}
+
+fn stride(inputs: Inputs<Move>, clock: Clock, mut agents: Query<(&mut Position, &mut Velocity)>) {
+    for step in inputs.iter() {
+        let Ok((mut position, mut velocity)) = agents.get_mut(step.entity) else { continue };
+        let wish = Velocity::new(f32::from(step.value.dx) / 127.0, f32::from(step.value.dz) / 127.0);
+        let way = wish.at_most(1.0) * PACE_M_PER_S;
+        if *velocity != way {
+            *velocity = way;
+        }
+        *position = clock.inside(*position + way * clock.dt());
+    }
+}
+
 fn walk(clock: Clock, mut walkers: Query<(&mut Position, &mut Velocity, &mut Walks)>) {
     let dt = clock.dt();
     for (mut position, mut velocity, mut walks) in &mut walkers {

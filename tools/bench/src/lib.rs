@@ -8,12 +8,17 @@
 mod bed;
 mod cores;
 mod game;
+pub mod inner;
+mod load;
 mod machine;
 mod measure;
+mod profile;
 mod reference;
 pub mod report;
 pub mod row;
 mod suite;
+
+pub use game::arena;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -32,6 +37,10 @@ pub struct BenchOptions {
     pub quick: bool,
     /// Where the table, the JSON, the raw log and the data of the stores go. Durable rows measure the disk under it.
     pub folder: PathBuf,
+    /// First of the ports for the suite's clusters.
+    pub port_base: u16,
+    /// Record this process with perf, see [`profile`].
+    pub profile: bool,
 }
 
 /// What every row is told.
@@ -40,6 +49,16 @@ pub(crate) struct Setup {
     pub(crate) quick: bool,
     /// See [`BenchOptions::folder`].
     pub(crate) folder: PathBuf,
+    /// See [`BenchOptions::port_base`].
+    pub(crate) port_base: u16,
+}
+
+/// Set for the processes of the suite's clusters: they run [`arena`] in place of their binary's game.
+pub(crate) const ARENA: &str = "PANGAEA_BENCH_ARENA";
+
+/// Whether this process belongs to a cluster of the suite.
+pub fn is_arena() -> bool {
+    std::env::var_os(ARENA).is_some()
 }
 
 impl Setup {
@@ -65,13 +84,14 @@ pub fn run(options: &BenchOptions) -> anyhow::Result<Report> {
         }
     }
     std::fs::create_dir_all(&options.folder)?;
-    let setup = Setup { quick: options.quick, folder: options.folder.clone() };
+    let setup = Setup { quick: options.quick, folder: options.folder.clone(), port_base: options.port_base };
     let mut log = Log::create(&options.folder.join("bench.log"))?;
     log.say(&machine::describe().to_string());
+    let recorder = if options.profile { Some(profile::Recorder::start(&options.folder)?) } else { None };
     let mut report = Report::new(machine::describe(), options.quick);
     for part in suite::ALL {
         let wanted = |id: &&str| options.only.is_empty() || options.only.iter().any(|only| only == id);
-        if part.ids.iter().any(|id| wanted(&id)) {
+        if part.ids.iter().any(wanted) {
             log.say(&format!("# {}: {}", part.ids.join(" "), part.what));
             let mut rows = (part.run)(&setup, &mut log)?;
             rows.retain(|row| wanted(&row.id));
@@ -81,5 +101,8 @@ pub fn run(options: &BenchOptions) -> anyhow::Result<Report> {
     }
     report.rows.sort_by_key(|row| row.id.trim_start_matches('S').parse::<u32>().unwrap_or(u32::MAX));
     report.write(&options.folder)?;
+    if let Some(recorder) = recorder {
+        log.say(&recorder.finish()?);
+    }
     Ok(report)
 }

@@ -7,6 +7,7 @@ use crate::abort::AbortArgs;
 use crate::agent::AgentCommand;
 use crate::audit::AuditArgs;
 use crate::balance::BalanceCommand;
+use crate::bench::BenchArgs;
 use crate::bots::BotsArgs;
 use crate::chaos::ChaosArgs;
 use crate::cluster::ClusterAddress;
@@ -92,6 +93,8 @@ pub(crate) enum Command {
     Ledger(LedgerArgs),
     /// Let bots play and report every anomaly they see
     Bots(BotsArgs),
+    /// Measure what everything costs, beside bare references of the same minute
+    Bench(BenchArgs),
     /// Hurt a cluster of its own for real, and prove that nothing was lost
     Chaos(ChaosArgs),
     /// Check the configuration file

@@ -8,6 +8,7 @@ mod agent;
 mod args;
 mod audit;
 mod balance;
+mod bench;
 mod bots;
 mod chaos;
 mod clock;
@@ -66,6 +67,8 @@ pub fn main(game: fn(&mut Game)) -> ExitCode {
 fn run(cli: Cli, layer: Option<&FileLayer>, game: fn(&mut Game)) -> anyhow::Result<ExitCode> {
     let Cli { cluster, token, command, .. } = cli;
     let cluster = cluster.with_token(token);
+    // The suite's clusters are made of this very binary.
+    let game = if pangaea_bench::is_arena() { pangaea_bench::arena } else { game };
     match command.unwrap_or_else(|| default_command(layer)) {
         Command::Config(ConfigCommand::Keys(args)) => config::make_keys(&args),
         Command::Config(ConfigCommand::Check(_)) => Ok(config::show(layer, &Cli::command())),
@@ -92,6 +95,7 @@ fn run(cli: Cli, layer: Option<&FileLayer>, game: fn(&mut Game)) -> anyhow::Resu
         Command::Ledger(args) => ledger::show(&cluster, &args),
         Command::Tune(command) => wait_for(tune::run(&cluster, command)),
         Command::Engine(command) => wait_for(engine::run(command)),
+        Command::Bench(args) => bench::run(args),
         Command::Chaos(args) => wait_for(chaos::run(args)),
         Command::Bots(args) => wait_for(bots::run(&cluster, args)),
     }

@@ -9,7 +9,7 @@ use anyhow::{Context, ensure};
 use clap::Args;
 use pangaea_node::role::{
     ABUNDANCE_DEFAULT, CONNECTIONS_MAX_DEFAULT, ClientListeners, RESERVE_MIB_DEFAULT, RoleOptions, SCENES_DEFAULT,
-    SNAPSHOT_SECONDS_DEFAULT, SNAPSHOTS_KEPT_DEFAULT, StoreOptions,
+    SNAPSHOT_SECONDS_DEFAULT, SNAPSHOTS_KEPT_DEFAULT, StoreOptions, VIEW_CELLS_DEFAULT,
 };
 use pangaea_node::up::PortTable;
 use pangaea_scene::game::Game;
@@ -52,6 +52,9 @@ pub(crate) struct RoleArgs {
     /// Gateways: most client connections
     #[arg(long, default_value_t = CONNECTIONS_MAX_DEFAULT, value_name = "N")]
     connections: usize,
+    /// Gateways: how far players see, in cells around their own
+    #[arg(long, default_value_t = VIEW_CELLS_DEFAULT, value_name = "N", env = "PANGAEA_VIEW_CELLS")]
+    view_cells: u8,
     /// Scenes: threads that tick shards; 0: one per core
     #[arg(long, default_value_t = 0, value_name = "N")]
     tick_threads: usize,
@@ -104,6 +107,7 @@ impl RoleArgs {
             tcp: self.client_tcp.unwrap_or_else(|| ports.client_tcp(node.ordinal)),
             ws: self.client_ws.unwrap_or_else(|| ports.client_ws(node.ordinal)),
             connections_max: self.connections,
+            view_radius_cells: self.view_cells,
         });
         Ok(RoleOptions {
             node,
@@ -201,6 +205,7 @@ mod tests {
                     tcp: ports.client_tcp(1),
                     ws: ports.client_ws(1),
                     connections_max: 50,
+                    view_radius_cells: 1,
                 }),
             };
             assert_eq!(parsed(&options), options);

@@ -1,6 +1,7 @@
 //! Chores of the workspace, as a library so that `cargo test` can run what `cargo xtask` runs.
 
 pub mod ci;
+pub mod instructions;
 pub mod nats;
 pub mod schemas;
 pub mod tidy;

@@ -3,7 +3,7 @@
 
 use std::process::ExitCode;
 
-use xtask::{ci, nats, schemas, tidy};
+use xtask::{ci, instructions, nats, schemas, tidy};
 
 const USAGE: &str = "\
 usage: cargo xtask <chore>
@@ -11,6 +11,7 @@ usage: cargo xtask <chore>
   schemas --check  fail when the committed code is not what would be written
   nats             install the pinned nats-server, for tests and for `pangaea up --engine nats`
   tidy             the rules that no compiler checks
+  instructions     count the inner loops' instructions, and fail when one has grown; --write commits to the new counts
   ci               everything that must hold before a change is shared";
 
 fn main() -> ExitCode {
@@ -22,6 +23,8 @@ fn main() -> ExitCode {
         ["schemas", "--check"] => schemas::check(&root),
         ["nats"] => nats::install(&root).map(|program| println!("{}", program.display())),
         ["tidy"] => tidy::check(&root),
+        ["instructions"] => instructions::count(&root, false).map(|told| println!("{told}")),
+        ["instructions", "--write"] => instructions::count(&root, true).map(|told| println!("{told}")),
         ["ci"] => ci::run(&root),
         [] | ["help" | "--help" | "-h"] => {
             println!("{USAGE}");

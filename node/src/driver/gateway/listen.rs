@@ -99,23 +99,24 @@ async fn serve(stream: TcpStream, transport: Transport, door: Arc<Door>, _place:
         return;
     }
     let conn = ConnId(door.last_conn.fetch_add(1, Ordering::Relaxed) + 1);
-    let outgoing = Arc::new(Outgoing::new());
-    let reader = Reader { conn, outgoing: &outgoing, inbox: &door.inbox, limit: FrameLimit::Hello };
+    let reader = |outgoing| Reader { conn, outgoing, inbox: &door.inbox, limit: FrameLimit::Hello };
     match transport {
         Transport::Tcp => {
+            let (read, write) = stream.into_split();
+            let write = Arc::new(write);
+            let outgoing = Arc::new(Outgoing::new(Some(write.clone())));
             if announce(&door, conn, transport, &outgoing).await {
-                let (read, write) = stream.into_split();
-                let reading = reader.read_tcp(read);
-                live(&outgoing, reading, write::write_tcp(&outgoing, write)).await;
+                live(&outgoing, reader(&outgoing).read_tcp(read), write::write_tcp(&outgoing, write)).await;
             }
+            outgoing.let_go();
         }
         Transport::WebSocket => {
             let upgrade = tokio_tungstenite::accept_async_with_config(stream, Some(web_socket_config()));
             let Ok(Ok(socket)) = tokio::time::timeout(UPGRADE_TIME_MAX, upgrade).await else { return };
+            let outgoing = Arc::new(Outgoing::new(None));
             if announce(&door, conn, transport, &outgoing).await {
                 let (write, read) = socket.split();
-                let reading = reader.read_ws(read);
-                live(&outgoing, reading, write::write_ws(&outgoing, write)).await;
+                live(&outgoing, reader(&outgoing).read_ws(read), write::write_ws(&outgoing, write)).await;
             }
         }
     }

@@ -1,7 +1,8 @@
 //! The driver of a gateway process: the core on one thread, a reading and a writing task per client connection.
 //!
-//! Outputs for clients go into each connection's [`Outgoing`]; after the core is drained, every touched connection's writer
-//! wakes once and writes everything in one go.
+//! Outputs for clients go into each connection's [`Outgoing`]; after the core is drained, the driver writes everything of every
+//! touched connection in one go. Inputs are gathered for [`GATHER_TIME`], so that a thousand clients do not wake the driver, and
+//! with it a scene, a thousand times.
 
 mod listen;
 mod outgoing;
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
+use bytes::BytesMut;
 use pangaea_gateway::ticket::{ResumeKey, TicketKey};
 use pangaea_gateway::{ConnId, Gateway, GatewayConfig, Input, Output, Transport};
 use pangaea_schemas::message::{ClientAddresses, Control, DRAIN_TARGETS_MAX, Message, NodeInfo};
@@ -31,6 +33,9 @@ use outgoing::Outgoing;
 /// Clients get this long to go elsewhere when the gateway ends: their turn comes within two seconds, then they take their
 /// goodbyes. The supervisor grants more.
 const GOODBYE_TIME: Duration = Duration::from_secs(4);
+
+/// After something was heard, the driver lets so much more come together.
+const GATHER_TIME: Duration = Duration::from_millis(2);
 
 /// Clients wake a gateway process too.
 pub(super) enum FromClient {
@@ -48,6 +53,8 @@ pub(super) struct GatewayDriver {
     connections: BTreeMap<ConnId, Arc<Outgoing>>,
     /// Closed by the core; their last words are on the way.
     closing: BTreeSet<ConnId>,
+    /// One write's bytes.
+    batch: BytesMut,
 }
 
 impl Driver for GatewayDriver {
@@ -62,10 +69,12 @@ impl Driver for GatewayDriver {
         let registry = context.game.registry().clone();
         let mut config = GatewayConfig::new(options.node, options.cluster.clone(), registry, ticket_key, resume_key);
         config.connections_max = clients.connections_max;
+        config.view_radius_cells = clients.view_radius_cells;
         let listeners = Listeners::bind(clients, options.node)?;
         listeners.accept(clients.connections_max, context.inbox.clone());
         let rate = options.cluster.tick_rate;
-        let driver = Self { gateway: Gateway::new(config), rate, connections: BTreeMap::new(), closing: BTreeSet::new() };
+        let (connections, closing, batch) = (BTreeMap::new(), BTreeSet::new(), BytesMut::new());
+        let driver = Self { gateway: Gateway::new(config), rate, connections, closing, batch };
         Ok((driver, Router::new()))
     }
 
@@ -75,6 +84,7 @@ impl Driver for GatewayDriver {
         loop {
             let deadline = self.gateway.poll_timeout().map_or_else(|| shell.clock.now(), |(at, _)| at);
             shell.wait(deadline, &mut batch);
+            let is_woken = !batch.is_empty();
             for event in batch.drain(..) {
                 match event {
                     Event::Mesh(event) => {
@@ -100,6 +110,10 @@ impl Driver for GatewayDriver {
             shell.port.maintain(now);
             self.tick_if_due(now);
             self.drain(&mut shell);
+            if is_woken {
+                let next = self.gateway.poll_timeout().map_or(now, |(at, _)| at);
+                std::thread::sleep(next.since(shell.clock.now()).min(GATHER_TIME));
+            }
             let is_empty = self.connections.is_empty() && self.closing.is_empty();
             if ends_at.is_some_and(|at| at <= now || is_empty) {
                 shell.port.leave();
@@ -195,7 +209,7 @@ impl GatewayDriver {
             }
         }
         for outgoing in touched {
-            outgoing.wake_writer();
+            outgoing.send(&mut self.batch);
         }
     }
 

@@ -29,7 +29,7 @@ struct Door {
 impl Door {
     async fn open(connections_max: usize) -> Self {
         let free = SocketAddr::from(([127, 0, 0, 1], 0));
-        let clients = ClientListeners { tcp: free, ws: free, connections_max };
+        let clients = ClientListeners { tcp: free, ws: free, connections_max, view_radius_cells: 3 };
         let listeners = Listeners::bind(clients, NodeId::new(Role::Gateway, 1)).expect("bound");
         let [tcp, ws] = [&listeners.tcp, &listeners.ws].map(|listener| listener.local_addr().expect("bound"));
         let (inbox, events) = Inbox::new();
@@ -99,7 +99,7 @@ async fn a_web_socket_client_is_heard_and_answered() {
     client.send(WsMessage::Binary(encode_client(&hello()))).await.expect("sent");
     assert!(matches!(door.input().await, Input::Client { conn: c, message } if c == conn && message == hello()));
     outgoing.push(Bytes::from_static(b"one"));
-    outgoing.wake_writer();
+    outgoing.send(&mut bytes::BytesMut::new());
     let answer = client.next().await.expect("open").expect("a message");
     assert_eq!(answer, WsMessage::Binary(Bytes::from_static(b"one")));
     drop(client);

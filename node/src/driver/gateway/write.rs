@@ -1,39 +1,39 @@
 //! The writing side of a client connection: everything that waits goes out in one write.
 
-use bytes::BytesMut;
+use std::io::ErrorKind;
+use std::sync::Arc;
+
+use bytes::Buf;
 use futures_util::SinkExt;
 use futures_util::stream::SplitSink;
-use pangaea_schemas::frame::{self, FrameLimit};
-use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message as WsMessage;
 
-use super::outgoing::Outgoing;
+use super::outgoing::{Outgoing, Waiting, put_frame};
 
-/// Write length-prefixed frames until the connection is to end or fails.
-pub(super) async fn write_tcp(outgoing: &Outgoing, mut socket: OwnedWriteHalf) {
-    let mut batch = BytesMut::new();
-    while let Some(frames) = outgoing.take().await {
-        for body in frames {
-            if let Err(error) = frame::encode(&body, FrameLimit::Server, &mut batch) {
-                tracing::error!(%error, "a message to a client is too large");
+/// Write what the driver could not write at once until the connection is to end or fails.
+pub(super) async fn write_tcp(outgoing: &Outgoing, socket: Arc<OwnedWriteHalf>) {
+    while let Some(Waiting { leftover: mut batch, frames }) = outgoing.take().await {
+        frames.iter().for_each(|body| put_frame(body, &mut batch));
+        while !batch.is_empty() {
+            if socket.writable().await.is_err() {
+                return;
+            }
+            match socket.try_write(&batch) {
+                Ok(written) => batch.advance(written),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(_) => return,
             }
         }
-        if socket.write_all(&batch).await.is_err() {
-            return;
-        }
-        batch.clear();
     }
-    // The client may be gone already.
-    let _ = socket.shutdown().await;
 }
 
 /// Write binary WebSocket messages until the connection is to end or fails.
 pub(super) async fn write_ws(outgoing: &Outgoing, mut socket: SplitSink<WebSocketStream<TcpStream>, WsMessage>) {
-    while let Some(frames) = outgoing.take().await {
-        for body in frames {
+    while let Some(waiting) = outgoing.take().await {
+        for body in waiting.frames {
             if socket.feed(WsMessage::Binary(body)).await.is_err() {
                 return;
             }

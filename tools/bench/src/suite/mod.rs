@@ -1,8 +1,9 @@
 //! The rows, one file per part of the cluster.
 
-mod replication;
+mod arena;
+pub(crate) mod replication;
 mod store;
-mod tick;
+pub(crate) mod tick;
 
 use crate::Setup;
 use crate::measure::Log;
@@ -24,4 +25,6 @@ pub(crate) const ALL: &[Part] = &[
     Part { ids: &["S16"], what: "ledger", run: store::ledger },
     Part { ids: &["S8"], what: "what changed goes to disk", run: store::snapshot },
     Part { ids: &["S9"], what: "cold start", run: store::cold_start },
+    Part { ids: &["S10"], what: "a crowd on real processes", run: arena::crowd_rows },
+    Part { ids: &["S1", "S2", "S3", "S11", "S13"], what: "a growing crowd on real processes", run: arena::capacity_rows },
 ];

@@ -33,10 +33,10 @@ use crate::row::{Bound, Row};
 
 const SCENE: NodeId = NodeId::new(Role::Scene, 1);
 const WORLD: NodeId = NodeId::new(Role::World, 1);
-/// Clients, each with an agent in the world.
-const CLIENTS: u64 = 2_500;
-/// The space's edge is 2^6 cells: with so many clients each sees about 30 in its 7 × 7 cells.
-const LEVEL: u8 = 6;
+/// Clients, each with an agent in the world, and the level of a space in which each of them sees about 30 in 7 × 7 cells.
+const CLIENTS: (u64, u8) = (2_500, 6);
+/// The same for counting instructions.
+const FEW_CLIENTS: (u64, u8) = (625, 5);
 /// Chance per tick that somebody turns: once in a second.
 const TURNS: f32 = 0.05;
 const LOGIN: SessionEpoch = SessionEpoch { login: 1, resume: 0 };
@@ -63,10 +63,16 @@ struct Stage {
     updates: usize,
 }
 
+/// For those who count instructions: see [`crate::inner`].
+pub(crate) fn round() -> anyhow::Result<crate::inner::Round> {
+    let mut stage = Stage::full(FEW_CLIENTS)?;
+    Ok(Box::new(move || _ = stage.tick()))
+}
+
 pub(crate) fn pairs(setup: &Setup, log: &mut Log) -> anyhow::Result<Vec<Row>> {
     let (result, note) = on_server_core(|| -> anyhow::Result<_> {
-        let mut stage = Stage::full()?;
-        let mut bare = Crowd::new(CLIENTS as usize, 30.0, 64.0);
+        let mut stage = Stage::full(CLIENTS)?;
+        let mut bare = Crowd::new(CLIENTS.0 as usize, 30.0, 64.0);
         bare.step();
         let mut pairs = Pairs::default();
         let mut visible = 0.0;
@@ -78,7 +84,7 @@ pub(crate) fn pairs(setup: &Setup, log: &mut Log) -> anyhow::Result<Vec<Row>> {
             pairs.push(log, median(&reference), median(&figure));
         }
         let each = stage.bytes as f64 / stage.updates.max(1) as f64 * 20.0;
-        log.note(&format!("  {:.1} visible per client, {each:.0} B/s per client", visible / CLIENTS as f64));
+        log.note(&format!("  {:.1} visible per client, {each:.0} B/s per client", visible / CLIENTS.0 as f64));
         Ok(pairs)
     });
     let what = "gateway's work per client, visible entity and tick, frames in, updates out";
@@ -88,8 +94,8 @@ pub(crate) fn pairs(setup: &Setup, log: &mut Log) -> anyhow::Result<Vec<Row>> {
 
 impl Stage {
     /// Everybody is in the world and has been shown everything.
-    fn full() -> anyhow::Result<Self> {
-        let space = space(LEVEL, 3);
+    fn full((clients, level): (u64, u8)) -> anyhow::Result<Self> {
+        let space = space(level, 3);
         let keys = AsymmetricKeyPair::<V4>::generate().context("no random bytes")?;
         let spec = ClusterSpec { spaces: vec![space.clone()], ..ClusterSpec::demo() };
         let ticket_key = TicketKey::new(keys.public.as_bytes())?;
@@ -97,7 +103,7 @@ impl Stage {
         let config = GatewayConfig::new(node, spec, Registry::default(), ticket_key, ResumeKey::new(&[9; 32])?);
         let mut rng = fastrand::Rng::with_seed(3);
         let edge = space.edge_m();
-        let walkers = (1..=CLIENTS).map(|id| {
+        let walkers = (1..=clients).map(|id| {
             let position = Position { x: rng.f32() * edge, z: rng.f32() * edge };
             let cell = CellId::at(space.space, position);
             Walker { id: EntityId(id), position, velocity: heading(&mut rng), cell }
@@ -207,8 +213,14 @@ impl Stage {
         }
         let mut agents: BTreeMap<ShardId, Vec<AgentFeed>> = BTreeMap::new();
         for walker in &self.walkers {
-            let news =
-                AgentFeed { agent: walker.id, session: LOGIN, epoch: AgentEpoch(1), in_seq: InSeq(1), position: walker.position };
+            let news = AgentFeed {
+                agent: walker.id,
+                session: LOGIN,
+                epoch: AgentEpoch(1),
+                in_seq: InSeq(1),
+                applied: InSeq(1),
+                position: walker.position,
+            };
             agents.entry(ShardId::holding(walker.cell, 3)).or_default().push(news);
         }
         self.seq += 1;

@@ -1,0 +1,338 @@
+//! S1, S2, S3, S10, S11, S13: a cluster of real processes on one core, a crowd on the other, the bare loop in its place in the
+//! same run. The crowd grows step by step at one density until the server no longer keeps up.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use pangaea_node::telemetry::LogFormat;
+use pangaea_node::up::{LocalCluster, UpOptions};
+use pangaea_schemas::geometry::Position;
+use pangaea_schemas::{NodeId, Role};
+use tokio::runtime::Runtime;
+
+use crate::load::{Crowd, Played, Server};
+use crate::measure::{Log, median, samples};
+use crate::reference::bare::Bare;
+use crate::row::{Bound, Reference, Row, show};
+use crate::{ARENA, Setup, cores};
+
+/// Sizes of the crowd that are tried, until one is too large.
+const STEPS: &[usize] = &[250, 500, 750, 1_000, 1_500, 2_000, 2_500, 3_000, 3_500, 4_000, 4_500, 5_000, 6_000];
+/// The same in a hurry.
+const STEPS_QUICK: &[usize] = &[250, 500, 1_000, 1_500, 2_000, 3_000, 4_000, 5_000];
+/// Players see their own cell and those around it: with [`AREA_M2`] each, about 30 others.
+const VIEW_CELLS: &str = "1";
+/// Space for each client.
+const AREA_M2: f32 = 96.0 * 96.0 / 31.0;
+/// Edge of the clusters' space, in metres.
+const SPACE_M: f32 = 1_024.0;
+/// A client that gets fewer is not kept up with.
+const UPDATES_MIN: f64 = 19.0;
+/// A tick that takes longer is late.
+const TICK_MS_MAX: f64 = 50.0;
+/// Clients of S10, and how far they stand from each other at most, in metres.
+const CROWD: (usize, f32) = (1_000, 20.0);
+
+/// One step of a growing crowd.
+struct Step {
+    played: Played,
+    tick_ms_p99: f64,
+    /// Processor time of the cluster's processes per second.
+    cpu: f64,
+    /// Resident bytes of gateway and scene.
+    memory: u64,
+}
+
+impl Step {
+    fn keeps_up(&self) -> bool {
+        self.played.fewest_updates >= UPDATES_MIN && self.tick_ms_p99 <= TICK_MS_MAX
+    }
+}
+
+/// A cluster on the servers' core.
+struct Arena {
+    runtime: Runtime,
+    cluster: LocalCluster,
+    scenes: Vec<NodeId>,
+    gateway: NodeId,
+}
+
+impl Arena {
+    fn start(setup: &Setup, folder: &Path) -> anyhow::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let options = UpOptions {
+            data_dir: folder.join("data"),
+            port_base: setup.port_base,
+            scenes: 1,
+            gateways: 1,
+            bots: 0,
+            run_for: None,
+            tick_threads: 1,
+            abundance: 0,
+            design: None,
+            verbose: false,
+            log: LogFormat::Human,
+            advertised: Default::default(),
+        };
+        // The processes inherit where this thread may run.
+        let (started, _) = cores::on_server_core(|| runtime.block_on(async { LocalCluster::start(&options) }));
+        let mut cluster = started.context("the cluster of the bench")?;
+        runtime.block_on(cluster.until_up(&mut |_| {}))?;
+        let node = |role| NodeId::new(role, 1);
+        Ok(Self { runtime, cluster, scenes: vec![node(Role::Scene)], gateway: node(Role::Gateway) })
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.cluster.ports().client_tcp(1)
+    }
+
+    /// What `/metrics` says of the whole tick, in milliseconds.
+    fn tick_ms_p99(&self) -> anyhow::Result<f64> {
+        let mut worst: f64 = 0.0;
+        for scene in &self.scenes {
+            let text = get(self.cluster.ports().http(*scene), "/metrics")?;
+            let is_p99 = |line: &&str| line.starts_with("pangaea_tick_seconds{") && line.contains("phase=\"all\"");
+            let line = text.lines().filter(is_p99).find(|line| line.contains("quantile=\"0.99\""));
+            let seconds = line.and_then(|line| line.rsplit(' ').next()).and_then(|value| value.parse::<f64>().ok());
+            worst = worst.max(seconds.context("the scene does not tell how long its ticks take")? * 1e3);
+        }
+        Ok(worst)
+    }
+
+    fn pids(&self) -> impl Iterator<Item = (NodeId, u32)> + '_ {
+        self.cluster.nodes().iter().filter_map(|node| Some((*node, self.cluster.pid(*node)?)))
+    }
+
+    fn cpu_seconds(&self) -> f64 {
+        self.pids().map(|(_, pid)| cpu_seconds(pid)).sum()
+    }
+
+    fn memory(&self) -> u64 {
+        let counted = self.pids().filter(|(node, _)| *node == self.gateway || self.scenes.contains(node));
+        counted.map(|(_, pid)| resident_bytes(pid)).sum()
+    }
+
+    fn stop(self) -> anyhow::Result<()> {
+        let troubles = self.runtime.block_on(self.cluster.stop());
+        if !troubles.is_empty() {
+            bail!("the bench's cluster did not end well: {}", troubles.join("; "));
+        }
+        Ok(())
+    }
+
+    fn measure(&self, crowd: &mut Crowd, span: Duration) -> anyhow::Result<Step> {
+        let before = self.cpu_seconds();
+        let began = std::time::Instant::now();
+        let played = crowd.play(span)?;
+        let cpu = (self.cpu_seconds() - before) / began.elapsed().as_secs_f64();
+        Ok(Step { played, tick_ms_p99: self.tick_ms_p99()?, cpu, memory: self.memory() })
+    }
+}
+
+/// The clients' side of a run: its thread is on the other core.
+fn on_client_core<T>(work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<(T, String)> {
+    let before = rustix::thread::sched_getaffinity(None)?;
+    let note = cores::pin(None, cores::CLIENTS).err().unwrap_or_default();
+    let done = work();
+    rustix::thread::sched_setaffinity(None, &before)?;
+    Ok((done?, note))
+}
+
+/// Home of the `n`-th client: a square that grows with the crowd, so that density stays.
+fn home(n: usize) -> Position {
+    let mut rng = fastrand::Rng::with_seed(n as u64 + 1);
+    let edge = ((n + 1) as f32 * AREA_M2).sqrt().min(SPACE_M - 2.0);
+    let (along, across) = ((rng.f32() - 0.5) * edge, if rng.bool() { edge / 2.0 } else { -edge / 2.0 });
+    let whole = edge >= SPACE_M - 2.0;
+    let across = if whole { (rng.f32() - 0.5) * edge } else { across };
+    let (x, z) = if rng.bool() { (along, across) } else { (across, along) };
+    Position { x: SPACE_M / 2.0 + x, z: SPACE_M / 2.0 + z }
+}
+
+fn steps(setup: &Setup) -> &'static [usize] {
+    if setup.quick { STEPS_QUICK } else { STEPS }
+}
+
+/// Grows a crowd until it is too large; each step that was kept up with, and the first that was not.
+fn grow(
+    setup: &Setup,
+    log: &mut Log,
+    crowd: &mut Crowd,
+    mut measure: impl FnMut(&mut Crowd, Duration) -> anyhow::Result<Step>,
+) -> anyhow::Result<Vec<Step>> {
+    let mut taken: Vec<Step> = Vec::new();
+    for &count in steps(setup) {
+        if let Err(error) = crowd.grow(count, home) {
+            log.note(&format!("  {count} clients do not get in: {error:#}"));
+            break;
+        }
+        crowd.play(setup.span(Duration::from_secs(6)))?;
+        let step = match measure(crowd, setup.span(Duration::from_secs(12))) {
+            Ok(step) => step,
+            Err(error) => {
+                log.note(&format!("  {count} clients cannot be played with: {error:#}"));
+                break;
+            }
+        };
+        let Step { played, tick_ms_p99, cpu, memory } = &step;
+        log.note(&format!("  tick p99 {tick_ms_p99:.1} ms, cpu {cpu:.3}, memory {memory}, {played:?}"));
+        let keeps_up = step.keeps_up();
+        taken.push(step);
+        if !keeps_up {
+            break;
+        }
+    }
+    Ok(taken)
+}
+
+/// The largest crowd that was kept up with; none: zero.
+fn capacity(steps: &[Step]) -> usize {
+    steps.iter().filter(|step| step.keeps_up()).map(|step| step.played.clients).max().unwrap_or(0)
+}
+
+fn grow_bare(setup: &Setup, log: &mut Log) -> anyhow::Result<usize> {
+    let largest = steps(setup).last().copied().unwrap_or(0);
+    let bare = Bare::start(largest)?;
+    let mut crowd = Crowd::new(Server::Bare, bare.address)?;
+    let taken = grow(setup, log, &mut crowd, |crowd, span| {
+        Ok(Step { played: crowd.play(span)?, tick_ms_p99: 0.0, cpu: 0.0, memory: 0 })
+    })?;
+    Ok(capacity(&taken))
+}
+
+/// S1, S2, S3, S11, S13.
+pub(crate) fn capacity_rows(setup: &Setup, log: &mut Log) -> anyhow::Result<Vec<Row>> {
+    let folder = tempfile::tempdir_in(&setup.folder)?;
+    with_arena_environment(|| {
+        let arena = Arena::start(setup, folder.path())?;
+        let (taken, note) = on_client_core(|| {
+            let mut crowd = Crowd::new(Server::Gateway, arena.address())?;
+            grow(setup, log, &mut crowd, |crowd, span| arena.measure(crowd, span))
+        })?;
+        arena.stop()?;
+        let (bare, _) = on_client_core(|| grow_bare(setup, log))?;
+        Ok(rows(&taken, bare).into_iter().map(|row| Row { note: join(&row.note, &note), ..row }).collect())
+    })
+}
+
+fn rows(taken: &[Step], bare: usize) -> Vec<Row> {
+    let clients = capacity(taken);
+    let kept: Vec<&Step> = taken.iter().filter(|step| step.keeps_up()).collect();
+    let mut rows = Vec::new();
+    let ratio = clients as f64 / bare.max(1) as f64;
+    let mut row =
+        samples(&[clients as f64], "S1", "clients on one core, 20 Hz, about 30 in sight", Bound::AtLeast(0.9), "clients");
+    (row.met, row.goal) = (ratio >= 0.9, "≥ 0.9 × the bare loop".to_owned());
+    row.reference = Some(Reference { what: "bare epoll loop", figure: bare as f64, ratio });
+    rows.push(row);
+    let at = |wanted: usize| kept.iter().min_by_key(|step| step.played.clients.abs_diff(wanted)).copied();
+    if let Some(Step { played, .. }) = at(500) {
+        let what = format!("bytes per client and second, {} clients, {:.0} in sight", played.clients, played.visible);
+        let mut row = samples(&[played.bytes], "S2", &what, Bound::AtMost(1_800.0), "B/s");
+        row.met &= played.near_error_p99 <= 0.01;
+        let (near, far) = (show(played.near_error_p99 * 100.0), show(played.far_error_p99 * 100.0));
+        row.note = format!("error p99: the nearest ten {near} cm, all others {far} cm");
+        rows.push(row);
+    }
+    if let Some(Step { played, .. }) = at(clients / 2) {
+        let what = |part: &str| format!("input to seen, {part}, {} clients", played.clients);
+        rows.push(samples(&[played.latency_p50], "S3", &what("p50"), Bound::AtMost(1.2), "ticks"));
+        rows.push(samples(&[played.latency_p99], "S3", &what("p99"), Bound::AtMost(2.0), "ticks"));
+    }
+    if let (Some(few), Some(many)) = (at(500), at(4_000)) {
+        let each = |step: &Step| step.cpu / step.played.clients as f64;
+        let growth = (each(many) / each(few) - 1.0) * 100.0;
+        let what = format!("processor time per client, {} against {} clients", many.played.clients, few.played.clients);
+        let mut row = samples(&[growth], "S11", &what, Bound::AtMost(15.0), "%");
+        row.met &= growth >= -15.0 && many.played.clients >= 4_000;
+        row.goal = "within 15 % from 500 to 4,000".to_owned();
+        rows.push(row);
+    }
+    if let (Some(few), Some(many)) = (kept.first(), kept.last())
+        && few.played.clients < many.played.clients
+    {
+        let clients = many.played.clients - few.played.clients;
+        let each = many.memory.saturating_sub(few.memory) as f64 / 1_024.0 / clients as f64;
+        let what = format!("resident memory per client, gateway and scene, {clients} more clients");
+        rows.push(samples(&[each], "S13", &what, Bound::AtMost(24.0), "KiB"));
+    }
+    rows
+}
+
+/// S10: everybody in one place.
+pub(crate) fn crowd_rows(setup: &Setup, log: &mut Log) -> anyhow::Result<Vec<Row>> {
+    let folder = tempfile::tempdir_in(&setup.folder)?;
+    let (clients, edge) = CROWD;
+    with_arena_environment(|| {
+        let arena = Arena::start(setup, folder.path())?;
+        let (steps, note) = on_client_core(|| {
+            let mut crowd = Crowd::new(Server::Gateway, arena.address())?;
+            let place = |n: usize| {
+                let mut rng = fastrand::Rng::with_seed(n as u64);
+                let mut near = || SPACE_M / 2.0 + (rng.f32() - 0.5) * edge;
+                Position { x: near(), z: near() }
+            };
+            crowd.grow(clients, place)?;
+            crowd.play(setup.span(Duration::from_secs(9)))?;
+            (0..3).map(|_| arena.measure(&mut crowd, setup.span(Duration::from_secs(9)))).collect::<Result<Vec<_>, _>>()
+        })?;
+        arena.stop()?;
+        for Step { played, tick_ms_p99, cpu, .. } in &steps {
+            log.note(&format!("  tick p99 {tick_ms_p99:.1} ms, cpu {cpu:.3}, {played:?}"));
+        }
+        let all = |figure: fn(&Step) -> f64| steps.iter().map(figure).collect::<Vec<_>>();
+        let tick = samples(&all(|s| s.tick_ms_p99), "S10", "tick p99, 1,000 clients within 20 m", Bound::AtMost(50.0), "ms");
+        let what = "bytes per client and second in the same crowd";
+        let bytes = samples(&all(|s| s.played.bytes), "S10", what, Bound::AtMost(64.0 * 1_024.0), "B/s");
+        let fewest = median(&all(|s| s.played.fewest_updates));
+        let near = show(median(&all(|s| s.played.near_error_p99)) * 100.0);
+        let words = format!("{fewest:.1} updates/s at the worst client, nearest ten to {near} cm");
+        Ok([tick, bytes].map(|row| Row { met: row.met && fewest >= UPDATES_MIN, note: join(&words, &note), ..row }).into())
+    })
+}
+
+fn join(a: &str, b: &str) -> String {
+    [a, b].into_iter().filter(|words| !words.is_empty()).collect::<Vec<_>>().join("; ")
+}
+
+/// Children of this process run the arena and see one ring of cells.
+#[allow(unsafe_code, reason = "the environment of children is that of this process")]
+fn with_arena_environment<T>(work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    // SAFETY: the suite runs on one thread; those that others have started are joined by now.
+    unsafe {
+        std::env::set_var(ARENA, "1");
+        std::env::set_var("PANGAEA_VIEW_CELLS", VIEW_CELLS);
+    }
+    let done = work();
+    // SAFETY: as above.
+    unsafe {
+        std::env::remove_var(ARENA);
+        std::env::remove_var("PANGAEA_VIEW_CELLS");
+    }
+    done
+}
+
+fn get(address: SocketAddr, path: &str) -> anyhow::Result<String> {
+    let mut socket = TcpStream::connect(address)?;
+    write!(socket, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+fn cpu_seconds(pid: u32) -> f64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let fields = stat.rsplit(") ").next().unwrap_or_default().split(' ').skip(11).take(2);
+    let ticks: u64 = fields.filter_map(|field| field.parse::<u64>().ok()).sum();
+    ticks as f64 / rustix::param::clock_ticks_per_second() as f64
+}
+
+fn resident_bytes(pid: u32) -> u64 {
+    let statm = fs::read_to_string(format!("/proc/{pid}/statm")).unwrap_or_default();
+    let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0);
+    pages * rustix::param::page_size() as u64
+}
