@@ -29,7 +29,7 @@ const OP_BYTES: usize = 96;
 const OPEN_BYTES: usize = 512;
 
 /// Collects operations and gets them into the journal.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct JournalWriter<T> {
     shard: ShardId,
     nonce: Nonce,
@@ -41,7 +41,7 @@ pub struct JournalWriter<T> {
     resend_at: Option<Timestamp>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Batch<T> {
     ops: Vec<ShardOp>,
     bytes: usize,
@@ -54,7 +54,7 @@ impl<T> Default for Batch<T> {
     }
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Flight<T> {
     seq: u64,
     expected: JournalIndex,
@@ -122,6 +122,11 @@ impl<T> JournalWriter<T> {
     /// Entries not durable yet, sent or not.
     pub fn queued(&self) -> usize {
         self.waiting.len() + self.in_flight.len()
+    }
+
+    /// Whether an answer to this append would mean something.
+    pub fn awaits(&self, id: AppendId) -> bool {
+        self.position(id).is_some()
     }
 
     /// When the oldest unanswered append was first sent.

@@ -28,7 +28,7 @@ pub enum Hearing {
 }
 
 /// The highest epoch heard of each neighbour.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub struct Lanes {
     heard: BTreeMap<ShardId, ShardEpoch>,
 }

@@ -59,7 +59,7 @@ pub enum Link {
     Leaving,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Seat {
     state: SessionState,
     link: Link,
@@ -112,7 +112,7 @@ pub enum Inputting {
 }
 
 /// The awake players of a shard.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub struct Sessions {
     seats: BTreeMap<EntityId, Seat>,
 }

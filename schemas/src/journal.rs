@@ -43,7 +43,7 @@ impl Xid {
 }
 
 /// One thing that happened to a shard.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub enum ShardOp {
     /// A new owner; the only operation of its entry, whose epoch is the new one.
     Owner {
@@ -130,7 +130,7 @@ pub enum ShardOp {
 }
 
 /// What one owner did in one tick (or between two).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub struct Entry {
     /// The writer's epoch.
     pub epoch: ShardEpoch,
@@ -141,7 +141,7 @@ pub struct Entry {
 }
 
 /// What a shard knows of an entity for ever: fences that outlive the entity's stay.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Fence {
     /// Highest epoch seen in any commit, refused ones included.
     pub seen: AgentEpoch,
@@ -154,7 +154,7 @@ pub struct Fence {
 }
 
 /// A hand-over past its commit point whose target has not yet confirmed.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub struct Departure {
     /// Which hand-over.
     pub xid: Xid,
@@ -165,7 +165,7 @@ pub struct Departure {
 }
 
 /// How a committed hand-over was answered, until its source has settled it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Decision {
     /// Which hand-over.
     pub xid: Xid,

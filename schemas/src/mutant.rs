@@ -93,6 +93,16 @@ mutants! {
     OperationTwice, "operation-twice", "T3";
     /// The ledger hears owners that were replaced.
     LedgerFenceIgnored, "ledger-fence-ignored", "T4";
+    /// A confirmation of a trade counts although its agent has another owner by now.
+    ConfirmationSurvives, "confirmation-survives", "T4";
+    /// A confirmation of a trade counts for whatever terms are in force.
+    ConfirmAnyTerms, "confirm-any-terms", "T4";
+    /// The source of a migration goes on although it has asked for the target's OWNER entry.
+    AbandonCommit, "abandon-commit", "P1";
+    /// The target of a migration runs as soon as its copy is whole.
+    RunBeforeOwned, "run-before-owned", "P1";
+    /// The target of a migration takes a copy whose hash differs.
+    CopyThatDiffers, "copy-that-differs", "P4";
 }
 
 impl Mutant {

@@ -14,7 +14,7 @@ pub const COMPONENT_BYTES_MAX: usize = 16 * 1_024;
 pub const OUTBOX_MAX: usize = 256;
 
 /// One component's bytes, as its codec wrote them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ComponentBytes {
     /// Which component.
     pub id: TypeId,
@@ -23,7 +23,7 @@ pub struct ComponentBytes {
 }
 
 /// A reliable output waiting for the client's acknowledgement.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ReliableEvent {
     /// Rises by one per agent.
     pub seq: OutSeq,
@@ -38,7 +38,7 @@ pub const OPEN_OPERATIONS_MAX: usize = 32;
 
 /// A change of value that is asked for: in the agent's record before the ledger hears of it, and until its answer was acted on.
 /// So whoever owns the agent asks again, and somebody always learns the outcome.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub struct OpenOperation {
     /// Its name: asking twice does it once.
     pub op: OpId,
@@ -47,7 +47,7 @@ pub struct OpenOperation {
 }
 
 /// The session side of an agent: travels with it, so nothing is applied or told twice.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Hash)]
 pub struct SessionState {
     /// Who may speak for the agent.
     pub epoch: SessionEpoch,
@@ -74,7 +74,7 @@ pub enum Presence {
 }
 
 /// An entity's state: persistent components when at rest, all registered ones when handed over.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub struct Record {
     /// Who.
     pub entity: EntityId,

@@ -21,13 +21,13 @@ use pangaea_schemas::{AgentEpoch, EntityId, ShardEpoch, Timestamp};
 use super::{FORWARD_MIN, SETTLED_RESEND, UNSTABLE_MAX};
 
 /// All finished hand-overs of a source whose forwarders it keeps.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub struct Forwarders {
     lanes: BTreeMap<ShardId, Lane>,
 }
 
 /// Hand-overs to one target.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 struct Lane {
     /// Number of the last one that was offered.
     last: u64,
@@ -35,7 +35,7 @@ struct Lane {
     say_at: Timestamp,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Settled {
     /// Who went, with the epoch under which they went.
     members: Vec<(EntityId, AgentEpoch)>,

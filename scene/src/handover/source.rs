@@ -122,7 +122,7 @@ impl Letting {
 }
 
 /// A hand-over and its payload.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Leave {
     /// Where it is.
     pub letting: Letting,
@@ -139,7 +139,7 @@ pub struct Leave {
 }
 
 /// All hand-overs that a shard has begun.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub struct Leaves {
     by_xid: BTreeMap<Xid, Leave>,
     by_entity: BTreeMap<EntityId, Xid>,

@@ -50,7 +50,7 @@ pub fn answer(fence: Fence, xid: Xid, can_take: bool, is_pending: bool) -> Commi
 }
 
 /// A shard as the target of hand-overs: room promised, fences, answers that wait for the journal.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub struct Arrivals {
     fences: BTreeMap<EntityId, Fence>,
     reserved: BTreeMap<Xid, (u32, Timestamp)>,
@@ -59,7 +59,7 @@ pub struct Arrivals {
 }
 
 /// What is remembered of the hand-overs from one source.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 struct Lane {
     /// Up to here it will never ask again.
     stable: Mark,

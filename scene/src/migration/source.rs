@@ -18,6 +18,8 @@
 //! run, so neither a time-out, nor the loss of the target, nor an admin's change of mind gives the shard back. That the journal
 //! is written by somebody newer is heard by [`crate::incarnation`], which drops the migration with everything else.
 
+use pangaea_schemas::mutant::Mutant;
+
 /// Where a migration is, at its source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Giving {
@@ -152,6 +154,9 @@ impl Giving {
 
     /// An OWNER entry is on its way: only the journal's answer counts.
     fn step_at_journal(self, heard: Heard) -> (Option<Self>, Option<SourceOrder>) {
+        if heard == Heard::TimedOut && Mutant::AbandonCommit.lives() {
+            return (None, Some(SourceOrder::GoOn));
+        }
         match (heard == Heard::OwnerAppended, self == Self::Committing) {
             (true, true) => (Some(Self::Given), Some(SourceOrder::Hand)),
             (true, false) => (None, Some(SourceOrder::GoOn)),

@@ -15,6 +15,8 @@
 //! incarnation; it then runs although the source may be dead. A target that is READY does not give up by itself: the source may
 //! have asked the journal already, and then the shard is here or nowhere. If the source is lost it asks the journal.
 
+use pangaea_schemas::mutant::Mutant;
+
 /// Where a migration is, at its target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Taking {
@@ -69,8 +71,11 @@ impl Taking {
         match self {
             Self::Standby => match heard {
                 Heard::Round => (Some(self), Some(TargetOrder::Taken)),
-                Heard::Final { is_same: true } => (Some(Self::Ready), Some(TargetOrder::Ready)),
-                Heard::Final { is_same: false } => (None, Some(TargetOrder::Bad)),
+                Heard::Final { .. } if Mutant::RunBeforeOwned.lives() => (None, Some(TargetOrder::Run)),
+                Heard::Final { is_same } if is_same || Mutant::CopyThatDiffers.lives() => {
+                    (Some(Self::Ready), Some(TargetOrder::Ready))
+                }
+                Heard::Final { .. } => (None, Some(TargetOrder::Bad)),
                 Heard::ClaimedByOther | Heard::Cancelled | Heard::SourceLost | Heard::TimedOut => (None, Some(TargetOrder::Drop)),
                 Heard::Owned => (Some(self), None),
             },

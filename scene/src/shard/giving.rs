@@ -120,7 +120,8 @@ impl Shard {
         let Some(gift) = self.gift.as_mut().filter(|gift| gift.to == from) else { return };
         match message {
             Migration::Standby { id, nonce, .. } if id == gift.id => {
-                gift.nonce = Some(nonce);
+                // A later start of the target has not what this one will be given.
+                gift.nonce.get_or_insert(nonce);
                 self.gift_hears(Heard::Standby, "");
             }
             Migration::Declined { id, reason, .. } if id == gift.id => self.gift_hears(Heard::Declined, &reason),
@@ -347,7 +348,7 @@ impl Shard {
         let Some(gift) = self.gift.as_mut() else { return };
         let (id, owner, shard) = (gift.id, gift.to, self.id);
         let Some(nonce) = gift.nonce else { return };
-        gift.owned = Some(Migration::Owned { id, shard, epoch, index });
+        gift.owned = Some(Migration::Owned { id, shard, epoch, index, nonce });
         (gift.due, gift.ask_again) = (now + GIVEN_TIMEOUT, now);
         gift.news.epoch = epoch;
         gift.waiting.clear();

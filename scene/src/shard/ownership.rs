@@ -25,7 +25,10 @@ pub(super) struct Recovery {
 
 impl Shard {
     pub(super) fn happens(&mut self, happening: Happening) {
-        let Some(order) = self.incarnation.step(happening) else { return };
+        let order = self.incarnation.step(happening);
+        // Outlives the stop: what an earlier owner said is old from now on, also to this node.
+        self.lanes.learn(self.id, self.epoch());
+        let Some(order) = order else { return };
         match order {
             Order::Claim { epoch, expected } => {
                 self.writer.restart(epoch, expected);

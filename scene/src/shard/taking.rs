@@ -48,8 +48,8 @@ impl Shard {
                 self.draft_hears(Heard::Final { is_same }, None);
             }
             Migration::Cancelled { id, .. } if self.takes(from, id) => self.draft_hears(Heard::Cancelled, None),
-            Migration::Owned { id, epoch, index, .. } => {
-                if self.takes(from, id) {
+            Migration::Owned { id, epoch, index, nonce, .. } => {
+                if self.takes(from, id) && nonce == self.config.nonce {
                     self.inherit(epoch, index);
                 } else {
                     self.tell_runs(id);
@@ -82,6 +82,9 @@ impl Shard {
                     Some("the target runs another build: its component registry differs")
                 }
                 Incarnation::Off | Incarnation::Fenced { .. } if self.closing => Some("the target is going away"),
+                Incarnation::Off | Incarnation::Fenced { .. } if epoch < self.lanes.heard(shard) => {
+                    Some("the target has run it under a higher epoch")
+                }
                 Incarnation::Off | Incarnation::Fenced { .. } => None,
                 Incarnation::Claiming { .. }
                 | Incarnation::Recovering { .. }

@@ -36812,6 +36812,7 @@ pub mod pangaea {
                 pub const VT_SHARD: ::flatbuffers::VOffsetT = 6;
                 pub const VT_EPOCH: ::flatbuffers::VOffsetT = 8;
                 pub const VT_INDEX: ::flatbuffers::VOffsetT = 10;
+                pub const VT_NONCE: ::flatbuffers::VOffsetT = 12;
 
                 #[inline]
                 pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -36820,13 +36821,16 @@ pub mod pangaea {
                 #[allow(unused_mut)]
                 pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
                     _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-                    args: &'args OwnedArgs,
+                    args: &'args OwnedArgs<'args>,
                 ) -> ::flatbuffers::WIPOffset<Owned<'bldr>> {
                     let mut builder = OwnedBuilder::new(_fbb);
                     builder.add_index(args.index);
                     builder.add_epoch(args.epoch);
                     builder.add_shard(args.shard);
                     builder.add_id(args.id);
+                    if let Some(x) = args.nonce {
+                        builder.add_nonce(x);
+                    }
                     builder.finish()
                 }
 
@@ -36858,6 +36862,13 @@ pub mod pangaea {
                     // which contains a valid value in this slot
                     unsafe { self._tab.get::<u64>(Owned::VT_INDEX, Some(0)).unwrap() }
                 }
+                #[inline]
+                pub fn nonce(&self) -> Option<&'a super::super::record::Wide> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<super::super::record::Wide>(Owned::VT_NONCE, None) }
+                }
             }
 
             impl ::flatbuffers::Verifiable for Owned<'_> {
@@ -36868,20 +36879,22 @@ pub mod pangaea {
                         .visit_field::<u64>("shard", Self::VT_SHARD, false)?
                         .visit_field::<u64>("epoch", Self::VT_EPOCH, false)?
                         .visit_field::<u64>("index", Self::VT_INDEX, false)?
+                        .visit_field::<super::super::record::Wide>("nonce", Self::VT_NONCE, false)?
                         .finish();
                     Ok(())
                 }
             }
-            pub struct OwnedArgs {
+            pub struct OwnedArgs<'a> {
                 pub id: u64,
                 pub shard: u64,
                 pub epoch: u64,
                 pub index: u64,
+                pub nonce: Option<&'a super::super::record::Wide>,
             }
-            impl<'a> Default for OwnedArgs {
+            impl<'a> Default for OwnedArgs<'a> {
                 #[inline]
                 fn default() -> Self {
-                    OwnedArgs { id: 0, shard: 0, epoch: 0, index: 0 }
+                    OwnedArgs { id: 0, shard: 0, epoch: 0, index: 0, nonce: None }
                 }
             }
 
@@ -36907,6 +36920,10 @@ pub mod pangaea {
                     self.fbb_.push_slot::<u64>(Owned::VT_INDEX, index, 0);
                 }
                 #[inline]
+                pub fn add_nonce(&mut self, nonce: &super::super::record::Wide) {
+                    self.fbb_.push_slot_always::<&super::super::record::Wide>(Owned::VT_NONCE, nonce);
+                }
+                #[inline]
                 pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> OwnedBuilder<'a, 'b, A> {
                     let start = _fbb.start_table();
                     OwnedBuilder { fbb_: _fbb, start_: start }
@@ -36925,6 +36942,7 @@ pub mod pangaea {
                     ds.field("shard", &self.shard());
                     ds.field("epoch", &self.epoch());
                     ds.field("index", &self.index());
+                    ds.field("nonce", &self.nonce());
                     ds.finish()
                 }
             }

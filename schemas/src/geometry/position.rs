@@ -1,5 +1,6 @@
 //! Positions in metres, and their compact form relative to a cell.
 
+use std::hash::{Hash, Hasher};
 use std::ops::{Add, Mul, Sub};
 
 use bytemuck::{Pod, Zeroable};
@@ -24,6 +25,13 @@ pub struct Velocity {
     pub x: f32,
     /// South.
     pub z: f32,
+}
+
+/// Equal positions hash alike: the two zeros are one.
+impl Hash for Position {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        ((self.x + 0.0).to_bits(), (self.z + 0.0).to_bits()).hash(state);
+    }
 }
 
 impl Position {

@@ -9,7 +9,7 @@ use crate::{EffectSeq, EntityId, TypeId};
 pub const EFFECT_BATCH_MAX: usize = 1_024;
 
 /// One effect.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Effect {
     /// Who is affected.
     pub to: EntityId,

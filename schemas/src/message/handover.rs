@@ -43,7 +43,7 @@ pub enum Refusal {
 }
 
 /// One step of a hand-over.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub enum Handover {
     /// Source: may these come? Nothing is bound by it.
     Offer {
@@ -112,7 +112,7 @@ pub enum Handover {
 }
 
 /// A step and between whom.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub struct HandoverMessage {
     /// Between whom.
     pub lane: Lane,

@@ -16,7 +16,7 @@ pub struct AppendId {
 }
 
 /// To a journal.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub enum JournalRequest {
     /// Append `entry` as index `expected.next()` if the tail is `expected`. Asking again with the same id answers again.
     Append {
@@ -76,7 +76,7 @@ pub enum JournalRequest {
 }
 
 /// An effect that is not acknowledged.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Owed {
     /// The shard it was sent to.
     pub to: ShardId,
@@ -87,7 +87,7 @@ pub struct Owed {
 }
 
 /// One part of a shard's state. Parts come in order; `last` ends them.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Hash)]
 pub struct ShardImage {
     /// The journal's tail this is the fold of; the same in every part.
     pub index: JournalIndex,
@@ -114,7 +114,7 @@ pub struct ShardImage {
 }
 
 /// From a journal.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub enum JournalReply {
     /// Durable.
     Appended {

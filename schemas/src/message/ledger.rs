@@ -24,7 +24,7 @@ impl Currency {
 pub struct ItemKind(pub u16);
 
 /// Who has something.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Hash)]
 pub enum Owner {
     /// An agent.
     Agent(EntityId),
@@ -40,7 +40,7 @@ pub enum Owner {
 }
 
 /// One item: exactly one owner; its id is also its entity's when it lies on the ground.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Hash)]
 pub struct Item {
     /// Never used again.
     pub item: EntityId,
@@ -51,7 +51,7 @@ pub struct Item {
 }
 
 /// What one side gives in a trade.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct TradeSide {
     /// Who.
     pub agent: EntityId,
@@ -62,7 +62,7 @@ pub struct TradeSide {
 }
 
 /// What one side of a trade does. The shard that owns its agent asks for it and vouches for the agent with its epoch.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum TradeStep {
     /// Puts terms on the table, and confirms them.
     Propose {
@@ -92,7 +92,7 @@ pub enum TradeStep {
 }
 
 /// Where a trade is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TradeState {
     /// Terms are on the table.
     Open {
@@ -111,7 +111,7 @@ pub enum TradeState {
 }
 
 /// A trade as the ledger knows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Trade {
     /// Its name, fresh like an entity's.
     pub trade: EntityId,
@@ -128,7 +128,7 @@ pub struct Trade {
 }
 
 /// A change of value, or a look that raises the fence.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub enum Transaction {
     /// What an agent has. Raises its fence: an older owner can change nothing afterwards.
     Look {
@@ -208,7 +208,7 @@ pub enum Transaction {
 }
 
 /// To the ledger.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub struct LedgerRequest {
     /// Which operation.
     pub op: OpId,
@@ -221,7 +221,7 @@ pub struct LedgerRequest {
 }
 
 /// Money in one currency.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Balance {
     /// Which.
     pub currency: Currency,
@@ -230,7 +230,7 @@ pub struct Balance {
 }
 
 /// What an agent has, at a version of its account.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Hash)]
 pub struct Holdings {
     /// Whose.
     pub agent: EntityId,
@@ -267,7 +267,7 @@ pub enum LedgerRefusal {
 }
 
 /// What became of an operation; the same however often it is asked.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub enum LedgerResult {
     /// Done and durable: the new holdings of every agent concerned.
     Done(Vec<Holdings>),
@@ -287,7 +287,7 @@ pub enum LedgerResult {
 }
 
 /// From the ledger.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub struct LedgerReply {
     /// Which operation.
     pub op: OpId,

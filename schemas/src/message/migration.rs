@@ -99,6 +99,8 @@ pub enum Migration {
         epoch: ShardEpoch,
         /// Where the entry is.
         index: JournalIndex,
+        /// The incarnation that it names: nobody else may run by it, however late this comes.
+        nonce: Nonce,
     },
     /// Target to source: a tick of its own is durable.
     Running {

@@ -7,7 +7,7 @@ use crate::record::ReliableEvent;
 use crate::{AccountId, AgentEpoch, EntityId, InSeq, OutSeq, SessionEpoch, ShardEpoch, TypeId};
 
 /// One input of a client.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ClientInput {
     /// Whose agent.
     pub agent: EntityId,

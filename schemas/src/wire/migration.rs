@@ -33,7 +33,7 @@ wire_enum! {
         Final(FinalArgs, body_as_final) { id, shard, rest },
         Ready(ReadyArgs, body_as_ready) { id, shard },
         Cancelled(CancelledArgs, body_as_cancelled) { id, shard },
-        Owned(OwnedArgs, body_as_owned) { id, shard, epoch, index },
+        Owned(OwnedArgs, body_as_owned) { id, shard, epoch, index, nonce },
         Running(RunningArgs, body_as_running) { id, shard, first, started_us },
         Moved(MovedArgs, body_as_moved) { route },
     }

@@ -35,6 +35,7 @@ const STEPS: &[Step] = &[
     ("build", |root| crate::build(root).into()),
     ("test", |root| cargo(root, &["test", "--locked", "--workspace", "--no-fail-fast"])),
     ("simulator", simulator),
+    ("models", |root| cargo(root, &["model"])),
     ("cluster", cluster),
     ("web", web),
     ("browser", browser),

@@ -29,7 +29,7 @@ impl Dice {
             Migration::Final { id, shard, rest: Box::new(self.rest()) },
             Migration::Ready { id, shard },
             Migration::Cancelled { id, shard },
-            Migration::Owned { id, shard, epoch: self.epoch(), index: self.index() },
+            Migration::Owned { id, shard, epoch: self.epoch(), index: self.index(), nonce: self.nonce() },
             Migration::Running { id, shard, first: Tick(self.n()), started_us: self.n() },
             Migration::Moved { route },
         ]
