@@ -191,7 +191,7 @@ impl Walk {
         for letting in [Letting::Offered, Letting::Reserved] {
             actions.extend(owner.leaves.in_state(letting).into_iter().map(|xid| Action::AtSource(who, xid, Heard::CameBack)));
         }
-        actions.extend(owner.overdue().into_iter().map(|xid| Action::AtSource(who, xid, Heard::TimedOut)));
+        actions.extend(owner.overdue(&state.net).into_iter().map(|xid| Action::AtSource(who, xid, Heard::TimedOut)));
         if !owner.leaves.in_state(Letting::Reserved).is_empty() {
             actions.push(Action::EndTick(who));
         }

@@ -16,6 +16,7 @@ use pangaea_schemas::record::{Presence, Record, SessionState};
 use pangaea_schemas::{AgentEpoch, EntityId, InSeq, NodeId, Nonce, RegistryHash, Role, ShardEpoch, Tick, Timestamp};
 
 use super::{AGENT, State, Walk, Who, shard_id};
+use crate::net::Net;
 
 /// Most of what happens, happens at once: what waits for time is an action of its own.
 const NOW: Timestamp = Timestamp(0);
@@ -95,9 +96,22 @@ impl Owner {
         self.appends.len()
     }
 
-    /// Hand-overs whose time is up; each once.
-    pub(super) fn overdue(&self) -> Vec<Xid> {
-        self.leaves.due(LATE)
+    /// Hand-overs whose time is up: each once, and again where a commit would say something new.
+    pub(super) fn overdue(&self, net: &Net<HandoverMessage>) -> Vec<Xid> {
+        let mut overdue = self.leaves.due(LATE);
+        let news = |xid: &Xid, target: ShardId| {
+            let lane = self.lane_to(target);
+            !net.heard().any(|said| said.lane == lane && matches!(said.step, Handover::Commit { xid: of, .. } if of == *xid))
+        };
+        let unsaid = self.leaves.out().filter(|(xid, leave)| news(xid, leave.target)).map(|(xid, _)| xid);
+        overdue.extend(unsaid);
+        overdue.sort_unstable();
+        overdue.dedup();
+        overdue
+    }
+
+    fn lane_to(&self, to: ShardId) -> Lane {
+        Lane { from: shard_id(self.at), from_epoch: self.epoch(), to, to_epoch: self.lanes.heard(to) }
     }
 
     /// Whether there is something that it would say.
@@ -560,8 +574,7 @@ impl Stage<'_> {
 
     /// Says it to whoever owns that shard, under the epoch that is known of it.
     fn say(&mut self, who: Who, to: ShardId, step: Handover) {
-        let owner = self.owner(who);
-        let lane = Lane { from: shard_id(who.0), from_epoch: owner.epoch(), to, to_epoch: owner.lanes.heard(to) };
+        let lane = self.owner(who).lane_to(to);
         self.state.net.say(HandoverMessage { lane, step });
     }
 
