@@ -62,11 +62,11 @@ const ROAD: handover::Bounds =
 /// There and back, with refusals.
 const REFUSED: Case = Case::Handover(handover::Bounds { refusals: true, ..ROAD });
 /// A crash at any point.
-const CRASH: Case = Case::Handover(handover::Bounds { crashes: 1, refusals: true, ..ROAD });
+const CRASH: Case = Case::Handover(handover::Bounds { offers: 1, crashes: 1, refusals: true, ..ROAD });
 /// Former owners that live on.
-const ZOMBIE: Case = Case::Handover(handover::Bounds { suspicions: 1, ..ROAD });
+const ZOMBIE: Case = Case::Handover(handover::Bounds { offers: 1, suspicions: 1, ..ROAD });
 /// Until nobody knows of it any more.
-const FORGOTTEN: Case = Case::Handover(handover::Bounds { inputs: 0, refusals: true, forgetting: true, ..ROAD });
+const FORGOTTEN: Case = Case::Handover(handover::Bounds { offers: 1, refusals: true, forgetting: true, ..ROAD });
 
 /// A trade while who proposes changes owners.
 const TRADE: Case = Case::Trade(trade::Bounds { owners: [2, 1], versions: 2, asks: 2, pays: false, expires: false });
@@ -83,9 +83,11 @@ pub const LARGE: &[Case] = &[
     Case::Ownership(ownership::Bounds { ticks: 2, claims: 2, crashes: 1, ..SCENES }),
     Case::Ownership(ownership::Bounds { scenes: 3, claims: 1, crashes: 1, migrations: 1, ..SCENES }),
     Case::Ownership(ownership::Bounds { ticks: 2, claims: 1, crashes: 0, migrations: 1, doubts: true, ..SCENES }),
-    Case::Handover(handover::Bounds { shards: 3, crashes: 1, refusals: true, ..ROAD }),
-    Case::Handover(handover::Bounds { crashes: 1, suspicions: 1, refusals: true, ..ROAD }),
-    Case::Handover(handover::Bounds { offers: 3, crashes: 1, refusals: true, forgetting: true, ..ROAD }),
+    Case::Handover(handover::Bounds { crashes: 1, refusals: true, ..ROAD }),
+    Case::Handover(handover::Bounds { suspicions: 1, ..ROAD }),
+    Case::Handover(handover::Bounds { refusals: true, forgetting: true, ..ROAD }),
+    Case::Handover(handover::Bounds { offers: 1, crashes: 1, suspicions: 1, refusals: true, ..ROAD }),
+    Case::Handover(handover::Bounds { shards: 3, refusals: true, ..ROAD }),
     Case::Trade(trade::Bounds { owners: [2, 2], versions: 2, asks: 2, pays: true, expires: true }),
 ];
 

@@ -317,10 +317,13 @@ impl Model for Walk {
         let (at_home, away) = (self.in_force(state).any(live(0, 3)), self.in_force(state).any(live(1, 2)));
         let calm = state.crashes == 0 && state.suspicions == 0;
         let all_told = state.told == self.bounds.inputs;
-        let mut sights = vec![
-            ("there and back again, all acknowledged", calm && at_home && all_told && !state.refused_once),
-            ("a hand-over after a new owner", away && state.crashes + state.suspicions > 0 || calm && self.bounds.is_calm()),
-        ];
+        let mut sights = vec![("a hand-over, all acknowledged", calm && away && all_told)];
+        if self.bounds.offers > 1 {
+            sights.push(("there and back again", calm && at_home && !state.refused_once));
+        }
+        if self.bounds.crashes + self.bounds.suspicions > 0 {
+            sights.push(("a hand-over after a new owner", away && !calm));
+        }
         if self.bounds.refusals {
             sights.push(("somebody is refused and taken back", state.refused_once && at_home));
         }
@@ -329,12 +332,6 @@ impl Model for Walk {
             sights.push(("a hand-over is forgotten at its source", away && self.in_force(state).any(forgotten)));
         }
         sights
-    }
-}
-
-impl Bounds {
-    fn is_calm(self) -> bool {
-        self.crashes == 0 && self.suspicions == 0
     }
 }
 
