@@ -64,7 +64,7 @@ const REFUSED: Case = Case::Handover(handover::Bounds { refusals: true, ..ROAD }
 /// A crash at any point.
 const CRASH: Case = Case::Handover(handover::Bounds { offers: 1, crashes: 1, refusals: true, ..ROAD });
 /// Former owners that live on.
-const ZOMBIE: Case = Case::Handover(handover::Bounds { offers: 1, suspicions: 1, ..ROAD });
+const ZOMBIE: Case = Case::Handover(handover::Bounds { suspicions: 1, ..ROAD });
 /// Until nobody knows of it any more.
 const FORGOTTEN: Case = Case::Handover(handover::Bounds { offers: 1, refusals: true, forgetting: true, ..ROAD });
 
@@ -84,7 +84,6 @@ pub const LARGE: &[Case] = &[
     Case::Ownership(ownership::Bounds { scenes: 3, claims: 1, crashes: 1, migrations: 1, ..SCENES }),
     Case::Ownership(ownership::Bounds { ticks: 2, claims: 1, crashes: 0, migrations: 1, doubts: true, ..SCENES }),
     Case::Handover(handover::Bounds { crashes: 1, refusals: true, ..ROAD }),
-    Case::Handover(handover::Bounds { suspicions: 1, ..ROAD }),
     Case::Handover(handover::Bounds { refusals: true, forgetting: true, ..ROAD }),
     Case::Handover(handover::Bounds { offers: 1, crashes: 1, suspicions: 1, refusals: true, ..ROAD }),
     Case::Handover(handover::Bounds { shards: 3, refusals: true, ..ROAD }),
