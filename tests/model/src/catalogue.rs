@@ -76,10 +76,11 @@ const ANSWER: Case = Case::Trade(trade::Bounds { owners: [1, 2], versions: 2, as
 const PAYMENT: Case = Case::Trade(trade::Bounds { owners: [1, 1], versions: 1, asks: 2, pays: true, expires: true });
 
 /// What each change is checked with.
-pub const SMALL: &[Case] = &[CLAIM, CLAIMS, MIGRATION, MIGRATION_HURT, REFUSED, CRASH, ZOMBIE, FORGOTTEN, TRADE, ANSWER, PAYMENT];
+pub const SMALL: &[Case] = &[CLAIM, CLAIMS, MIGRATION, MIGRATION_HURT, REFUSED, CRASH, ZOMBIE, TRADE, ANSWER, PAYMENT];
 
 /// What is worth an hour.
 pub const LARGE: &[Case] = &[
+    FORGOTTEN,
     Case::Ownership(ownership::Bounds { ticks: 2, claims: 2, crashes: 1, ..SCENES }),
     Case::Ownership(ownership::Bounds { scenes: 3, claims: 1, crashes: 1, migrations: 1, ..SCENES }),
     Case::Ownership(ownership::Bounds { ticks: 2, claims: 1, crashes: 0, migrations: 1, doubts: true, ..SCENES }),
