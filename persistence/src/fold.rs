@@ -2,9 +2,9 @@
 //!
 //! | operation | records | fence of each entity | departures and lanes |
 //! |---|---|---|---|
-//! | `Put` | set | seen and accepted rise to its epoch; no forward | if it had left: that departure ends, it was refused |
-//! | `In` | set | seen and accepted rise to the hand-over's epoch; no forward | decided |
-//! | `Out` | removed | seen rises to the hand-over's epoch; forward = target | added |
+//! | `Put` | set | only that it was born here, if it was | if it had left: that departure ends, it was refused |
+//! | `In` | set | the same | decided |
+//! | `Out` | removed | accepted is its epoch, seen the hand-over's; forward = target | added |
 //! | `Remove` | removed | forgotten unless it was born here or has a forward | |
 //! | `Born` | | born | |
 //! | `Refused` | | seen rises to the hand-over's epoch; forward = source | decided |
@@ -13,6 +13,10 @@
 //! | `Forgotten` | | no forward; forgotten unless it was born here | |
 //! | `Applied`, `Sent`, `Delivered` | | | effects applied, owed, not owed any more |
 //! | `Owner` | | | |
+//! | `InName` | as for the shard itself | the closed shard's | the closed shard's |
+//!
+//! An entity that is here is fenced by its record alone; fences are rows of those who are away. `Split` and `Merge` are not
+//! folded: they change journals only, see [`crate::recut`].
 //!
 //! Records are keyed by entity and found by place (cell, entity): a shard is a range of places, so splits and merges rewrite
 //! nothing. The state is the fold of the journal; an entry that breaks a rule is refused whole.
@@ -37,82 +41,119 @@ pub(crate) enum FoldError {
     Outside { entity: EntityId, cell: CellId, shard: ShardId },
     #[error("{entity} comes with epoch {given}, but is already filed in cell {cell} with {filed}")]
     Epoch { entity: EntityId, given: AgentEpoch, filed: AgentEpoch, cell: CellId },
+    #[error("{shard} does not have the estate of {name}")]
+    NotInherited { name: ShardId, shard: ShardId },
     #[error("{entity} has too many components, components too large, or too many outputs waiting")]
     TooLarge { entity: EntityId },
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// Applies the operations of an entry of `shard` in order.
-pub(crate) fn fold(batch: &mut Batch<'_>, shard: ShardId, entry: &Entry) -> Result<(), FoldError> {
+/// Applies the operations of an entry of `shard` in order. `estates`: the closed shards in whose names it may act; one that
+/// nobody named before is added.
+pub(crate) fn fold(batch: &mut Batch<'_>, shard: ShardId, estates: &mut Vec<ShardId>, entry: &Entry) -> Result<(), FoldError> {
     for op in &entry.ops {
         match op {
-            ShardOp::Owner { .. } => {}
-            ShardOp::Put(record) => {
-                // An entity that left and is live again without an IN was refused at its target.
-                if put(batch, shard, record, record.epoch)? {
-                    take_back(batch, shard, record.entity, record.epoch)?;
+            ShardOp::InName { name, op } => {
+                if !shard.inherits(*name) {
+                    return Err(FoldError::NotInherited { name: *name, shard });
                 }
-            }
-            ShardOp::Remove { entity } => {
-                remove(batch, shard, *entity)?;
-                // Or each creature that ever lived would leave a row behind. Late commits are known by their decisions.
-                change_fence(batch, shard, *entity, |fence| {
-                    if !fence.born && fence.forward.is_none() {
-                        *fence = Fence::default();
-                    }
-                })?;
-            }
-            ShardOp::Born { entity } => change_fence(batch, shard, *entity, |fence| fence.born = true)?,
-            ShardOp::Out { xid, target, members } => {
-                for member in members {
-                    remove(batch, shard, member.entity)?;
-                    change_fence(batch, shard, member.entity, |fence| {
-                        fence.seen = fence.seen.max(xid.epoch);
-                        fence.forward = Some(*target);
-                    })?;
+                if !estates.contains(name) {
+                    estates.push(*name);
                 }
-                let departure = Departure { xid: *xid, target: *target, members: members.clone() };
-                batch.put(RowTable::Departures, &key::departure(shard, xid), departure.to_stored());
+                fold_op(batch, Names { shard, estates, name: *name }, op)?;
             }
-            ShardOp::In { xid, members } => {
-                for member in members {
-                    put(batch, shard, member, member.epoch.max(xid.epoch))?;
-                }
-                lanes::decided(batch, shard, *xid, &[]);
-            }
-            ShardOp::Refused { xid, members } => {
-                for member in members {
-                    change_fence(batch, shard, *member, |fence| {
-                        (fence.seen, fence.forward) = (fence.seen.max(xid.epoch), Some(xid.source));
-                    })?;
-                }
-                lanes::decided(batch, shard, *xid, members);
-            }
-            ShardOp::Settled { xid } => batch.delete(RowTable::Departures, &key::departure(shard, xid)),
-            ShardOp::Stable { source, upto } => lanes::stable(batch, shard, *source, *upto)?,
-            ShardOp::Forgotten { members } => {
-                for member in members {
-                    change_fence(batch, shard, *member, |fence| {
-                        fence.forward = None;
-                        if !fence.born {
-                            *fence = Fence::default();
-                        }
-                    })?;
-                }
-            }
-            ShardOp::Applied { source, upto } => lanes::applied(batch, shard, *source, *upto)?,
-            ShardOp::Sent { to, first, effects } => lanes::sent(batch, shard, *to, *first, effects),
-            ShardOp::Delivered { to, upto } => lanes::delivered(batch, shard, *to, *upto)?,
+            op => fold_op(batch, Names { shard, estates, name: shard }, op)?,
         }
     }
     Ok(())
 }
 
-/// Files a record, wherever it was filed before, and raises its fence to `epoch`. Tells whether it had left this shard
-/// before.
-fn put(batch: &mut Batch<'_>, shard: ShardId, record: &Record, epoch: AgentEpoch) -> Result<bool, FoldError> {
-    let entity = record.entity;
+/// Who acts, and in whose name.
+#[derive(Clone, Copy)]
+struct Names<'e> {
+    shard: ShardId,
+    estates: &'e [ShardId],
+    name: ShardId,
+}
+
+impl Names<'_> {
+    fn all(&self) -> impl Iterator<Item = ShardId> {
+        std::iter::once(self.shard).chain(self.estates.iter().copied())
+    }
+}
+
+fn fold_op(batch: &mut Batch<'_>, names: Names<'_>, op: &ShardOp) -> Result<(), FoldError> {
+    let Names { shard, name, .. } = names;
+    match op {
+        // Stand alone in their entries, and are no matter of rows.
+        ShardOp::Owner { .. } | ShardOp::Split { .. } | ShardOp::Merge { .. } | ShardOp::InName { .. } => {}
+        ShardOp::Put(record) => {
+            // An entity that left and is live again without an IN was refused at its target.
+            for left in put(batch, names, record)? {
+                take_back(batch, left, record.entity, record.epoch)?;
+            }
+        }
+        ShardOp::Remove { entity } => {
+            remove(batch, shard, *entity)?;
+            // Or each creature that ever lived would leave a row behind. Late commits are known by their decisions.
+            change_fence(batch, shard, *entity, |fence| {
+                if !fence.born && fence.forward.is_none() {
+                    *fence = Fence::default();
+                }
+            })?;
+        }
+        ShardOp::Born { entity } => change_fence(batch, shard, *entity, |fence| fence.born = true)?,
+        ShardOp::Out { xid, target, members } => {
+            for member in members {
+                let accepted = remove(batch, shard, member.entity)?.unwrap_or_default();
+                change_fence(batch, name, member.entity, |fence| {
+                    fence.seen = fence.seen.max(xid.epoch);
+                    fence.accepted = fence.accepted.max(accepted);
+                    fence.forward = Some(*target);
+                })?;
+            }
+            let departure = Departure { xid: *xid, target: *target, members: members.clone() };
+            batch.put(RowTable::Departures, &key::departure(name, xid), departure.to_stored());
+        }
+        ShardOp::In { xid, members } => {
+            for member in members {
+                put(batch, names, member)?;
+            }
+            lanes::decided(batch, name, *xid, &[]);
+        }
+        ShardOp::Refused { xid, members } => {
+            for member in members {
+                change_fence(batch, name, *member, |fence| {
+                    (fence.seen, fence.forward) = (fence.seen.max(xid.epoch), Some(xid.source));
+                })?;
+            }
+            lanes::decided(batch, name, *xid, members);
+        }
+        // The hand-over itself says in whose name it was.
+        ShardOp::Settled { xid } => batch.delete(RowTable::Departures, &key::departure(xid.source, xid)),
+        ShardOp::Stable { source, upto } => lanes::stable(batch, name, *source, *upto)?,
+        ShardOp::Forgotten { members } => {
+            for (member, name) in members.iter().flat_map(|member| names.all().map(move |name| (member, name))) {
+                change_fence(batch, name, *member, |fence| {
+                    fence.forward = None;
+                    if !fence.born {
+                        *fence = Fence::default();
+                    }
+                })?;
+            }
+        }
+        ShardOp::Applied { source, upto } => lanes::applied(batch, name, *source, *upto)?,
+        ShardOp::Sent { to, first, effects } => lanes::sent(batch, name, *to, *first, effects),
+        ShardOp::Delivered { to, upto } => lanes::delivered(batch, name, *to, *upto)?,
+    }
+    Ok(())
+}
+
+/// Files a record, wherever it was filed before: it needs no other fence now than that it was born. Tells the names in which
+/// it had left.
+fn put(batch: &mut Batch<'_>, names: Names<'_>, record: &Record) -> Result<Vec<ShardId>, FoldError> {
+    let (entity, shard) = (record.entity, names.shard);
     if !shard.contains(record.cell) {
         return Err(FoldError::Outside { entity, cell: record.cell, shard });
     }
@@ -137,25 +178,27 @@ fn put(batch: &mut Batch<'_>, shard: ShardId, record: &Record, epoch: AgentEpoch
     let mut row = Writer(Vec::with_capacity(160));
     row.u64(record.cell.to_bits()).u64(record.epoch.0).0.extend_from_slice(&record.to_stored());
     batch.put(RowTable::Records, &key::number(entity.0), row.0);
-    let mut was_away = false;
-    change_fence(batch, shard, entity, |fence| {
-        was_away = fence.forward.take().is_some();
-        fence.seen = fence.seen.max(epoch);
-        fence.accepted = fence.accepted.max(epoch);
-    })?;
-    Ok(was_away)
+    let mut left = Vec::new();
+    for name in names.all() {
+        change_fence(batch, name, entity, |fence| {
+            left.extend(fence.forward.map(|_| name));
+            *fence = Fence { born: fence.born, ..Fence::default() };
+        })?;
+    }
+    Ok(left)
 }
 
-fn remove(batch: &mut Batch<'_>, shard: ShardId, entity: EntityId) -> Result<(), FoldError> {
+/// The epoch under which it was filed.
+fn remove(batch: &mut Batch<'_>, shard: ShardId, entity: EntityId) -> Result<Option<AgentEpoch>, FoldError> {
     let Some(filed) = Filed::load(batch, entity)? else {
-        return Ok(());
+        return Ok(None);
     };
     if !shard.contains(filed.cell) {
         return Err(FoldError::Outside { entity, cell: filed.cell, shard });
     }
     batch.delete(RowTable::Places, &place_key(filed.cell, entity));
     batch.delete(RowTable::Records, &key::number(entity.0));
-    Ok(())
+    Ok(Some(filed.epoch))
 }
 
 /// Place of an entity: its cell in Morton order, then its id.

@@ -2,7 +2,7 @@
 //!
 //! An append is taken only if the tail is the expected one and the entry is the writer's to make: an OWNER entry stands alone
 //! and raises the epoch by exactly one; every other entry carries the epoch in force and comes from the incarnation that
-//! OWNER named.
+//! OWNER named. `Split` and `Merge` stand alone too and change more than one journal: see [`crate::recut`].
 
 use bytes::Bytes;
 use pangaea_schemas::geometry::ShardId;
@@ -16,6 +16,7 @@ use crate::batch::Batch;
 use crate::codec::{Malformed, Reader, Writer, decode};
 use crate::fold::{self, FoldError};
 use crate::key;
+use crate::recut;
 use crate::store::{RowTable, StoreError};
 
 /// Entries that stay readable behind a journal's tail.
@@ -34,8 +35,10 @@ pub struct Head {
     pub epoch: ShardEpoch,
     /// Of the last entry.
     pub tick: Tick,
-    /// The owner in force.
+    /// The owner in force; none before the first one, and when others stand in the shard's place.
     pub owner: Option<(NodeId, Nonce)>,
+    /// Closed shards whose estates this one has.
+    pub estates: Vec<ShardId>,
 }
 
 impl Head {
@@ -47,11 +50,14 @@ impl Head {
         }
     }
 
-    fn save(&self, batch: &mut Batch<'_>, shard: ShardId) {
+    pub(crate) fn save(&self, batch: &mut Batch<'_>, shard: ShardId) {
         let mut writer = Writer::default();
         writer.u64(self.tail.0).u64(self.first.0).u64(self.epoch.0).u64(self.tick.0);
         let (node, nonce) = self.owner.map_or((0, Nonce::default()), |(node, nonce)| (node.to_bits(), nonce));
         writer.u32(node).u128(nonce.0);
+        for estate in &self.estates {
+            writer.u64(estate.to_bits());
+        }
         batch.put(RowTable::Heads, &key::shard(shard), writer.0);
     }
 
@@ -63,22 +69,48 @@ impl Head {
             epoch: ShardEpoch(reader.u64()?),
             tick: Tick(reader.u64()?),
             owner: None,
+            estates: Vec::new(),
         };
         let (node, nonce) = (NodeId::from_bits(reader.u32()?), Nonce(reader.u128()?));
         head.owner = node.map(|node| (node, nonce));
-        reader.end()?;
+        let mut rest = reader.rest();
+        while !rest.is_empty() {
+            let mut reader = Reader::new(rest);
+            head.estates.push(reader.shard()?);
+            rest = reader.rest();
+        }
         Ok(head)
     }
 
-    /// Whether this entry may come next from this writer.
+    /// Others stand in the shard's place: its children, or its parent.
+    fn is_closed(&self) -> bool {
+        self.owner.is_none() && self.epoch != ShardEpoch::ZERO
+    }
+
+    /// Whether this entry may come next from this writer. What changes more than one journal may not, as far as one of them can
+    /// tell: see [`Self::ends_with`].
     pub fn admits(&self, nonce: Nonce, entry: &Entry) -> bool {
-        if entry.ops.iter().any(|op| matches!(op, ShardOp::Owner { .. })) {
-            return entry.epoch == self.epoch.next();
+        match entry.ops.as_slice() {
+            [ShardOp::Split { .. } | ShardOp::Merge { .. }] => false,
+            ops if ops.iter().any(|op| matches!(op, ShardOp::Owner { .. })) => {
+                entry.epoch == self.epoch.next() && !self.is_closed()
+            }
+            _ => self.is_written_by(nonce, entry),
         }
-        if Mutant::JournalFenceRemoved.lives() {
-            return true;
+    }
+
+    /// Whether this entry may begin or end the journal together with others; what those say is asked in [`crate::recut`].
+    pub(crate) fn ends_with(&self, nonce: Nonce, entry: &Entry) -> bool {
+        match entry.ops.as_slice() {
+            [ShardOp::Split { .. }] => self.is_written_by(nonce, entry),
+            [ShardOp::Merge { .. }] => self.owner.is_none(),
+            _ => false,
         }
-        entry.epoch == self.epoch && self.owner.is_some_and(|(_, owner)| owner == nonce)
+    }
+
+    fn is_written_by(&self, nonce: Nonce, entry: &Entry) -> bool {
+        let is_owner = entry.epoch == self.epoch && self.owner.is_some_and(|(_, owner)| owner == nonce);
+        is_owner || Mutant::JournalFenceRemoved.lives()
     }
 
     /// The entry is the next one.
@@ -102,7 +134,7 @@ pub enum FormFault {
     #[error("the entry has {0} bytes, more than {ENTRY_BYTES_MAX}")]
     Bytes(usize),
     /// An owner and something else.
-    #[error("an OWNER operation must be the only one of its entry")]
+    #[error("an operation that changes the owner must be the only one of its entry")]
     OwnerNotAlone,
 }
 
@@ -134,19 +166,44 @@ pub(crate) fn append(
         }
     }
     let is_next = head.tail == expected || Mutant::AppendWithoutCompare.lives();
-    if !is_next || !head.admits(id.nonce, entry) {
+    if !is_next || !(head.admits(id.nonce, entry) || head.ends_with(id.nonce, entry)) {
         return Ok(JournalReply::Conflict { shard, id, tail: head.tail, epoch: head.epoch });
     }
-    let index = head.tail.next();
     let encoded = encode_entry(entry)?;
-    fold::fold(batch, shard, entry)?;
-    let mut row = Writer(Vec::with_capacity(encoded.len() + 24));
-    row.u128(id.nonce.0).u64(id.seq).0.extend_from_slice(&encoded);
-    batch.put(RowTable::Entries, &key::pair(shard.to_bits(), index.0), row.0);
-    head.append(entry);
-    forget_below(batch, shard, &mut head, JournalIndex(index.0.saturating_sub(ENTRIES_KEPT - 1)));
+    let fits = match entry.ops.as_slice() {
+        [ShardOp::Split { tails }] => recut::split(batch, shard, &mut head, (id, entry, tails))?,
+        [ShardOp::Merge { tails }] => recut::merge(batch, shard, &mut head, (id.nonce, entry, tails))?,
+        _ => {
+            fold::fold(batch, shard, &mut head.estates, entry)?;
+            true
+        }
+    };
+    if !fits {
+        return Ok(JournalReply::Conflict { shard, id, tail: head.tail, epoch: head.epoch });
+    }
+    let epoch = head.epoch.max(entry.epoch);
+    let index = write(batch, shard, &mut head, id, (entry, &encoded));
+    // A journal that has ended has the epoch of its heirs.
+    head.epoch = epoch;
     head.save(batch, shard);
     Ok(JournalReply::Appended { shard, id, index })
+}
+
+/// Writes an entry behind the tail.
+pub(crate) fn write(
+    batch: &mut Batch<'_>,
+    shard: ShardId,
+    head: &mut Head,
+    id: AppendId,
+    (entry, encoded): (&Entry, &Bytes),
+) -> JournalIndex {
+    let index = head.tail.next();
+    let mut row = Writer(Vec::with_capacity(encoded.len() + 24));
+    row.u128(id.nonce.0).u64(id.seq).0.extend_from_slice(encoded);
+    batch.put(RowTable::Entries, &key::pair(shard.to_bits(), index.0), row.0);
+    head.append(entry);
+    forget_below(batch, shard, head, JournalIndex(index.0.saturating_sub(ENTRIES_KEPT - 1)));
+    index
 }
 
 /// The entry as it is stored.
@@ -157,7 +214,8 @@ pub fn encode_entry(entry: &Entry) -> Result<Bytes, FormFault> {
     if entry.ops.len() > ENTRY_OPS_MAX {
         return Err(FormFault::Operations(entry.ops.len()));
     }
-    if entry.ops.len() > 1 && entry.ops.iter().any(|op| matches!(op, ShardOp::Owner { .. })) {
+    let alone = |op: &ShardOp| matches!(op, ShardOp::Owner { .. } | ShardOp::Split { .. } | ShardOp::Merge { .. });
+    if entry.ops.len() > 1 && entry.ops.iter().any(alone) {
         return Err(FormFault::OwnerNotAlone);
     }
     let encoded = entry.to_stored();
@@ -271,13 +329,13 @@ pub(crate) fn owner_list(batch: &Batch<'_>) -> Result<Vec<OwnerInForce>, StoreEr
     Ok(owners)
 }
 
-/// In which shard's state an entity is: the smallest shard with a journal around its cell, or the one that it is leaving.
+/// In which shard's state an entity is: the shard with an owner around its cell, or the one that it is leaving.
 pub(crate) fn find(batch: &mut Batch<'_>, request: RequestId, entity: EntityId) -> Result<JournalReply, StoreError> {
     let mut shard = None;
     if let Some(cell) = fold::cell_of(batch, entity)? {
         for level in 0..=pangaea_schemas::geometry::SHARD_LEVEL_MAX {
             let holding = ShardId::holding(cell, level);
-            if batch.get(RowTable::Heads, &key::shard(holding))?.is_some() {
+            if Head::load(batch, holding)?.owner.is_some() {
                 shard = Some(holding);
                 break;
             }

@@ -24,6 +24,8 @@ mod fold;
 
 mod lanes;
 
+mod recut;
+
 mod load;
 
 pub mod ledger;

@@ -1,9 +1,9 @@
-//! A shard's state in parts of bounded size: what a starting owner reads.
+//! A shard's state in parts of bounded size: what a starting owner reads. Its own parts come first, then those of its estates.
 
 use std::ops::ControlFlow;
 
 use pangaea_schemas::geometry::ShardId;
-use pangaea_schemas::journal::Departure;
+use pangaea_schemas::journal::{Departure, Fence};
 use pangaea_schemas::message::{JournalReply, ShardImage};
 use pangaea_schemas::{EntityId, RequestId};
 
@@ -31,11 +31,46 @@ pub(crate) fn load(batch: &mut Batch<'_>, request: RequestId, shard: ShardId) ->
         parts.part.records.push(record);
         parts.grown(bytes);
     }
+    births_before(batch, shard, &head.estates, &mut parts)?;
+    agreed(batch, shard, &mut parts)?;
+    for estate in &head.estates {
+        parts.begin(*estate);
+        agreed(batch, *estate, &mut parts)?;
+    }
+    Ok(parts.finish(request, shard))
+}
+
+/// Who was born in shards that are no more and once stood here: nobody else may be asked about that. An estate says it itself.
+fn births_before(batch: &mut Batch<'_>, shard: ShardId, estates: &[ShardId], parts: &mut Parts) -> Result<(), StoreError> {
+    let mut above = shard.parent();
+    while let Some(name) = above {
+        above = name.parent();
+        if estates.contains(&name) {
+            continue;
+        }
+        for (entity, fence) in fences(batch, name)?.into_iter().filter(|(_, fence)| fence.born) {
+            parts.part.fences.push((entity, Fence { born: fence.born, ..Fence::default() }));
+            parts.grown(FENCE_BYTES);
+        }
+    }
+    Ok(())
+}
+
+fn fences(batch: &Batch<'_>, name: ShardId) -> Result<Vec<(EntityId, Fence)>, StoreError> {
+    let rows = batch.under(RowTable::Fences, &key::shard(name))?.into_iter().map(|(key, value)| {
+        let damaged = |why| StoreError::damaged(RowTable::Fences, &key, why);
+        let fence = fold::decode_fence(value).map_err(|e| damaged(e.0))?;
+        let entity = key::number_at(&key, 1).ok_or_else(|| damaged("too short a key"))?;
+        Ok((EntityId(entity), fence))
+    });
+    rows.collect()
+}
+
+/// Everything that was agreed with other shards in this name.
+fn agreed(batch: &mut Batch<'_>, shard: ShardId, parts: &mut Parts) -> Result<(), StoreError> {
     let damaged = StoreError::damaged;
-    for (key, value) in batch.under(RowTable::Fences, &key::shard(shard))? {
-        let fence = fold::decode_fence(value).map_err(|e| damaged(RowTable::Fences, &key, e.0))?;
-        let entity = key::number_at(&key, 1).ok_or_else(|| damaged(RowTable::Fences, &key, "too short a key"))?;
-        parts.part.fences.push((EntityId(entity), fence));
+    for fence in fences(batch, shard)? {
+        parts.part.fences.push(fence);
         parts.grown(FENCE_BYTES);
     }
     for (key, value) in batch.under(RowTable::Departures, &key::shard(shard))? {
@@ -51,7 +86,7 @@ pub(crate) fn load(batch: &mut Batch<'_>, request: RequestId, shard: ShardId) ->
             parts.grown(bytes);
         }
     }
-    Ok(parts.finish(request, shard))
+    Ok(())
 }
 
 /// Who is filed in the shard's cells, in order of id.
@@ -82,6 +117,13 @@ struct Parts {
 }
 
 impl Parts {
+    /// What follows is in the name of a closed shard.
+    fn begin(&mut self, estate: ShardId) {
+        self.empty.name = Some(estate);
+        self.bytes = 0;
+        self.done.push(std::mem::replace(&mut self.part, self.empty.clone()));
+    }
+
     fn grown(&mut self, bytes: usize) {
         self.bytes += bytes;
         if self.bytes >= IMAGE_PART_BYTES {

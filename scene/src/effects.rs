@@ -184,7 +184,7 @@ mod tests {
     const EAST: ShardId = ShardId { x: 1, ..WEST };
 
     fn hit(n: u64) -> Effect {
-        Effect { to: EntityId(n), from: EntityId(1), id: TypeId(9), bytes: Bytes::new(), hops: 0 }
+        Effect { to: EntityId(n), from: EntityId(1), id: TypeId(9), bytes: Bytes::new(), hops: 0, within: None }
     }
 
     fn ids(effects: &[Effect]) -> Vec<u64> {

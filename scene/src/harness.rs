@@ -107,7 +107,7 @@ impl Harness {
     /// An effect from elsewhere, for the next tick.
     pub fn effect<T: Plain>(&mut self, from: EntityId, to: EntityId, effect: T) {
         let bytes = Bytes::copy_from_slice(bytemuck::bytes_of(&effect));
-        self.input.effects.push(Effect { to, from, id: TypeId::of(T::NAME), bytes, hops: 0 });
+        self.input.effects.push(Effect { to, from, id: TypeId::of(T::NAME), bytes, hops: 0, within: None });
     }
 
     /// The ledger's answer to what a tick asked, for the next tick.

@@ -3,7 +3,7 @@
 use crate::geometry::ShardId;
 use crate::message::Effect;
 use crate::record::Record;
-use crate::{AgentEpoch, EffectSeq, EntityId, NodeId, Nonce, ShardEpoch, Tick};
+use crate::{AgentEpoch, EffectSeq, EntityId, JournalIndex, NodeId, Nonce, ShardEpoch, Tick};
 
 /// Most operations in one entry.
 pub const ENTRY_OPS_MAX: usize = 8_192;
@@ -126,6 +126,25 @@ pub enum ShardOp {
         to: ShardId,
         /// The last one.
         upto: EffectSeq,
+    },
+    /// The shard is four now, and this the last entry of its journal for the time being; the only operation of its entry. The
+    /// four begin with an OWNER entry of the same incarnation, one epoch higher, in the same commit.
+    Split {
+        /// The tails of the four's journals, in Morton order.
+        tails: Vec<JournalIndex>,
+    },
+    /// The shard is one again, and its four children are no more, all of them the writer's; the only operation of its entry. It
+    /// stands for an OWNER entry, under an epoch above that of all four.
+    Merge {
+        /// The tails of the four's journals, in Morton order.
+        tails: Vec<JournalIndex>,
+    },
+    /// Something that was agreed with another shard in the name of a shard that is no more, and whose estate this one has.
+    InName {
+        /// In whose name.
+        name: ShardId,
+        /// What.
+        op: Box<ShardOp>,
     },
 }
 

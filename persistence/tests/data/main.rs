@@ -18,6 +18,8 @@ mod damage;
 
 mod ledger;
 
+mod recut;
+
 mod trades;
 
 mod tables;

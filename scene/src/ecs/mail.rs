@@ -168,7 +168,7 @@ impl Effects<'_> {
     /// `from` does `effect` to `to`.
     pub fn send<T: Plain>(&mut self, from: EntityId, to: EntityId, effect: &T) {
         let bytes = Bytes::copy_from_slice(bytemuck::bytes_of(effect));
-        self.draft.0.push(Effect { to, from, id: TypeId::of(T::NAME), bytes, hops: 0 });
+        self.draft.0.push(Effect { to, from, id: TypeId::of(T::NAME), bytes, hops: 0, within: None });
     }
 }
 

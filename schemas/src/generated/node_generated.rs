@@ -87,10 +87,10 @@ pub mod pangaea {
         #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
         pub const ENUM_MIN_SHARD_OP_BODY: u8 = 0;
         #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-        pub const ENUM_MAX_SHARD_OP_BODY: u8 = 13;
+        pub const ENUM_MAX_SHARD_OP_BODY: u8 = 16;
         #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
         #[allow(non_camel_case_types)]
-        pub const ENUM_VALUES_SHARD_OP_BODY: [ShardOpBody; 14] = [
+        pub const ENUM_VALUES_SHARD_OP_BODY: [ShardOpBody; 17] = [
             ShardOpBody::NONE,
             ShardOpBody::Owner,
             ShardOpBody::Put,
@@ -105,6 +105,9 @@ pub mod pangaea {
             ShardOpBody::Forgotten,
             ShardOpBody::Sent,
             ShardOpBody::Delivered,
+            ShardOpBody::Split,
+            ShardOpBody::Merge,
+            ShardOpBody::InName,
         ];
 
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -126,9 +129,12 @@ pub mod pangaea {
             pub const Forgotten: Self = Self(11);
             pub const Sent: Self = Self(12);
             pub const Delivered: Self = Self(13);
+            pub const Split: Self = Self(14);
+            pub const Merge: Self = Self(15);
+            pub const InName: Self = Self(16);
 
             pub const ENUM_MIN: u8 = 0;
-            pub const ENUM_MAX: u8 = 13;
+            pub const ENUM_MAX: u8 = 16;
             pub const ENUM_VALUES: &'static [Self] = &[
                 Self::NONE,
                 Self::Owner,
@@ -144,6 +150,9 @@ pub mod pangaea {
                 Self::Forgotten,
                 Self::Sent,
                 Self::Delivered,
+                Self::Split,
+                Self::Merge,
+                Self::InName,
             ];
             /// Returns the variant's name or "" if unknown.
             pub fn variant_name(self) -> Option<&'static str> {
@@ -162,6 +171,9 @@ pub mod pangaea {
                     Self::Forgotten => Some("Forgotten"),
                     Self::Sent => Some("Sent"),
                     Self::Delivered => Some("Delivered"),
+                    Self::Split => Some("Split"),
+                    Self::Merge => Some("Merge"),
+                    Self::InName => Some("InName"),
                     _ => None,
                 }
             }
@@ -1772,6 +1784,7 @@ pub mod pangaea {
             pub const VT_ID: ::flatbuffers::VOffsetT = 8;
             pub const VT_BYTES: ::flatbuffers::VOffsetT = 10;
             pub const VT_HOPS: ::flatbuffers::VOffsetT = 12;
+            pub const VT_WITHIN: ::flatbuffers::VOffsetT = 14;
 
             #[inline]
             pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -1783,6 +1796,7 @@ pub mod pangaea {
                 args: &'args EffectArgs<'args>,
             ) -> ::flatbuffers::WIPOffset<Effect<'bldr>> {
                 let mut builder = EffectBuilder::new(_fbb);
+                builder.add_within(args.within);
                 builder.add_from(args.from);
                 builder.add_to(args.to);
                 if let Some(x) = args.bytes {
@@ -1828,6 +1842,13 @@ pub mod pangaea {
                 // which contains a valid value in this slot
                 unsafe { self._tab.get::<u8>(Effect::VT_HOPS, Some(0)).unwrap() }
             }
+            #[inline]
+            pub fn within(&self) -> u64 {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<u64>(Effect::VT_WITHIN, Some(18446744073709551615)).unwrap() }
+            }
         }
 
         impl ::flatbuffers::Verifiable for Effect<'_> {
@@ -1839,6 +1860,7 @@ pub mod pangaea {
                     .visit_field::<u32>("id", Self::VT_ID, false)?
                     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>("bytes", Self::VT_BYTES, false)?
                     .visit_field::<u8>("hops", Self::VT_HOPS, false)?
+                    .visit_field::<u64>("within", Self::VT_WITHIN, false)?
                     .finish();
                 Ok(())
             }
@@ -1849,11 +1871,12 @@ pub mod pangaea {
             pub id: u32,
             pub bytes: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
             pub hops: u8,
+            pub within: u64,
         }
         impl<'a> Default for EffectArgs<'a> {
             #[inline]
             fn default() -> Self {
-                EffectArgs { to: 0, from: 0, id: 0, bytes: None, hops: 0 }
+                EffectArgs { to: 0, from: 0, id: 0, bytes: None, hops: 0, within: 18446744073709551615 }
             }
         }
 
@@ -1883,6 +1906,10 @@ pub mod pangaea {
                 self.fbb_.push_slot::<u8>(Effect::VT_HOPS, hops, 0);
             }
             #[inline]
+            pub fn add_within(&mut self, within: u64) {
+                self.fbb_.push_slot::<u64>(Effect::VT_WITHIN, within, 18446744073709551615);
+            }
+            #[inline]
             pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> EffectBuilder<'a, 'b, A> {
                 let start = _fbb.start_table();
                 EffectBuilder { fbb_: _fbb, start_: start }
@@ -1902,6 +1929,7 @@ pub mod pangaea {
                 ds.field("id", &self.id());
                 ds.field("bytes", &self.bytes());
                 ds.field("hops", &self.hops());
+                ds.field("within", &self.within());
                 ds.finish()
             }
         }
@@ -3176,6 +3204,304 @@ pub mod pangaea {
                 ds.finish()
             }
         }
+        pub enum SplitOffset {}
+        #[derive(Copy, Clone, PartialEq)]
+
+        pub struct Split<'a> {
+            pub _tab: ::flatbuffers::Table<'a>,
+        }
+
+        impl<'a> ::flatbuffers::Follow<'a> for Split<'a> {
+            type Inner = Split<'a>;
+            #[inline]
+            unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+            }
+        }
+
+        impl<'a> Split<'a> {
+            pub const VT_TAILS: ::flatbuffers::VOffsetT = 4;
+
+            #[inline]
+            pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                Split { _tab: table }
+            }
+            #[allow(unused_mut)]
+            pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                args: &'args SplitArgs<'args>,
+            ) -> ::flatbuffers::WIPOffset<Split<'bldr>> {
+                let mut builder = SplitBuilder::new(_fbb);
+                if let Some(x) = args.tails {
+                    builder.add_tails(x);
+                }
+                builder.finish()
+            }
+
+            #[inline]
+            pub fn tails(&self) -> Option<::flatbuffers::Vector<'a, u64>> {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u64>>>(Split::VT_TAILS, None) }
+            }
+        }
+
+        impl ::flatbuffers::Verifiable for Split<'_> {
+            #[inline]
+            fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                v.visit_table(pos)?
+                    .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u64>>>(
+                        "tails",
+                        Self::VT_TAILS,
+                        false,
+                    )?
+                    .finish();
+                Ok(())
+            }
+        }
+        pub struct SplitArgs<'a> {
+            pub tails: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
+        }
+        impl<'a> Default for SplitArgs<'a> {
+            #[inline]
+            fn default() -> Self {
+                SplitArgs { tails: None }
+            }
+        }
+
+        pub struct SplitBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+            fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+            start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+        }
+        impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> SplitBuilder<'a, 'b, A> {
+            #[inline]
+            pub fn add_tails(&mut self, tails: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, u64>>) {
+                self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Split::VT_TAILS, tails);
+            }
+            #[inline]
+            pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> SplitBuilder<'a, 'b, A> {
+                let start = _fbb.start_table();
+                SplitBuilder { fbb_: _fbb, start_: start }
+            }
+            #[inline]
+            pub fn finish(self) -> ::flatbuffers::WIPOffset<Split<'a>> {
+                let o = self.fbb_.end_table(self.start_);
+                ::flatbuffers::WIPOffset::new(o.value())
+            }
+        }
+
+        impl ::core::fmt::Debug for Split<'_> {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                let mut ds = f.debug_struct("Split");
+                ds.field("tails", &self.tails());
+                ds.finish()
+            }
+        }
+        pub enum MergeOffset {}
+        #[derive(Copy, Clone, PartialEq)]
+
+        pub struct Merge<'a> {
+            pub _tab: ::flatbuffers::Table<'a>,
+        }
+
+        impl<'a> ::flatbuffers::Follow<'a> for Merge<'a> {
+            type Inner = Merge<'a>;
+            #[inline]
+            unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+            }
+        }
+
+        impl<'a> Merge<'a> {
+            pub const VT_TAILS: ::flatbuffers::VOffsetT = 4;
+
+            #[inline]
+            pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                Merge { _tab: table }
+            }
+            #[allow(unused_mut)]
+            pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                args: &'args MergeArgs<'args>,
+            ) -> ::flatbuffers::WIPOffset<Merge<'bldr>> {
+                let mut builder = MergeBuilder::new(_fbb);
+                if let Some(x) = args.tails {
+                    builder.add_tails(x);
+                }
+                builder.finish()
+            }
+
+            #[inline]
+            pub fn tails(&self) -> Option<::flatbuffers::Vector<'a, u64>> {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u64>>>(Merge::VT_TAILS, None) }
+            }
+        }
+
+        impl ::flatbuffers::Verifiable for Merge<'_> {
+            #[inline]
+            fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                v.visit_table(pos)?
+                    .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u64>>>(
+                        "tails",
+                        Self::VT_TAILS,
+                        false,
+                    )?
+                    .finish();
+                Ok(())
+            }
+        }
+        pub struct MergeArgs<'a> {
+            pub tails: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
+        }
+        impl<'a> Default for MergeArgs<'a> {
+            #[inline]
+            fn default() -> Self {
+                MergeArgs { tails: None }
+            }
+        }
+
+        pub struct MergeBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+            fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+            start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+        }
+        impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> MergeBuilder<'a, 'b, A> {
+            #[inline]
+            pub fn add_tails(&mut self, tails: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, u64>>) {
+                self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Merge::VT_TAILS, tails);
+            }
+            #[inline]
+            pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> MergeBuilder<'a, 'b, A> {
+                let start = _fbb.start_table();
+                MergeBuilder { fbb_: _fbb, start_: start }
+            }
+            #[inline]
+            pub fn finish(self) -> ::flatbuffers::WIPOffset<Merge<'a>> {
+                let o = self.fbb_.end_table(self.start_);
+                ::flatbuffers::WIPOffset::new(o.value())
+            }
+        }
+
+        impl ::core::fmt::Debug for Merge<'_> {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                let mut ds = f.debug_struct("Merge");
+                ds.field("tails", &self.tails());
+                ds.finish()
+            }
+        }
+        pub enum InNameOffset {}
+        #[derive(Copy, Clone, PartialEq)]
+
+        pub struct InName<'a> {
+            pub _tab: ::flatbuffers::Table<'a>,
+        }
+
+        impl<'a> ::flatbuffers::Follow<'a> for InName<'a> {
+            type Inner = InName<'a>;
+            #[inline]
+            unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+            }
+        }
+
+        impl<'a> InName<'a> {
+            pub const VT_NAME: ::flatbuffers::VOffsetT = 4;
+            pub const VT_OP: ::flatbuffers::VOffsetT = 6;
+
+            #[inline]
+            pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                InName { _tab: table }
+            }
+            #[allow(unused_mut)]
+            pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                args: &'args InNameArgs<'args>,
+            ) -> ::flatbuffers::WIPOffset<InName<'bldr>> {
+                let mut builder = InNameBuilder::new(_fbb);
+                builder.add_name(args.name);
+                if let Some(x) = args.op {
+                    builder.add_op(x);
+                }
+                builder.finish()
+            }
+
+            #[inline]
+            pub fn name(&self) -> u64 {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<u64>(InName::VT_NAME, Some(0)).unwrap() }
+            }
+            #[inline]
+            pub fn op(&self) -> ShardOp<'a> {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<ShardOp>>(InName::VT_OP, None).unwrap() }
+            }
+        }
+
+        impl ::flatbuffers::Verifiable for InName<'_> {
+            #[inline]
+            fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                v.visit_table(pos)?
+                    .visit_field::<u64>("name", Self::VT_NAME, false)?
+                    .visit_field::<::flatbuffers::ForwardsUOffset<ShardOp>>("op", Self::VT_OP, true)?
+                    .finish();
+                Ok(())
+            }
+        }
+        pub struct InNameArgs<'a> {
+            pub name: u64,
+            pub op: Option<::flatbuffers::WIPOffset<ShardOp<'a>>>,
+        }
+        impl<'a> Default for InNameArgs<'a> {
+            #[inline]
+            fn default() -> Self {
+                InNameArgs {
+                    name: 0,
+                    op: None, // required field
+                }
+            }
+        }
+
+        pub struct InNameBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+            fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+            start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+        }
+        impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> InNameBuilder<'a, 'b, A> {
+            #[inline]
+            pub fn add_name(&mut self, name: u64) {
+                self.fbb_.push_slot::<u64>(InName::VT_NAME, name, 0);
+            }
+            #[inline]
+            pub fn add_op(&mut self, op: ::flatbuffers::WIPOffset<ShardOp<'b>>) {
+                self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<ShardOp>>(InName::VT_OP, op);
+            }
+            #[inline]
+            pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> InNameBuilder<'a, 'b, A> {
+                let start = _fbb.start_table();
+                InNameBuilder { fbb_: _fbb, start_: start }
+            }
+            #[inline]
+            pub fn finish(self) -> ::flatbuffers::WIPOffset<InName<'a>> {
+                let o = self.fbb_.end_table(self.start_);
+                self.fbb_.required(o, InName::VT_OP, "op");
+                ::flatbuffers::WIPOffset::new(o.value())
+            }
+        }
+
+        impl ::core::fmt::Debug for InName<'_> {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                let mut ds = f.debug_struct("InName");
+                ds.field("name", &self.name());
+                ds.field("op", &self.op());
+                ds.finish()
+            }
+        }
         pub enum ShardOpOffset {}
         #[derive(Copy, Clone, PartialEq)]
 
@@ -3409,6 +3735,48 @@ pub mod pangaea {
                     None
                 }
             }
+
+            #[inline]
+            #[allow(non_snake_case)]
+            pub fn body_as_split(&self) -> Option<Split<'a>> {
+                if self.body_type() == ShardOpBody::Split {
+                    let u = self.body();
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid union in this slot
+                    Some(unsafe { Split::init_from_table(u) })
+                } else {
+                    None
+                }
+            }
+
+            #[inline]
+            #[allow(non_snake_case)]
+            pub fn body_as_merge(&self) -> Option<Merge<'a>> {
+                if self.body_type() == ShardOpBody::Merge {
+                    let u = self.body();
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid union in this slot
+                    Some(unsafe { Merge::init_from_table(u) })
+                } else {
+                    None
+                }
+            }
+
+            #[inline]
+            #[allow(non_snake_case)]
+            pub fn body_as_in_name(&self) -> Option<InName<'a>> {
+                if self.body_type() == ShardOpBody::InName {
+                    let u = self.body();
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid union in this slot
+                    Some(unsafe { InName::init_from_table(u) })
+                } else {
+                    None
+                }
+            }
         }
 
         impl ::flatbuffers::Verifiable for ShardOp<'_> {
@@ -3460,6 +3828,15 @@ pub mod pangaea {
                             }
                             ShardOpBody::Delivered => {
                                 v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Delivered>>("ShardOpBody::Delivered", pos)
+                            }
+                            ShardOpBody::Split => {
+                                v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Split>>("ShardOpBody::Split", pos)
+                            }
+                            ShardOpBody::Merge => {
+                                v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Merge>>("ShardOpBody::Merge", pos)
+                            }
+                            ShardOpBody::InName => {
+                                v.verify_union_variant::<::flatbuffers::ForwardsUOffset<InName>>("ShardOpBody::InName", pos)
                             }
                             _ => Ok(()),
                         },
@@ -3599,6 +3976,27 @@ pub mod pangaea {
                     }
                     ShardOpBody::Delivered => {
                         if let Some(x) = self.body_as_delivered() {
+                            ds.field("body", &x)
+                        } else {
+                            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                        }
+                    }
+                    ShardOpBody::Split => {
+                        if let Some(x) = self.body_as_split() {
+                            ds.field("body", &x)
+                        } else {
+                            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                        }
+                    }
+                    ShardOpBody::Merge => {
+                        if let Some(x) = self.body_as_merge() {
+                            ds.field("body", &x)
+                        } else {
+                            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                        }
+                    }
+                    ShardOpBody::InName => {
+                        if let Some(x) = self.body_as_in_name() {
                             ds.field("body", &x)
                         } else {
                             ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
@@ -9345,6 +9743,7 @@ pub mod pangaea {
                 pub const VT_STABLE: ::flatbuffers::VOffsetT = 20;
                 pub const VT_OUTBOX: ::flatbuffers::VOffsetT = 22;
                 pub const VT_DELIVERED: ::flatbuffers::VOffsetT = 24;
+                pub const VT_NAME: ::flatbuffers::VOffsetT = 26;
 
                 #[inline]
                 pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -9356,6 +9755,7 @@ pub mod pangaea {
                     args: &'args ShardImageArgs<'args>,
                 ) -> ::flatbuffers::WIPOffset<ShardImage<'bldr>> {
                     let mut builder = ShardImageBuilder::new(_fbb);
+                    builder.add_name(args.name);
                     builder.add_tick(args.tick);
                     builder.add_epoch(args.epoch);
                     builder.add_index(args.index);
@@ -9506,6 +9906,13 @@ pub mod pangaea {
                         )
                     }
                 }
+                #[inline]
+                pub fn name(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(ShardImage::VT_NAME, Some(18446744073709551615)).unwrap() }
+                }
             }
 
             impl ::flatbuffers::Verifiable for ShardImage<'_> {
@@ -9523,6 +9930,7 @@ pub mod pangaea {
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, StableUpto>>>("stable", Self::VT_STABLE, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<Owed>>>>("outbox", Self::VT_OUTBOX, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, EffectsUpto>>>("delivered", Self::VT_DELIVERED, false)?
+     .visit_field::<u64>("name", Self::VT_NAME, false)?
      .finish();
                     Ok(())
                 }
@@ -9551,6 +9959,7 @@ pub mod pangaea {
                 pub stable: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, StableUpto>>>,
                 pub outbox: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Owed<'a>>>>>,
                 pub delivered: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, EffectsUpto>>>,
+                pub name: u64,
             }
             impl<'a> Default for ShardImageArgs<'a> {
                 #[inline]
@@ -9567,6 +9976,7 @@ pub mod pangaea {
                         stable: None,
                         outbox: None,
                         delivered: None,
+                        name: 18446744073709551615,
                     }
                 }
             }
@@ -9642,6 +10052,10 @@ pub mod pangaea {
                     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ShardImage::VT_DELIVERED, delivered);
                 }
                 #[inline]
+                pub fn add_name(&mut self, name: u64) {
+                    self.fbb_.push_slot::<u64>(ShardImage::VT_NAME, name, 18446744073709551615);
+                }
+                #[inline]
                 pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ShardImageBuilder<'a, 'b, A> {
                     let start = _fbb.start_table();
                     ShardImageBuilder { fbb_: _fbb, start_: start }
@@ -9667,6 +10081,7 @@ pub mod pangaea {
                     ds.field("stable", &self.stable());
                     ds.field("outbox", &self.outbox());
                     ds.field("delivered", &self.delivered());
+                    ds.field("name", &self.name());
                     ds.finish()
                 }
             }
@@ -23130,10 +23545,10 @@ pub mod pangaea {
             #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
             pub const ENUM_MIN_CONTROL_BODY: u8 = 0;
             #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-            pub const ENUM_MAX_CONTROL_BODY: u8 = 10;
+            pub const ENUM_MAX_CONTROL_BODY: u8 = 11;
             #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
             #[allow(non_camel_case_types)]
-            pub const ENUM_VALUES_CONTROL_BODY: [ControlBody; 11] = [
+            pub const ENUM_VALUES_CONTROL_BODY: [ControlBody; 12] = [
                 ControlBody::NONE,
                 ControlBody::Assign,
                 ControlBody::Scene,
@@ -23145,6 +23560,7 @@ pub mod pangaea {
                 ControlBody::CancelMigration,
                 ControlBody::Migrating,
                 ControlBody::Rules,
+                ControlBody::Recut,
             ];
 
             #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -23163,9 +23579,10 @@ pub mod pangaea {
                 pub const CancelMigration: Self = Self(8);
                 pub const Migrating: Self = Self(9);
                 pub const Rules: Self = Self(10);
+                pub const Recut: Self = Self(11);
 
                 pub const ENUM_MIN: u8 = 0;
-                pub const ENUM_MAX: u8 = 10;
+                pub const ENUM_MAX: u8 = 11;
                 pub const ENUM_VALUES: &'static [Self] = &[
                     Self::NONE,
                     Self::Assign,
@@ -23178,6 +23595,7 @@ pub mod pangaea {
                     Self::CancelMigration,
                     Self::Migrating,
                     Self::Rules,
+                    Self::Recut,
                 ];
                 /// Returns the variant's name or "" if unknown.
                 pub fn variant_name(self) -> Option<&'static str> {
@@ -23193,6 +23611,7 @@ pub mod pangaea {
                         Self::CancelMigration => Some("CancelMigration"),
                         Self::Migrating => Some("Migrating"),
                         Self::Rules => Some("Rules"),
+                        Self::Recut => Some("Recut"),
                         _ => None,
                     }
                 }
@@ -24664,6 +25083,126 @@ pub mod pangaea {
                     ds.finish()
                 }
             }
+            pub enum RecutOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct Recut<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Recut<'a> {
+                type Inner = Recut<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> Recut<'a> {
+                pub const VT_ID: ::flatbuffers::VOffsetT = 4;
+                pub const VT_SHARD: ::flatbuffers::VOffsetT = 6;
+                pub const VT_MERGE: ::flatbuffers::VOffsetT = 8;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Recut { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args RecutArgs,
+                ) -> ::flatbuffers::WIPOffset<Recut<'bldr>> {
+                    let mut builder = RecutBuilder::new(_fbb);
+                    builder.add_shard(args.shard);
+                    builder.add_id(args.id);
+                    builder.add_merge(args.merge);
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn id(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Recut::VT_ID, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn shard(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Recut::VT_SHARD, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn merge(&self) -> bool {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<bool>(Recut::VT_MERGE, Some(false)).unwrap() }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Recut<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<u64>("id", Self::VT_ID, false)?
+                        .visit_field::<u64>("shard", Self::VT_SHARD, false)?
+                        .visit_field::<bool>("merge", Self::VT_MERGE, false)?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct RecutArgs {
+                pub id: u64,
+                pub shard: u64,
+                pub merge: bool,
+            }
+            impl<'a> Default for RecutArgs {
+                #[inline]
+                fn default() -> Self {
+                    RecutArgs { id: 0, shard: 0, merge: false }
+                }
+            }
+
+            pub struct RecutBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> RecutBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_id(&mut self, id: u64) {
+                    self.fbb_.push_slot::<u64>(Recut::VT_ID, id, 0);
+                }
+                #[inline]
+                pub fn add_shard(&mut self, shard: u64) {
+                    self.fbb_.push_slot::<u64>(Recut::VT_SHARD, shard, 0);
+                }
+                #[inline]
+                pub fn add_merge(&mut self, merge: bool) {
+                    self.fbb_.push_slot::<bool>(Recut::VT_MERGE, merge, false);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> RecutBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    RecutBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Recut<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Recut<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Recut");
+                    ds.field("id", &self.id());
+                    ds.field("shard", &self.shard());
+                    ds.field("merge", &self.merge());
+                    ds.finish()
+                }
+            }
             pub enum MigrationNewsOffset {}
             #[derive(Copy, Clone, PartialEq)]
 
@@ -25117,6 +25656,20 @@ pub mod pangaea {
                         None
                     }
                 }
+
+                #[inline]
+                #[allow(non_snake_case)]
+                pub fn body_as_recut(&self) -> Option<Recut<'a>> {
+                    if self.body_type() == ControlBody::Recut {
+                        let u = self.body();
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        Some(unsafe { Recut::init_from_table(u) })
+                    } else {
+                        None
+                    }
+                }
             }
 
             impl ::flatbuffers::Verifiable for Control<'_> {
@@ -25172,6 +25725,9 @@ pub mod pangaea {
                                         "ControlBody::Rules",
                                         pos,
                                     ),
+                                ControlBody::Recut => {
+                                    v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Recut>>("ControlBody::Recut", pos)
+                                }
                                 _ => Ok(()),
                             },
                         )?
@@ -25289,6 +25845,13 @@ pub mod pangaea {
                         }
                         ControlBody::Rules => {
                             if let Some(x) = self.body_as_rules() {
+                                ds.field("body", &x)
+                            } else {
+                                ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                            }
+                        }
+                        ControlBody::Recut => {
+                            if let Some(x) = self.body_as_recut() {
                                 ds.field("body", &x)
                             } else {
                                 ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
@@ -35320,10 +35883,10 @@ pub mod pangaea {
             #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
             pub const ENUM_MIN_MIGRATION_BODY: u8 = 0;
             #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-            pub const ENUM_MAX_MIGRATION_BODY: u8 = 11;
+            pub const ENUM_MAX_MIGRATION_BODY: u8 = 12;
             #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
             #[allow(non_camel_case_types)]
-            pub const ENUM_VALUES_MIGRATION_BODY: [MigrationBody; 12] = [
+            pub const ENUM_VALUES_MIGRATION_BODY: [MigrationBody; 13] = [
                 MigrationBody::NONE,
                 MigrationBody::Prepare,
                 MigrationBody::Standby,
@@ -35336,6 +35899,7 @@ pub mod pangaea {
                 MigrationBody::Owned,
                 MigrationBody::Running,
                 MigrationBody::Moved,
+                MigrationBody::Recut,
             ];
 
             #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -35355,9 +35919,10 @@ pub mod pangaea {
                 pub const Owned: Self = Self(9);
                 pub const Running: Self = Self(10);
                 pub const Moved: Self = Self(11);
+                pub const Recut: Self = Self(12);
 
                 pub const ENUM_MIN: u8 = 0;
-                pub const ENUM_MAX: u8 = 11;
+                pub const ENUM_MAX: u8 = 12;
                 pub const ENUM_VALUES: &'static [Self] = &[
                     Self::NONE,
                     Self::Prepare,
@@ -35371,6 +35936,7 @@ pub mod pangaea {
                     Self::Owned,
                     Self::Running,
                     Self::Moved,
+                    Self::Recut,
                 ];
                 /// Returns the variant's name or "" if unknown.
                 pub fn variant_name(self) -> Option<&'static str> {
@@ -35387,6 +35953,7 @@ pub mod pangaea {
                         Self::Owned => Some("Owned"),
                         Self::Running => Some("Running"),
                         Self::Moved => Some("Moved"),
+                        Self::Recut => Some("Recut"),
                         _ => None,
                     }
                 }
@@ -37172,6 +37739,138 @@ pub mod pangaea {
                     ds.finish()
                 }
             }
+            pub enum RecutOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct Recut<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Recut<'a> {
+                type Inner = Recut<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> Recut<'a> {
+                pub const VT_CLOSED: ::flatbuffers::VOffsetT = 4;
+                pub const VT_ROUTES: ::flatbuffers::VOffsetT = 6;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Recut { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args RecutArgs<'args>,
+                ) -> ::flatbuffers::WIPOffset<Recut<'bldr>> {
+                    let mut builder = RecutBuilder::new(_fbb);
+                    if let Some(x) = args.routes {
+                        builder.add_routes(x);
+                    }
+                    if let Some(x) = args.closed {
+                        builder.add_closed(x);
+                    }
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn closed(&self) -> Option<::flatbuffers::Vector<'a, u64>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u64>>>(Recut::VT_CLOSED, None)
+                    }
+                }
+                #[inline]
+                pub fn routes(
+                    &self,
+                ) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::beacon::ShardRoute<'a>>>>
+                {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<
+                            ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::beacon::ShardRoute>>,
+                        >>(Recut::VT_ROUTES, None)
+                    }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Recut<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u64>>>(
+                            "closed",
+                            Self::VT_CLOSED,
+                            false,
+                        )?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<
+                            ::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<super::beacon::ShardRoute>>,
+                        >>("routes", Self::VT_ROUTES, false)?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct RecutArgs<'a> {
+                pub closed: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
+                pub routes: Option<
+                    ::flatbuffers::WIPOffset<
+                        ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::beacon::ShardRoute<'a>>>,
+                    >,
+                >,
+            }
+            impl<'a> Default for RecutArgs<'a> {
+                #[inline]
+                fn default() -> Self {
+                    RecutArgs { closed: None, routes: None }
+                }
+            }
+
+            pub struct RecutBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> RecutBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_closed(&mut self, closed: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, u64>>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Recut::VT_CLOSED, closed);
+                }
+                #[inline]
+                pub fn add_routes(
+                    &mut self,
+                    routes: ::flatbuffers::WIPOffset<
+                        ::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<super::beacon::ShardRoute<'b>>>,
+                    >,
+                ) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Recut::VT_ROUTES, routes);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> RecutBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    RecutBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Recut<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Recut<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Recut");
+                    ds.field("closed", &self.closed());
+                    ds.field("routes", &self.routes());
+                    ds.finish()
+                }
+            }
             pub enum RestSeatOffset {}
             #[derive(Copy, Clone, PartialEq)]
 
@@ -38036,6 +38735,7 @@ pub mod pangaea {
                 pub const VT_PEERS: ::flatbuffers::VOffsetT = 28;
                 pub const VT_FOLLOWERS: ::flatbuffers::VOffsetT = 30;
                 pub const VT_DIRTY: ::flatbuffers::VOffsetT = 32;
+                pub const VT_ESTATES: ::flatbuffers::VOffsetT = 34;
 
                 #[inline]
                 pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -38050,6 +38750,9 @@ pub mod pangaea {
                     builder.add_hash(args.hash);
                     builder.add_seed(args.seed);
                     builder.add_tick(args.tick);
+                    if let Some(x) = args.estates {
+                        builder.add_estates(x);
+                    }
                     if let Some(x) = args.dirty {
                         builder.add_dirty(x);
                     }
@@ -38245,6 +38948,20 @@ pub mod pangaea {
                         self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u64>>>(ShardRest::VT_DIRTY, None)
                     }
                 }
+                #[inline]
+                pub fn estates(
+                    &self,
+                ) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::journal::ShardImage<'a>>>>
+                {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<
+                            ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::journal::ShardImage>>,
+                        >>(ShardRest::VT_ESTATES, None)
+                    }
+                }
             }
 
             impl ::flatbuffers::Verifiable for ShardRest<'_> {
@@ -38266,6 +38983,7 @@ pub mod pangaea {
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, PeerEpoch>>>("peers", Self::VT_PEERS, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<RestFollower>>>>("followers", Self::VT_FOLLOWERS, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u64>>>("dirty", Self::VT_DIRTY, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<super::journal::ShardImage>>>>("estates", Self::VT_ESTATES, false)?
      .finish();
                     Ok(())
                 }
@@ -38300,6 +39018,11 @@ pub mod pangaea {
                 pub followers:
                     Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<RestFollower<'a>>>>>,
                 pub dirty: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
+                pub estates: Option<
+                    ::flatbuffers::WIPOffset<
+                        ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::journal::ShardImage<'a>>>,
+                    >,
+                >,
             }
             impl<'a> Default for ShardRestArgs<'a> {
                 #[inline]
@@ -38320,6 +39043,7 @@ pub mod pangaea {
                         peers: None,
                         followers: None,
                         dirty: None,
+                        estates: None,
                     }
                 }
             }
@@ -38420,6 +39144,15 @@ pub mod pangaea {
                     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ShardRest::VT_DIRTY, dirty);
                 }
                 #[inline]
+                pub fn add_estates(
+                    &mut self,
+                    estates: ::flatbuffers::WIPOffset<
+                        ::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<super::journal::ShardImage<'b>>>,
+                    >,
+                ) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ShardRest::VT_ESTATES, estates);
+                }
+                #[inline]
                 pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ShardRestBuilder<'a, 'b, A> {
                     let start = _fbb.start_table();
                     ShardRestBuilder { fbb_: _fbb, start_: start }
@@ -38449,6 +39182,7 @@ pub mod pangaea {
                     ds.field("peers", &self.peers());
                     ds.field("followers", &self.followers());
                     ds.field("dirty", &self.dirty());
+                    ds.field("estates", &self.estates());
                     ds.finish()
                 }
             }
@@ -38781,6 +39515,20 @@ pub mod pangaea {
                         None
                     }
                 }
+
+                #[inline]
+                #[allow(non_snake_case)]
+                pub fn body_as_recut(&self) -> Option<Recut<'a>> {
+                    if self.body_type() == MigrationBody::Recut {
+                        let u = self.body();
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        Some(unsafe { Recut::init_from_table(u) })
+                    } else {
+                        None
+                    }
+                }
             }
 
             impl ::flatbuffers::Verifiable for Migration<'_> {
@@ -38831,6 +39579,9 @@ pub mod pangaea {
                                 ),
                                 MigrationBody::Moved => {
                                     v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Moved>>("MigrationBody::Moved", pos)
+                                }
+                                MigrationBody::Recut => {
+                                    v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Recut>>("MigrationBody::Recut", pos)
                                 }
                                 _ => Ok(()),
                             },
@@ -38956,6 +39707,13 @@ pub mod pangaea {
                         }
                         MigrationBody::Moved => {
                             if let Some(x) = self.body_as_moved() {
+                                ds.field("body", &x)
+                            } else {
+                                ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                            }
+                        }
+                        MigrationBody::Recut => {
+                            if let Some(x) = self.body_as_recut() {
                                 ds.field("body", &x)
                             } else {
                                 ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")

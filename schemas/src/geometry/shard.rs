@@ -119,6 +119,28 @@ impl ShardId {
         (first..first + (1u32 << (2 * depth))).map(at).collect()
     }
 
+    /// Whether one of two shards lies in the other, or they are the same.
+    pub fn overlaps(self, other: Self) -> bool {
+        self.contains(other.first_cell()) || other.contains(self.first_cell())
+    }
+
+    /// Whether the estate of the closed shard `name` is this one's: it holds its first cell.
+    pub fn inherits(self, name: Self) -> bool {
+        self != name && self.contains(name.first_cell())
+    }
+
+    /// The shard behind this one in Morton order, of this level or a coarser one, as long as it lies within `region`: all blocks
+    /// that the region was ever cut into are met by going on from its first one.
+    pub fn next_within(self, region: Self) -> Option<Self> {
+        if self.level >= region.level || !region.overlaps(self) {
+            return None;
+        }
+        let parent = self.parent()?;
+        let siblings = parent.children()?;
+        let at = siblings.iter().position(|sibling| *sibling == self)?;
+        siblings.get(at + 1).copied().or_else(|| parent.next_within(region))
+    }
+
     /// Whether two shards share an edge or a corner; false when they overlap.
     pub fn touches(self, other: Self) -> bool {
         let nearest = other.nearest_cell(self.nearest_cell(other.first_cell()));
@@ -227,6 +249,29 @@ mod tests {
             let (first, last) = s.key_range();
             prop_assert_eq!(s.contains(cell), (first..=last).contains(&cell.key()));
         }
+    }
+
+    #[test]
+    fn an_estate_belongs_to_whoever_holds_its_first_cell() {
+        let parent = shard(2, 1, 1);
+        let children = parent.children().expect("four");
+        assert_eq!(children.map(|child| child.inherits(parent)), [true, false, false, false]);
+        assert_eq!(children.map(|child| parent.inherits(child)), [true; 4]);
+        assert!(!parent.inherits(parent));
+        assert!(parent.overlaps(children[3]) && children[3].overlaps(parent) && !children[0].overlaps(children[1]));
+    }
+
+    #[test]
+    fn the_blocks_of_a_region_follow_each_other() {
+        let region = shard(2, 0, 0);
+        let children = region.children().expect("four");
+        let mut met = vec![children[0].children().expect("four")[2]];
+        while let Some(next) = met[met.len() - 1].next_within(region) {
+            met.push(next);
+        }
+        assert_eq!(met[1..], [children[0].children().expect("four")[3], children[1], children[2], children[3]]);
+        assert_eq!(region.next_within(region), None);
+        assert_eq!(shard(1, 2, 0).next_within(region), None, "outside");
     }
 
     #[test]

@@ -189,6 +189,16 @@ pub enum Control {
         /// Which shard.
         shard: ShardId,
     },
+    /// World to scene: cut the shard into its four children, or make it of them. Idempotent by id. How it goes is told like
+    /// a migration to nowhere.
+    Recut {
+        /// Which order; numbered with the migrations.
+        id: MigrationId,
+        /// The parent.
+        shard: ShardId,
+        /// Whether it is to be made of its children.
+        merge: bool,
+    },
     /// Scene to world, at each step.
     Migrating(MigrationNews),
     /// World to scene: what designers have set, from a tick on. Repeated until reported; no shard runs before the first.

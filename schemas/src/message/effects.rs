@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::Lane;
+use crate::geometry::ShardId;
 use crate::{EffectSeq, EntityId, TypeId};
 
 /// Most effects in one message.
@@ -21,6 +22,8 @@ pub struct Effect {
     pub bytes: Bytes,
     /// How many shards have sent it on because the entity had left them.
     pub hops: u8,
+    /// It was meant for a shard that is no more: if the entity is nowhere known, the blocks of that shard are asked in turn.
+    pub within: Option<ShardId>,
 }
 
 /// Between two shards.

@@ -111,6 +111,9 @@ pub struct ShardImage {
     pub outbox: Vec<Owed>,
     /// Effects that another shard has: which, the last one.
     pub delivered: Vec<(ShardId, EffectSeq)>,
+    /// In whose name all but the records is: the shard's own, or that of a shard which is no more and whose estate it has. Never
+    /// both in one part.
+    pub name: Option<ShardId>,
 }
 
 /// From a journal.

@@ -118,6 +118,14 @@ pub enum Migration {
         /// The new owner.
         route: ShardRoute,
     },
+    /// To a gateway or a neighbour's scene: the shards of these routes stand where the closed ones stood, with everything that
+    /// was agreed with those. Frames go on with the highest sequence that a closed one had for the follower.
+    Recut {
+        /// Which are no more.
+        closed: Vec<ShardId>,
+        /// Which are there now.
+        routes: Vec<ShardRoute>,
+    },
 }
 
 /// What of a shard is not entities: enumerated once, so that nothing is forgotten.
@@ -153,6 +161,8 @@ pub struct ShardRest {
     pub followers: Vec<RestFollower>,
     /// Changed and not journaled yet.
     pub dirty: Vec<EntityId>,
+    /// What was agreed with other shards in the names of shards that are no more.
+    pub estates: Vec<ShardImage>,
 }
 
 /// A live entity.

@@ -150,6 +150,7 @@ wire_table! { Owed = journal::{Owed, OwedArgs} { to, seq, effect } }
 wire_table! {
     ShardImage = journal::{ShardImage, ShardImageArgs} {
         index, epoch, tick, records, fences, departures, applied, decided, stable, outbox, delivered,
+        name,
     }
 }
 wire_enum! {
@@ -455,6 +456,7 @@ wire_enum! {
         Reaped(ReapedArgs, body_as_reaped) { node, nonce },
         Migrate(MigrateArgs, body_as_migrate) { id, shard, to },
         CancelMigration(CancelMigrationArgs, body_as_cancel_migration) { id, shard },
+        Recut(RecutArgs, body_as_recut) { id, shard, merge },
     }
     carriers { Scene(body_as_scene), Gateway(body_as_gateway), Migrating(body_as_migrating), Rules(body_as_rules) }
 }

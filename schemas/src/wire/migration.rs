@@ -19,7 +19,7 @@ wire_table! { RestFollower = migration::{RestFollower, RestFollowerArgs} { node,
 wire_table! {
     ShardRest = migration::{ShardRest, ShardRestArgs} {
         tick, seed, pending, arrived, ids, hash, durable, residents, seats, held, operations, answers, peers,
-        followers, dirty,
+        followers, dirty, estates,
     }
 }
 wire_enum! {
@@ -36,6 +36,7 @@ wire_enum! {
         Owned(OwnedArgs, body_as_owned) { id, shard, epoch, index, nonce },
         Running(RunningArgs, body_as_running) { id, shard, first, started_us },
         Moved(MovedArgs, body_as_moved) { route },
+        Recut(RecutArgs, body_as_recut) { closed, routes },
     }
     carriers {}
 }

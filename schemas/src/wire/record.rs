@@ -39,7 +39,7 @@ wire_struct! { Position = record::Position { x, z } }
 wire_struct! { Xid = record::Xid { entity, epoch, source, source_epoch, number } }
 wire_struct! { Mark = record::Mark { epoch, number } }
 
-wire_table! { Effect = record::{Effect, EffectArgs} { to, from, id, bytes <= TYPE_BYTES_MAX, hops } }
+wire_table! { Effect = record::{Effect, EffectArgs} { to, from, id, bytes <= TYPE_BYTES_MAX, hops, within } }
 
 wire_code! { Presence = record::Presence { Awake, Asleep } }
 wire_table! { ComponentBytes = record::{ComponentBytes, ComponentBytesArgs} { id, bytes <= COMPONENT_BYTES_MAX } }
@@ -86,6 +86,9 @@ wire_enum! {
         Forgotten(ForgottenArgs, body_as_forgotten) { members },
         Sent(SentArgs, body_as_sent) { to, first, effects },
         Delivered(DeliveredArgs, body_as_delivered) { to, upto },
+        Split(SplitArgs, body_as_split) { tails },
+        Merge(MergeArgs, body_as_merge) { tails },
+        InName(InNameArgs, body_as_in_name) { name, op },
     }
     carriers { Put(body_as_put) }
 }

@@ -23,7 +23,7 @@ fn pair() -> (Harness, Vec<EntityId>, Harness) {
 
 fn hit(from: EntityId, to: EntityId) -> Effect {
     let bytes = Bytes::copy_from_slice(bytemuck::bytes_of(&Hit { damage: 3.0 }));
-    Effect { to, from, id: TypeId::of(Hit::NAME), bytes, hops: 0 }
+    Effect { to, from, id: TypeId::of(Hit::NAME), bytes, hops: 0, within: None }
 }
 
 fn copy(source: &ShardWorld, copied: &mut Copied, target: &mut ShardWorld) -> usize {

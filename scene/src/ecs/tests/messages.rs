@@ -11,7 +11,7 @@ use crate::prelude::*;
 
 fn hit(from: u64, to: EntityId, damage: f32) -> Effect {
     let bytes = Bytes::copy_from_slice(bytemuck::bytes_of(&Hit { damage }));
-    Effect { to, from: EntityId(from), id: TypeId::of(Hit::NAME), bytes, hops: 0 }
+    Effect { to, from: EntityId(from), id: TypeId::of(Hit::NAME), bytes, hops: 0, within: None }
 }
 
 /// Everybody with anger hits entity 5 000, who may be anywhere.

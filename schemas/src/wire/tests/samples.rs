@@ -174,6 +174,9 @@ impl Dice {
             ShardOp::Forgotten { members: self.some(Self::entity) },
             ShardOp::Sent { to: self.shard(), first: EffectSeq(self.n()), effects: self.some(Self::effect) },
             ShardOp::Delivered { to: self.shard(), upto: EffectSeq(self.n()) },
+            ShardOp::Split { tails: self.some(Self::index) },
+            ShardOp::Merge { tails: self.some(Self::index) },
+            ShardOp::InName { name: self.shard(), op: Box::new(ShardOp::Settled { xid: self.xid() }) },
         ]
     }
 
@@ -271,6 +274,7 @@ impl Dice {
             stable: self.some(|d| (d.shard(), d.mark())),
             outbox: self.some(|d| Owed { to: d.shard(), seq: EffectSeq(d.n()), effect: d.effect() }),
             delivered: self.some(|d| (d.shard(), EffectSeq(d.n()))),
+            name: self.maybe(Self::shard),
         }
     }
 
@@ -593,7 +597,7 @@ impl Dice {
     }
 
     fn effect(&mut self) -> Effect {
-        Effect { to: self.entity(), from: self.entity(), id: TypeId(self.small()), bytes: self.bytes(), hops: self.small() as u8 }
+        Effect { to: self.entity(), from: self.entity(), id: TypeId(self.small()), bytes: self.bytes(), hops: self.small() as u8, within: self.maybe(Self::shard) }
     }
 
     pub(super) fn effects(&mut self) -> Vec<EffectMessage> {

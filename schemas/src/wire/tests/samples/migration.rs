@@ -32,6 +32,7 @@ impl Dice {
             Migration::Owned { id, shard, epoch: self.epoch(), index: self.index(), nonce: self.nonce() },
             Migration::Running { id, shard, first: Tick(self.n()), started_us: self.n() },
             Migration::Moved { route },
+            Migration::Recut { closed: vec![shard, self.shard()], routes: vec![route] },
         ]
     }
 
@@ -50,7 +51,7 @@ impl Dice {
             missed_ticks: self.small(),
             reason: self.text(),
         };
-        vec![Control::Migrate { id, shard, to }, Control::CancelMigration { id, shard }, Control::Migrating(news)]
+        vec![Control::Migrate { id, shard, to }, Control::CancelMigration { id, shard }, Control::Recut { id, shard, merge: self.flag() }, Control::Migrating(news)]
     }
 
     fn rest(&mut self) -> ShardRest {
@@ -70,6 +71,7 @@ impl Dice {
             peers: self.some(|d| (d.shard(), d.epoch())),
             followers: self.some(Self::follower),
             dirty: self.some(Self::entity),
+            estates: self.some(Self::image),
         }
     }
 
