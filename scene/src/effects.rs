@@ -128,9 +128,10 @@ impl EffectLanes {
         count > 0
     }
 
-    /// Sends everything unacknowledged to `to` again at once: it has a new owner.
+    /// Sends everything unacknowledged to `to`, or to what it stands in the place of, again at once: it has a new owner.
     pub fn hurry(&mut self, now: Timestamp, to: ShardId) {
-        if let Some(lane) = self.outgoing.get_mut(&to).filter(|lane| !lane.unacked.is_empty()) {
+        let waits = |(name, lane): &(&ShardId, &mut Outgoing)| name.overlaps(to) && !lane.unacked.is_empty();
+        for (_, lane) in self.outgoing.iter_mut().filter(waits) {
             lane.resend_at = Some(now);
         }
     }

@@ -267,7 +267,10 @@ fn op_bytes(op: &ShardOp) -> usize {
         | ShardOp::Settled { .. }
         | ShardOp::Stable { .. }
         | ShardOp::Applied { .. }
-        | ShardOp::Delivered { .. } => OP_BYTES,
+        | ShardOp::Delivered { .. }
+        | ShardOp::Split { .. }
+        | ShardOp::Merge { .. } => OP_BYTES,
+        ShardOp::InName { op, .. } => OP_BYTES + op_bytes(op),
     }
 }
 

@@ -25,6 +25,8 @@ pub mod handover;
 
 pub mod migration;
 
+pub mod recut;
+
 pub mod sessions;
 
 pub mod effects;

@@ -5,6 +5,9 @@
 //! [`Scene::tick`] or, to tick shards in parallel, [`Scene::begin_tick`], each shard of [`Scene::lend_shards`] wherever it likes,
 //! [`Scene::return_shards`], [`Scene::end_tick`].
 
+mod addressee;
+mod recuts;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -90,6 +93,9 @@ pub struct Scene {
     lease_until: Timestamp,
     late_ticks: u64,
     tick: Tick,
+    recuts: recuts::Recuts,
+    /// The process is to end.
+    closing: bool,
 }
 
 impl Scene {
@@ -117,6 +123,8 @@ impl Scene {
             lease_until: Timestamp(0),
             late_ticks: 0,
             tick: Tick(0),
+            recuts: recuts::Recuts::default(),
+            closing: false,
         }
     }
 
@@ -167,12 +175,17 @@ impl Scene {
                     self.spread_rules();
                 }
             }
+            Message::Control(Control::Recut { id, shard, merge }) => self.recut_ordered(now, id, shard, merge),
+            Message::Control(Control::CancelMigration { id, .. }) if self.recut_cancelled(now, id) => {}
+            Message::Migration(Migration::Recut { closed, routes }) => self.neighbours_recut(&closed, &routes),
+            Message::JournalReply(ref reply) if self.recut_answered(now, reply) => {}
             Message::Directory(Directory::Seek { agent }) => self.shards.values_mut().for_each(|shard| shard.seek(agent)),
             message => match shard_of(&message) {
                 Some(shard) => self.deliver(now, from, shard, message),
                 None => tracing::debug!(%from, ?message, "nobody here asked for this"),
             },
         }
+        self.keep_cutting(now);
         self.collect(now);
     }
 
@@ -202,6 +215,7 @@ impl Scene {
         if self.rules.begin_tick(tick) {
             self.spread_rules();
         }
+        self.begin_recuts(now, tick);
         for node in self.peers.gone(now) {
             self.node_lost(now, node);
         }
@@ -223,7 +237,10 @@ impl Scene {
     /// After the shards have ticked: what they said, routes, reports.
     pub fn end_tick(&mut self, now: Timestamp) {
         self.collect(now);
+        self.end_recuts(now);
+        self.collect(now);
         self.publish_routes(now);
+        self.withdraw_routes(now);
         if self.report_at <= now {
             self.report_at = now + REPORT_EVERY;
             let shards = self.shards.values_mut().filter_map(|shard| shard.report()).collect();
@@ -234,6 +251,8 @@ impl Scene {
 
     /// The process is to end: nobody moves any more, and all that changed goes to the journals at once.
     pub fn close(&mut self, now: Timestamp) {
+        self.closing = true;
+        self.cancel_recuts(now);
         self.shards.values_mut().for_each(|shard| shard.close(now));
         self.collect(now);
     }
@@ -263,9 +282,11 @@ impl Scene {
             Message::Migration(Migration::Moved { route }) => return self.moved(&route),
             _ => {}
         }
-        match self.shards.get_mut(&id) {
-            Some(shard) => shard.handle(now, from, message),
-            None => self.not_here(from, id, message),
+        for (id, message) in self.addressees(id, message) {
+            match self.shards.get_mut(&id) {
+                Some(shard) => shard.handle(now, from, message),
+                None => self.not_here(from, id, message),
+            }
         }
     }
 
@@ -329,7 +350,7 @@ impl Scene {
                             self.local.extend(shard_of(&message).map(|shard| (shard, message)));
                         }
                         Outgoing::To(envelope) => self.out.push_back(envelope),
-                        Outgoing::ToShard(to, message) => match self.routes.node(to) {
+                        Outgoing::ToShard(to, message) => match self.routes.serving(to).map(|route| route.owner) {
                             Some(node) if node == self.node => self.local.push_back((to, message)),
                             Some(node) => self.out.push_back(Envelope { to: Address::Node(node), message }),
                             // No owner is known: it is sent again when there is one.
@@ -469,9 +490,24 @@ impl Scene {
         }
     }
 
+    /// Shards that are no more have no owner in the beacon either.
+    fn withdraw_routes(&mut self, now: Timestamp) {
+        for shard in self.recuts.closed.clone() {
+            let request = self.request_id();
+            let key = self.keys.entry(shard).or_default();
+            if key.revision == Revision::ZERO {
+                self.recuts.closed.remove(&shard);
+            } else if key.ask_again <= now {
+                (key.request, key.ask_again) = (request, now + ASK_AGAIN);
+                let delete = BeaconRequest::DeleteIf { request, key: ShardRoute::key(shard), expected: key.revision };
+                self.send(Address::Beacon, Message::BeaconRequest(delete));
+            }
+        }
+    }
+
     fn route_is_published(&mut self, request: RequestId, revision: Revision) {
         let Some((shard, key)) = self.keys.iter_mut().find(|(_, key)| key.request == request) else { return };
-        key.revision = revision;
+        key.revision = if self.recuts.closed.contains(shard) { Revision::ZERO } else { revision };
         key.epoch = self.routes.epoch(*shard);
     }
 

@@ -7,10 +7,11 @@
 use std::collections::BTreeMap;
 
 use pangaea_schemas::EntityId;
-use pangaea_schemas::message::Effect;
+use pangaea_schemas::message::{Effect, ShardRest};
 use pangaea_schemas::record::{Presence, Record};
 
 use super::population::{Identity, Population};
+use super::records::hash_of;
 use super::senses::{IdPool, Now};
 use super::shard_world::ShardWorld;
 
@@ -93,6 +94,11 @@ impl ShardWorld {
         }
         self.world.insert_resource(pool);
         self.hash_state() == rest.hash
+    }
+
+    /// The hash that the world will have with these entities and this rest.
+    pub(crate) fn hash_expected(&self, rest: &ShardRest, entities: Vec<u64>) -> u64 {
+        hash_of((rest.seed, &rest.pending, &rest.ids), entities.into_iter())
     }
 
     /// All entities that live here, in order of id.

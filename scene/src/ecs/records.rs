@@ -6,6 +6,7 @@ use bytes::Bytes;
 use pangaea_schemas::AgentEpoch;
 use pangaea_schemas::EntityId;
 use pangaea_schemas::geometry::CellId;
+use pangaea_schemas::message::Effect;
 use pangaea_schemas::record::{ComponentBytes, Presence, Record, SessionState};
 
 use super::fnv;
@@ -104,16 +105,8 @@ impl ShardWorld {
 
     /// The same, with the entities' hashes at hand. They are summed, so their order does not matter.
     pub(crate) fn hash_with(&self, entities: impl Iterator<Item = u64>) -> u64 {
-        let seed = mix(self.world.resource::<Now>().seed);
-        let mut hash = entities.fold(seed, u64::wrapping_add);
-        for effect in &self.pending {
-            let address = mix(effect.to.0) ^ mix(effect.from.0).rotate_left(1) ^ u64::from(effect.id.0);
-            hash = mix(hash ^ address ^ fnv(&effect.bytes));
-        }
-        for block in self.world.resource::<IdPool>().blocks() {
-            hash = mix(hash ^ block.start) ^ mix(block.end);
-        }
-        hash
+        let blocks: Vec<_> = self.world.resource::<IdPool>().blocks().into_iter().map(|block| (block.start, block.end)).collect();
+        hash_of((self.world.resource::<Now>().seed, &self.pending, &blocks), entities)
     }
 
     fn hash_entity(&self, id: EntityId) -> u64 {
@@ -126,4 +119,20 @@ impl ShardWorld {
         let start = mix(record.entity.0 ^ mix(position));
         record.components.iter().fold(start, |hash, part| mix(hash ^ u64::from(part.id.0) ^ fnv(&part.bytes).rotate_left(7)))
     }
+}
+
+/// Of a world with this seed, these effects for the next tick, these blocks of ids, and entities of these hashes.
+pub(crate) fn hash_of(
+    (seed, pending, ids): (u64, &[Effect], &[(u64, u64)]),
+    entities: impl Iterator<Item = u64>,
+) -> u64 {
+    let mut hash = entities.fold(mix(seed), u64::wrapping_add);
+    for effect in pending {
+        let address = mix(effect.to.0) ^ mix(effect.from.0).rotate_left(1) ^ u64::from(effect.id.0);
+        hash = mix(hash ^ address ^ fnv(&effect.bytes));
+    }
+    for (first, end) in ids {
+        hash = mix(hash ^ first) ^ mix(*end);
+    }
+    hash
 }

@@ -252,14 +252,15 @@ impl Leaves {
         self.of(entity).filter(|(_, leave)| !leave.letting.is_live()).map(|(_, leave)| leave.target)
     }
 
-    /// The first hand-over to `target` that is not over.
-    pub fn first_to(&self, target: ShardId) -> Option<Mark> {
-        self.by_xid.iter().filter(|(_, leave)| leave.target == target).map(|(xid, _)| xid.mark()).min()
+    /// The first hand-over from the name `source` to `target` that is not over.
+    pub fn first(&self, source: ShardId, target: ShardId) -> Option<Mark> {
+        let between = |(xid, leave): &(&Xid, &Leave)| xid.source == source && leave.target == target;
+        self.by_xid.iter().filter(between).map(|(xid, _)| xid.mark()).min()
     }
 
-    /// Sends commits to `target` again at once: it has a new owner.
+    /// Sends commits to `target`, or to what it stands in the place of, again at once: it has a new owner.
     pub fn hurry(&mut self, now: Timestamp, target: ShardId) {
-        for leave in self.by_xid.values_mut().filter(|l| l.target == target && l.letting == Letting::Out) {
+        for leave in self.by_xid.values_mut().filter(|l| l.target.overlaps(target) && l.letting == Letting::Out) {
             (leave.due, leave.wait) = (now, COMMIT_RESEND);
         }
     }

@@ -82,7 +82,7 @@ impl Shard {
             }
             return self.wake(attach);
         }
-        let fence = self.life.arrivals.fence(agent);
+        let fence = self.life.fence(agent);
         let unborn = !fence.born && fence.seen == AgentEpoch::ZERO;
         match birth.filter(|_| unborn && self.id.contains(self.config.spawn_cell)) {
             Some(birth) => self.give_birth(attach, birth),
@@ -97,7 +97,7 @@ impl Shard {
     fn wake(&mut self, attach: &Attach) -> Result<(), AttachRefusal> {
         self.check_room()?;
         let Some(mut record) = self.life.asleep.remove(&attach.agent) else { return Err(AttachRefusal::NotNow) };
-        record.epoch = record.epoch.max(self.life.arrivals.fence(attach.agent).seen).next();
+        record.epoch = record.epoch.max(self.life.fence(attach.agent).seen).next();
         record.presence = Presence::Awake;
         self.accept_epoch(&record);
         let state = std::mem::take(&mut record.session);
@@ -113,7 +113,7 @@ impl Shard {
     fn give_birth(&mut self, attach: &Attach, birth: Birth) -> Result<(), AttachRefusal> {
         self.check_room()?;
         let epoch = AgentEpoch(1);
-        let fence = self.life.arrivals.fence_mut(attach.agent);
+        let fence = self.life.own.arrivals.fence_mut(attach.agent);
         (fence.born, fence.seen, fence.accepted) = (true, epoch, epoch);
         self.take_seat(attach, SessionState::default(), epoch);
         self.life.inbox.births.push((attach.agent, birth));
@@ -219,7 +219,7 @@ impl Shard {
         let away = self.life.leaves.of(agent).filter(|(_, leave)| !leave.letting.is_live());
         let message = match away {
             Some((xid, leave)) => Session::Hint { agent, session, target: leave.target, epoch: xid.epoch },
-            None => Session::Misrouted { agent, session, forward: self.life.arrivals.forward(agent) },
+            None => Session::Misrouted { agent, session, forward: self.life.fence(agent).forward },
         };
         self.tell(gateway, message);
     }

@@ -68,19 +68,19 @@ impl Shard {
         }
         let highest = |member: &EntityId| {
             let resident = self.life.residents.get(member).map_or(AgentEpoch::ZERO, |resident| resident.epoch);
-            resident.max(self.life.arrivals.fence(*member).seen)
+            resident.max(self.life.fence(*member).seen)
         };
         let epoch = members.iter().map(highest).max().unwrap_or_default().next();
         let bytes = members.iter().filter_map(|member| self.world.record(*member)).map(|r| record_bytes(&r)).sum::<usize>();
         if bytes > GROUP_BYTES_MAX {
             return;
         }
-        let Some(number) = self.life.forwarders.next_number(target) else { return };
+        let Some(number) = self.life.own.forwarders.next_number(target) else { return };
         let xid = Xid { entity: crossing.entity, epoch, source: self.id, source_epoch: self.epoch(), number };
         let registry = self.config.game.registry_hash();
         let step = Handover::Offer { xid, members: members.len() as u32, bytes: bytes as u32, registry };
         self.life.leaves.offer(self.now, xid, target, members);
-        self.say(target, step);
+        self.say(self.id, target, step);
     }
 
     /// Takes one step of a hand-over at its source, and does what is ordered.
@@ -112,7 +112,7 @@ impl Shard {
                 inputs.extend(unapplied);
                 self.life.directory.went(member, xid.epoch);
             }
-            let fence = self.life.arrivals.fence_mut(member);
+            let fence = self.life.own.arrivals.fence_mut(member);
             (fence.seen, fence.forward) = (xid.epoch, Some(target));
             self.life.residents.remove(&member);
             self.life.desk.forget(member);
@@ -142,7 +142,7 @@ impl Shard {
     fn commit(&mut self, xid: Xid) {
         let Some(leave) = self.life.leaves.leave(xid) else { return };
         let step = Handover::Commit { xid, members: leave.records.clone(), inputs: leave.inputs.clone() };
-        self.say(leave.target, step);
+        self.say(xid.source, leave.target, step);
     }
 
     /// The target has them: from now on this shard only forwards.
@@ -202,6 +202,9 @@ impl Shard {
 
     pub(super) fn handover(&mut self, message: HandoverMessage) {
         let HandoverMessage { lane, step } = message;
+        if !self.answers_to(lane.to) {
+            return;
+        }
         match step {
             Handover::Stale { current, .. } => {
                 self.told_stale(lane.from, current);
@@ -220,19 +223,19 @@ impl Shard {
 
     fn handover_of(&mut self, lane: Lane, xid: Xid, step: Handover) {
         if !self.incarnation.ticks() {
-            return self.not_running(lane.from, &step);
+            return self.not_running(lane, &step);
         }
         match self.hear(lane) {
             Hearing::Superseded => return,
-            Hearing::Stale => return self.tell_stale(lane.from, xid),
+            Hearing::Stale => return self.tell_stale(lane, xid),
             Hearing::Fresh => {}
         }
         match step {
             Handover::Offer { members, registry, .. } => {
                 let refusal = self.refusal(registry == self.config.game.registry_hash());
-                self.offered(lane.from, xid, members, refusal);
+                self.offered(lane, xid, members, refusal);
             }
-            Handover::Commit { members, inputs, .. } => self.committed(lane.from, xid, members, inputs),
+            Handover::Commit { members, inputs, .. } => self.committed(lane, xid, members, inputs),
             Handover::Reserved { .. } => self.answered(lane.from, xid, Heard::Reserved),
             Handover::No { retry_after_ms, .. } => {
                 self.wait_with_offers(xid, retry_after_ms);
@@ -252,17 +255,20 @@ impl Shard {
         }
     }
 
-    fn offered(&mut self, from: ShardId, xid: Xid, members: u32, refusal: Option<Refusal>) {
+    fn offered(&mut self, lane: Lane, xid: Xid, members: u32, refusal: Option<Refusal>) {
         let no = |reason| Handover::No { xid, reason, retry_after_ms: RETRY_AFTER_MS };
         let step = match refusal {
             Some(reason) => no(reason),
-            None => match self.life.arrivals.reserve(self.now, xid, members, self.room()) {
-                Some(true) => Handover::Reserved { xid },
-                Some(false) => no(Refusal::Full),
-                None => return,
-            },
+            None => {
+                let (now, room) = (self.now, self.room());
+                match self.dealings(lane.to).arrivals.reserve(now, xid, members, room) {
+                    Some(true) => Handover::Reserved { xid },
+                    Some(false) => no(Refusal::Full),
+                    None => return,
+                }
+            }
         };
-        self.say(from, step);
+        self.say(lane.to, lane.from, step);
     }
 
     fn room(&self) -> u32 {
@@ -270,41 +276,41 @@ impl Shard {
     }
 
     /// A commit: bound at its source, so it is answered from the record or decided durably. Only a confirmed owner decides.
-    fn committed(&mut self, from: ShardId, xid: Xid, members: Vec<Record>, inputs: Vec<ClientInput>) {
+    fn committed(&mut self, lane: Lane, xid: Xid, members: Vec<Record>, inputs: Vec<ClientInput>) {
         if !self.incarnation.is_confirmed() {
             return;
         }
-        let room = self.room();
-        match self.life.arrivals.commit(xid, members.len() as u32, room) {
-            CommitAnswer::Take => self.take_in(xid, members, inputs),
+        let (room, name) = (self.room(), lane.to);
+        match self.dealings(name).arrivals.commit(xid, members.len() as u32, room) {
+            CommitAnswer::Take => self.take_in(name, xid, members, inputs),
             CommitAnswer::Refuse => {
                 let members: Vec<EntityId> = members.iter().map(|record| record.entity).collect();
-                self.life.arrivals.refuse(xid, members.iter().copied());
-                self.writer.push(ShardOp::Refused { xid, members });
-                self.when_durable(Then::TurnedDown(xid, Refusal::Full));
+                self.dealings(name).arrivals.refuse(xid, members.iter().copied());
+                self.push_as(name, ShardOp::Refused { xid, members });
+                self.when_durable(Then::TurnedDown(name, xid, Refusal::Full));
             }
-            CommitAnswer::Confirm => self.say(from, Handover::Ack { xid }),
-            CommitAnswer::Deny => self.say(from, Handover::Refuse { xid, reason: Refusal::Full }),
+            CommitAnswer::Confirm => self.say(name, lane.from, Handover::Ack { xid }),
+            CommitAnswer::Deny => self.say(name, lane.from, Handover::Refuse { xid, reason: Refusal::Full }),
             CommitAnswer::Wait => {}
         }
     }
 
-    fn take_in(&mut self, xid: Xid, mut members: Vec<Record>, inputs: Vec<ClientInput>) {
+    fn take_in(&mut self, name: ShardId, xid: Xid, mut members: Vec<Record>, inputs: Vec<ClientInput>) {
         tracing::info!(shard = %self.id, agent = %xid.entity, epoch = %xid.epoch, source = %xid.source, "taken in");
         for record in &mut members {
             record.epoch = xid.epoch;
             record.cell = self.id.nearest_cell(CellId::at(self.id.space, record.position));
         }
         self.meter.taken += members.len() as u64;
-        self.writer.push(ShardOp::In { xid, members: members.clone() });
-        self.life.arrivals.take(xid, members.iter().map(|record| record.entity));
+        self.push_as(name, ShardOp::In { xid, members: members.clone() });
+        self.dealings(name).arrivals.take(xid, members.iter().map(|record| record.entity));
         for record in members {
             self.settle_in(record);
         }
         for input in inputs {
             self.life.sessions.receive(input);
         }
-        self.when_durable(Then::Taken(xid));
+        self.when_durable(Then::Taken(name, xid));
     }
 
     fn answered(&mut self, from: ShardId, xid: Xid, heard: Heard) {
@@ -323,10 +329,10 @@ impl Shard {
         }
     }
 
-    fn not_running(&mut self, from: ShardId, step: &Handover) {
+    fn not_running(&mut self, lane: Lane, step: &Handover) {
         if let Handover::Offer { xid, .. } = step {
             let no = Handover::No { xid: *xid, reason: Refusal::NotRunning, retry_after_ms: RETRY_AFTER_MS };
-            self.say(from, no);
+            self.say(lane.to, lane.from, no);
         }
     }
 
@@ -336,17 +342,14 @@ impl Shard {
         }
     }
 
-    fn tell_stale(&mut self, to: ShardId, xid: Xid) {
+    fn tell_stale(&mut self, lane: Lane, xid: Xid) {
         let current = self.epoch();
-        self.say(to, Handover::Stale { xid, current });
+        self.say(lane.to, lane.from, Handover::Stale { xid, current });
     }
 
-    pub(super) fn answer_source(&mut self, xid: Xid, step: Handover) {
-        self.say(xid.source, step);
-    }
-
-    pub(super) fn say(&mut self, to: ShardId, step: Handover) {
-        let lane = self.lane_to(to);
+    /// In the name under which it was agreed.
+    pub(super) fn say(&mut self, name: ShardId, to: ShardId, step: Handover) {
+        let lane = self.lane_as(name, to);
         self.send_to_shard(to, Message::Handover(HandoverMessage { lane, step }));
     }
 }

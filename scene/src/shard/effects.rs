@@ -15,13 +15,16 @@ impl Shard {
     pub(super) fn effects(&mut self, message: EffectMessage) {
         match message {
             EffectMessage::Batch { lane, first, effects } => {
-                if self.incarnation.ticks() && !self.closing {
+                if self.incarnation.ticks() && !self.closing && self.answers_to(lane.to) {
                     self.effects_came(lane, first, effects);
                 }
             }
             EffectMessage::Ack { lane, upto } => {
-                if self.hear(lane) == Hearing::Fresh && self.life.effects.acknowledged(lane.from, upto) {
-                    self.life.delivered.insert(lane.from, upto);
+                if self.answers_to(lane.to) && self.hear(lane) == Hearing::Fresh {
+                    let dealings = self.dealings(lane.to);
+                    if dealings.effects.acknowledged(lane.from, upto) {
+                        dealings.delivered.insert(lane.from, upto);
+                    }
                 }
             }
         }
@@ -33,28 +36,34 @@ impl Shard {
         if !self.is_heard(lane) || self.life.inbox.effects.len() >= EFFECTS_WAITING_MAX || !self.writer.has_room() {
             return;
         }
-        let news = self.life.effects.receive(lane.from, first, effects);
+        let dealings = self.dealings(lane.to);
+        let mut news = dealings.effects.receive(lane.from, first, effects);
         if news.is_empty() {
-            return self.acknowledge_effects(lane.from);
+            return self.acknowledge_effects(lane.to, lane.from);
+        }
+        dealings.applied.insert(lane.from, dealings.effects.taken(lane.from));
+        if lane.to != self.id {
+            // Its entities may be in any of the shards that stand in its place.
+            let wider = |within: &ShardId| within.level > lane.to.level;
+            news.iter_mut().for_each(|effect| effect.within = effect.within.filter(wider).or(Some(lane.to)));
         }
         self.life.urgent.extend(news.iter().map(|effect| effect.to));
         self.life.inbox.effects.extend(news);
-        self.life.applied.insert(lane.from, self.life.effects.taken(lane.from));
     }
 
-    pub(super) fn effects_are_durable(&mut self, source: ShardId, upto: EffectSeq) {
-        self.life.durably_applied.insert(source, upto);
-        self.acknowledge_effects(source);
+    pub(super) fn effects_are_durable(&mut self, name: ShardId, source: ShardId, upto: EffectSeq) {
+        self.dealings(name).durably_applied.insert(source, upto);
+        self.acknowledge_effects(name, source);
     }
 
-    fn acknowledge_effects(&mut self, source: ShardId) {
-        let Some(upto) = self.life.durably_applied.get(&source).copied() else { return };
-        let lane = self.lane_to(source);
+    fn acknowledge_effects(&mut self, name: ShardId, source: ShardId) {
+        let Some(upto) = self.dealings(name).durably_applied.get(&source).copied() else { return };
+        let lane = self.lane_as(name, source);
         self.send_to_shard(source, Message::Effect(EffectMessage::Ack { lane, upto }));
     }
 
     /// Effects on entities that are not here go to the shard that takes them over, or where a ghost was seen, or where a
-    /// forwarder points; into the journal first.
+    /// forwarder points, or on through the shards that stand in a closed one's place; into the journal first.
     pub(super) fn route_effects(&mut self, effects: Vec<(Effect, Option<ShardId>)>) {
         let mut sent = BTreeMap::<ShardId, (EffectSeq, Vec<Effect>)>::new();
         for (mut effect, hint) in effects {
@@ -62,13 +71,16 @@ impl Shard {
                 self.life.inbox.effects.push(effect);
                 continue;
             }
-            let to = self.life.leaves.undecided(effect.to).or(hint).or_else(|| self.life.arrivals.forward(effect.to));
-            let Some(to) = to.filter(|to| *to != self.id) else {
+            let known = self.life.leaves.undecided(effect.to).or(hint).or_else(|| self.life.fence(effect.to).forward);
+            let known = known.or_else(|| self.life.kin.get(&effect.to).copied());
+            let known = known.filter(|to| *to != self.id);
+            let next = effect.within.and_then(|region| self.id.next_within(region));
+            let Some(to) = known.or(next) else {
                 tracing::debug!(shard = %self.id, "an effect on nobody");
                 continue;
             };
-            effect.hops += 1;
-            let queued = (effect.hops <= EFFECT_HOPS_MAX).then(|| self.life.effects.send(to, effect.clone())).flatten();
+            effect.hops += u8::from(known.is_some());
+            let queued = (effect.hops <= EFFECT_HOPS_MAX).then(|| self.life.own.effects.send(to, effect.clone())).flatten();
             match queued {
                 Some(seq) => sent.entry(to).or_insert((seq, Vec::new())).1.push(effect),
                 None => {
@@ -87,17 +99,21 @@ impl Shard {
     }
 
     pub(super) fn effects_may_go(&mut self, to: ShardId, upto: EffectSeq) {
-        self.life.effects.is_durable(to, upto);
+        self.life.own.effects.is_durable(to, upto);
         self.send_effects();
     }
 
     /// What is on its way with a hand-over must arrive before the effects on it.
     fn send_effects(&mut self) {
-        let leaves = &self.life.leaves;
-        for batch in self.life.effects.poll(self.now, |to, effect| leaves.undecided(effect.to) != Some(to)) {
-            let lane = self.lane_to(batch.to);
-            let message = EffectMessage::Batch { lane, first: batch.first, effects: batch.effects };
-            self.send_to_shard(batch.to, Message::Effect(message));
+        for name in self.names() {
+            let (now, leaves) = (self.now, std::mem::take(&mut self.life.leaves));
+            let batches = self.dealings(name).effects.poll(now, |to, effect| leaves.undecided(effect.to) != Some(to));
+            self.life.leaves = leaves;
+            for batch in batches {
+                let lane = self.lane_as(name, batch.to);
+                let message = EffectMessage::Batch { lane, first: batch.first, effects: batch.effects };
+                self.send_to_shard(batch.to, Message::Effect(message));
+            }
         }
     }
 }

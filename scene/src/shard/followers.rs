@@ -91,6 +91,11 @@ impl Followers {
         }
     }
 
+    /// These shards are no more: what stands in their place follows for itself.
+    pub(super) fn forget(&mut self, closed: &[ShardId]) {
+        self.by_id.retain(|(_, shard), _| shard.is_none_or(|shard| !closed.contains(&shard)));
+    }
+
     /// The nodes that follow, each once.
     pub(super) fn nodes(&self) -> BTreeSet<NodeId> {
         self.by_id.keys().map(|(node, _)| *node).collect()

@@ -101,6 +101,8 @@ impl Shard {
             Some("it is there already")
         } else if self.gift.as_ref().is_some_and(|gift| gift.state != Giving::Given) {
             Some("another migration of it is under way")
+        } else if self.still.is_some() {
+            Some("the map is being cut there")
         } else if !self.incarnation.is_confirmed() || self.life.is_empty_world || self.closing {
             Some("it does not run, or its lease or journal is away")
         } else {
@@ -145,7 +147,8 @@ impl Shard {
             | Migration::Final { .. }
             | Migration::Cancelled { .. }
             | Migration::Owned { .. }
-            | Migration::Moved { .. } => {}
+            | Migration::Moved { .. }
+            | Migration::Recut { .. } => {}
         }
     }
 
@@ -168,7 +171,7 @@ impl Shard {
 
     /// Nothing ticks here, and whatever comes waits.
     pub(super) fn is_frozen(&self) -> bool {
-        self.gift.as_ref().is_some_and(|gift| match gift.state {
+        self.still.is_some() || self.gift.as_ref().is_some_and(|gift| match gift.state {
             Giving::Preparing | Giving::Copying { .. } | Giving::Given => false,
             Giving::Freezing | Giving::Frozen | Giving::Committing | Giving::Returning => true,
         })
@@ -176,7 +179,9 @@ impl Shard {
 
     /// Keeps a message until it is clear who owns the shard. If it goes, its sender asks the new owner.
     pub(super) fn keep_while_frozen(&mut self, from: NodeId, message: Message) {
-        if let Some(gift) = self.gift.as_mut().filter(|gift| gift.waiting.len() < FROZEN_MESSAGES_MAX) {
+        if let Some(still) = self.still.as_mut() {
+            still.keep(from, message);
+        } else if let Some(gift) = self.gift.as_mut().filter(|gift| gift.waiting.len() < FROZEN_MESSAGES_MAX) {
             gift.waiting.push_back((from, message));
         }
     }
@@ -444,5 +449,6 @@ pub(crate) fn shard_of(message: &Migration) -> Option<ShardId> {
         | Migration::Owned { shard, .. }
         | Migration::Running { shard, .. } => Some(*shard),
         Migration::Moved { route } => Some(route.shard),
+        Migration::Recut { .. } => None,
     }
 }

@@ -8,17 +8,21 @@
 //! | `ownership` | a claim, a recovery, a doubt, an end |
 //! | `attendance` | a client attaches, plays, goes |
 //! | `crossing` | an agent leaves or comes |
+//! | `dealings` | under which name something was agreed: its own, or a closed shard's |
 //! | `settling` | nobody asks any more where it went |
 //! | `effects` | something is done to an entity of another shard |
 //! | `value` | the ledger is asked, and answers |
 //! | `giving`, `taking`, `rest` | the whole shard moves to another scene |
 //! | `admin` | an admin looks, or puts somebody elsewhere |
+//! | `cutting` | the shard becomes four, or one of four |
 //! | `outside` | feed, directory |
 //! | `tick` | the phases |
 
 mod admin;
 mod attendance;
 mod crossing;
+mod cutting;
+mod dealings;
 mod effects;
 mod followers;
 mod giving;
@@ -45,18 +49,15 @@ use std::time::Duration;
 use pangaea_schemas::geometry::{ShardId, SpaceSpec};
 use pangaea_schemas::journal::{Mark, Xid};
 use pangaea_schemas::message::{
-    Address, BusEvent, Control, Envelope, Lane, Message, Migration, OpId, Refusal, ShardReport, ShardRoute,
+    Address, BusEvent, Control, Envelope, Message, Migration, OpId, Refusal, ShardReport, ShardRoute,
 };
 use pangaea_schemas::record::Record;
 use pangaea_schemas::rules::Rules;
 use pangaea_schemas::{AgentEpoch, EffectSeq, EntityId, NodeId, Nonce, RequestId, ShardEpoch, Tick, TickRate, Timestamp};
 
 use crate::ecs::{ShardWorld, TickInput};
-use crate::effects::EffectLanes;
 use crate::game::BuiltGame;
-use crate::handover::forwarders::Forwarders;
 use crate::handover::source::Leaves;
-use crate::handover::target::Arrivals;
 use crate::incarnation::{Happening, Incarnation};
 use crate::journal_writer::JournalWriter;
 use crate::lanes::Lanes;
@@ -66,6 +67,8 @@ pub(crate) use giving::shard_of as shard_of_migration;
 pub use routes::Routes;
 pub use tick::TickPhase;
 
+use cutting::Still;
+use dealings::Dealings;
 use followers::Followers;
 use giving::Gift;
 use ledger_desk::LedgerDesk;
@@ -129,22 +132,22 @@ enum Then {
     FencesRaised,
     /// OUT is in.
     LetGo(Xid),
-    /// IN is in.
-    Taken(Xid),
-    /// REFUSED is in.
-    TurnedDown(Xid, Refusal),
+    /// IN is in, under this name.
+    Taken(ShardId, Xid),
+    /// REFUSED is in, under this name.
+    TurnedDown(ShardId, Xid, Refusal),
     /// A born or woken agent's record is in: tell its gateway.
     Joined(EntityId),
     /// An agent's epoch is in: raise its fence at the ledger.
     Look(EntityId, AgentEpoch),
     /// The record of the agent in whose name it is asked is in: ask the ledger.
     Written(OpId),
-    /// SETTLED is in.
-    Settled(ShardId, Mark),
-    /// STABLE of a source is in.
-    Stable(ShardId, Mark),
-    /// Effects of a sender are in, up to here.
-    Applied(ShardId, EffectSeq),
+    /// SETTLED from a name of this shard to a target is in.
+    Settled(ShardId, ShardId, Mark),
+    /// STABLE at a name of this shard of a source is in.
+    Stable(ShardId, ShardId, Mark),
+    /// Effects of a sender to a name of this shard are in, up to here.
+    Applied(ShardId, ShardId, EffectSeq),
     /// Effects to a shard are in, up to here.
     Sent(ShardId, EffectSeq),
     /// The OWNER entry that a migration asked for is in.
@@ -159,16 +162,14 @@ struct Life {
     residents: Residents,
     sessions: Sessions,
     asleep: BTreeMap<EntityId, Record>,
-    arrivals: Arrivals,
     leaves: Leaves,
-    forwarders: Forwarders,
-    effects: EffectLanes,
-    /// Taken effects whose sequence is not in the journal yet.
-    applied: BTreeMap<ShardId, EffectSeq>,
-    /// Sequences that are: acknowledged again when asked again.
-    durably_applied: BTreeMap<ShardId, EffectSeq>,
-    /// Acknowledged effects of which the journal does not know that.
-    delivered: BTreeMap<ShardId, EffectSeq>,
+    /// Agreed under the shard's own name.
+    own: Dealings,
+    /// Agreed under the names of shards that are no more.
+    estates: BTreeMap<ShardId, Dealings>,
+    /// Where those are with whom its entities were in one shard a moment ago, as long as ghosts may not show them yet.
+    kin: BTreeMap<EntityId, ShardId>,
+    kin_until: Timestamp,
     desk: LedgerDesk,
     followers: Followers,
     neighbours: Neighbours,
@@ -200,6 +201,8 @@ pub struct Shard {
     /// On its way here.
     draft: Option<Draft>,
     arrived: Option<Arrived>,
+    /// Stands still, to become four or one of four.
+    still: Option<Still>,
     routes: Arc<Routes>,
     rules: Arc<Rules>,
     lease_until: Timestamp,
@@ -231,6 +234,7 @@ impl Shard {
             gift: None,
             draft: None,
             arrived: None,
+            still: None,
             routes,
             rules: Arc::default(),
             lease_until: Timestamp(0),
@@ -341,7 +345,8 @@ impl Shard {
     pub fn routes_changed(&mut self, now: Timestamp, routes: Arc<Routes>) {
         for route in routes.iter().filter(|route| route.epoch > self.routes.epoch(route.shard)) {
             self.life.leaves.hurry(now, route.shard);
-            self.life.effects.hurry(now, route.shard);
+            self.life.own.effects.hurry(now, route.shard);
+            self.life.estates.values_mut().for_each(|estate| estate.effects.hurry(now, route.shard));
         }
         self.routes = routes;
     }
@@ -349,6 +354,13 @@ impl Shard {
     /// These hold from the next tick on.
     pub fn rules_are(&mut self, rules: Arc<Rules>) {
         self.rules = rules;
+    }
+
+    /// Neighbours were cut anew: what stands in the place of the closed ones goes on with what was agreed with those.
+    pub fn neighbours_recut(&mut self, closed: &[ShardId], routes: &[ShardRoute]) {
+        self.life.neighbours.recut(self.id, closed, routes);
+        self.life.followers.forget(closed);
+        routes.iter().for_each(|route| _ = self.lanes.learn(route.shard, route.epoch));
     }
 
     /// A neighbour, with everything that was agreed with it, is at another scene now.
@@ -434,11 +446,6 @@ impl Shard {
     fn request_id(&mut self) -> RequestId {
         self.requests += 1;
         RequestId(self.requests)
-    }
-
-    fn lane_to(&self, to: ShardId) -> Lane {
-        let heard = self.lanes.heard(to);
-        Lane { from: self.id, from_epoch: self.epoch(), to, to_epoch: heard.max(self.routes.epoch(to)) }
     }
 
     /// An entity's persistent record as it is now, with its epoch and session.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use pangaea_schemas::geometry::ShardId;
-use pangaea_schemas::message::{Feed, FeedFilter, FeedFrame};
+use pangaea_schemas::message::{Feed, FeedFilter, FeedFrame, ShardRoute};
 use pangaea_schemas::{ShardEpoch, Timestamp};
 
 use super::Routes;
@@ -61,6 +61,16 @@ impl Neighbours {
         }
     }
 
+    /// Neighbours were cut anew. What stands in their place goes on with their frames, behind the last of any of them.
+    pub(super) fn recut(&mut self, own: ShardId, closed: &[ShardId], routes: &[ShardRoute]) {
+        let gone: Vec<Followed> = closed.iter().filter_map(|shard| self.by_shard.remove(shard)).collect();
+        let Some(last) = gone.iter().max_by_key(|followed| followed.seq).filter(|last| last.seq > 0) else { return };
+        // One that was followed only in part, or whose frames were not all heard, is followed anew.
+        for route in routes.iter().filter(|route| route.shard.touches(own)) {
+            self.by_shard.insert(route.shard, Followed { epoch: route.epoch, ..*last });
+        }
+    }
+
     /// Whether a frame is the next one of a neighbour in force. After a gap the neighbour is followed anew.
     pub(super) fn accept(&mut self, now: Timestamp, frame: &FeedFrame) -> bool {
         let Some(followed) = self.by_shard.get_mut(&frame.shard) else { return false };
@@ -80,7 +90,6 @@ impl Neighbours {
 mod tests {
     use super::*;
     use pangaea_schemas::geometry::SpaceId;
-    use pangaea_schemas::message::ShardRoute;
     use pangaea_schemas::{NodeId, Nonce, Role, Tick};
 
     const AT: fn(u64) -> Timestamp = |ms| Timestamp(ms * 1_000);

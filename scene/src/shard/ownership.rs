@@ -3,13 +3,11 @@
 use pangaea_schemas::journal::ShardOp;
 use pangaea_schemas::message::{Address, Handover, JournalReply, JournalRequest, Lane, Message, ShardImage};
 use pangaea_schemas::record::{Presence, Record, SessionState};
-use pangaea_schemas::{RequestId, Timestamp};
+use pangaea_schemas::{RequestId, ShardEpoch, Timestamp};
 
+use super::dealings::Dealings;
 use super::residents::ValueGate;
 use super::{DOUBT_MAX, JOURNAL_SILENCE, LEASE_MARGIN, Life, Resident, Shard, Then, buckets, new_world};
-use crate::effects::EffectLanes;
-use crate::handover::forwarders::Forwarders;
-use crate::handover::target::Arrivals;
 use crate::incarnation::{Happening, Order};
 use crate::journal_writer::{APPEND_RESEND, ConflictVerdict};
 use crate::lanes::Hearing;
@@ -19,7 +17,8 @@ use crate::sessions::{LINGER, Link, Sessions};
 #[derive(Debug)]
 pub(super) struct Recovery {
     request: RequestId,
-    image: ShardImage,
+    /// The shard's own, then those of its estates.
+    images: Vec<ShardImage>,
     ask_again: Timestamp,
 }
 
@@ -84,13 +83,13 @@ impl Shard {
             }
             Then::FencesRaised => self.happens(Happening::FencesRaised),
             Then::LetGo(xid) => self.let_go_is_durable(xid),
-            Then::Taken(xid) => {
-                self.life.arrivals.settled(xid);
-                self.answer_source(xid, Handover::Ack { xid });
+            Then::Taken(name, xid) => {
+                self.dealings(name).arrivals.settled(xid);
+                self.say(name, xid.source, Handover::Ack { xid });
             }
-            Then::TurnedDown(xid, reason) => {
-                self.life.arrivals.settled(xid);
-                self.answer_source(xid, Handover::Refuse { xid, reason });
+            Then::TurnedDown(name, xid, reason) => {
+                self.dealings(name).arrivals.settled(xid);
+                self.say(name, xid.source, Handover::Refuse { xid, reason });
             }
             Then::Joined(agent) => self.joined(agent),
             Then::Look(agent, epoch) => self.look(agent, epoch),
@@ -98,9 +97,12 @@ impl Shard {
                 self.life.desk.written(op);
                 self.ask_ledger();
             }
-            Then::Settled(target, mark) => self.life.forwarders.is_durable(self.now, target, mark),
-            Then::Stable(source, upto) => self.say(source, Handover::Stable { upto }),
-            Then::Applied(source, upto) => self.effects_are_durable(source, upto),
+            Then::Settled(name, target, mark) => {
+                let now = self.now;
+                self.dealings(name).forwarders.is_durable(now, target, mark);
+            }
+            Then::Stable(name, source, upto) => self.say(name, source, Handover::Stable { upto }),
+            Then::Applied(name, source, upto) => self.effects_are_durable(name, source, upto),
             Then::Sent(to, upto) => self.effects_may_go(to, upto),
             Then::GiftWritten => self.gift_is_written(),
             Then::Arrived => self.arrival_is_durable(),
@@ -109,14 +111,17 @@ impl Shard {
 
     fn load(&mut self) {
         let request = self.request_id();
-        self.recovery = Some(Recovery { request, image: ShardImage::default(), ask_again: self.now + APPEND_RESEND });
+        self.recovery = Some(Recovery { request, images: Vec::new(), ask_again: self.now + APPEND_RESEND });
         self.send(Address::Data, Message::JournalRequest(JournalRequest::Load { request, shard: self.id }));
     }
 
     fn image_part(&mut self, request: RequestId, part: ShardImage, last: bool) {
         let Some(recovery) = self.recovery.as_mut().filter(|recovery| recovery.request == request) else { return };
         recovery.ask_again = self.now + APPEND_RESEND;
-        let image = &mut recovery.image;
+        if recovery.images.last().is_none_or(|image| image.name != part.name) {
+            recovery.images.push(ShardImage { name: part.name, ..ShardImage::default() });
+        }
+        let Some(image) = recovery.images.last_mut() else { return };
         (image.index, image.epoch, image.tick) = (part.index, part.epoch, part.tick);
         image.records.extend(part.records);
         image.fences.extend(part.fences);
@@ -135,23 +140,21 @@ impl Shard {
     /// Builds the life of the shard from its state, and raises the epochs of awake players' agents: an earlier owner that does
     /// not know its end yet can change nothing of value afterwards.
     fn raise_fences(&mut self) {
-        let Some(Recovery { image, .. }) = self.recovery.take() else { return };
-        self.life.is_empty_world = image.records.is_empty() && image.fences.is_empty() && image.departures.is_empty();
-        self.life.arrivals = Arrivals::recovered(image.fences, image.decided, image.stable);
-        self.life.durably_applied = image.applied.iter().copied().collect();
-        self.life.effects = EffectLanes::recovered(image.applied, image.delivered, image.outbox);
-        for departure in image.departures {
-            for member in &departure.members {
-                let fence = self.life.arrivals.fence_mut(member.entity);
-                fence.seen = fence.seen.max(departure.xid.epoch);
-            }
-            self.life.leaves.recover(self.now, departure);
+        let Some(Recovery { mut images, .. }) = self.recovery.take() else { return };
+        // Each entry of a journal that nothing happened in raised the epoch by one.
+        let only_claimed = images.iter().all(|image| image.index.0 == image.epoch.0);
+        let is_empty = |i: &ShardImage| i.records.is_empty() && i.fences.is_empty() && i.departures.is_empty();
+        self.life.is_empty_world = only_claimed && images.iter().all(is_empty);
+        let records = images.first_mut().map(|image| std::mem::take(&mut image.records)).unwrap_or_default();
+        for image in images {
+            self.recover_dealings(image);
         }
-        self.life.forwarders = Forwarders::recovered(self.now, self.epoch(), self.life.settled_forwarders());
-        for record in image.records {
+        self.remember_forwarders(self.epoch());
+        for record in records {
             self.life.leaves.came_home(record.entity);
             match record.presence {
                 Presence::Asleep => {
+                    self.accept_epoch(&record);
                     self.life.asleep.insert(record.entity, record);
                 }
                 Presence::Awake => self.recover_awake(record),
@@ -163,7 +166,7 @@ impl Shard {
     /// Whoever ran it before does so no more: players' and creatures' epochs rise alike.
     fn recover_awake(&mut self, mut record: Record) {
         let agent = record.entity;
-        record.epoch = record.epoch.max(self.life.arrivals.fence(agent).seen).next();
+        record.epoch = record.epoch.max(self.life.fence(agent).seen).next();
         self.accept_epoch(&record);
         let is_player = Self::is_player(&record.session);
         let gate = if is_player { ValueGate::Closed } else { ValueGate::Open };
@@ -184,8 +187,30 @@ impl Shard {
 
     /// The fence of a record that is live here now.
     pub(super) fn accept_epoch(&mut self, record: &Record) {
-        let fence = self.life.arrivals.fence_mut(record.entity);
-        (fence.seen, fence.accepted, fence.forward) = (record.epoch, record.epoch, None);
+        self.life.is_here(record.entity, record.epoch);
+    }
+
+    /// What was agreed under one name, with the departures that nobody has confirmed.
+    pub(super) fn recover_dealings(&mut self, image: ShardImage) {
+        let name = image.name.unwrap_or(self.id);
+        let (mut dealings, departures) = Dealings::recovered(image);
+        for departure in departures {
+            for member in &departure.members {
+                let fence = dealings.arrivals.fence_mut(member.entity);
+                fence.seen = fence.seen.max(departure.xid.epoch);
+            }
+            self.life.leaves.recover(self.now, departure);
+        }
+        *self.dealings(name) = dealings;
+    }
+
+    /// Forwarders that are still needed, once all departures are known.
+    pub(super) fn remember_forwarders(&mut self, epoch: ShardEpoch) {
+        let (now, leaves) = (self.now, std::mem::take(&mut self.life.leaves));
+        for name in self.names() {
+            self.dealings(name).remember_forwarders(now, epoch, &leaves);
+        }
+        self.life.leaves = leaves;
     }
 
     fn run(&mut self) {
@@ -206,6 +231,7 @@ impl Shard {
         self.writer.restart(Default::default(), Default::default());
         self.recovery = None;
         self.arrived = None;
+        self.still = None;
         self.life = Life { dirty: buckets(self.config.rate), ..Life::default() };
         self.world = new_world(self.id, &self.space, &self.config);
     }

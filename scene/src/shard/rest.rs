@@ -8,15 +8,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use pangaea_schemas::EntityId;
-use pangaea_schemas::journal::{Departure, Xid};
+use pangaea_schemas::geometry::ShardId;
+use pangaea_schemas::journal::Xid;
 use pangaea_schemas::message::{RestAnswer, RestHeld, RestResident, ShardImage, ShardRest};
 
+use super::dealings::Dealings;
 use super::residents::ValueGate;
 use super::{Life, Resident, Shard, buckets};
 use crate::ecs::{Copied, Settlement, WorldRest};
-use crate::effects::EffectLanes;
-use crate::handover::forwarders::Forwarders;
-use crate::handover::target::Arrivals;
 use crate::lanes::Lanes;
 
 impl Shard {
@@ -32,7 +31,8 @@ impl Shard {
             arrived: life.inbox.effects.clone(),
             ids,
             hash,
-            durable: self.durable_rest(),
+            durable: self.durable_rest(None, &life.own),
+            estates: life.estates.iter().map(|(name, estate)| self.durable_rest(Some(*name), estate)).collect(),
             residents: life.residents.iter().map(|(entity, resident)| self.rest_of(*entity, resident)).collect(),
             seats: life.sessions.rest(self.now),
             held: life.leaves.out().map(|(xid, leave)| RestHeld { leader: xid.entity, inputs: leave.inputs.clone() }).collect(),
@@ -44,25 +44,11 @@ impl Shard {
         }
     }
 
-    fn durable_rest(&self) -> ShardImage {
-        let departure = |(xid, leave): (Xid, &crate::handover::source::Leave)| Departure {
-            xid,
-            target: leave.target,
-            members: leave.records.clone(),
-        };
-        ShardImage {
-            index: self.writer.tail(),
-            epoch: self.epoch(),
-            tick: self.tick,
-            records: Vec::new(),
-            fences: self.life.arrivals.fences().collect(),
-            departures: self.life.leaves.out().map(departure).collect(),
-            applied: self.life.durably_applied.iter().map(|(source, upto)| (*source, *upto)).collect(),
-            decided: self.life.arrivals.decisions().cloned().collect(),
-            stable: self.life.arrivals.marks().collect(),
-            outbox: self.life.effects.outbox().collect(),
-            delivered: self.life.effects.delivered().collect(),
-        }
+    /// What was agreed under a name; `None`: the shard's own.
+    fn durable_rest(&self, name: Option<ShardId>, dealings: &Dealings) -> ShardImage {
+        let source = name.unwrap_or(self.id);
+        let image = dealings.image(name, self.life.leaves.out().filter(|(xid, _)| xid.source == source));
+        ShardImage { index: self.writer.tail(), epoch: self.epoch(), tick: self.tick, ..image }
     }
 
     fn rest_of(&self, entity: EntityId, resident: &Resident) -> RestResident {
@@ -80,25 +66,27 @@ impl Shard {
         let asleep = std::mem::take(&mut self.life.asleep);
         self.life = Life { dirty: buckets(self.config.rate), asleep, ..Life::default() };
         let life = &mut self.life;
+        let here: Vec<EntityId> = rest.residents.iter().map(|resident| resident.entity).collect();
         for resident in rest.residents {
             let gate = if resident.open { ValueGate::Open } else { ValueGate::Closed };
             let offer_after = now + Duration::from_micros(resident.dwell_us);
             life.residents.insert(resident.entity, Resident { epoch: resident.epoch, offer_after, gate });
         }
         life.sessions.take_over(now, rest.seats);
-        let ShardImage { epoch, fences, departures, decided, stable, applied, outbox, delivered, .. } = rest.durable;
-        life.arrivals = Arrivals::recovered(fences, decided, stable);
-        life.durably_applied = applied.iter().copied().collect();
-        life.effects = EffectLanes::recovered(applied, delivered, outbox);
+        let epoch = rest.durable.epoch;
+        for image in std::iter::once(rest.durable).chain(rest.estates) {
+            self.recover_dealings(image);
+        }
+        here.into_iter().for_each(|entity| self.life.leaves.came_home(entity));
+        self.remember_forwarders(epoch.next());
+        let life = &mut self.life;
         let mut held: BTreeMap<EntityId, RestHeld> = rest.held.into_iter().map(|held| (held.leader, held)).collect();
-        for departure in departures {
-            let xid = departure.xid;
-            life.leaves.recover(now, departure);
+        let leaving: Vec<Xid> = life.leaves.out().map(|(xid, _)| xid).collect();
+        for xid in leaving {
             if let Some((leave, held)) = life.leaves.leave_mut(xid).zip(held.remove(&xid.entity)) {
                 leave.inputs = held.inputs;
             }
         }
-        life.forwarders = Forwarders::recovered(now, epoch.next(), life.settled_forwarders());
         life.desk.take_over(rest.operations);
         life.inbox.ledger = rest.answers.into_iter().map(answer_of_rest).collect();
         life.inbox.effects = rest.arrived;

@@ -64,7 +64,8 @@ impl Shard {
             | Migration::Taken { .. }
             | Migration::Ready { .. }
             | Migration::Running { .. }
-            | Migration::Moved { .. } => {}
+            | Migration::Moved { .. }
+            | Migration::Recut { .. } => {}
         }
     }
 

@@ -40,6 +40,7 @@ impl Shard {
         self.keep_confirmed();
         if self.incarnation.ticks() && !self.closing && !self.is_frozen() {
             self.world.rules_are(&self.rules);
+            self.forget_kin();
             self.populate_once();
             self.follow_neighbours();
             let input = self.ingest();
@@ -75,12 +76,14 @@ impl Shard {
     pub fn close(&mut self, now: Timestamp) {
         self.now = now;
         self.closing = true;
-        if self.incarnation.ticks() {
+        // One that stands still has written everything down, and its journal may end with that.
+        if self.incarnation.ticks() && self.still.is_none() {
             let changed = self.life.dirty.iter_mut().fold(std::mem::take(&mut self.life.urgent), |mut all, bucket| {
                 all.append(bucket);
                 all
             });
-            self.life.applied.clear();
+            self.life.own.applied.clear();
+            self.life.estates.values_mut().for_each(|estate| estate.applied.clear());
             self.journal(changed);
         }
         self.flush();
@@ -119,10 +122,10 @@ impl Shard {
             self.life.residents.remove(&entity);
             self.clean(entity);
             if self.life.sessions.remove(entity).is_some() {
-                self.life.directory.went(entity, self.life.arrivals.fence(entity).seen);
+                self.life.directory.went(entity, self.life.fence(entity).seen);
             }
             self.writer.push(ShardOp::Remove { entity });
-            self.life.arrivals.forget(entity);
+            self.life.forget(entity);
         }
         for (agent, id, bytes) in simulated.events {
             self.life.sessions.push_event(agent, id, bytes);
@@ -155,7 +158,7 @@ impl Shard {
             self.make_dirty(entity);
         }
         let has_room = self.writer.has_room();
-        if has_room || !self.life.applied.is_empty() {
+        if has_room || self.life.all_dealings().any(|dealings| !dealings.applied.is_empty()) {
             let urgent = std::mem::take(&mut self.life.urgent);
             self.journal(urgent);
             self.operations_are_journaled();
@@ -181,12 +184,16 @@ impl Shard {
                 self.writer.push(ShardOp::Put(record));
             }
         }
-        for (source, upto) in std::mem::take(&mut self.life.applied) {
-            self.writer.push(ShardOp::Applied { source, upto });
-            self.when_durable(Then::Applied(source, upto));
-        }
-        for (to, upto) in std::mem::take(&mut self.life.delivered) {
-            self.writer.push(ShardOp::Delivered { to, upto });
+        for name in self.names() {
+            let dealings = self.dealings(name);
+            let (applied, delivered) = (std::mem::take(&mut dealings.applied), std::mem::take(&mut dealings.delivered));
+            for (source, upto) in applied {
+                self.push_as(name, ShardOp::Applied { source, upto });
+                self.when_durable(Then::Applied(name, source, upto));
+            }
+            for (to, upto) in delivered {
+                self.push_as(name, ShardOp::Delivered { to, upto });
+            }
         }
     }
 

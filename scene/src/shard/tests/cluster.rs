@@ -303,7 +303,7 @@ impl Cluster {
         let now = self.now();
         match message {
             Message::JournalRequest(request) => {
-                if let Some(reply) = self.journals.answer(request) {
+                for reply in self.journals.answer(request) {
                     self.post(DATA, from, Message::JournalReply(reply));
                 }
             }
@@ -342,6 +342,20 @@ impl Cluster {
                 self.post(WORLD, from, Message::BeaconReply(BeaconReply::Done { request, revision }));
                 for scene in self.scenes.keys().copied().collect::<Vec<_>>() {
                     let change = BeaconReply::WatchChange { prefix: "shard/".to_owned(), entry: entry.clone() };
+                    self.post(WORLD, scene, Message::BeaconReply(change));
+                }
+            }
+            BeaconRequest::DeleteIf { request, key, expected } => {
+                let current = self.beacon.get(&key).map_or(Revision::ZERO, |entry| entry.revision);
+                if current != expected {
+                    return self.post(WORLD, from, Message::BeaconReply(BeaconReply::Conflict { request, current }));
+                }
+                self.beacon.remove(&key);
+                let revision = Revision(self.step);
+                self.post(WORLD, from, Message::BeaconReply(BeaconReply::Done { request, revision }));
+                for scene in self.scenes.keys().copied().collect::<Vec<_>>() {
+                    let entry = BeaconEntry { key: key.clone(), revision, value: None };
+                    let change = BeaconReply::WatchChange { prefix: "shard/".to_owned(), entry };
                     self.post(WORLD, scene, Message::BeaconReply(change));
                 }
             }

@@ -69,7 +69,9 @@ impl Gate {
                 player.attached = false;
             }
             let Some(shard) = player.shard else { continue };
-            let Some(route) = routes.get(&shard) else { continue };
+            // A shard that is no more is asked for at whoever has its estate.
+            let heir = || routes.values().find(|route| route.shard.inherits(shard));
+            let Some(route) = routes.get(&shard).or_else(heir) else { continue };
             out.push((route.owner, Message::Session(player.say(*agent, shard))));
         }
         out
@@ -80,7 +82,7 @@ impl Gate {
             Message::Feed(Feed::Frame(frame)) => {
                 for news in frame.agents {
                     if let Some(player) = self.players.get_mut(&news.agent).filter(|p| p.epoch == news.epoch) {
-                        player.heard = now;
+                        (player.heard, player.shard) = (now, Some(frame.shard));
                         player.acknowledge(news.in_seq);
                         player.shown = Some((news.applied, news.position));
                     }

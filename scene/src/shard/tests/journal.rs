@@ -8,13 +8,29 @@ use pangaea_schemas::message::{
     AppendId, Effect, JournalReply, JournalRequest, LedgerReply, LedgerRequest, LedgerResult, OpId, Owed, ShardImage, Transaction,
 };
 use pangaea_schemas::record::Record;
-use pangaea_schemas::{AgentEpoch, EffectSeq, EntityId, JournalIndex, NodeId, Nonce, ShardEpoch};
+use pangaea_schemas::{AgentEpoch, EffectSeq, EntityId, JournalIndex, NodeId, Nonce, RequestId, ShardEpoch};
 
 #[derive(Default)]
 struct Log {
     entries: Vec<Entry>,
+    epoch: ShardEpoch,
     owner: Option<(NodeId, Nonce)>,
     last: BTreeMap<Nonce, (AppendId, JournalIndex)>,
+    fold: Fold,
+    estates: Vec<ShardId>,
+}
+
+impl Log {
+    fn tail(&self) -> JournalIndex {
+        JournalIndex(self.entries.len() as u64)
+    }
+
+    fn write(&mut self, id: AppendId, entry: Entry) {
+        self.epoch = self.epoch.max(entry.epoch);
+        self.entries.push(entry);
+        let tail = self.tail();
+        self.last.insert(id.nonce, (id, tail));
+    }
 }
 
 /// All journals of a cluster.
@@ -27,74 +43,165 @@ pub(super) struct Journals {
 }
 
 impl Journals {
-    pub(super) fn answer(&mut self, request: JournalRequest) -> Option<JournalReply> {
+    pub(super) fn answer(&mut self, request: JournalRequest) -> Vec<JournalReply> {
         if self.is_away {
-            return None;
+            return vec![];
         }
         match request {
-            JournalRequest::Append { shard, id, expected, entry } => Some(self.append(shard, id, expected, entry)),
-            JournalRequest::Load { request, shard } => {
-                Some(JournalReply::Image { request, shard, part: Box::new(self.image(shard)), last: true })
-            }
+            JournalRequest::Append { shard, id, expected, entry } => vec![self.append(shard, id, expected, entry)],
+            JournalRequest::Load { request, shard } => self.load(request, shard),
             JournalRequest::Ids { request } => {
                 self.ids_given += 1;
-                Some(JournalReply::IdBlock { request, first: EntityId(self.ids_given << 32), count: 65_536 })
+                vec![JournalReply::IdBlock { request, first: EntityId(self.ids_given << 32), count: 65_536 }]
             }
-            JournalRequest::Owners { request } => Some(JournalReply::OwnerList { request, owners: self.owners() }),
+            JournalRequest::Owners { request } => vec![JournalReply::OwnerList { request, owners: self.owners() }],
+            JournalRequest::Read { request, shard, from, .. } => {
+                let tail = self.logs.get(&shard).map(Log::tail).unwrap_or_default();
+                vec![JournalReply::Entries { request, from, entries: vec![], tail }]
+            }
             other => panic!("scenes do not ask {other:?}"),
         }
     }
 
-    fn owners(&self) -> Vec<(ShardId, NodeId, Nonce, ShardEpoch, JournalIndex)> {
+    /// The open journals.
+    pub(super) fn owners(&self) -> Vec<(ShardId, NodeId, Nonce, ShardEpoch, JournalIndex)> {
         let owner = |(shard, log): (&ShardId, &Log)| {
             let (node, nonce) = log.owner?;
-            Some((*shard, node, nonce, self.epoch(*shard), JournalIndex(log.entries.len() as u64)))
+            Some((*shard, node, nonce, log.epoch, log.tail()))
         };
         self.logs.iter().filter_map(owner).collect()
     }
 
     fn append(&mut self, shard: ShardId, id: AppendId, expected: JournalIndex, entry: Entry) -> JournalReply {
-        let epoch = self.epoch(shard);
         let log = self.logs.entry(shard).or_default();
+        let (epoch, tail) = (log.epoch, log.tail());
         if let Some((last, index)) = log.last.get(&id.nonce).filter(|(last, _)| *last == id) {
             return JournalReply::Appended { shard, id: *last, index: *index };
         }
-        let tail = JournalIndex(log.entries.len() as u64);
-        let owner = entry.ops.iter().any(|op| matches!(op, ShardOp::Owner { .. }));
-        let due = if owner { epoch.next() } else { epoch };
-        let writes = owner || log.owner.is_some_and(|(_, nonce)| nonce == id.nonce);
-        if tail != expected || entry.epoch != due || !writes {
+        let is_open = log.owner.is_some() || epoch == ShardEpoch::ZERO;
+        let is_own = log.owner.is_some_and(|(_, nonce)| nonce == id.nonce);
+        let fits = match &entry.ops[..] {
+            [ShardOp::Owner { .. }] => is_open && entry.epoch == epoch.next(),
+            [ShardOp::Merge { tails }] => !is_own && self.merges(shard, id.nonce, entry.epoch, tails),
+            [ShardOp::Split { tails }] => is_own && entry.epoch == epoch && self.splits(shard, tails),
+            _ => is_own && entry.epoch == epoch,
+        };
+        if tail != expected || !fits {
             return JournalReply::Conflict { shard, id, tail, epoch };
         }
-        if let [ShardOp::Owner { node, nonce }] = entry.ops[..] {
-            log.owner = Some((node, nonce));
+        match &entry.ops[..] {
+            [ShardOp::Owner { node, nonce }] => self.log(shard).owner = Some((*node, *nonce)),
+            [ShardOp::Split { .. }] => self.split(shard, id, &entry),
+            [ShardOp::Merge { .. }] => self.merge(shard, entry.epoch),
+            ops => ops.iter().for_each(|op| self.apply(shard, op)),
         }
-        log.entries.push(entry);
-        log.last.insert(id.nonce, (id, tail.next()));
+        self.log(shard).write(id, entry);
         JournalReply::Appended { shard, id, index: tail.next() }
     }
 
+    fn log(&mut self, shard: ShardId) -> &mut Log {
+        self.logs.entry(shard).or_default()
+    }
+
+    fn tails(&self, shards: [ShardId; 4]) -> Vec<JournalIndex> {
+        shards.iter().map(|shard| self.logs.get(shard).map(Log::tail).unwrap_or_default()).collect()
+    }
+
+    fn splits(&self, parent: ShardId, tails: &[JournalIndex]) -> bool {
+        let children = parent.children().expect("it has some");
+        children.iter().all(|child| self.logs.get(child).is_none_or(|log| log.owner.is_none())) && self.tails(children) == tails
+    }
+
+    fn merges(&self, parent: ShardId, nonce: Nonce, epoch: ShardEpoch, tails: &[JournalIndex]) -> bool {
+        let children = parent.children().expect("it has some");
+        let is_own = |log: &Log| log.owner.is_some_and(|(_, of)| of == nonce) && log.epoch < epoch;
+        children.iter().all(|child| self.logs.get(child).is_some_and(is_own)) && self.tails(children) == tails
+    }
+
+    fn split(&mut self, parent: ShardId, id: AppendId, entry: &Entry) {
+        let log = self.log(parent);
+        let (owner, mut estates) = (log.owner.take(), std::mem::take(&mut log.estates));
+        let (records, epoch) = (std::mem::take(&mut log.fold.records), entry.epoch.next());
+        log.epoch = epoch;
+        estates.push(parent);
+        let Some((node, nonce)) = owner else { return };
+        for child in parent.children().expect("it has some") {
+            let log = self.log(child);
+            log.owner = owner;
+            log.estates = estates.iter().copied().filter(|name| child.inherits(*name)).collect();
+            log.fold.records = records.iter().filter(|(_, r)| child.contains(r.cell)).map(|(e, r)| (*e, r.clone())).collect();
+            log.write(id, Entry { epoch, tick: entry.tick, ops: vec![ShardOp::Owner { node, nonce }] });
+        }
+    }
+
+    fn merge(&mut self, parent: ShardId, epoch: ShardEpoch) {
+        for child in parent.children().expect("it has some") {
+            let log = self.log(child);
+            log.epoch = epoch;
+            let (owner, estates) = (log.owner.take(), std::mem::take(&mut log.estates));
+            let records = std::mem::take(&mut log.fold.records);
+            let log = self.log(parent);
+            log.owner = owner;
+            log.estates.extend(estates.into_iter().chain([child]).filter(|name| *name != parent));
+            log.fold.records.extend(records);
+        }
+    }
+
+    /// An operation of `shard`, perhaps in the name of another.
+    fn apply(&mut self, shard: ShardId, op: &ShardOp) {
+        let (name, op) = match op {
+            ShardOp::InName { name, op } => (*name, op.as_ref()),
+            ShardOp::Settled { xid } => (xid.source, op),
+            op => (shard, op),
+        };
+        assert!(name == shard || shard.inherits(name), "{shard} does not have the estate of {name}");
+        let mut estates = self.log(shard).estates.clone();
+        if name != shard && !estates.contains(&name) {
+            estates.push(name);
+            self.log(shard).estates.push(name);
+        }
+        // Who is live is so at the shard itself; the rest is the name's.
+        let records = std::mem::take(&mut self.log(shard).fold.records);
+        let fold = &mut self.log(name).fold;
+        let others = std::mem::replace(&mut fold.records, records);
+        fold.apply(op);
+        let records = std::mem::replace(&mut fold.records, others);
+        self.log(shard).fold.records = records;
+        if let ShardOp::Forgotten { members } = op {
+            estates.iter().for_each(|estate| members.iter().for_each(|member| self.log(*estate).fold.forget(*member)));
+        }
+    }
+
     pub(super) fn epoch(&self, shard: ShardId) -> ShardEpoch {
-        self.logs.get(&shard).and_then(|log| log.entries.last()).map_or(ShardEpoch::ZERO, |entry| entry.epoch)
+        self.logs.get(&shard).map_or(ShardEpoch::ZERO, |log| log.epoch)
+    }
+
+    fn load(&self, request: RequestId, shard: ShardId) -> Vec<JournalReply> {
+        let estates = self.logs.get(&shard).map(|log| log.estates.clone()).unwrap_or_default();
+        let (index, epoch) = self.logs.get(&shard).map(|log| (log.tail(), log.epoch)).unwrap_or_default();
+        let estate = |name| ShardImage { records: vec![], name: Some(name), index, epoch, ..self.image(name) };
+        let images: Vec<ShardImage> = std::iter::once(self.image(shard)).chain(estates.into_iter().map(estate)).collect();
+        let count = images.len();
+        let part = |(n, image)| JournalReply::Image { request, shard, part: Box::new(image), last: n + 1 == count };
+        images.into_iter().enumerate().map(part).collect()
     }
 
     /// The fold of a journal.
     pub(super) fn image(&self, shard: ShardId) -> ShardImage {
         let Some(log) = self.logs.get(&shard) else { return ShardImage::default() };
-        let mut fold = Fold::default();
-        log.entries.iter().flat_map(|entry| &entry.ops).for_each(|op| fold.apply(op));
+        let fold = &log.fold;
         ShardImage {
-            index: JournalIndex(log.entries.len() as u64),
-            epoch: self.epoch(shard),
-            tick: Default::default(),
-            records: fold.records.into_values().collect(),
-            fences: fold.fences.into_iter().collect(),
-            departures: fold.departures,
-            applied: fold.applied.into_iter().collect(),
-            decided: fold.decided.into_values().collect(),
-            stable: fold.stable.into_iter().collect(),
-            outbox: fold.outbox.into_iter().map(|((to, seq), effect)| Owed { to, seq, effect }).collect(),
-            delivered: fold.delivered.into_iter().collect(),
+            index: log.tail(),
+            epoch: log.epoch,
+            records: fold.records.values().cloned().collect(),
+            fences: fold.fences.iter().map(|(entity, fence)| (*entity, *fence)).collect(),
+            departures: fold.departures.clone(),
+            applied: fold.applied.iter().map(|(source, upto)| (*source, *upto)).collect(),
+            decided: fold.decided.values().cloned().collect(),
+            stable: fold.stable.iter().map(|(source, upto)| (*source, *upto)).collect(),
+            outbox: fold.outbox.iter().map(|((to, seq), effect)| Owed { to: *to, seq: *seq, effect: effect.clone() }).collect(),
+            delivered: fold.delivered.iter().map(|(to, upto)| (*to, *upto)).collect(),
+            ..ShardImage::default()
         }
     }
 
@@ -140,7 +247,8 @@ struct Fold {
 impl Fold {
     fn apply(&mut self, op: &ShardOp) {
         match op {
-            ShardOp::Owner { .. } => {}
+            ShardOp::Owner { .. } | ShardOp::Split { .. } | ShardOp::Merge { .. } => {}
+            ShardOp::InName { .. } => panic!("a name within a name"),
             ShardOp::Put(record) => self.put(record),
             ShardOp::Remove { entity } => drop(self.records.remove(entity)),
             ShardOp::Born { entity } => self.fences.entry(*entity).or_default().born = true,
@@ -174,8 +282,7 @@ impl Fold {
             ShardOp::Forgotten { members } => {
                 for member in members {
                     assert!(!self.records.contains_key(member), "{member} is forgotten although it is here");
-                    self.fences.retain(|entity, fence| entity != member || fence.born);
-                    self.fences.entry(*member).and_modify(|fence| fence.forward = None);
+                    self.forget(*member);
                 }
             }
             ShardOp::Sent { to, first, effects } => {
@@ -189,6 +296,11 @@ impl Fold {
                 self.outbox.retain(|(shard, seq), _| shard != to || seq > upto);
             }
         }
+    }
+
+    fn forget(&mut self, member: EntityId) {
+        self.fences.retain(|entity, fence| *entity != member || fence.born);
+        self.fences.entry(member).and_modify(|fence| fence.forward = None);
     }
 
     fn put(&mut self, record: &Record) {

@@ -8,6 +8,7 @@ mod gate;
 mod groups;
 mod journal;
 mod migration;
+mod recut;
 mod value;
 
 use pangaea_schemas::geometry::ShardId;
