@@ -138,6 +138,29 @@ impl Feeds {
         }
     }
 
+    /// The map was cut anew: what was followed of the closed shards is followed of those that stand in their place, whose frames
+    /// go on behind the last of any closed one. As with [`Self::moved`], missing snapshots are asked for again.
+    pub(crate) fn recut(&mut self, now: Timestamp, closed: &[ShardId], routes: &[ShardRoute]) {
+        let gone: Vec<Subscription> = closed.iter().filter_map(|shard| self.shards.remove(shard)).collect();
+        if gone.is_empty() {
+            return;
+        }
+        let (expected, reset) =
+            (gone.iter().map(|s| s.expected).max().unwrap_or(1), gone.iter().any(|s| s.reset || s.expected == 1));
+        for route in routes {
+            let mut part = Subscription { expected, reset, heard: now, ..Subscription::new(route.owner) };
+            for subscription in &gone {
+                let here = |cell: &&CellId| route.shard.contains(**cell);
+                part.cells.extend(subscription.cells.iter().filter(here));
+                part.adding.extend(subscription.adding.iter().filter(here));
+                part.removing.extend(subscription.removing.iter().filter(here));
+                part.awaited.extend(subscription.awaited.iter().filter(|(cell, _)| route.shard.contains(**cell)));
+            }
+            part.adding.extend(part.awaited.keys());
+            self.shards.insert(route.shard, part);
+        }
+    }
+
     /// The way to a node broke and is back: what it sent meanwhile is lost.
     pub(crate) fn relink(&mut self, node: NodeId) {
         self.shards.values_mut().filter(|s| s.owner == node).for_each(|s| s.reset = true);

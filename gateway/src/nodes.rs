@@ -60,6 +60,7 @@ impl Gateway {
             Message::Feed(Feed::NotHere { shard, follower: None }) => self.feeds.not_here(now, from, shard),
             Message::Session(message) => self.hear_shard(now, from, message),
             Message::Migration(Migration::Moved { route }) => self.shard_moved(now, route),
+            Message::Migration(Migration::Recut { closed, routes }) => self.shards_recut(now, &closed, &routes),
             Message::Control(Control::DrainGateway { to }) => self.drain(to),
             Message::Control(Control::UndrainGateway) => self.undrain(),
             Message::Desk(message) => self.admin_asks(from, message),
@@ -88,8 +89,10 @@ impl Gateway {
             let owner =
                 self.sessions.get(key).filter(|session| session.state == State::Playing).and_then(|session| session.owner);
             let Some(shard) = owner.map(|owner| owner.shard).filter(|shard| changed.contains(shard)) else { continue };
-            if let Some(node) = self.routes.owner(shard).map(|route| route.owner) {
-                self.attach_at(now, key, shard, node, false);
+            match self.routes.owner(shard).map(|route| route.owner) {
+                Some(node) => self.attach_at(now, key, shard, node, false),
+                // Others stand in its place: the frame that shows the agent says which.
+                None => {}
             }
         }
     }
@@ -109,6 +112,24 @@ impl Gateway {
             self.set_owner(key, Some(Owner { node: route.owner, ..owner }));
             self.talking.push(key);
             self.tell_route(key);
+        }
+    }
+
+    /// Shards stand in the place of others, with all that was agreed with those. Which of them has an agent says the next frame;
+    /// until then the scene knows whom inputs for the closed one are for.
+    fn shards_recut(&mut self, now: Timestamp, closed: &[ShardId], routes: &[ShardRoute]) {
+        let news = self.routes.recut(routes);
+        if news.is_empty() {
+            return;
+        }
+        self.feeds.recut(now, closed, &news);
+        for key in self.agents.values().copied().collect::<Vec<_>>() {
+            let Some(session) = self.sessions.get_mut(key).filter(|session| session.state == State::Playing) else { continue };
+            if session.owner.is_some_and(|owner| closed.contains(&owner.shard)) {
+                session.agent.heard = now;
+                session.inputs.rewind();
+                self.talking.push(key);
+            }
         }
     }
 
@@ -290,6 +311,9 @@ impl Gateway {
         let known = session.owner.map(|owner| owner.epoch);
         // An owner that was lost from sight and speaks again is as good as one that answers.
         let again = reattached || matches!(session.state, State::Locating { .. } | State::Attaching { .. });
+        // One that stands in the place of the shard that had it goes on under the same epoch.
+        let instead = |owner: Owner| owner.shard != proof.owner.shard && owner.shard.overlaps(proof.owner.shard);
+        let again = again || session.owner.is_some_and(instead);
         let newer = known.is_none_or(|known| proof.owner.epoch > known || again && proof.owner.epoch == known)
             || Mutant::RouteEpochIgnored.lives();
         // A client that enters is told by the answer to its attach, which alone says all it must know.

@@ -1,9 +1,12 @@
 //! A shard becomes four, or four become one, in one commit: journals end and begin, no record and no lane is touched.
 //!
-//! | entry | in the journal of | it is taken if | what it does |
-//! |---|---|---|---|
-//! | `Split` | the parent | its owner writes it, and the children are not open and have the tails it names | ends the parent; each child begins with OWNER of the same incarnation, one epoch above |
-//! | `Merge` | the parent | it is not open, and the writer owns all children, with the tails it names; its epoch is above theirs | ends the children; the parent has the writer for its owner |
+//! | entry | in the journal of | it is taken if |
+//! |---|---|---|
+//! | `Split` | the parent | its owner writes it, and the children are not open and have the tails it names |
+//! | `Merge` | the parent | it is not open, and the writer owns all children, with the tails it names |
+//!
+//! A split ends the parent; each child begins with OWNER of the same incarnation, one epoch above. A merge, whose epoch is above
+//! those of all children, ends them; the parent has the writer for its owner.
 //!
 //! A journal that has ended is *closed*: it has an epoch, that of its heirs, and no owner; no claim is taken. So the epochs of
 //! shards that overlap rise with time, whatever their level.

@@ -209,19 +209,13 @@ fn answer(
         // A shard may have told in the meantime, and then knows better.
         let filed = agents.shard_of(entity).or(shard);
         let unborn = filed.is_none();
-        let at = filed.or_else(|| spawn_shard(&setting));
+        let at = filed.or_else(|| map.holding(setting.config.spec.spawn_cell()));
         let location = at.and_then(|shard| location(shard, &map, &shards));
         for (from, request) in lookup.waiting {
             reply(&mut outbox, from, request, entity, location, unborn);
         }
     }
     agents.lookups.retain(|_, lookup| lookup.until > now.at);
-}
-
-fn spawn_shard(setting: &Setting) -> Option<ShardId> {
-    let cell = setting.config.spec.spawn_cell();
-    let space = setting.config.spec.space(cell.space)?;
-    Some(ShardId::holding(cell, space.shard_level))
 }
 
 fn location(shard: ShardId, map: &ShardMap, shards: &Query<&Shard>) -> Option<Location> {

@@ -1,5 +1,5 @@
-//! Shards on their way from scene to scene by somebody's order: checked, passed on until the source reports, remembered for
-//! admins.
+//! Shards on their way from scene to scene, or cut anew where they are, by somebody's order: checked, passed on until the source
+//! reports, remembered for admins.
 //!
 //! The world only asks. The source and the target do it between themselves (see `scene::migration`), so a world server that dies
 //! meanwhile changes nothing, and its successor hears of the new owner from the scenes' reports as always.
@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bevy_ecs::prelude::{IntoScheduleConfigs, Query, Res, ResMut, Resource, World as Ecs};
+use bevy_ecs::prelude::{Commands, IntoScheduleConfigs, Query, Res, ResMut, Resource, World as Ecs};
 use pangaea_schemas::geometry::ShardId;
 use pangaea_schemas::message::{Address, Control, Message, MigrationNews, MigrationStep, ShardPhase};
 use pangaea_schemas::{MigrationId, NodeId, Role, ShardEpoch, Timestamp};
@@ -15,7 +15,7 @@ use pangaea_schemas::{MigrationId, NodeId, Role, ShardEpoch, Timestamp};
 use crate::custody::{Custody, CustodyEvent, Holder};
 use crate::inbox::Inbox;
 use crate::nodes::{Node, Nodes};
-use crate::shards::{Shard, ShardMap};
+use crate::shards::{self, Shard, ShardMap};
 use crate::status::{Events, Happening};
 use crate::world::{Now, Outbox, Phase, Repeat, World};
 
@@ -26,9 +26,22 @@ const REPORT_LIMIT: Duration = Duration::from_secs(30);
 /// Moves that are remembered, the latest.
 pub const MOVES_KEPT_MAX: usize = 256;
 
-/// One shard's way from scene to scene.
+/// What is done with a shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MoveKind {
+    /// It goes to another scene.
+    Move,
+    /// It becomes its four children.
+    Split,
+    /// Its four children become it.
+    Merge,
+}
+
+/// One shard's way from scene to scene, or into another cut of the map.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Move {
+    /// What is done.
+    pub kind: MoveKind,
     /// Where from.
     pub from: NodeId,
     /// As last reported.
@@ -40,6 +53,14 @@ pub struct Move {
 }
 
 impl Move {
+    /// Whether it is about a shard.
+    pub fn concerns(&self, shard: ShardId) -> bool {
+        match self.kind {
+            MoveKind::Move => self.news.shard == shard,
+            MoveKind::Split | MoveKind::Merge => self.news.shard == shard || shard.parent() == Some(self.news.shard),
+        }
+    }
+
     /// Whether it has come to its end, good or bad.
     pub fn is_over(&self) -> bool {
         matches!(self.news.step, MigrationStep::Done | MigrationStep::Kept)
@@ -60,7 +81,7 @@ impl Moves {
     }
 
     fn of(&self, shard: ShardId) -> Option<&Move> {
-        self.iter().find(|shift| shift.news.shard == shard && !shift.is_over())
+        self.iter().find(|shift| shift.concerns(shard) && !shift.is_over())
     }
 }
 
@@ -85,6 +106,23 @@ pub enum MoveError {
     /// One move of it is not over.
     #[error("shard {0} is on its way to {1} already; wait, or abort that")]
     Busy(ShardId, NodeId),
+    /// The map is being cut there.
+    #[error("the map is being cut at shard {0}; wait, or abort that")]
+    BeingCut(ShardId),
+    /// It is one cell.
+    #[error("shard {0} is a single cell and cannot be split")]
+    SingleCell(ShardId),
+    /// It is in one piece.
+    #[error("shard {0} is in one piece already")]
+    InOnePiece(ShardId),
+    /// Not all its children are shards.
+    #[error("shard {0} cannot be merged: its part {1} is no shard; merge or wait for that first")]
+    NoPart(ShardId, ShardId),
+    /// Its children are at several scenes.
+    #[error(
+        "shard {0} cannot be merged while {1} is at {2} and {3} at {4}; bring all four to one scene with `pangaea shard migrate`"
+    )]
+    Apart(ShardId, ShardId, NodeId, ShardId, NodeId),
 }
 
 pub(crate) fn plugin(world: &mut World, started: Timestamp) {
@@ -101,29 +139,67 @@ pub(crate) fn order(ecs: &mut Ecs, shard: ShardId, to: NodeId, is_trial: bool) -
     let (epoch, entities) = (known.epoch, known.report.as_ref().map_or(0, |report| report.entities));
     let target = ecs.resource::<Nodes>().entity(to).filter(|_| to.role == Role::Scene).ok_or(MoveError::NoScene(to))?;
     let draining = ecs.get::<Node>(target).is_none_or(|node| !node.is_open());
-    let busy = ecs.resource::<Moves>().of(shard).and_then(|shift| shift.news.to);
+    let busy = ecs.resource::<Moves>().of(shard).map(|shift| shift.news.to);
     match busy {
-        Some(other) => return Err(MoveError::Busy(shard, other)),
+        Some(Some(other)) => return Err(MoveError::Busy(shard, other)),
+        Some(None) => return Err(MoveError::BeingCut(shard)),
         None if draining => return Err(MoveError::Draining(to)),
         None if holder.node == to => return Err(MoveError::AlreadyThere(shard, to)),
         None => {}
     }
-    let now = ecs.resource::<Now>().at;
-    let mut moves = ecs.resource_mut::<Moves>();
-    let id = MigrationId(moves.last + 1);
-    if is_trial {
-        return Ok(id);
+    let (id, now) = (MigrationId(ecs.resource::<Moves>().last + 1), ecs.resource::<Now>().at);
+    if !is_trial {
+        let news = news(id, shard, epoch, Some(to), entities);
+        remember(ecs, Move { kind: MoveKind::Move, from: holder.node, news, ordered: now, heard: now });
+        tracing::info!(%shard, from = %holder.node, %to, id = id.0, "shard move ordered");
+        ecs.resource_mut::<Events>().push(now, Happening::MoveOrdered { shard, from: holder.node, to });
     }
+    Ok(id)
+}
+
+fn remember(ecs: &mut Ecs, shift: Move) {
+    let mut moves = ecs.resource_mut::<Moves>();
+    let id = shift.news.id;
     moves.last = id.0;
-    let news = news(id, shard, epoch, to, entities);
-    let shift = Move { from: holder.node, news, ordered: now, heard: now };
     moves.by_id.insert(id, (shift, Repeat::every(ORDER_AGAIN)));
     let over = moves.by_id.iter().find(|(_, (shift, _))| shift.is_over()).map(|(id, _)| *id);
     if let Some(over) = over.filter(|_| moves.by_id.len() > MOVES_KEPT_MAX) {
         moves.by_id.remove(&over);
     }
-    tracing::info!(%shard, from = %holder.node, %to, id = id.0, "shard move ordered");
-    ecs.resource_mut::<Events>().push(now, Happening::MoveOrdered { shard, from: holder.node, to });
+}
+
+/// Orders that a shard becomes its children, or that they become it; the order's number.
+pub(crate) fn order_recut(ecs: &mut Ecs, shard: ShardId, merges: bool, is_trial: bool) -> Result<MigrationId, MoveError> {
+    let children = shard.children().ok_or(MoveError::SingleCell(shard))?;
+    let parts = if merges { children.to_vec() } else { vec![shard] };
+    let (mut at, mut entities) = (None, 0);
+    for part in parts {
+        let missing = match merges {
+            true if ecs.resource::<ShardMap>().entity(shard).is_some() => MoveError::InOnePiece(shard),
+            true => MoveError::NoPart(shard, part),
+            false => MoveError::NoShard(shard),
+        };
+        let known = ecs.resource::<ShardMap>().entity(part).and_then(|entity| ecs.get::<Shard>(entity)).ok_or(missing)?;
+        let Custody::Owned { holder } = known.custody else { return Err(MoveError::NotRunning(part)) };
+        match ecs.resource::<Moves>().of(part).map(|shift| shift.news.to) {
+            Some(Some(to)) => return Err(MoveError::Busy(part, to)),
+            Some(None) => return Err(MoveError::BeingCut(part)),
+            None => {}
+        }
+        let (first, node) = *at.get_or_insert((part, holder.node));
+        if node != holder.node {
+            return Err(MoveError::Apart(shard, first, node, part, holder.node));
+        }
+        entities += known.report.as_ref().map_or(0, |report| report.entities);
+    }
+    let Some((_, from)) = at else { return Err(MoveError::NoShard(shard)) };
+    let (id, now) = (MigrationId(ecs.resource::<Moves>().last + 1), ecs.resource::<Now>().at);
+    if !is_trial {
+        let kind = if merges { MoveKind::Merge } else { MoveKind::Split };
+        let news = news(id, shard, ShardEpoch::ZERO, None, entities);
+        remember(ecs, Move { kind, from, news, ordered: now, heard: now });
+        tracing::info!(%shard, scene = %from, ?kind, id = id.0, "a new cut of the map ordered");
+    }
     Ok(id)
 }
 
@@ -137,12 +213,12 @@ pub(crate) fn cancel(ecs: &mut Ecs, id: MigrationId) -> bool {
     true
 }
 
-fn news(id: MigrationId, shard: ShardId, epoch: ShardEpoch, to: NodeId, entities: u32) -> MigrationNews {
+fn news(id: MigrationId, shard: ShardId, epoch: ShardEpoch, to: Option<NodeId>, entities: u32) -> MigrationNews {
     MigrationNews {
         id,
         shard,
         epoch,
-        to: Some(to),
+        to,
         step: MigrationStep::Preparing,
         rounds: 0,
         entities,
@@ -153,14 +229,17 @@ fn news(id: MigrationId, shard: ShardId, epoch: ShardEpoch, to: NodeId, entities
     }
 }
 
-/// What the sources say. A target that owns the shard is its owner at once, before it reports itself.
+/// What the sources say. A target that owns the shard is its owner at once, before it reports itself, and so is a scene of the
+/// shards that it has cut.
+#[expect(clippy::too_many_arguments, reason = "systems name all that they touch")]
 fn hear(
+    mut commands: Commands,
     now: Res<Now>,
     mut inbox: ResMut<Inbox>,
     mut moves: ResMut<Moves>,
     mut events: ResMut<Events>,
     nodes: Res<Nodes>,
-    map: Res<ShardMap>,
+    mut map: ResMut<ShardMap>,
     mut shards: Query<&mut Shard>,
 ) {
     for (from, news) in inbox.migrations.drain(..) {
@@ -175,6 +254,19 @@ fn hear(
         }
         let known = moves.by_id.get_mut(&news.id).filter(|(shift, _)| shift.from == from && !shift.is_over());
         let Some((shift, _)) = known else { continue };
+        let is_cut = matches!(news.step, MigrationStep::Given | MigrationStep::Done) && shift.kind != MoveKind::Move;
+        if let Some(nonce) = nodes.nonce(from).filter(|_| is_cut) {
+            let opened = match shift.kind {
+                MoveKind::Split => news.shard.children().map(Vec::from).unwrap_or_default(),
+                MoveKind::Move | MoveKind::Merge => vec![news.shard],
+            };
+            for id in opened {
+                let event = CustodyEvent::Reported { by: Holder { node: from, nonce }, phase: ShardPhase::Running };
+                let epoch_of = |entity| shards.get(entity).map_or(ShardEpoch::ZERO, |shard| shard.epoch);
+                let shard = Shard::new(id, news.epoch);
+                shards::open((&mut commands, &mut map), epoch_of, shard, (now.at, event, &mut events));
+            }
+        }
         (shift.news, shift.heard) = (news, now.at);
         tell_end(now.at, shift, &mut events);
     }
@@ -183,6 +275,13 @@ fn hear(
 fn tell_end(now: Timestamp, shift: &Move, events: &mut Events) {
     let (shard, to) = (shift.news.shard, shift.news.to.unwrap_or(shift.from));
     match shift.news.step {
+        MigrationStep::Done if shift.kind != MoveKind::Move => {
+            let (merged, blackout_us) = (shift.kind == MoveKind::Merge, shift.news.blackout_us);
+            events.push(now, Happening::Recut { shard, merged, at: shift.from, blackout_us });
+        }
+        MigrationStep::Kept if shift.kind != MoveKind::Move => {
+            events.push(now, Happening::RecutFailed { shard, reason: shift.news.reason.clone() });
+        }
         MigrationStep::Done => {
             let blackout_us = shift.news.blackout_us;
             events.push(now, Happening::Moved { shard, from: shift.from, to, blackout_us });
@@ -212,8 +311,13 @@ fn repeat(now: Res<Now>, mut moves: ResMut<Moves>, nodes: Res<Nodes>, mut events
             shift.news.step = if given { MigrationStep::Done } else { MigrationStep::Kept };
             shift.news.reason = format!("{} {}", shift.from, if gone { "is gone" } else { "does not report" });
             tell_end(now.at, shift, &mut events);
-        } else if let Some(to) = shift.news.to.filter(|_| repeat.due(now.at)) {
-            let order = Control::Migrate { id: *id, shard: shift.news.shard, to };
+        } else if repeat.due(now.at) {
+            let (id, shard) = (*id, shift.news.shard);
+            let order = match (shift.kind, shift.news.to) {
+                (MoveKind::Move, Some(to)) => Control::Migrate { id, shard, to },
+                (MoveKind::Move, None) => continue,
+                (MoveKind::Split | MoveKind::Merge, _) => Control::Recut { id, shard, merge: shift.kind == MoveKind::Merge },
+            };
             outbox.send(Address::Node(shift.from), Message::Control(order));
         }
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bevy_ecs::prelude::{Commands, Component, Entity, IntoScheduleConfigs, Mut, Query, Res, ResMut, Resource};
 use bevy_ecs::system::SystemParam;
-use pangaea_schemas::geometry::ShardId;
+use pangaea_schemas::geometry::{CellId, SHARD_LEVEL_MAX, ShardId};
 use pangaea_schemas::message::{
     Address, Control, JournalReply, JournalRequest, Location, Message, SceneReport, ShardPhase, ShardReport,
 };
@@ -48,7 +48,8 @@ pub struct Shard {
     pub(crate) restarts: Restarts,
 }
 
-/// The shards by name. Shards of the cluster's first cut; nothing splits or merges them yet.
+/// The shards by name: the leaves of the spaces' quadtrees. They are those of the first cut, until the journals or a scene tell
+/// that the map was cut anew. No two of them overlap: of two that do, the one with the lower epoch is no more.
 #[derive(Resource, Debug, Default)]
 pub struct ShardMap {
     by_id: BTreeMap<ShardId, Entity>,
@@ -58,6 +59,21 @@ impl ShardMap {
     /// The shard's entity.
     pub fn entity(&self, shard: ShardId) -> Option<Entity> {
         self.by_id.get(&shard).copied()
+    }
+
+    /// The shard that holds a cell.
+    pub fn holding(&self, cell: CellId) -> Option<ShardId> {
+        (0..=SHARD_LEVEL_MAX).map(|level| ShardId::holding(cell, level)).find(|shard| self.by_id.contains_key(shard))
+    }
+
+    /// Shards that lie in this one, or in which it lies, itself left out.
+    fn overlapping(&self, shard: ShardId) -> Vec<(ShardId, Entity)> {
+        let above = std::iter::successors(shard.parent(), |above| above.parent());
+        let above = above.filter_map(|above| Some((above, self.entity(above)?)));
+        let last = shard.key_range().1;
+        let inside = self.by_id.range(ShardId::holding(shard.first_cell(), 0)..);
+        let inside = inside.take_while(|(known, _)| known.first_cell().key() <= last).map(|(known, entity)| (*known, *entity));
+        above.chain(inside.filter(|(known, _)| known.level < shard.level)).collect()
     }
 
     /// All shards, in order.
@@ -87,6 +103,30 @@ impl Shards<'_, '_> {
     }
 }
 
+/// Puts a shard on the map, if it is not there, in the place of all that it overlaps. `None`: what it overlaps is not older.
+pub(crate) fn open(
+    (commands, map): (&mut Commands, &mut ShardMap),
+    epoch_of: impl Fn(Entity) -> ShardEpoch,
+    mut shard: Shard,
+    (now, event, events): (Timestamp, CustodyEvent, &mut Events),
+) -> Option<()> {
+    if map.by_id.contains_key(&shard.id) {
+        return None;
+    }
+    let closed = map.overlapping(shard.id);
+    if closed.iter().any(|(_, entity)| epoch_of(*entity) >= shard.epoch) {
+        return None;
+    }
+    for (id, entity) in closed {
+        tracing::info!(shard = %id, by = %shard.id, "the map is cut anew");
+        map.by_id.remove(&id);
+        commands.entity(entity).despawn();
+    }
+    shard.step(now, event, events);
+    map.by_id.insert(shard.id, commands.spawn(shard).id());
+    Some(())
+}
+
 /// The question to the journals.
 #[derive(Resource, Debug)]
 struct Owners {
@@ -98,6 +138,12 @@ struct Owners {
 }
 
 impl Shard {
+    /// One that nobody has told anything of.
+    pub(crate) fn new(id: ShardId, epoch: ShardEpoch) -> Self {
+        let (custody, usage, restarts) = (Custody::Unknown, Usage::default(), Restarts::default());
+        Self { id, epoch, custody, report: None, usage, restarts }
+    }
+
     /// Where its agents are found, while somebody runs it.
     pub fn location(&self) -> Option<Location> {
         match self.custody {
@@ -167,14 +213,15 @@ fn expect(mut commands: Commands, mut map: ResMut<ShardMap>, setting: Res<Settin
         return;
     }
     for id in setting.config.spec.spaces.iter().flat_map(|space| space.first_shards()) {
-        let (custody, usage, restarts) = (Custody::Unknown, Usage::default(), Restarts::default());
-        let shard = Shard { id, epoch: ShardEpoch::ZERO, custody, report: None, usage, restarts };
-        map.by_id.insert(id, commands.spawn(shard).id());
+        map.by_id.insert(id, commands.spawn(Shard::new(id, ShardEpoch::ZERO)).id());
     }
 }
 
 /// The journals' answer.
+#[expect(clippy::too_many_arguments, reason = "systems name all that they touch")]
 fn remember(
+    mut commands: Commands,
+    mut map: ResMut<ShardMap>,
     now: Res<Now>,
     setting: Res<Setting>,
     mut inbox: ResMut<Inbox>,
@@ -190,6 +237,12 @@ fn remember(
     let entries: BTreeMap<_, _> = list.into_iter().map(|entry| (entry.0, entry)).collect();
     // Whoever owned a shard when this world server started may have renewed its lease just before.
     let lease_over = setting.started + setting.config.spec.lease + LEASE_MARGIN;
+    for (id, node, nonce, epoch, _) in entries.values() {
+        let owner = Some(Holder { node: *node, nonce: *nonce });
+        let event = CustodyEvent::Recorded { owner, lease_over };
+        let epoch_of = |entity| shards.get(entity).map_or(ShardEpoch::ZERO, |shard| shard.epoch);
+        open((&mut commands, &mut map), epoch_of, Shard::new(*id, *epoch), (now.at, event, &mut events));
+    }
     for mut shard in &mut shards {
         let recorded: Option<&(ShardId, NodeId, Nonce, ShardEpoch, JournalIndex)> = entries.get(&shard.id);
         let epoch = recorded.map_or(ShardEpoch::ZERO, |entry| entry.3);
@@ -262,7 +315,10 @@ fn hear(
 fn hear_scene(now: Timestamp, by: Holder, report: SceneReport, shards: &mut Shards, owners: &mut Owners, events: &mut Events) {
     for report in report.shards {
         let Some(mut shard) = shards.shard(report.shard) else {
-            tracing::debug!(shard = %report.shard, scene = %by.node, "a report about a shard that is not on the map");
+            // The journals know which shards there are.
+            let runs = matches!(report.phase, ShardPhase::Running | ShardPhase::Unconfirmed);
+            owners.wanted |= runs;
+            tracing::debug!(shard = %report.shard, scene = %by.node, runs, "a report about a shard that is not on the map");
             continue;
         };
         let runs = matches!(report.phase, ShardPhase::Running | ShardPhase::Unconfirmed);

@@ -204,6 +204,24 @@ pub enum Happening {
         /// Microseconds in which nobody ticked it, beyond the interval of a tick.
         blackout_us: u64,
     },
+    /// A shard became four while it ran, or four became one.
+    Recut {
+        /// The one.
+        shard: ShardId,
+        /// Whether it is one now.
+        merged: bool,
+        /// Where.
+        at: NodeId,
+        /// Microseconds in which nobody ticked it, beyond the interval of a tick.
+        blackout_us: u64,
+    },
+    /// The map stays as it was cut.
+    RecutFailed {
+        /// The shard that should have become four, or one.
+        shard: ShardId,
+        /// Why.
+        reason: String,
+    },
     /// A shard stays where it was.
     MoveFailed {
         /// Which.

@@ -253,6 +253,15 @@ impl World {
         moves::order(&mut self.ecs, shard, to, is_trial)
     }
 
+    /// Cuts a running shard into its four children, or (`merges`) makes it of them; the order's number. `is_trial`: only says
+    /// whether it would.
+    ///
+    /// # Errors
+    /// Why it cannot be, in words for an admin.
+    pub fn recut(&mut self, shard: ShardId, merges: bool, is_trial: bool) -> Result<MigrationId, MoveError> {
+        moves::order_recut(&mut self.ecs, shard, merges, is_trial)
+    }
+
     /// Asks for a move to end where it began. `false`: it is over. It may be too late all the same.
     pub fn cancel_move(&mut self, id: MigrationId) -> bool {
         moves::cancel(&mut self.ecs, id)

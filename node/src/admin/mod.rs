@@ -25,6 +25,7 @@
 //! | `GET /api/tune` | [`TuneView`]: tunables, who set them, what each scene knows |
 //! | `POST /api/tune`, `/api/tune/undo` | [`TuneOrder`], [`UndoOrder`], answered by [`TuneOrderView`]; `?dry_run=true` asks |
 //! | `POST /api/migrate?shard=ID&to=SCENE` | [`MoveOrderView`]; `&dry_run=true` only asks |
+//! | `POST /api/shards/split?shard=ID`, `merge` | the same, from a scene to itself |
 //! | `POST /api/migrations/{number}/abort` | asks for a move to end where it began |
 //! | anything else | the page |
 //!
@@ -45,6 +46,7 @@ mod gateways;
 mod guard;
 mod names;
 mod orders;
+mod recuts;
 mod scenes;
 mod shards;
 mod tokens;
@@ -135,6 +137,8 @@ pub fn routes(admin: Admin, bound: SocketAddr) -> Router {
         .route("/api/tune", get(tune::show).post(tune::set))
         .route("/api/tune/undo", post(tune::take_back))
         .route("/api/migrate", post(shards::migrate))
+        .route("/api/shards/split", post(recuts::split))
+        .route("/api/shards/merge", post(recuts::merge))
         .route("/api/migrations/{id}/abort", post(shards::abort))
         .fallback(get(bundle::file))
         .layer(middleware::from_fn_with_state(admin.clone(), callers::admit))

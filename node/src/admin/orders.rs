@@ -38,6 +38,13 @@ pub enum AdminOrder {
         /// Where to.
         to: NodeId,
     },
+    /// Cut a shard into its children while it runs, or make it of them.
+    Recut {
+        /// The one.
+        shard: ShardId,
+        /// It is to be one.
+        merges: bool,
+    },
     /// Let this move end where it began.
     AbortMove(MigrationId),
     /// Change what designers may set.

@@ -186,6 +186,10 @@ impl WorldDriver {
                 let number = self.world.move_shard(shard, to, false).map_err(|error| error.to_string())?;
                 return Ok(Some(number.0));
             }
+            AdminOrder::Recut { shard, merges } => {
+                let number = self.world.recut(shard, merges, false).map_err(|error| error.to_string())?;
+                return Ok(Some(number.0));
+            }
             AdminOrder::AbortMove(id) if !self.world.cancel_move(id) => return Err(format!("no move {} is under way", id.0)),
             AdminOrder::AbortMove(_) => {}
             AdminOrder::Wish(wish) => self.world.wish(wish),
@@ -416,7 +420,8 @@ fn move_view(shift: &Move) -> MoveView {
         id: news.id.0,
         shard: news.shard.to_string(),
         from: shift.from.to_string(),
-        to: news.to.map(|to| to.to_string()).unwrap_or_default(),
+        // What is cut anew stays where it is.
+        to: news.to.unwrap_or(shift.from).to_string(),
         step: format!("{:?}", news.step).to_lowercase(),
         over: shift.is_over(),
         rounds: news.rounds,
@@ -465,6 +470,14 @@ fn event_view(event: &WorldNews) -> EventView {
             let blackout_ms = *blackout_us as f64 / 1_000.0;
             let text = format!("{shard} moved from {from} to {to}, {blackout_ms:.1} ms of blackout");
             EventView { to: Some(shard.to_string()), ..with("move", text) }
+        }
+        Happening::Recut { shard, merged, at, blackout_us } => {
+            let (blackout_ms, count) = (*blackout_us as f64 / 1_000.0, if *merged { "one" } else { "four" });
+            let text = format!("{shard} is {count} at {at} now, {blackout_ms:.1} ms of blackout");
+            EventView { to: Some(shard.to_string()), ..with("move", text) }
+        }
+        Happening::RecutFailed { shard, reason } => {
+            EventView { to: Some(shard.to_string()), ..with("move", format!("the map at {shard} stays as it is: {reason}")) }
         }
         Happening::MoveFailed { shard, to, reason } => {
             EventView { to: Some(shard.to_string()), ..with("move", format!("{shard} did not move to {to}: {reason}")) }

@@ -133,7 +133,13 @@ fn an_estate_is_read_and_written_by_whoever_holds_its_first_cell() {
     assert!(matches!(reply, JournalReply::Appended { .. }), "{reply:?}");
     let image = estate(&mut data, first).expect("still there");
     assert_eq!((image.departures.len(), image.applied.as_slice()), (0, [(EAST, EffectSeq(8))].as_slice()));
-    assert_eq!(image.decided.iter().map(|d| d.xid).collect::<Vec<_>>(), [xid(6, 4, EAST)].map(|mut x| { x.number = 4; x }));
+    assert_eq!(
+        image.decided.iter().map(|d| d.xid).collect::<Vec<_>>(),
+        [xid(6, 4, EAST)].map(|mut x| {
+            x.number = 4;
+            x
+        })
+    );
     let mut stranger = writer_of(second, 1, 2, 1);
     let reply = stranger.append(&mut data, vec![in_name(ShardOp::Applied { source: EAST, upto: EffectSeq(9) })]);
     assert!(matches!(reply, JournalReply::Unavailable { .. }), "{reply:?}");
@@ -162,7 +168,10 @@ fn a_merge_gives_the_parent_back_with_all_that_was_agreed_in_any_name() {
     let mut west = writer_of(WEST, 1, 3, 5);
     let again = split(&mut west, [1, 1, 2, 1]);
     assert!(matches!(west.send(&mut data, again), JournalReply::Appended { .. }), "and back once more");
-    assert_eq!(owners(&mut data).iter().map(|(_, _, epoch, tail)| (*epoch, *tail)).collect::<Vec<_>>(), [(4, 2), (4, 2), (4, 3), (4, 2)]);
+    assert_eq!(
+        owners(&mut data).iter().map(|(_, _, epoch, tail)| (*epoch, *tail)).collect::<Vec<_>>(),
+        [(4, 2), (4, 2), (4, 3), (4, 2)]
+    );
     assert_eq!(data.verify().expect("reads").findings, Vec::<String>::new());
 }
 

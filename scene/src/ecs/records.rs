@@ -122,10 +122,7 @@ impl ShardWorld {
 }
 
 /// Of a world with this seed, these effects for the next tick, these blocks of ids, and entities of these hashes.
-pub(crate) fn hash_of(
-    (seed, pending, ids): (u64, &[Effect], &[(u64, u64)]),
-    entities: impl Iterator<Item = u64>,
-) -> u64 {
+pub(crate) fn hash_of((seed, pending, ids): (u64, &[Effect], &[(u64, u64)]), entities: impl Iterator<Item = u64>) -> u64 {
     let mut hash = entities.fold(mix(seed), u64::wrapping_add);
     for effect in pending {
         let address = mix(effect.to.0) ^ mix(effect.from.0).rotate_left(1) ^ u64::from(effect.id.0);

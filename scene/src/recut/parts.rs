@@ -85,7 +85,8 @@ fn deal_estates(
     parts: &mut [Part; 4],
 ) {
     estates.push(ShardImage { name: Some(parent), ..durable });
-    let born: BTreeSet<EntityId> = estates.iter().flat_map(|image| &image.fences).filter(|(_, f)| f.born).map(|(e, _)| *e).collect();
+    let born: BTreeSet<EntityId> =
+        estates.iter().flat_map(|image| &image.fences).filter(|(_, f)| f.born).map(|(e, _)| *e).collect();
     for mut image in estates {
         // Those who are here are fenced where they are.
         for (entity, fence) in image.fences.extract_if(.., |(entity, _)| home.contains_key(entity)) {

@@ -116,9 +116,7 @@ impl Scene {
 
     /// A journal's answer. Whether a recut waited for it.
     pub(super) fn recut_answered(&mut self, now: Timestamp, reply: &JournalReply) -> bool {
-        let mine = |append: &Option<JournalRequest>, name: &AppendId| {
-            matches!(append, Some(JournalRequest::Append { id, .. }) if id == name)
-        };
+        let mine = |append: &Option<JournalRequest>, name: &AppendId| matches!(append, Some(JournalRequest::Append { id, .. }) if id == name);
         let (name, heard) = match reply {
             JournalReply::Entries { request, tail, .. } => return self.tail_is_known(*request, *tail),
             JournalReply::Appended { id, .. } => (id, Heard::Appended),
@@ -269,7 +267,8 @@ impl Scene {
             recut.ask_again = now + ASK_AGAIN;
             match recut.state {
                 Cutting::Asking => {
-                    let unknown = recut.opening().into_iter().filter(|shard| !recut.tails.contains_key(shard)).collect::<Vec<_>>();
+                    let unknown =
+                        recut.opening().into_iter().filter(|shard| !recut.tails.contains_key(shard)).collect::<Vec<_>>();
                     recut.asked.clear();
                     for shard in unknown {
                         let request = self.request_id();
@@ -320,6 +319,9 @@ impl Scene {
             let id = shard.id();
             let apart = kin.iter().filter(|(_, at)| **at != id).map(|(entity, at)| (*entity, *at)).collect();
             shard.lease(self.lease_until);
+            if let Some(rules) = self.rules.now() {
+                shard.rules_are(Arc::clone(rules));
+            }
             shard.opened(now, (epoch, tail), apart);
             if self.closing {
                 shard.close(now);

@@ -53,8 +53,7 @@ impl Dealings {
 
     /// As the journal has it, the departures of this name added.
     pub(super) fn image<'l>(&self, name: Option<ShardId>, departures: impl Iterator<Item = (Xid, &'l Leave)>) -> ShardImage {
-        let departure =
-            |(xid, leave): (Xid, &Leave)| Departure { xid, target: leave.target, members: leave.records.clone() };
+        let departure = |(xid, leave): (Xid, &Leave)| Departure { xid, target: leave.target, members: leave.records.clone() };
         ShardImage {
             fences: self.arrivals.fences().collect(),
             departures: departures.map(departure).collect(),

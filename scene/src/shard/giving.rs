@@ -171,10 +171,11 @@ impl Shard {
 
     /// Nothing ticks here, and whatever comes waits.
     pub(super) fn is_frozen(&self) -> bool {
-        self.still.is_some() || self.gift.as_ref().is_some_and(|gift| match gift.state {
-            Giving::Preparing | Giving::Copying { .. } | Giving::Given => false,
-            Giving::Freezing | Giving::Frozen | Giving::Committing | Giving::Returning => true,
-        })
+        self.still.is_some()
+            || self.gift.as_ref().is_some_and(|gift| match gift.state {
+                Giving::Preparing | Giving::Copying { .. } | Giving::Given => false,
+                Giving::Freezing | Giving::Frozen | Giving::Committing | Giving::Returning => true,
+            })
     }
 
     /// Keeps a message until it is clear who owns the shard. If it goes, its sender asks the new owner.

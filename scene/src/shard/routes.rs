@@ -18,7 +18,8 @@ pub struct Routes {
 impl Routes {
     /// Learns a route. `false`: a newer one is known.
     pub fn learn(&mut self, route: ShardRoute) -> bool {
-        let beaten = |known: &ShardRoute| if known.shard == route.shard { known.epoch > route.epoch } else { known.epoch >= route.epoch };
+        let beaten =
+            |known: &ShardRoute| if known.shard == route.shard { known.epoch > route.epoch } else { known.epoch >= route.epoch };
         if self.overlapping(route.shard).any(beaten) {
             return false;
         }

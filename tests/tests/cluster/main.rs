@@ -20,6 +20,7 @@ mod life;
 mod player;
 mod process;
 mod recovery;
+mod recuts;
 mod refusals;
 mod scenes;
 mod tuning;

@@ -1,8 +1,7 @@
-//! The balancer: looks at the cluster once a second, plans, and orders the moves that it may.
+//! The balancer: looks at the cluster once a second, plans, and orders the moves, splits and merges that it may.
 //!
 //! Until an admin switches it on, its plan is only shown, except for what an admin ordered: a drained scene is emptied. Placing
-//! shards without an owner is the shard manager's, by the same planner. Splits and merges are planned and shown; nothing carries
-//! them out.
+//! shards without an owner is the shard manager's, by the same planner. What was split or merged rests like what was moved.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,7 +12,7 @@ use pangaea_schemas::{Role, Timestamp};
 
 use super::{Inventory, Plan, Policy, Reason, SceneRow, Seat, ShardRow, Share};
 use crate::custody::Custody;
-use crate::moves::{self, Moves};
+use crate::moves::{self, MoveKind, Moves};
 use crate::nodes::{Node, Nodes};
 use crate::shards::{Shard, ShardMap};
 use crate::status::{Events, Happening};
@@ -76,11 +75,21 @@ fn balance(ecs: &mut Ecs) {
     let levels = balancer.status.on && listened;
     let wanted = plan.moves.iter().filter(|shift| levels || shift.reason == Reason::Drained).copied();
     let wanted: Vec<_> = wanted.collect();
+    let splits = plan.splits.iter().map(|split| (split.shard, false));
+    let cuts: Vec<_> = splits.chain(plan.merges.iter().map(|merge| (merge.parent, true))).filter(|_| levels).collect();
+    let at_once = balancer.policy.recuts_in_flight_max;
     balancer.status = BalanceStatus { on: balancer.status.on, plan };
     for shift in wanted {
         match moves::order(ecs, shift.shard, shift.to, false) {
             Ok(_) => tracing::info!(%shift, "balancing"),
             Err(error) => tracing::debug!(%shift, %error, "a planned move that cannot be ordered"),
+        }
+    }
+    let under_way = ecs.resource::<Moves>().iter().filter(|shift| shift.kind != MoveKind::Move && !shift.is_over()).count();
+    for (shard, merges) in cuts.into_iter().take(at_once.saturating_sub(under_way)) {
+        match moves::order_recut(ecs, shard, merges, false) {
+            Ok(_) => tracing::info!(%shard, merges, "balancing"),
+            Err(error) => tracing::debug!(%shard, merges, %error, "a planned cut that cannot be ordered"),
         }
     }
 }
@@ -95,6 +104,9 @@ pub(crate) fn inventory<'a>(
     let mut ways: BTreeMap<ShardId, &moves::Move> = BTreeMap::new();
     for shift in moves.iter() {
         ways.insert(shift.news.shard, shift);
+        // What was cut anew rests as if it had been moved.
+        let children = shift.news.shard.children().filter(|_| shift.kind != MoveKind::Move);
+        ways.extend(children.into_iter().flatten().map(|child| (child, shift)));
     }
     let scene = |node: &Node| SceneRow { capacity: Share::WHOLE, open: node.is_open() };
     let row = |shard: &Shard| ShardRow {
@@ -119,6 +131,8 @@ fn seat(now: Timestamp, custody: Custody, last: Option<&moves::Move>) -> Seat {
             Seat::Held { scene: Some(holder.node) }
         }
         Custody::Owned { holder } => match last.map(|last| (last, last.news.to)) {
+            // It can neither be moved nor cut now.
+            Some((last, None)) if !last.is_over() => Seat::Held { scene: Some(holder.node) },
             Some((last, Some(to))) if !last.is_over() => Seat::Moving { from: holder.node, to },
             Some((last, _)) => Seat::Running { scene: holder.node, moved: Some(now.since(last.heard)) },
             None => Seat::Running { scene: holder.node, moved: None },

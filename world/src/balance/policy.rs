@@ -34,6 +34,8 @@ pub struct Policy {
     pub split_level_min: u8,
     /// Splits in one plan.
     pub splits_per_plan_max: usize,
+    /// Splits and merges under way at a time, in the whole cluster: each is a moment for the players of a shard.
+    pub recuts_in_flight_max: usize,
     /// Four siblings with no more load than this together merge; far below [`Self::split_for_level`], so that no split is undone
     /// soon.
     pub merge_load: Share,
@@ -60,6 +62,7 @@ impl Default for Policy {
             split_for_level: Share::percent(5),
             split_level_min: 1,
             splits_per_plan_max: 4,
+            recuts_in_flight_max: 2,
             merge_load: Share::percent(1),
             merge_level_max: 3,
             shards_per_scene_min: 4,

@@ -63,6 +63,10 @@ pub(crate) struct Stage {
     pub(crate) loads: BTreeMap<ShardId, u32>,
     /// Every order to move a shard: which, where from, where to.
     pub(crate) migrations: Vec<(ShardId, NodeId, NodeId)>,
+    /// Splits and merges ordered: the parent, and whether it is to be one.
+    pub(crate) recuts: Vec<(ShardId, bool)>,
+    /// Scenes carry out what they are told, and say nothing of it.
+    pub(crate) silent: bool,
     /// Every order sent to a scene: who and which shard.
     pub(crate) orders: Vec<(NodeId, ShardId)>,
     pub(crate) heard: Vec<BusEvent>,
@@ -85,6 +89,8 @@ impl Stage {
             row: None,
             loads: BTreeMap::new(),
             migrations: Vec::new(),
+            recuts: Vec::new(),
+            silent: false,
             orders: Vec::new(),
             heard: Vec::new(),
             nonces: 0,
@@ -247,6 +253,7 @@ impl Stage {
             }
             (Address::Node(to), Message::Control(Control::Assign { shard, above })) => self.assign(to, shard, above),
             (Address::Node(from), Message::Control(Control::Migrate { id, shard, to })) => self.migrate(from, id, shard, to),
+            (Address::Node(at), Message::Control(Control::Recut { id, shard, merge })) => self.recut(at, id, shard, merge),
             (Address::Node(to), message) => {
                 if let Some(player) = self.players.get_mut(&to).filter(|player| player.alive) {
                     player.inbox.push(message);
@@ -263,20 +270,30 @@ impl Stage {
         self.player(to).runs.insert(shard, epoch);
         let nonce = self.player(to).nonce;
         self.journal.insert(shard, (to, nonce, epoch));
-        let news = MigrationNews {
-            id,
-            shard,
-            epoch,
-            to: Some(to),
-            step: MigrationStep::Done,
-            rounds: 1,
-            entities: 10,
-            bytes: 1_000,
-            blackout_us: 0,
-            missed_ticks: 0,
-            reason: String::new(),
-        };
+        let news = MigrationNews { epoch, to: Some(to), ..done(id, shard) };
         self.world.handle(self.now, from, Message::Control(Control::Migrating(news)));
+    }
+
+    /// What a scene does with an order: the map is cut anew before the next tick.
+    fn recut(&mut self, at: NodeId, id: MigrationId, parent: ShardId, merge: bool) {
+        let four = parent.children().expect("it has some").to_vec();
+        let (closed, opened) = if merge { (four, vec![parent]) } else { (vec![parent], four) };
+        let player = self.player(at);
+        let epochs: Vec<_> = closed.iter().filter_map(|shard| player.runs.remove(shard)).collect();
+        if epochs.is_empty() {
+            assert!(self.silent, "the world orders what is there");
+            return;
+        }
+        let epoch = epochs.into_iter().max().unwrap_or_default().next();
+        player.runs.extend(opened.iter().map(|shard| (*shard, epoch)));
+        let nonce = player.nonce;
+        self.recuts.push((parent, merge));
+        closed.iter().for_each(|shard| _ = self.journal.remove(shard));
+        self.journal.extend(opened.into_iter().map(|shard| (shard, (at, nonce, epoch))));
+        let news = MigrationNews { epoch, to: None, ..done(id, parent) };
+        if !self.silent {
+            self.world.handle(self.now, at, Message::Control(Control::Migrating(news)));
+        }
     }
 
     fn answer_data(&mut self, request: JournalRequest) {
@@ -318,6 +335,22 @@ impl Stage {
             player.runs.insert(shard, epoch.next());
             self.journal.insert(shard, (to, player.nonce, epoch.next()));
         }
+    }
+}
+
+fn done(id: MigrationId, shard: ShardId) -> MigrationNews {
+    MigrationNews {
+        id,
+        shard,
+        epoch: ShardEpoch::ZERO,
+        to: None,
+        step: MigrationStep::Done,
+        rounds: 1,
+        entities: 10,
+        bytes: 1_000,
+        blackout_us: 0,
+        missed_ticks: 0,
+        reason: String::new(),
     }
 }
 

@@ -255,7 +255,14 @@ fn an_effect_that_was_sent_on_too_often_is_dropped_and_counted() {
     walk(&mut cluster, -1.0, 20);
     settle(&mut cluster);
     let (west, east, south) = (shard(0, 1), shard(1, 1), shard(1, 0));
-    let poke = |hops| Effect { to: ANNA, from: BERT, id: TypeId::of(Poke::NAME), bytes: plain(&Poke { strength: 1 }), hops, within: None };
+    let poke = |hops| Effect {
+        to: ANNA,
+        from: BERT,
+        id: TypeId::of(Poke::NAME),
+        bytes: plain(&Poke { strength: 1 }),
+        hops,
+        within: None,
+    };
     let lane = Lane { from: south, from_epoch: ShardEpoch(1), to: east, to_epoch: ShardEpoch(1) };
     let batch = EffectMessage::Batch { lane, first: EffectSeq(1), effects: vec![poke(7), poke(8)] };
     cluster.post(scene_id(2), scene_id(2), Message::Effect(batch));

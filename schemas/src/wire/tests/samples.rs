@@ -597,7 +597,14 @@ impl Dice {
     }
 
     fn effect(&mut self) -> Effect {
-        Effect { to: self.entity(), from: self.entity(), id: TypeId(self.small()), bytes: self.bytes(), hops: self.small() as u8, within: self.maybe(Self::shard) }
+        Effect {
+            to: self.entity(),
+            from: self.entity(),
+            id: TypeId(self.small()),
+            bytes: self.bytes(),
+            hops: self.small() as u8,
+            within: self.maybe(Self::shard),
+        }
     }
 
     pub(super) fn effects(&mut self) -> Vec<EffectMessage> {

@@ -1,6 +1,7 @@
-//! `pangaea shard`: which shards there are, and moving one while people play in it.
+//! `pangaea shard`: which shards there are, and moving one, or cutting the map anew, while people play in it.
 
 mod migrate;
+mod recut;
 mod shuttle;
 
 use std::fmt::Write as _;
@@ -17,6 +18,7 @@ use crate::cluster::ClusterAddress;
 use crate::say;
 
 use migrate::MigrateArgs;
+use recut::{RecutArgs, Way};
 use shuttle::ShuttleArgs;
 
 const EXAMPLES: &str = "Examples:
@@ -25,6 +27,8 @@ const EXAMPLES: &str = "Examples:
   pangaea shard migrate 0/3/1,0 --to scene-2 --dry-run
   pangaea shard migrate 0/3/1,0 --to scene-2      ends with the measured blackout
   pangaea shard shuttle 0/3/1,0 --between scene-1,scene-2 --times 100      exit code 1 when a promise is broken
+  pangaea shard split 0/3/1,0      into its four quarters, at the scene where it is
+  pangaea shard merge 0/3/1,0      of its four quarters, once they are at one scene
 Ctrl-C while a shard moves asks for it to stay, and so does `pangaea abort` from elsewhere. Exit codes: 1 when it stayed, 4 when it
 was aborted.";
 
@@ -46,6 +50,12 @@ pub(crate) enum ShardCommand {
     /// Move a shard back and forth while people play in it, and report what that costs them
     #[command(after_help = EXAMPLES)]
     Shuttle(ShuttleArgs),
+    /// Cut a shard into its four quarters while people play in it
+    #[command(after_help = EXAMPLES)]
+    Split(RecutArgs),
+    /// Make one shard of its four quarters while people play in them
+    #[command(after_help = EXAMPLES)]
+    Merge(RecutArgs),
 }
 
 /// Which shard to show.
@@ -90,6 +100,8 @@ pub(crate) async fn run(cluster: &ClusterAddress, command: ShardCommand) -> anyh
         ShardCommand::Migrate(args) => migrate::run(cluster, &args).await,
         ShardCommand::Abort(args) => abort::run(cluster, &args).await,
         ShardCommand::Shuttle(args) => shuttle::run(cluster, &args).await,
+        ShardCommand::Split(args) => recut::run(cluster, Way::Split, &args).await,
+        ShardCommand::Merge(args) => recut::run(cluster, Way::Merge, &args).await,
     }
 }
 

@@ -51,7 +51,12 @@ impl Dice {
             missed_ticks: self.small(),
             reason: self.text(),
         };
-        vec![Control::Migrate { id, shard, to }, Control::CancelMigration { id, shard }, Control::Recut { id, shard, merge: self.flag() }, Control::Migrating(news)]
+        vec![
+            Control::Migrate { id, shard, to },
+            Control::CancelMigration { id, shard },
+            Control::Recut { id, shard, merge: self.flag() },
+            Control::Migrating(news),
+        ]
     }
 
     fn rest(&mut self) -> ShardRest {
