@@ -72,8 +72,8 @@ pub(crate) struct Entity {
 /// What clients may not know of an entity yet.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shown {
-    /// Whose this is.
-    name: Key,
+    /// Whose this is; `None`: of nobody in sight.
+    name: Option<Key>,
     /// The cell it is drawn in.
     pub(crate) cell: CellId,
     /// Where clients are told that it goes.
@@ -159,7 +159,7 @@ impl CellStore {
 
     /// What there is to know of an entity; `None`: it is out of sight.
     pub(crate) fn shown(&self, name: Key) -> Option<&Shown> {
-        self.shown.get(name.index()).filter(|shown| shown.name == name)
+        self.shown.get(name.index()).filter(|shown| shown.name == Some(name))
     }
 
     /// An entity by its id, whatever it was called before.
@@ -338,6 +338,7 @@ impl CellStore {
         self.take_out(name);
         if let Some(entity) = self.entities.remove(name) {
             self.names.remove(&entity.id);
+            self.shown[name.index()].name = None;
         }
     }
 
@@ -420,6 +421,6 @@ impl Entity {
 impl Shown {
     fn nothing(name: Key, round: Round) -> Self {
         let (cell, course) = (CellId::default(), Course::default());
-        Self { name, cell, course, moved: round, altered: round, shaped: round }
+        Self { name: Some(name), cell, course, moved: round, altered: round, shaped: round }
     }
 }

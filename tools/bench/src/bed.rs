@@ -109,6 +109,7 @@ impl Bed {
     pub(crate) fn start(&mut self) -> anyhow::Result<f64> {
         let (ran, took) = seconds(|| {
             self.lease();
+            self.scene.handle(self.now, WORLD, Message::Control(Control::Rules(Default::default())));
             for shard in self.shards.clone() {
                 let order = Message::Control(Control::Assign { shard, above: self.above });
                 self.scene.handle(self.now, WORLD, order);

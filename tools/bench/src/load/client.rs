@@ -44,6 +44,7 @@ pub(super) struct Client {
     looks: bool,
     home: Position,
     pub(super) agent: EntityId,
+    ticket: String,
     rng: fastrand::Rng,
     heading: (i8, i8),
     turns_at: Duration,
@@ -67,6 +68,7 @@ impl Client {
             looks: looks && server == Server::Gateway,
             home,
             agent: EntityId::NONE,
+            ticket: String::new(),
             rng: fastrand::Rng::with_seed(number as u64),
             heading: (0, 0),
             turns_at: Duration::ZERO,
@@ -212,12 +214,17 @@ impl Client {
             }
             ServerMessage::Ticket { ticket, agent, .. } => {
                 self.agent = agent;
+                self.ticket.clone_from(&ticket);
                 self.say(&ClientMessage::Join { ticket })
             }
             ServerMessage::Joined { in_seq, .. } => {
                 self.plays = true;
                 (self.seq, self.acknowledged) = (in_seq.0, in_seq.0);
                 Ok(())
+            }
+            // A busy world lets people wait; the crowd as a whole has a deadline.
+            ServerMessage::Refused { retry_after_ms: 1.., .. } if !self.ticket.is_empty() && !self.plays => {
+                self.say(&ClientMessage::Join { ticket: self.ticket.clone() })
             }
             ServerMessage::Refused { text, .. } | ServerMessage::Goodbye { text, .. } => {
                 bail!("client {} is refused: {text}", self.number)

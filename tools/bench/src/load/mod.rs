@@ -26,7 +26,7 @@ const WITNESSES: usize = 4;
 /// Everybody is in by then.
 const ENTER_TIME_MAX: Duration = Duration::from_secs(60);
 /// Clients that are on their way in at a time.
-const ENTERING_MAX: usize = 100;
+const ENTERING_MAX: usize = 40;
 
 /// Whom they talk to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

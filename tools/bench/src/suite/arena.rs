@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use pangaea_node::telemetry::LogFormat;
-use pangaea_node::up::{LocalCluster, UpOptions};
+use pangaea_node::up::{LocalCluster, UpEngine, UpOptions};
 use pangaea_schemas::geometry::Position;
 use pangaea_schemas::{NodeId, Role};
 use tokio::runtime::Runtime;
@@ -69,6 +69,9 @@ impl Arena {
             port_base: setup.port_base,
             scenes: 1,
             gateways: 1,
+            worlds: 1,
+            datas: 1,
+            engine: UpEngine::Embedded,
             bots: 0,
             run_for: None,
             tick_threads: 1,
