@@ -89,10 +89,9 @@ impl Gateway {
             let owner =
                 self.sessions.get(key).filter(|session| session.state == State::Playing).and_then(|session| session.owner);
             let Some(shard) = owner.map(|owner| owner.shard).filter(|shard| changed.contains(shard)) else { continue };
-            match self.routes.owner(shard).map(|route| route.owner) {
-                Some(node) => self.attach_at(now, key, shard, node, false),
-                // Others stand in its place: the frame that shows the agent says which.
-                None => {}
+            // Where others stand in its place, the frame that shows the agent says which.
+            if let Some(node) = self.routes.owner(shard).map(|route| route.owner) {
+                self.attach_at(now, key, shard, node, false);
             }
         }
     }

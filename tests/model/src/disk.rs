@@ -24,8 +24,11 @@ pub struct Disk(u64);
 #[derive(Debug, Default)]
 pub struct Archive {
     contents: RefCell<FxHashMap<Disk, MemoryStore>>,
-    answers: RefCell<FxHashMap<(Disk, u64), (Disk, Vec<Message>)>>,
+    answers: RefCell<Answers>,
 }
+
+/// By content and request: the content afterwards, and what was answered.
+type Answers = FxHashMap<(Disk, u64), (Disk, Vec<Message>)>;
 
 /// Who asks; the data node only echoes it.
 const ASKER: NodeId = NodeId::new(Role::Scene, 1);

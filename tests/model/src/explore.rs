@@ -1,8 +1,8 @@
 //! Breadth first through every state that a model can be in.
 //!
-//! A state is known by a 64-bit fingerprint: among ten million states two that differ are taken for one with a chance of three in a
-//! million. The first state that breaks a rule is found on a shortest way. When all states are known, each must have a way without
-//! faults to a settled one, and each sight must have been seen, or the model proved nothing.
+//! A state is known by a 64-bit fingerprint: among ten million states two that differ are taken for one with a chance of three
+//! in a million. The first state that breaks a rule is found on a shortest way. When all states are known, each must have a way
+//! without faults to a settled one, and each sight must have been seen, or the model proved nothing.
 
 use std::collections::VecDeque;
 use std::fmt::Debug;

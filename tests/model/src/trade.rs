@@ -5,7 +5,7 @@
 //!
 //! | fault | how |
 //! |---|---|
-//! | an owner crashes or hands the agent over, at any time | the next one begins with a look under the next epoch, and asks again under the same names |
+//! | an owner crashes or lets the agent go, at any time | the next one looks under the next epoch, and asks again |
 //! | zombie | what a former owner asked for may come at any later time |
 //! | a crash between commit and answer | the answer may be lost, and the request come again |
 //! | loss, doubling, reordering | the network keeps all that was said |
@@ -17,8 +17,8 @@
 //! | T3 | the payment and the trade happen at most once, whole, and as often as it is answered |
 //! | T4 | a trade happens on terms that the owners in force of both sides confirmed; all hear the same end |
 //!
-//! T5 holds by construction: a data node gives out no answer before the commit. Settled: both know that the trade is over, or have asked for all
-//! that they may.
+//! T5 holds by construction: a data node gives out no answer before the commit. Settled: both know that the trade is over, or
+//! have asked for all that they may.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;

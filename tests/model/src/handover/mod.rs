@@ -1,8 +1,8 @@
 //! An agent walks between shards: hand-overs, refusals, new owners of either shard, and the forgetting afterwards.
 //!
-//! The machines are `scene::handover::{source, target, forwarders}`, `scene::{incarnation, journal_writer, lanes}` and the journals, their
-//! fold and their readings of a data node. [`shard`] stands for `scene::shard::{crossing, settling, ownership}` without world,
-//! sessions and followers. The agent's inputs are a count in its record.
+//! The machines are `scene::handover::{source, target, forwarders}`, `scene::{incarnation, journal_writer, lanes}` and the
+//! journals, their fold and their readings of a data node. [`shard`] stands for `scene::shard::{crossing, settling, ownership}`
+//! without world, sessions and followers. The agent's inputs are a count in its record.
 //!
 //! | fault | how |
 //! |---|---|

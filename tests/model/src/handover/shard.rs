@@ -117,7 +117,11 @@ impl Owner {
     /// Whether there is something that it would say.
     pub(super) fn may_tell_settled(&self) -> bool {
         !self.is_told_out()
-            && !self.forwarders.clone().poll(self.settled_time(), |target| self.leaves.first_to(target)).is_empty()
+            && !self
+                .forwarders
+                .clone()
+                .poll(self.settled_time(), |target| self.leaves.first(shard_id(self.at), target))
+                .is_empty()
     }
 
     fn settled_time(&self) -> Timestamp {
@@ -529,8 +533,8 @@ impl Stage<'_> {
         let owner = self.owner(who);
         let now = owner.settled_time();
         owner.settled_told += 1;
-        let leaves = &owner.leaves;
-        for (target, upto) in owner.forwarders.poll(now, |target| leaves.first_to(target)) {
+        let (leaves, own) = (&owner.leaves, shard_id(owner.at));
+        for (target, upto) in owner.forwarders.poll(now, |target| leaves.first(own, target)) {
             self.say(who, target, Handover::Settled { upto });
         }
     }

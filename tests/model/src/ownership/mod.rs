@@ -1,9 +1,9 @@
 //! Who may run a shard: claims, zombies, doubt, and migrations between two scenes.
 //!
-//! The machines are `scene::{incarnation, journal_writer}`, `scene::migration::{source, target}` and the journal, its fold and its
-//! readings of a data node. What `scene::shard` does with their orders is repeated here without world, sessions and followers:
-//! [`owner`] stands for `shard::ownership`, [`moving`] for `shard::{giving, taking}`. A shard's state is the number of its last tick,
-//! kept in the record of one entity, so a copy is the same when the number is.
+//! The machines are `scene::{incarnation, journal_writer}`, `scene::migration::{source, target}` and the journal, its fold and
+//! its readings of a data node. What `scene::shard` does with their orders is repeated here without world, sessions and
+//! followers: [`owner`] stands for `shard::ownership`, [`moving`] for `shard::{giving, taking}`. A shard's state is the number
+//! of its last tick, kept in the record of one entity, so a copy is the same when the number is.
 //!
 //! | fault | how |
 //! |---|---|
