@@ -24,8 +24,8 @@ pub const PLAYER_BYTES: Rate = Rate { per_second: 64 * 1_024, burst: 64 * 1_024 
 pub const SPECTATOR_BYTES: Rate = Rate { per_second: 512 * 1_024, burst: 1_024 * 1_024 };
 /// Debt in seconds of the rate at which a client is sent away.
 pub const DEBT_SECONDS_MAX: u32 = 10;
-/// Unsent bytes above which a client gets no updates: a second of a player's.
-pub const SLOW_QUEUE_BYTES: usize = 64 * 1_024;
+/// Unsent bytes above which a client gets no updates: some seconds of what a player usually gets.
+pub const SLOW_QUEUE_BYTES: usize = 16 * 1_024;
 /// Unsent bytes above which a client is sent away.
 pub const HOPELESS_QUEUE_BYTES: usize = 1_024 * 1_024;
 /// How long a client may stay above [`SLOW_QUEUE_BYTES`].
