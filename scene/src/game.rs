@@ -4,6 +4,7 @@
 //! checks everything and dry-runs the schedule. Each shard runs it again for a schedule of its own, so plugins must not depend
 //! on anything but their source.
 
+use std::fmt;
 use std::sync::Arc;
 
 use bevy_ecs::component::{Component, Mutable};
@@ -23,6 +24,7 @@ use serde::de::DeserializeOwned;
 use crate::ecs::kinds::{ComponentKind, Kinds, MessageKind};
 use crate::ecs::tunables::TunableKind;
 use crate::ecs::{Birthing, Plain, Player, Position, Seeding, Tied, Tunables, Velocity, install};
+use crate::scripts::{self, Engine, Fault, Words};
 
 /// The parts of Simulate, in this order. Systems of one phase that touch the same data need `.before` or `.after`.
 #[derive(SystemSet, Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -124,6 +126,14 @@ pub enum GameFault {
     /// Too many tunables.
     #[error("{0} tunables are registered; at most {TUNABLES_MAX} are possible: make constants of some")]
     TooManyTunables(usize),
+    /// State that moves with nobody.
+    #[error("systems use `{name}`, which is not registered: add `game.component::<{short}>()`, with `.persistent()` if it is to last; state that is no component does not move with its shard")]
+    Unregistered {
+        /// The type's path.
+        name: String,
+        /// The type's name.
+        short: String,
+    },
     /// Systems without order, in a circle, or in conflict with themselves.
     #[error("the systems have no order: {0}\n  say who comes first with `.before(other)` or `.after(other)`, or use two phases")]
     Order(String),
@@ -136,6 +146,7 @@ pub struct Game {
     systems: Schedule,
     pub(crate) spawners: Vec<fn(&mut Seeding)>,
     pub(crate) births: Vec<fn(&mut Birthing)>,
+    engine: Option<Arc<dyn Engine>>,
     faults: Vec<GameFault>,
 }
 
@@ -145,6 +156,7 @@ pub struct BuiltGame {
     root: fn(&mut Game),
     registry: Registry,
     tunables: Arc<[TuneSpec]>,
+    scripting: Scripting,
     pub(crate) abundance: u16,
 }
 
@@ -164,6 +176,26 @@ impl BuiltGame {
         &self.tunables
     }
 
+    /// All that scripts of this game may name.
+    pub fn script_words(&self) -> &Words {
+        &self.scripting.words
+    }
+
+    /// What editors are told about scripts of this game; `None`: it has none.
+    pub fn script_definitions(&self) -> Option<String> {
+        self.scripting.engine.as_ref().map(|engine| engine.definitions(&self.scripting.words))
+    }
+
+    /// Reads a script as a shard would.
+    ///
+    /// # Errors
+    /// It cannot be understood, or this game has no scripts.
+    pub fn check_script(&self, name: &str, source: &str) -> Result<(), Fault> {
+        let none = || Fault { script: name.to_owned(), text: NO_ENGINE.to_owned(), ..Fault::default() };
+        let engine = self.scripting.engine.as_ref().ok_or_else(none)?;
+        engine.load(name, source, &self.scripting.words).map(drop)
+    }
+
     /// The same game with so many times the usual life in new shards, see [`Seeding::abundance`].
     #[must_use]
     pub fn with_abundance(self, abundance: u16) -> Self {
@@ -180,6 +212,22 @@ impl BuiltGame {
         }
     }
 }
+
+/// What it takes to read scripts.
+#[derive(Clone)]
+struct Scripting {
+    engine: Option<Arc<dyn Engine>>,
+    words: Arc<Words>,
+}
+
+impl fmt::Debug for Scripting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.engine.is_some() { "Scripting" } else { "NoScripting" })
+    }
+}
+
+/// What a script is told in a game that did not ask for any.
+const NO_ENGINE: &str = "this game has no scripts: add `game.plugin(pangaea_script::plugin)`";
 
 /// What one shard needs of a game.
 pub(crate) struct Parts {
@@ -201,14 +249,18 @@ impl Game {
         if game.faults.is_empty() {
             let space = SpaceSpec { space: SpaceId(0), name: "check".to_owned(), level: 0, shard_level: 0 };
             let dry_run = Self::described(root).parts(space.root(), &space, TickRate::DEFAULT, 0);
-            game.faults.extend(dry_run.err());
+            match dry_run {
+                Ok(parts) => game.faults.extend(unregistered(&parts.world, &parts.kinds)),
+                Err(fault) => game.faults.push(fault),
+            }
         }
         let faults = std::mem::take(&mut game.faults);
         if !faults.is_empty() {
             return Err(GameError(faults));
         }
         let tunables = game.kinds.tunables.iter().flat_map(|kind| kind.specs.iter().cloned()).collect();
-        Ok(BuiltGame { root, registry: game.describe(), tunables, abundance: 1 })
+        let scripting = Scripting { engine: game.engine.take(), words: Arc::new(game.kinds.words()) };
+        Ok(BuiltGame { root, registry: game.describe(), tunables, scripting, abundance: 1 })
     }
 
     fn described(root: fn(&mut Self)) -> Self {
@@ -217,6 +269,7 @@ impl Game {
             systems: Schedule::default(),
             spawners: Vec::new(),
             births: Vec::new(),
+            engine: None,
             faults: Vec::new(),
         };
         game.component::<Player>().replicated().persistent().ghosted();
@@ -275,6 +328,12 @@ impl Game {
         self
     }
 
+    /// Let designers write systems as scripts of this language.
+    pub fn script_engine(&mut self, engine: impl Engine) -> &mut Self {
+        self.engine = Some(Arc::new(engine));
+        self
+    }
+
     /// Run systems in each tick.
     pub fn system<M>(&mut self, phase: Phase, systems: impl IntoScheduleConfigs<ScheduleSystem, M>) -> &mut Self {
         self.systems.add_systems(systems.in_set(phase));
@@ -306,10 +365,13 @@ impl Game {
         });
         let [input, decide, act, go, react] = Phase::ALL;
         schedule.configure_sets((input, decide, act, go, react).chain());
+        let kinds = Arc::new(std::mem::take(&mut self.kinds));
+        if let Some(engine) = self.engine.take() {
+            scripts::install(&mut world, &mut schedule, engine, Arc::clone(&kinds));
+        }
         if let Err(error) = schedule.initialize(&mut world) {
             return Err(GameFault::Order(error.to_string(schedule.graph(), &world)));
         }
-        let kinds = Arc::new(std::mem::take(&mut self.kinds));
         let (spawners, births) = (self.spawners.clone(), self.births.clone());
         Ok(Parts { kinds, schedule, world, spawners, births })
     }
@@ -408,6 +470,18 @@ fn check_sort(sort: &'static str, types: &[Declared], max: usize, faults: &mut V
             GameFault::Id { sort, first: first.name, second: ty.name }
         });
     }
+}
+
+/// What systems use beside registered components and what Pangaea itself has.
+fn unregistered(world: &World, kinds: &Kinds) -> Vec<GameFault> {
+    let own = |name: &str| ["bevy_ecs::", "pangaea_scene::"].iter().any(|path| name.starts_with(path));
+    let names = world.components().iter_registered().map(|info| info.name().to_string());
+    let foreign = names.filter(|name| !own(name) && !kinds.components.iter().any(|kind| kind.rust == name));
+    let fault = |name: String| {
+        let short = name.rsplit("::").next().unwrap_or(&name).to_owned();
+        GameFault::Unregistered { name, short }
+    };
+    foreign.map(fault).collect()
 }
 
 fn check_tunables(groups: &[TunableKind], faults: &mut Vec<GameFault>) {

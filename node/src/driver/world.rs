@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use axum::Router;
 use pangaea_schemas::cluster::ClusterSpec;
 use pangaea_schemas::geometry::CELL_EDGE_M;
-use pangaea_schemas::message::{Control, Message};
+use pangaea_schemas::message::{Control, Message, ScriptFault};
 use pangaea_schemas::rules::TuneSpec;
 use pangaea_schemas::{NodeId, Role, Timestamp};
 use pangaea_world::balance::{BalanceStatus, Merge, Move as PlannedMove, Outlook, Split};
@@ -35,6 +35,9 @@ const SHOW_EVERY: Duration = Duration::from_millis(200);
 const EVENTS_SHOWN_MAX: usize = 1_024;
 /// Rounds in which the three cores of this process answer each other before the outside is heard again.
 const ROUNDS_MAX: usize = 64;
+
+/// Reads a script as a shard would; why it cannot be read.
+type CheckScript = Arc<dyn Fn(&str, &str) -> Result<(), String> + Send + Sync>;
 
 /// What an admin orders wakes a world process too.
 type Event = process::Event<Wanted>;
@@ -67,7 +70,10 @@ impl Driver for WorldDriver {
         let (show, shown) = watch::channel(Arc::new(Snapshot::default()));
         let (orders, mut taken) = mpsc::channel(ORDERS_MAX);
         let tunables: Arc<[TuneSpec]> = context.game.tunables().into();
-        let workshop = context.options.design.as_deref().map(|folder| open_workshop(folder, &tunables, orders.clone()));
+        let game = context.game.clone();
+        let check: CheckScript = Arc::new(move |name, source| game.check_script(name, source).map_err(|fault| fault.to_string()));
+        let workshop =
+            context.options.design.as_deref().map(|folder| open_workshop(folder, &tunables, Arc::clone(&check), orders.clone()));
         let workshop = workshop.transpose()?;
         let inbox = context.inbox.clone();
         tokio::spawn(async move {
@@ -84,6 +90,7 @@ impl Driver for WorldDriver {
             tunables: tunables.to_vec(),
         };
         let mut world = World::new(now, config);
+        (context.systems)(&mut world);
         world.check()?;
         let driver = Self {
             spec,
@@ -100,7 +107,13 @@ impl Driver for WorldDriver {
             written: 0,
         };
         let registry = Arc::new(context.game.registry().clone());
-        Ok((driver, admin::routes(Admin { shown, orders, tokens, audit: Arc::new(audit), registry }, context.options.http)))
+        Ok((
+            driver,
+            admin::routes(
+                Admin { shown, orders, tokens, audit: Arc::new(audit), registry, check_script: check },
+                context.options.http,
+            ),
+        ))
     }
 
     fn drive(mut self, mut shell: Shell<Event>) -> anyhow::Result<()> {
@@ -258,14 +271,21 @@ impl WorldDriver {
             moves: status.moves.iter().map(move_view).collect(),
             nodes,
         };
+        let faults = status.nodes.iter().flat_map(|node| node.faults.iter().cloned()).collect();
         let rules = RulesShown { specs: Arc::clone(&self.tunables), book: self.world.book() };
         let events = self.events.iter().cloned().collect();
-        self.show.send_replace(Arc::new(Snapshot { status, config, balance, events, rules }));
+        self.show.send_replace(Arc::new(Snapshot { status, config, balance, events, rules, faults }));
     }
 }
 
-fn open_workshop(folder: &Path, tunables: &Arc<[TuneSpec]>, orders: mpsc::Sender<Wanted>) -> anyhow::Result<Workshop> {
-    Workshop::open(folder, Arc::clone(tunables), move |news| {
+fn open_workshop(
+    folder: &Path,
+    tunables: &Arc<[TuneSpec]>,
+    check: CheckScript,
+    orders: mpsc::Sender<Wanted>,
+) -> anyhow::Result<Workshop> {
+    let check = Box::new(move |name: &str, source: &str| check(name, source));
+    Workshop::open(folder, Arc::clone(tunables), check, move |news| {
         let order = match news {
             News::Wish(wish) => AdminOrder::Wish(wish),
             News::Unclear { reason } => AdminOrder::Unclear { reason },
@@ -416,6 +436,13 @@ fn event_view(event: &WorldNews) -> EventView {
         }
         Happening::Tuned { name, value, by, from } => {
             with("tune", format!("{name} is {value} from tick {} on, set by {by}", from.0))
+        }
+        Happening::ScriptFailed { fault } => {
+            let ScriptFault { script, line, text, values, shard, .. } = &**fault;
+            EventView {
+                to: Some(shard.to_string()),
+                ..with("script", format!("{script}:{line}: {text} ({values}); off in {shard}"))
+            }
         }
         Happening::RulesRefused { by, reason } => with("tune", format!("not changed for {by}: {reason}")),
         Happening::NodeJoined { node } => with("node", format!("{node} joined")),

@@ -19,6 +19,7 @@ pub(crate) mod records;
 pub(crate) mod senses;
 pub(crate) mod settle;
 pub(crate) mod shard_world;
+pub(crate) mod timer;
 pub(crate) mod tunables;
 
 #[cfg(test)]
@@ -34,9 +35,11 @@ pub use plain::{DecodeError, FieldKind, Part, Plain, PlainField, Scalar, Text};
 pub use population::{Ghosted, Identity};
 pub use senses::{Chance, Clock, Locate, Nearby, Sight, Spawn};
 pub use shard_world::{CROSSING_HYSTERESIS_M, Counts, Crossing, GHOST_RINGS, Published, ShardWorld, Simulated, TickInput};
+pub use timer::Timer;
 pub use tunables::{Tunable, Tunables, TuneField};
 
 pub(crate) use motion::quantise as ghost_motion;
+pub(crate) use senses::mix;
 pub(crate) use shard_world::install;
 
 // Named by the attributes.

@@ -19,10 +19,12 @@ mod exit;
 mod gateway;
 mod ledger;
 mod moves;
+mod new;
 mod operator;
 mod progress;
 mod roles;
 mod scene;
+mod script;
 mod session;
 mod shard;
 mod status;
@@ -37,6 +39,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
+use pangaea_node::driver::WorldSystems;
 use pangaea_scene::game::Game;
 
 use args::{Cli, Command};
@@ -45,8 +48,13 @@ use scene::SceneArgs;
 
 /// Run the command line for a game. What exit codes mean: `pangaea exit-codes`.
 pub fn main(game: fn(&mut Game)) -> ExitCode {
+    main_with_world(game, |_| {})
+}
+
+/// The same for a game that adds systems to the world server, as `world.add_systems(Phase::Simulate, …)`.
+pub fn main_with_world(game: fn(&mut Game), systems: WorldSystems) -> ExitCode {
     let cli = Cli::parse();
-    match run(cli, game) {
+    match run(cli, game, systems) {
         Ok(code) => code,
         Err(error) => {
             // Nobody may read stderr any more.
@@ -56,12 +64,12 @@ pub fn main(game: fn(&mut Game)) -> ExitCode {
     }
 }
 
-fn run(cli: Cli, game: fn(&mut Game)) -> anyhow::Result<ExitCode> {
+fn run(cli: Cli, game: fn(&mut Game), systems: WorldSystems) -> anyhow::Result<ExitCode> {
     let Cli { cluster, token, command } = cli;
     let cluster = cluster.with_token(token);
     match command.unwrap_or_default() {
         Command::Up(args) => wait_for(up::run(args, game)),
-        Command::World(args) => roles::run(args.options(pangaea_schemas::Role::World)?, game),
+        Command::World(args) => roles::run_with(args.options(pangaea_schemas::Role::World)?, game, systems),
         Command::Data(args) => data::run(&cluster, args, game),
         Command::Auth(args) => roles::run(args.options(pangaea_schemas::Role::Auth)?, game),
         Command::Scene(SceneArgs { command: Some(command), .. }) => wait_for(scene::run(&cluster, command)),
@@ -78,9 +86,11 @@ fn run(cli: Cli, game: fn(&mut Game)) -> anyhow::Result<ExitCode> {
         Command::Abort(args) => wait_for(abort::run(&cluster, &args)),
         Command::Audit(args) => wait_for(audit::show(&cluster, &args)),
         Command::Token(command) => wait_for(token::run(&cluster, command)),
+        Command::New(args) => new::run(&args),
         Command::Completions(args) => Ok(completions::show(&args)),
         Command::ExitCodes(_) => Ok(exit::show()),
         Command::Ledger(args) => ledger::show(&cluster, &args),
+        Command::Script(command) => wait_for(script::run(&cli.cluster, command, game)),
         Command::Tune(command) => wait_for(tune::run(&cluster, command)),
         Command::Chaos(args) => wait_for(chaos::run(args)),
         Command::Bots(args) => wait_for(bots::run(&cluster, args)),

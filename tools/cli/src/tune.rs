@@ -100,15 +100,15 @@ pub(crate) struct UndoArgs {
 pub(crate) struct OrderArgs {
     /// Who changes it, for the history
     #[arg(long, env = "USER", default_value = "operator", hide_env = true, value_name = "NAME")]
-    by: String,
+    pub(crate) by: String,
     /// Only say what would change
     #[arg(long)]
-    dry_run: bool,
+    pub(crate) dry_run: bool,
     /// As JSON, for scripts
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
     #[command(flatten)]
-    operator: OperatorArgs,
+    pub(crate) operator: OperatorArgs,
 }
 
 /// Do what was typed.

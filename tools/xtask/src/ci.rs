@@ -33,6 +33,7 @@ const STEPS: &[Step] = &[
     ("clippy", clippy),
     ("build", |root| crate::build(root).into()),
     ("test", |root| cargo(root, &["test", "--locked", "--workspace", "--no-fail-fast"])),
+    ("new game", new_game),
     ("simulator", simulator),
     ("cluster", cluster),
     ("web", web),
@@ -89,6 +90,22 @@ fn fresh_schemas(root: &Path) -> Outcome {
         Ok(()) => schemas::check(root).into(),
         Err(why) => Outcome::Skipped(why),
     }
+}
+
+/// What `pangaea new` makes: it compiles, and its tests with it. What Pangaea itself is built of is built already.
+fn new_game(root: &Path) -> Outcome {
+    let check = || {
+        crate::build(root)?;
+        let place = root.join("target/new-game");
+        if place.exists() {
+            std::fs::remove_dir_all(&place)?;
+        }
+        std::fs::create_dir_all(&place)?;
+        crate::run(Command::new(crate::built(root, "pangaea")).args(["new", "my-game"]).current_dir(&place))?;
+        let check = ["check", "--offline", "--all-targets"];
+        crate::run(Command::new("cargo").args(check).env("CARGO_TARGET_DIR", root.join("target")).current_dir(place.join("my-game")))
+    };
+    check().into()
 }
 
 fn simulator(root: &Path) -> Outcome {
