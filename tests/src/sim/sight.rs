@@ -7,10 +7,22 @@ use pangaea_schemas::geometry::{CellId, Position, SpaceId};
 use pangaea_schemas::wire::update::{Alias, CellUpdate, Update, UpdateHead};
 use pangaea_schemas::{EntityId, InSeq, Tick, TickRate, TypeId};
 
-/// No agent is faster, in metres per second.
-const SPEED_MAX: f32 = 9.0;
+/// No agent is faster, in metres per second, not even on a horse.
+const SPEED_MAX: f32 = 12.0;
 /// A new owner knows positions of this age, in seconds.
 const RECORD_AGE: f32 = 1.2;
+
+/// What players can do with an entity.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kind {
+    /// Somebody, to fight or to trade with.
+    #[default]
+    Somebody,
+    /// It lies there to be picked up.
+    Item,
+    /// It can be ridden.
+    Horse,
+}
 
 /// An entity as drawn.
 #[derive(Clone, Copy, Debug)]
@@ -20,8 +32,8 @@ pub struct Drawn {
     cell: (u16, u16),
     /// Where, to the precision of updates.
     pub position: Position,
-    /// It lies there to be picked up.
-    pub is_item: bool,
+    /// What it is good for.
+    pub kind: Kind,
 }
 
 /// Everything that one player sees.
@@ -50,6 +62,11 @@ impl Sight {
     /// What is drawn, in order of short names.
     pub fn drawn(&self) -> impl Iterator<Item = &Drawn> {
         self.drawn.values()
+    }
+
+    /// What is drawn of a kind.
+    pub fn of(&self, kind: Kind) -> impl Iterator<Item = &Drawn> {
+        self.drawn().filter(move |drawn| drawn.kind == kind)
     }
 
     /// How much is drawn.
@@ -111,8 +128,8 @@ impl Sight {
             if let Some((other, _)) = twin {
                 anomalies.push(format!("{entity} twice: as {} and {}", other.0, alias.0));
             }
-            let is_item = self.drawn.get(alias).is_some_and(|drawn| drawn.is_item);
-            self.drawn.insert(*alias, Drawn { entity: *entity, cell: here, position: Position::default(), is_item });
+            let kind = self.drawn.get(alias).map_or(Kind::Somebody, |drawn| drawn.kind);
+            self.drawn.insert(*alias, Drawn { entity: *entity, cell: here, position: Position::default(), kind });
         }
         for moved in &cell.moved {
             match self.drawn.get_mut(&moved.alias) {
@@ -124,7 +141,11 @@ impl Sight {
         }
         for (alias, component) in &cell.components {
             if let Some(drawn) = self.drawn.get_mut(alias) {
-                drawn.is_item |= component.id == TypeId::of("item");
+                if component.id == TypeId::of("item") {
+                    drawn.kind = Kind::Item;
+                } else if component.id == TypeId::of("saddle") {
+                    drawn.kind = Kind::Horse;
+                }
             }
         }
     }
