@@ -79,6 +79,8 @@ pub(crate) struct Entity {
     hidden: Round,
     /// Tick of the news that put it there.
     tick: Tick,
+    /// The last cell of which it was told to be there, in news that looked older than that.
+    doubted: Option<CellId>,
     /// In order of id, each with the round it changed in.
     pub(crate) components: Vec<(Round, ComponentBytes)>,
 }
@@ -239,9 +241,10 @@ impl CellStore {
         let name = self.name(enter.entity);
         let Some(entity) = self.entities.get_mut(name) else { return };
         if entity.place.is_some() && entity.tick > tick {
+            entity.doubted = self.cells.get(key).map(|cell| cell.id);
             return;
         }
-        entity.tick = tick;
+        (entity.tick, entity.doubted) = (tick, None);
         let (place, same_shape) = (entity.place, entity.replace_components(&enter.components, self.round));
         match place {
             Some((cell, index)) if cell == key => self.freshen(key, index, same_shape),
@@ -311,14 +314,17 @@ impl CellStore {
     }
 
     /// Nobody told that it entered anywhere, here included: it is gone. Or its new owner's clock is behind the former one's, and
-    /// its news looked older than what is known: the cell where it went is asked for once more.
+    /// its news looked older than what is known: the cells where it may have gone are asked for once more.
     fn end_limbo(&mut self, cell: CellId, entity: EntityId, since: Tick, to: Option<CellId>) {
         let (Some(&key), Some(&name)) = (self.index.get(&cell), self.names.get(&entity)) else { return };
         let hangs = self.entities.get(name).is_some_and(|e| e.tick == since && e.place.is_some_and(|(place, _)| place == key));
         if hangs {
             self.remove(key, name);
-            if let Some(to) = to.filter(|to| self.contains(*to)) {
-                self.wanted.push(to);
+            let doubted = self.entities.get_mut(name).and_then(|entity| entity.doubted.take());
+            for cell in to.into_iter().chain(doubted.filter(|doubted| Some(*doubted) != to)) {
+                if self.contains(cell) {
+                    self.wanted.push(cell);
+                }
             }
         }
     }
@@ -426,7 +432,15 @@ impl CellStore {
             return name;
         }
         let alias = self.fresh_alias();
-        let name = self.entities.insert(Entity { id, alias, place: None, hidden: NEVER, tick: Tick(0), components: Vec::new() });
+        let name = self.entities.insert(Entity {
+            id,
+            alias,
+            place: None,
+            hidden: NEVER,
+            tick: Tick(0),
+            doubted: None,
+            components: Vec::new(),
+        });
         self.names.insert(id, name);
         name
     }

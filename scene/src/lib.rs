@@ -27,6 +27,8 @@ pub mod migration;
 
 pub mod sessions;
 
+pub mod trials;
+
 pub mod effects;
 
 pub mod rules;

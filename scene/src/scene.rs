@@ -167,6 +167,7 @@ impl Scene {
                     self.spread_rules();
                 }
             }
+            Message::Control(Control::Release { agent }) => self.shards.values_mut().for_each(|shard| shard.release(agent)),
             Message::Directory(Directory::Seek { agent }) => self.shards.values_mut().for_each(|shard| shard.seek(agent)),
             message => match shard_of(&message) {
                 Some(shard) => self.deliver(now, from, shard, message),

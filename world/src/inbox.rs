@@ -62,7 +62,8 @@ impl Inbox {
                 | Control::UndrainGateway
                 | Control::Migrate { .. }
                 | Control::CancelMigration { .. }
-                | Control::Rules(_),
+                | Control::Rules(_)
+                | Control::Release { .. },
             )
             | Message::BeaconRequest(_)
             | Message::BusRequest(_)

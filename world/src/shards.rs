@@ -6,13 +6,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use bevy_ecs::prelude::{Commands, Component, Entity, IntoScheduleConfigs, Mut, Query, Res, ResMut, Resource};
+use bevy_ecs::prelude::{Commands, Component, Entity, IntoScheduleConfigs, Mut, Query, Res, ResMut, Resource, World as Ecs};
 use bevy_ecs::system::SystemParam;
 use pangaea_schemas::geometry::ShardId;
 use pangaea_schemas::message::{
     Address, Control, JournalReply, JournalRequest, Location, Message, SceneReport, ShardPhase, ShardReport,
 };
-use pangaea_schemas::{JournalIndex, NodeId, Nonce, RequestId, Role, ShardEpoch, Timestamp};
+use pangaea_schemas::{EntityId, JournalIndex, NodeId, Nonce, RequestId, Role, ShardEpoch, Timestamp};
 
 use crate::balance::{self, Policy, Usage};
 use crate::custody::{Custody, CustodyEvent, Holder};
@@ -278,6 +278,9 @@ fn hear_scene(now: Timestamp, by: Holder, report: SceneReport, shards: &mut Shar
         for (agent, to) in report.recent.iter().filter(|_| runs) {
             events.push(now, Happening::Handover { agent: *agent, from: shard.id, to: *to });
         }
+        if shard.custody.holder() == Some(by) && runs {
+            tell_parked(now, &shard, &report, events);
+        }
         if shard.custody.holder() == Some(by) {
             if runs {
                 shard.usage.observe(now, &report);
@@ -285,6 +288,28 @@ fn hear_scene(now: Timestamp, by: Holder, report: SceneReport, shards: &mut Shar
             shard.report = Some(report);
         }
     }
+}
+
+/// Who was parked, or released, since the last report.
+fn tell_parked(now: Timestamp, shard: &Shard, report: &ShardReport, events: &mut Events) {
+    let before = shard.report.as_ref().map_or(&[][..], |last| &last.parked[..]);
+    for agent in report.parked.iter().copied().filter(|agent| !before.contains(agent)) {
+        tracing::warn!(shard = %shard.id, %agent, "an agent is parked");
+        events.push(now, Happening::Parked { agent, shard: shard.id });
+    }
+    for agent in before.iter().copied().filter(|agent| !report.parked.contains(agent)) {
+        events.push(now, Happening::Released { agent, shard: shard.id });
+    }
+}
+
+/// Tells the owner of the shard where the agent is parked to let it play again; which shard.
+pub(crate) fn release(ecs: &mut Ecs, agent: EntityId) -> Option<ShardId> {
+    let shards = ecs.resource::<ShardMap>().entities().filter_map(|entity| ecs.get::<Shard>(entity));
+    let holds = |shard: &&Shard| shard.report.as_ref().is_some_and(|report| report.parked.contains(&agent));
+    let (shard, owner) = shards.filter(holds).find_map(|shard| Some((shard.id, shard.custody.holder()?.node)))?;
+    let release = Message::Control(Control::Release { agent });
+    ecs.resource_mut::<Outbox>().send(Address::Node(owner), release);
+    Some(shard)
 }
 
 /// Limits that time brings about. A claim that failed may have left a newer epoch in the journal, so that is read again.

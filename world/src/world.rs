@@ -258,6 +258,12 @@ impl World {
         moves::cancel(&mut self.ecs, id)
     }
 
+    /// Lets a parked agent play again; the shard where it rests. `None`: no such agent is parked. The owner is asked once: the
+    /// status shows whether it heard.
+    pub fn release(&mut self, agent: EntityId) -> Option<ShardId> {
+        shards::release(&mut self.ecs, agent)
+    }
+
     /// Lets the balancer carry out its plans, or not any more.
     pub fn switch_balance(&mut self, on: bool) {
         balance::switch(&mut self.ecs, on);

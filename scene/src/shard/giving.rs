@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use pangaea_schemas::geometry::ShardId;
 use pangaea_schemas::journal::ShardOp;
 use pangaea_schemas::message::{Address, Control, Message, Migration, MigrationNews, MigrationStep, PART_BYTES_MAX, ShardRoute};
-use pangaea_schemas::record::Record;
+use pangaea_schemas::record::{Presence, Record};
 use pangaea_schemas::{AgentEpoch, EntityId, MigrationId, NodeId, Nonce, Tick, Timestamp};
 
 use super::{Shard, Then};
@@ -28,7 +28,7 @@ pub(super) struct Gift {
     state: Giving,
     copied: Copied,
     /// Asleep agents as they were sent.
-    asleep: BTreeMap<EntityId, AgentEpoch>,
+    asleep: BTreeMap<EntityId, (AgentEpoch, Presence)>,
     /// Parts of the round that are not sent yet.
     parts: VecDeque<Part>,
     round_bytes: usize,
@@ -166,7 +166,7 @@ impl Shard {
     }
 
     /// Nothing ticks here, and whatever comes waits.
-    pub(super) fn is_frozen(&self) -> bool {
+    pub fn is_frozen(&self) -> bool {
         self.gift.as_ref().is_some_and(|gift| match gift.state {
             Giving::Preparing | Giving::Copying { .. } | Giving::Given => false,
             Giving::Freezing | Giving::Frozen | Giving::Committing | Giving::Returning => true,
@@ -265,10 +265,11 @@ impl Shard {
         let Some(gift) = self.gift.as_mut() else { return };
         let delta = self.world.delta(&mut gift.copied);
         let asleep = &self.life.asleep;
+        let state = |record: &Record| (record.epoch, record.presence);
         let woken: Vec<EntityId> = gift.asleep.keys().filter(|agent| !asleep.contains_key(agent)).copied().collect();
         woken.iter().for_each(|agent| _ = gift.asleep.remove(agent));
         let sleepers: Vec<Record> =
-            asleep.values().filter(|r| gift.asleep.insert(r.entity, r.epoch) != Some(r.epoch)).cloned().collect();
+            asleep.values().filter(|r| gift.asleep.insert(r.entity, state(r)) != Some(state(r))).cloned().collect();
         let mut part = Part { gone: delta.gone, ..Part::default() };
         part.gone.extend(woken);
         gift.round_bytes = 8 * part.gone.len();

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `ownership` | a claim, a recovery, a doubt, an end |
 //! | `attendance` | a client attaches, plays, goes |
+//! | `probation` | a new owner tries whose inputs may have ended the former one |
 //! | `crossing` | an agent leaves or comes |
 //! | `settling` | nobody asks any more where it went |
 //! | `effects` | something is done to an entity of another shard |
@@ -27,6 +28,7 @@ mod meter;
 mod neighbours;
 mod outside;
 mod ownership;
+mod probation;
 mod residents;
 mod rest;
 mod routes;
@@ -61,6 +63,7 @@ use crate::incarnation::{Happening, Incarnation};
 use crate::journal_writer::JournalWriter;
 use crate::lanes::Lanes;
 use crate::sessions::Sessions;
+use crate::trials::Trials;
 
 pub(crate) use giving::shard_of as shard_of_migration;
 pub use routes::Routes;
@@ -151,6 +154,8 @@ enum Then {
     GiftWritten,
     /// The first tick after a migration is in.
     Arrived,
+    /// The record of an agent on trial is in.
+    OnTrial(EntityId),
 }
 
 /// Everything that a stop drops.
@@ -158,6 +163,7 @@ enum Then {
 struct Life {
     residents: Residents,
     sessions: Sessions,
+    trials: Trials,
     asleep: BTreeMap<EntityId, Record>,
     arrivals: Arrivals,
     leaves: Leaves,
@@ -411,6 +417,7 @@ impl Shard {
             handovers_out: self.meter.out,
             handovers_in: self.meter.taken,
             recent: std::mem::take(&mut self.meter.recent),
+            parked: self.parked(),
         })
     }
 

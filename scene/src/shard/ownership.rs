@@ -101,6 +101,7 @@ impl Shard {
             Then::Sent(to, upto) => self.effects_may_go(to, upto),
             Then::GiftWritten => self.gift_is_written(),
             Then::Arrived => self.arrival_is_durable(),
+            Then::OnTrial(agent) => self.life.trials.written(agent),
         }
     }
 
@@ -132,7 +133,8 @@ impl Shard {
     /// Builds the life of the shard from its state, and raises the epochs of awake players' agents: an earlier owner that does
     /// not know its end yet can change nothing of value afterwards.
     fn raise_fences(&mut self) {
-        let Some(Recovery { image, .. }) = self.recovery.take() else { return };
+        let Some(Recovery { mut image, .. }) = self.recovery.take() else { return };
+        self.judge(&mut image.records);
         self.life.is_empty_world = image.records.is_empty() && image.fences.is_empty() && image.departures.is_empty();
         self.life.arrivals = Arrivals::recovered(image.fences, image.decided, image.stable);
         self.life.durably_applied = image.applied.iter().copied().collect();
@@ -148,7 +150,7 @@ impl Shard {
         for record in image.records {
             self.life.leaves.came_home(record.entity);
             match record.presence {
-                Presence::Asleep => {
+                Presence::Asleep | Presence::Parked => {
                     self.life.asleep.insert(record.entity, record);
                 }
                 Presence::Awake => self.recover_awake(record),
@@ -169,6 +171,7 @@ impl Shard {
             record.session = Sessions::recovered(record.session);
             record.session.gateway = None;
             self.life.sessions.seat(agent, record.session.clone(), Link::Lingering { until: self.now + LINGER });
+            self.life.trials.expect(agent, record.session.crashes);
             self.life.inbox.connected.push((agent, false));
             self.adopt_operations(&record);
         }

@@ -42,6 +42,7 @@ impl Shard {
             self.world.rules_are(&self.rules);
             self.populate_once();
             self.follow_neighbours();
+            self.begin_trials();
             let input = self.ingest();
             let newborn = input.births.iter().map(|(agent, _)| *agent).collect();
             let ingested = self.world.ingest(input);
@@ -58,6 +59,7 @@ impl Shard {
             let published = self.world.publish();
             self.send_feed(&published);
             self.tell_clients();
+            self.pass_trials();
             ended(TickPhase::Publish);
             self.persist(published.dirty);
             self.tell_directory();
@@ -103,7 +105,8 @@ impl Shard {
 
     /// Everything that came since the last tick, inputs in their sequence.
     fn ingest(&mut self) -> TickInput {
-        let inputs = self.life.sessions.drain_inputs();
+        let (trials, held) = (&self.life.trials, self.holds_trials());
+        let inputs = self.life.sessions.drain_inputs_but(|agent| held && trials.holds(agent));
         for input in &inputs {
             self.make_dirty(input.agent);
         }

@@ -21,8 +21,8 @@ use crate::message::{
     Credentials, Currency, DRAIN_TARGETS_MAX, Directory, EFFECT_BATCH_MAX, EffectMessage, Enter, Feed, FeedFilter, FeedFrame,
     GatewayReport, Handover, HandoverMessage, Holdings, Item, ItemKind, JournalReply, JournalRequest, KEY_BYTES_MAX, Lane, Leave,
     LedgerRefusal, LedgerReply, LedgerRequest, LedgerResult, Location, LoginRefusal, Message, MigrationNews, MigrationStep,
-    Motion, NodeInfo, Owed, Owner, Refusal, SceneReport, Session, ShardImage, ShardPhase, ShardReport, ShardRoute,
-    TRADE_ITEMS_MAX, Table, TableOp, TableReply, TableRequest, Trade, TradeSide, TradeState, TradeStep, Transaction,
+    Motion, NodeInfo, Owed, Owner, PARKED_TOLD_MAX, Refusal, SceneReport, Session, ShardImage, ShardPhase, ShardReport,
+    ShardRoute, TRADE_ITEMS_MAX, Table, TableOp, TableReply, TableRequest, Trade, TradeSide, TradeState, TradeStep, Transaction,
     VALUE_BYTES_MAX,
 };
 use crate::registry::TYPE_BYTES_MAX;
@@ -431,6 +431,7 @@ wire_row! { control::Crossing { entity: EntityId, target: ShardId } }
 wire_table! {
     ShardReport = control::{ShardReport, ShardReportArgs} {
         shard, epoch, phase, entities, players, ghosts, tick_p50_us, tick_p99_us, load_permille, handovers_out, handovers_in, recent,
+        parked <= PARKED_TOLD_MAX,
     }
 }
 wire_table! { SceneReport = control::{SceneReport, SceneReportArgs} { tick, late_ticks, shards, rules } }
@@ -455,6 +456,7 @@ wire_enum! {
         Reaped(ReapedArgs, body_as_reaped) { node, nonce },
         Migrate(MigrateArgs, body_as_migrate) { id, shard, to },
         CancelMigration(CancelMigrationArgs, body_as_cancel_migration) { id, shard },
+        Release(ReleaseArgs, body_as_release) { agent },
     }
     carriers { Scene(body_as_scene), Gateway(body_as_gateway), Migrating(body_as_migrating), Rules(body_as_rules) }
 }
@@ -544,6 +546,7 @@ wire_enum! {
         Replaced(ReplacedArgs, body_as_replaced) { current },
         NotNow(NotNowArgs, body_as_not_now) {},
         Full(FullArgs, body_as_full) {},
+        Parked(ParkedArgs, body_as_parked) {},
     }
     carriers {}
 }

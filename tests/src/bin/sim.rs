@@ -40,6 +40,9 @@ struct Arguments {
     /// Of the faults drawn from the seed, only those with these numbers.
     #[arg(long, value_delimiter = ',')]
     only: Option<Vec<usize>>,
+    /// Let the first player find a bug of the game that ends its scene.
+    #[arg(long)]
+    cursed: bool,
     /// Players per seed.
     #[arg(long, default_value_t = 6)]
     players: usize,
@@ -70,7 +73,7 @@ fn main() -> ExitCode {
 fn options(arguments: &Arguments, seed: u64) -> Options {
     let span = Duration::from_secs(arguments.seconds);
     let trouble = if arguments.clean { Trouble::None } else { Trouble::Drawn };
-    let mut options = Options { span, players: arguments.players, trouble, ..Options::seed(seed) };
+    let mut options = Options { span, players: arguments.players, trouble, cursed: arguments.cursed, ..Options::seed(seed) };
     if let Some(kept) = &arguments.only {
         let drawn = Cluster::new(options.clone()).planned().to_vec();
         options.trouble = Trouble::These(kept.iter().filter_map(|number| drawn.get(*number).copied()).collect());

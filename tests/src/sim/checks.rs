@@ -72,6 +72,32 @@ pub fn all_run(processes: &BTreeMap<NodeId, Process>, owners: &Owners, spec: &Cl
     shards.filter(|shard| !runs.contains(shard)).map(|shard| format!("nobody runs {shard} at the end")).collect()
 }
 
+/// Owners that the journal has replaced and that go on all the same, although they have heard of it long ago. In words.
+pub fn outlived(processes: &BTreeMap<NodeId, Process>, owners: &Owners) -> Vec<String> {
+    let old = replaced(processes, owners).map(|(node, shard)| format!("{node} still runs {} at the end, replaced", shard.id()));
+    old.collect()
+}
+
+/// Owners that the journal has replaced and that do not doubt it: whoever was given the shard had to wait for the end of their
+/// lease first. A source that gives its shard away stands still until it hears that it did.
+pub fn undoubting<'p>(
+    processes: &'p BTreeMap<NodeId, Process>,
+    owners: &'p Owners,
+) -> impl Iterator<Item = (NodeId, ShardId)> + use<'p> {
+    let believes = |shard: &Shard| shard.incarnation().is_confirmed() && !shard.is_frozen();
+    replaced(processes, owners).filter(move |(_, shard)| believes(shard)).map(|(node, shard)| (node, shard.id()))
+}
+
+fn replaced<'p>(
+    processes: &'p BTreeMap<NodeId, Process>,
+    owners: &'p Owners,
+) -> impl Iterator<Item = (NodeId, &'p Shard)> + use<'p> {
+    let in_force = |shard: &Shard| owners.get(&shard.id()).map_or_else(ShardEpoch::default, |owner| owner.1);
+    ticking(processes)
+        .filter(move |(_, _, shard)| shard.incarnation().epoch().unwrap_or_default() < in_force(shard))
+        .map(|(node, _, shard)| (node, shard))
+}
+
 /// Who was there and is no more. What is wrong, in words.
 pub fn lost(processes: &BTreeMap<NodeId, Process>, born: &BTreeSet<EntityId>) -> Vec<String> {
     let here = present(processes);

@@ -9,6 +9,7 @@ pub mod campaign;
 pub mod checks;
 pub mod clock;
 pub mod cluster;
+pub mod curse;
 pub mod faults;
 pub mod journals;
 pub mod keys;

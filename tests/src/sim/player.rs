@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fastrand::Rng;
-use pangaea_schemas::client::{ClientMessage, Input, PROTOCOL_VERSION, ServerMessage};
+use pangaea_schemas::client::{ClientMessage, Input, PROTOCOL_VERSION, RefusalCode, ServerMessage};
 use pangaea_schemas::geometry::{Position, ShardId};
 use pangaea_schemas::message::Credentials;
 use pangaea_schemas::record::ReliableEvent;
@@ -22,6 +22,8 @@ const UNACKED_MAX: usize = 60;
 const ROAM_M: f32 = 40.0;
 /// Near enough to the middle to be in reach of each other there, in metres.
 const MARKET_M: f32 = 2.0;
+/// Inputs after which a player that knows the curse says it.
+const CURSE_AFTER: u64 = 100;
 /// How near somebody must be to be given or traded something, in metres.
 const ARM_M: f32 = 4.0;
 
@@ -73,6 +75,10 @@ pub struct Player {
     pub belongings: Option<Belongings>,
     /// Who offered a trade that it has not answered.
     offered: Option<EntityId>,
+    /// It says the word that ends a process, once.
+    curses: bool,
+    /// It was told that its agent is parked.
+    parked: bool,
     /// It stands still and wants nothing any more.
     resting: bool,
     outbox: Vec<Bytes>,
@@ -112,6 +118,8 @@ impl Player {
             sight: Sight::default(),
             belongings: None,
             offered: None,
+            curses: false,
+            parked: false,
             resting: false,
             outbox: Vec::new(),
             anomalies: Vec::new(),
@@ -144,6 +152,16 @@ impl Player {
         self.resting = true;
     }
 
+    /// It will say the word that ends a process.
+    pub fn find_the_curse(&mut self) {
+        self.curses = true;
+    }
+
+    /// Whether it was told that its agent is parked, and has not come in since.
+    pub fn is_parked(&self) -> bool {
+        self.parked
+    }
+
     /// The connection is there.
     pub fn connected(&mut self, now: Timestamp) {
         self.stage = Stage::Greeting;
@@ -174,7 +192,9 @@ impl Player {
         if self.stage != Stage::Playing || self.unacked.len() >= UNACKED_MAX {
             return;
         }
-        let wish = if self.resting { None } else { self.wish(agents) };
+        let curse = (self.curses && self.inputs >= CURSE_AFTER).then(|| about("curse", EntityId::NONE));
+        self.curses &= curse.is_none();
+        let wish = curse.or_else(|| if self.resting { None } else { self.wish(agents) });
         let (id, bytes) = wish.unwrap_or_else(|| {
             let (dx, dz) = if self.resting { (0, 0) } else { self.heading };
             (TypeId::of("move"), vec![dx as u8, dz as u8])
@@ -194,12 +214,8 @@ impl Player {
             return Some((TypeId::of("trade_accept"), words(&[from.0])));
         }
         match self.rng.u32(..40) {
-            0 => {
-                self.one_of(|sight| sight.of(Kind::Somebody).map(|d| d.entity).collect()).map(|e| about("attack", e))
-            }
-            1 | 2 => {
-                self.one_of(|sight| sight.of(Kind::Item).map(|d| d.entity).collect()).map(|e| about("pick_up", e))
-            }
+            0 => self.one_of(|sight| sight.of(Kind::Somebody).map(|d| d.entity).collect()).map(|e| about("attack", e)),
+            1 | 2 => self.one_of(|sight| sight.of(Kind::Item).map(|d| d.entity).collect()).map(|e| about("pick_up", e)),
             3 => Some(chat(self.rng.u8(..2))),
             4 => {
                 let item = self.belongings.as_ref()?.items.first().copied()?;
@@ -309,6 +325,11 @@ impl Player {
             }
             ServerMessage::Refused { retry_after_ms: 0, code, text } => self.anomalies.push(format!("refused: {code:?} {text}")),
             // A login that must wait is tried again over a new connection.
+            ServerMessage::Goodbye { code: RefusalCode::NotAllowed, text, .. } if text.contains("parked") => {
+                // What is not acknowledged is given up: it may be what did it.
+                (self.stage, self.parked, self.next_seq) = (Stage::Offline, true, self.applied.next());
+                self.unacked.clear();
+            }
             ServerMessage::Refused { .. } | ServerMessage::Goodbye { .. } => self.stage = Stage::Offline,
             ServerMessage::Routed { shard, scene, .. } => (self.shard, self.scene) = (shard.parse().ok(), scene),
             ServerMessage::Watching { .. } | ServerMessage::Pong { .. } => {}
@@ -325,6 +346,7 @@ impl Player {
         // A gateway and an owner that die together know the client's inputs only as far as they were journaled.
         self.connected_at = in_seq;
         self.stage = Stage::Playing;
+        self.parked = false;
         self.token = Some(token);
         self.acknowledge(in_seq);
         if !self.unacked.is_empty() {

@@ -61,6 +61,8 @@ pub(crate) struct Stage {
     pub(crate) row: Option<(Revision, Bytes)>,
     /// What shards cost, in 1/1000 of a tick; 10 when not named.
     pub(crate) loads: BTreeMap<ShardId, u32>,
+    /// Whose inputs ended which shards.
+    pub(crate) parked: BTreeMap<ShardId, Vec<EntityId>>,
     /// Every order to move a shard: which, where from, where to.
     pub(crate) migrations: Vec<(ShardId, NodeId, NodeId)>,
     /// Every order sent to a scene: who and which shard.
@@ -84,6 +86,7 @@ impl Stage {
             data_away: false,
             row: None,
             loads: BTreeMap::new(),
+            parked: BTreeMap::new(),
             migrations: Vec::new(),
             orders: Vec::new(),
             heard: Vec::new(),
@@ -190,7 +193,7 @@ impl Stage {
             let request = BeaconRequest::Register { request: RequestId(0), node: info(*node, player.nonce), ttl_ms: 2_000 };
             self.beacon.handle(self.now, *node, request);
             let report = match node.role {
-                Role::Scene => Control::Scene(report(player, RATE.tick_at(self.now), &self.loads)),
+                Role::Scene => Control::Scene(report(player, RATE.tick_at(self.now), &self.loads, &self.parked)),
                 Role::Gateway => {
                     let Player { sessions, connections, draining, .. } = *player;
                     Control::Gateway(GatewayReport { sessions, connections, draining, ..Default::default() })
@@ -350,7 +353,7 @@ fn info(node: NodeId, nonce: Nonce) -> NodeInfo {
     }
 }
 
-fn report(player: &Player, tick: Tick, loads: &BTreeMap<ShardId, u32>) -> SceneReport {
+fn report(player: &Player, tick: Tick, loads: &BTreeMap<ShardId, u32>, parked: &BTreeMap<ShardId, Vec<EntityId>>) -> SceneReport {
     let rules = player.rules.as_ref().map_or(0, |rules| rules.version);
     let shard = |(shard, epoch): (&ShardId, &ShardEpoch)| ShardReport {
         shard: *shard,
@@ -365,6 +368,7 @@ fn report(player: &Player, tick: Tick, loads: &BTreeMap<ShardId, u32>) -> SceneR
         handovers_out: 2,
         handovers_in: 1,
         recent: Vec::new(),
+        parked: parked.get(shard).cloned().unwrap_or_default(),
     };
     SceneReport { tick, late_ticks: 0, shards: player.runs.iter().map(shard).collect(), rules }
 }
