@@ -11,6 +11,7 @@ use async_nats::jetstream::{self, ErrorCode};
 use async_nats::{Client, ConnectOptions};
 use pangaea_schemas::journal::ENTRY_BYTES_MAX;
 
+use super::RETRY_PAUSE;
 use super::fenced::FencedStream;
 use super::names::Names;
 use crate::admin::client;
@@ -28,6 +29,8 @@ const API_TIME: Duration = Duration::from_secs(5);
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 /// How long the end of a lease stays visible for those who follow the bucket.
 const MARKER_TIME: Duration = Duration::from_secs(60);
+/// Servers that were started together have found each other by then.
+const PLACEMENT_TIME: Duration = Duration::from_secs(15);
 /// Commands that wait for a connection that is away.
 const CLIENT_COMMANDS_MAX: usize = 8_192;
 
@@ -404,14 +407,33 @@ pub(super) async fn stream_of(context: &jetstream::Context, wanted: stream::Conf
         Ok(stream) => stream,
         Err(error) => match error.kind() {
             jetstream::context::GetStreamErrorKind::JetStream(why) if why.error_code() == ErrorCode::STREAM_NOT_FOUND => {
-                // Two nodes may make it at once: the same settings are no conflict.
-                context.create_stream(wanted.clone()).await.map_err(|error| failed(error.to_string()))?
+                make(context, &wanted).await.map_err(failed)?
             }
             _ => return Err(failed(error.to_string())),
         },
     };
     read_back(&stream.cached_info().config, &wanted)?;
     Ok(stream)
+}
+
+/// Two nodes may make it at once: the same settings are no conflict. Servers that have just started do not know each other yet.
+async fn make(context: &jetstream::Context, wanted: &stream::Config) -> Result<Stream, String> {
+    let deadline = tokio::time::Instant::now() + PLACEMENT_TIME;
+    loop {
+        let error = match context.create_stream(wanted.clone()).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => error,
+        };
+        let alone = matches!(
+            error.kind(),
+            jetstream::context::CreateStreamErrorKind::JetStream(why)
+                if why.error_code() == ErrorCode::CLUSTER_NO_PEERS || why.error_code() == ErrorCode::INSUFFICIENT_RESOURCES
+        );
+        if !alone || tokio::time::Instant::now() > deadline {
+            return Err(error.to_string());
+        }
+        tokio::time::sleep(RETRY_PAUSE).await;
+    }
 }
 
 fn read_back(found: &stream::Config, wanted: &stream::Config) -> Result<(), EngineError> {

@@ -32,8 +32,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const IDLE_MAX: Duration = Duration::from_secs(60);
 /// Names of own appends that are remembered, so that most repetitions cost no reading.
 const OWN_MAX: usize = 16;
-/// How many entries are walked back to find one.
-const WALK_MAX: usize = 1_024;
+/// How many entries are walked back to find one. An owner that missed an answer has only a few appends on their way; what lies
+/// deeper is not asked for again.
+const WALK_MAX: u64 = 32;
 
 /// What is to be appended.
 pub(super) struct Append {
@@ -205,8 +206,12 @@ impl Desk {
         if let Some((_, own)) = self.own.iter().find(|(at, _)| *at == index) {
             return Ok(*own == id);
         }
+        if known.head.tail.0 - index.0 >= WALK_MAX {
+            return Ok(false);
+        }
+        // Zero is before the first entry, or before all that came along when the world was moved here.
         let mut sequence = known.sequence;
-        for _ in 0..WALK_MAX {
+        while sequence > 0 {
             let Some(message) = self.log.at(sequence).await? else { return Ok(false) };
             let (found, _) = EntryMessage::decode(&message.payload).map_err(|error| error.to_string())?;
             if found.shard != self.shard || found.index <= index {

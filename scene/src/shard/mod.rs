@@ -89,8 +89,8 @@ pub const SHARD_IDS: u64 = 4_096;
 pub const LEASE_MARGIN: Duration = Duration::from_millis(300);
 /// A shard is unconfirmed when its journal has not answered for this long.
 pub const JOURNAL_SILENCE: Duration = Duration::from_millis(1_500);
-/// An unconfirmed shard stops after this.
-pub const DOUBT_MAX: Duration = Duration::from_secs(30);
+/// An unconfirmed shard stops after this: well after an engine that was away for half a minute is back and has found a leader.
+pub const DOUBT_MAX: Duration = Duration::from_secs(120);
 /// A persistent change is in the journal at most this much later.
 pub const PERSIST_WITHIN: Duration = Duration::from_secs(1);
 

@@ -36,6 +36,7 @@ const STEPS: &[Step] = &[
     ("test", |root| cargo(root, &["test", "--locked", "--workspace", "--no-fail-fast"])),
     ("simulator", simulator),
     ("cluster", cluster),
+    ("cluster on the engine", cluster_on_engine),
     ("web", web),
     ("browser", browser),
 ];
@@ -115,6 +116,22 @@ fn cluster(root: &Path) -> Outcome {
     let check = || {
         let cluster = Cluster::start(root, &["--gateways", "2", "--bots", "0"])?;
         cluster.command(&["bots", "--count", "100", "--seconds", "15", "--scenario", "border-storm"])?;
+        cluster.command(&["status"])?;
+        cluster.command(&["ledger"])?;
+        cluster.stop()
+    };
+    check().into()
+}
+
+/// The same on three servers of the engine, with no process the only one of its kind.
+fn cluster_on_engine(root: &Path) -> Outcome {
+    if let Err(why) = nats::install(root) {
+        return Outcome::Skipped(format!("{why:#}"));
+    }
+    let check = || {
+        let options = ["--engine", "nats", "--engine-nodes", "3", "--worlds", "2", "--datas", "2", "--gateways", "2", "--bots", "0"];
+        let cluster = Cluster::start(root, &options)?;
+        cluster.command(&["bots", "--count", "50", "--seconds", "15", "--scenario", "border-storm"])?;
         cluster.command(&["status"])?;
         cluster.command(&["ledger"])?;
         cluster.stop()

@@ -12,7 +12,7 @@ use anyhow::{Context, bail, ensure};
 use crate::{build, built, run};
 
 /// Ports of one cluster, from its base on.
-const PORTS: u16 = 80;
+const PORTS: u16 = 90;
 /// Bases that are tried: above the usual ports, below those that the system hands out by itself.
 const BASES: std::ops::Range<u16> = 12_000..20_000;
 /// A cluster that was asked to end has ended by then.
@@ -37,6 +37,7 @@ impl Cluster {
             fs::remove_dir_all(&folder).with_context(|| format!("cannot empty {}", folder.display()))?;
         }
         let mut command = Command::new(&program);
+        command.current_dir(root);
         command.args(["up", "--port-base", &base.to_string(), "--data-dir"]).arg(&folder).args(options);
         let up = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("cannot start the cluster")?;
         let mut cluster = Self { up, program, folder, url: format!("http://127.0.0.1:{base}") };
