@@ -64,7 +64,8 @@ fn deaf_page(runtime: &tokio::runtime::Runtime, address: &str) -> impl Sized {
 #[test]
 fn whoever_misbehaves_costs_one_client_and_nobody_else_notices() {
     let site = Site::new();
-    let cluster = site.up(&[]);
+    // Updates are small: only the sight of a crowd fills what two kernels hold for who does not read.
+    let cluster = site.up(&["--abundance", "10"]);
     let bots = play(&cluster, 12, 25, &[]);
     await_sessions(&cluster, 12);
     let status = cluster.status();
