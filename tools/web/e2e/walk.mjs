@@ -85,7 +85,8 @@ const NEAR_BORDER_M = 0.8;
 /** Two pages' agents at arm's length on the two sides of a border between scenes: one comes up to it, one crosses it and turns. */
 export async function meetAtTheBorder(comes, crosses) {
   const { here, there } = await acrossTheBorder(crosses);
-  await walkInto(crosses, there);
+  // Who was born beyond the border would stay with its owner so near to it.
+  await Promise.all([walkInto(comes, here), walkInto(crosses, there)]);
   const { position } = await probe(crosses);
   const across = position.x < here.x || position.x > here.x + here.edge ? "x" : "z";
   const inward = there[across] > here[across] ? 1 : -1;
