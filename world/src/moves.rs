@@ -37,6 +37,17 @@ pub enum MoveKind {
     Merge,
 }
 
+impl MoveKind {
+    /// As admins see it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Move => "move",
+            Self::Split => "split",
+            Self::Merge => "merge",
+        }
+    }
+}
+
 /// One shard's way from scene to scene, or into another cut of the map.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Move {

@@ -31,12 +31,15 @@ pub struct StatusView {
     pub moves: Vec<MoveView>,
 }
 
-/// One shard's way from scene to scene.
+/// One shard's way from scene to scene, or into another cut of the map.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct MoveView {
     /// Rises.
     pub id: u64,
-    /// Such as `0/3/1,0`.
+    /// `move`, `split` or `merge`.
+    #[serde(default)]
+    pub kind: String,
+    /// Such as `0/3/1,0`; of a split the one that becomes four, of a merge the one that four become.
     pub shard: String,
     /// Where from.
     pub from: String,

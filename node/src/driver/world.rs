@@ -418,6 +418,7 @@ fn move_view(shift: &Move) -> MoveView {
     let news = &shift.news;
     MoveView {
         id: news.id.0,
+        kind: shift.kind.name().to_owned(),
         shard: news.shard.to_string(),
         from: shift.from.to_string(),
         // What is cut anew stays where it is.

@@ -40,6 +40,13 @@ after(async () => {
   mock?.kill();
 });
 
+/** Becomes an operator, in the card that asks for the token. */
+async function showToken(page) {
+  await page.getByLabel("Token").fill(token);
+  await page.getByRole("button", { name: "Continue" }).click();
+  await page.locator("#panel").getByText("operator", { exact: false }).first().waitFor();
+}
+
 const shot = (page, name) => page.screenshot({ path: `${SHOTS}/${name}.png` });
 
 test("the map shows two scenes' land in their own colours, and entities that move", async () => {
@@ -151,9 +158,7 @@ test("an operator moves a shard by clicking, while somebody walks in it", { skip
   await admin.getByLabel("Token").fill("guessed");
   await admin.getByRole("button", { name: "Continue" }).click();
   await admin.getByText("does not know this token").waitFor();
-  await admin.getByLabel("Token").fill(token);
-  await admin.getByRole("button", { name: "Continue" }).click();
-  await panel.getByText("operator", { exact: false }).first().waitFor();
+  await showToken(admin);
 
   const move = async (target) => {
     await panel.getByRole("button", { name: `Move to ${target}` }).click();
@@ -181,6 +186,59 @@ test("an operator moves a shard by clicking, while somebody walks in it", { skip
   assert.equal(seen.reconnects, 0);
   for (const page of [admin, walker]) {
     assert.deepEqual(page.faults.filter((fault) => !fault.includes("401")), []);
+    await page.close();
+  }
+});
+
+test("an operator splits a shard and merges it again by clicking, while somebody walks in it", { skip: !token && "PANGAEA_TOKEN is not set" }, async () => {
+  const [admin, walker] = await Promise.all([openPage(browser, url, DESKTOP), openPage(browser, url, PHONE)]);
+  await join(walker, "Carver");
+  // A newborn may stand beyond the border of the shard that it was born in, and goes over at once.
+  await walker.waitForTimeout(2_500);
+  await walker.evaluate(() => setInterval(() => window.pangaea.walk([Math.cos(Date.now() / 500) / 3, Math.sin(Date.now() / 500) / 3]), 50));
+  const { shard } = await probe(walker);
+  await admin.waitForFunction((id) => window.pangaea.probe().shards.some((one) => one.id === id), shard);
+  await admin.waitForTimeout(1_000);
+  const tile = (await probe(admin)).shards.find((one) => one.id === shard);
+  await admin.mouse.click(tile.screenX, tile.screenY);
+  const panel = admin.locator("#panel");
+  await panel.getByRole("button", { name: "Change" }).click();
+  await showToken(admin);
+
+  const recut = async (button, verb) => {
+    await panel.getByRole("button", { name: button }).click();
+    const card = admin.locator("#order");
+    await card.getByText("players among them").waitFor();
+    await shot(admin, `${verb.toLowerCase()}-asked`);
+    await card.getByRole("button", { name: verb, exact: true }).click();
+  };
+  const isOnTheMap = (page, id, there) =>
+    page.waitForFunction(([id, there]) => window.pangaea.probe().shards.some((one) => one.id === id) === there, [id, there], { timeout: 60_000 });
+  const [, level, x, z] = shard.match(/^0\/(\d+)\/(\d+),(\d+)$/).map(Number);
+  const quarters = [[0, 0], [1, 0], [0, 1], [1, 1]].map(([east, south]) => `0/${level - 1}/${2 * x + east},${2 * z + south}`);
+
+  await recut("Split into four", "Split");
+  for (const quarter of quarters) await isOnTheMap(admin, quarter, true);
+  await isOnTheMap(admin, shard, false);
+  await panel.getByText(`Shard ${quarters[0]}`).waitFor();
+  await panel.locator(".facts").getByText("ms blackout").waitFor();
+  await panel.locator(".befell").getByText(`${shard} is four at`).waitFor();
+  await walker.waitForFunction((names) => names.includes(window.pangaea.probe().shard), quarters);
+  await shot(admin, "split-done");
+
+  await recut(`Merge into ${shard}`, "Merge");
+  await isOnTheMap(admin, shard, true);
+  await panel.getByText(`Shard ${shard}`).waitFor();
+  await panel.locator(".befell").getByText(`${shard} is one at`).waitFor();
+  await walker.waitForFunction((id) => window.pangaea.probe().shard === id, shard);
+  await shot(admin, "merge-done");
+  await panel.getByText("Audit log").click();
+  for (const what of ["shards/split", "shards/merge"]) await panel.locator(".audit li").filter({ hasText: what }).first().waitFor();
+  const seen = await probe(walker);
+  assert.equal(seen.anomaliesTotal, 0, JSON.stringify(seen.anomalies));
+  assert.equal(seen.reconnects, 0);
+  for (const page of [admin, walker]) {
+    assert.deepEqual(page.faults, []);
     await page.close();
   }
 });

@@ -1,11 +1,12 @@
 // A pretended world: creatures that wander, items that lie about, players that walk as told; cut into shards of two scenes.
 import { NO_ITEM } from "../src/world/entities.js";
-import { cellKey } from "../src/world/geometry.js";
+import { cellKey, shardName } from "../src/world/geometry.js";
 
 export const TICK_HZ = 20;
 export const CELL_EDGE_M = 32;
 export const EDGE_CELLS = 32;
 export const SHARD_LEVEL = 3;
+const MAP_LEVEL = 5;
 const EDGE_M = EDGE_CELLS * CELL_EDGE_M;
 export const SPEED_M_S = 6;
 /** Steps a player may save up, for inputs that come late in a bunch. */
@@ -131,23 +132,49 @@ export function cellAt(x: number, z: number): number {
   return cellKey(Math.floor(x / CELL_EDGE_M), Math.floor(z / CELL_EDGE_M));
 }
 
+/** All shards: those of the first cut, until it is cut anew. */
+const shards = new Set<string>();
+/** Whose those are that were moved or cut anew. */
+const owners = new Map<string, string>();
+/** Which shard a cell is in, as far as it was asked for. */
+const byCell = new Map<number, string>();
+
 export function shardAt(x: number, z: number): string {
-  const edge = CELL_EDGE_M * 2 ** SHARD_LEVEL;
-  return `0/${SHARD_LEVEL}/${Math.floor(x / edge)},${Math.floor(z / edge)}`;
+  const cell = cellAt(x, z);
+  const known = byCell.get(cell) ?? shardHolding(Math.floor(x / CELL_EDGE_M), Math.floor(z / CELL_EDGE_M));
+  byCell.set(cell, known);
+  return known;
 }
 
-/** Shards that were moved, and to whom. */
-export const moved = new Map<string, string>();
+function shardHolding(x: number, z: number): string {
+  const above = Array.from({ length: MAP_LEVEL + 1 }, (_, level) => shardName({ space: 0, level, x: x >> level, z: z >> level }));
+  return above.find((name) => shards.has(name)) ?? above[SHARD_LEVEL]!;
+}
 
-/** West is scene-1, east is scene-2, with a bend in the south; but for those that were moved. */
+export function moveTo(shard: string, scene: string): void {
+  owners.set(shard, scene);
+}
+
+/** Puts shards in the place of others; they are a scene's. */
+export function cut(closed: readonly string[], opened: readonly string[], scene: string): void {
+  for (const shard of closed) shards.delete(shard);
+  for (const shard of opened) {
+    shards.add(shard);
+    owners.set(shard, scene);
+  }
+  byCell.clear();
+}
+
+/** West is scene-1, east is scene-2, with a bend in the south; but for those that were moved or cut anew. */
 export function ownerOf(shard: string): string {
-  const owner = moved.get(shard);
+  const owner = owners.get(shard);
   if (owner) return owner;
   const [x, z] = shard.split("/")[2]!.split(",").map(Number) as [number, number];
   return (z < 3 ? x < 2 : x < 1) ? "scene-1" : "scene-2";
 }
 
-export function allShards(): string[] {
-  const n = EDGE_CELLS >> SHARD_LEVEL;
-  return Array.from({ length: n * n }, (_, i) => `0/${SHARD_LEVEL}/${i % n},${Math.floor(i / n)}`);
+export function allShards(): readonly string[] {
+  return [...shards];
 }
+
+for (let i = 0, n = EDGE_CELLS >> SHARD_LEVEL; i < n * n; i++) shards.add(shardName({ space: 0, level: SHARD_LEVEL, x: i % n, z: Math.floor(i / n) }));

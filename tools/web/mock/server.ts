@@ -8,7 +8,7 @@ import { WebSocketServer } from "ws";
 import { Client } from "./gateway.js";
 import type { Being } from "./land.js";
 import { allShards, cellAt, CELL_EDGE_M, EDGE_CELLS, Land, ownerOf, shardAt, SHARD_LEVEL, TICK_HZ } from "./land.js";
-import { abortMove, epochOf, moves, moveView, startMove, stepMoves } from "./moves.js";
+import { abortMove, epochOf, moves, moveView, quarterNames, startMove, stepMoves } from "./moves.js";
 
 const port = Number(process.argv[2] ?? 7000);
 const land = new Land(Number(process.argv[3] ?? 5_000));
@@ -54,11 +54,17 @@ function order(request: IncomingMessage, response: ServerResponse): void {
   const asked = { who: "olaf", what: pathname.slice(5), args: Object.fromEntries(searchParams), dry_run: searchParams.get("dry_run") === "true" };
   audit.push({ seq: audit.length + 1, at_us: Date.now() * 1_000, ...asked, result: "done", words: "" });
   if (/drain$/.test(pathname)) return json(response, { was: "up", shards: 32, entities: 900, to: ["scene-2"] });
-  const [shard, to] = [searchParams.get("shard") ?? "", searchParams.get("to") ?? ""];
-  if (pathname !== "/api/migrate") abortMove(Number(pathname.split("/")[3]));
-  else if (ownerOf(shard) === to) return void response.writeHead(409).end(`shard ${shard} is at ${to} already\n`);
-  else if (searchParams.get("dry_run") !== "true") startMove(shard, to);
-  json(response, { shard, from: ownerOf(shard), to, entities: 56, players: 1 });
+  if (/abort$/.test(pathname)) {
+    abortMove(Number(pathname.split("/")[3]));
+    return json(response, null);
+  }
+  const shard = searchParams.get("shard") ?? "";
+  const kind = pathname === "/api/shards/split" ? "split" : pathname === "/api/shards/merge" ? "merge" : "move";
+  const from = ownerOf(kind === "merge" ? quarterNames(shard)[0]! : shard);
+  const to = searchParams.get("to") ?? from;
+  if (kind === "move" && from === to) return void response.writeHead(409).end(`shard ${shard} is at ${to} already\n`);
+  if (!asked.dry_run) startMove(kind, shard, from, to);
+  json(response, { shard, from, to, entities: 56, players: 1 });
 }
 
 function listen(response: ServerResponse): void {

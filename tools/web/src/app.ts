@@ -204,7 +204,7 @@ export class App {
 
   #choose(shard: string | undefined): void {
     this.#panel.select(shard);
-    this.#atlas.choose(shard);
+    this.#atlas.choose(this.#panel.chosen);
   }
 
   // ---- what the cluster tells --------------------------------------------------------------------------------------------
@@ -229,7 +229,9 @@ export class App {
   /** The cluster as it is, or as it was. */
   #showCluster(status: ClusterStatus): void {
     this.#atlas.show(status, this.#config.spaces[0]?.id ?? 0, this.#config.cellEdgeM);
-    if (this.mode === "map") this.#panel.show(status);
+    if (this.mode !== "map") return;
+    this.#panel.show(status);
+    this.#atlas.choose(this.#panel.chosen);
   }
 
   /** Another time is on show: the cluster as it was, and the hand-overs on the way there. */

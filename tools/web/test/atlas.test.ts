@@ -27,3 +27,12 @@ test("a shard on its way says where to, and how far it is", () => {
   assert.deepEqual(atlas.tiles.map(({ into }) => into), [undefined, ownerRgb("scene-1")]);
   assert.match(atlas.labels[1]!.move, /scene-1 · copying/);
 });
+
+test("all that is cut anew says so", () => {
+  const atlas = new Atlas();
+  const quarters = ["0/2/0,0", "0/2/1,0", "0/2/0,1", "0/2/1,1", "0/2/2,0"].map((id) => ({ id, owner: "scene-1" }));
+  const moves = [{ id: 1, kind: "merge", shard: "0/3/0,0", from: "scene-1", to: "scene-1", step: "freezing", over: false }];
+  atlas.show(parseStatus({ shards: quarters, moves }, 20), 0, 32);
+  assert.deepEqual(atlas.labels.map(({ move }) => move), [...new Array<string>(4).fill(" · merge · freezing"), ""]);
+  assert.ok(atlas.tiles.every(({ into }) => into === undefined), "it goes nowhere");
+});

@@ -44,6 +44,14 @@ test("many hand-overs do not push out what befell a shard", () => {
   assert.deepEqual(history.handovers(3_990_000, 3_992_000).map(({ seq }) => seq), [3_991, 3_992]);
 });
 
+test("what befell the land of a shard is told of it, however the map was cut then", () => {
+  const history = new History();
+  for (const [second, shard] of ["0/3/1,0", "0/2/3,1", "0/2/2,0", "0/3/0,0"].entries()) history.tell(event(second, "shard", shard));
+  const told = (shard: string) => history.ofShard(shard, 9_000_000).map(({ to }) => to);
+  assert.deepEqual(told("0/3/1,0"), ["0/2/2,0", "0/2/3,1", "0/3/1,0"]);
+  assert.deepEqual(told("0/2/3,1"), ["0/2/3,1", "0/3/1,0"]);
+});
+
 test("a cluster whose clock went back starts a history of its own", () => {
   const history = new History();
   history.record(status(50, 1));

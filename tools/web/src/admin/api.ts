@@ -49,9 +49,14 @@ export interface SceneStatus {
   readonly shards: number;
 }
 
-/** A shard on its way from one scene to another, or one that was. */
+/** `move` to another scene, or, where it is, `split` into its four quarters or `merge` of them. */
+export type MoveKind = "move" | "split" | "merge";
+
+/** A shard on its way from one scene to another, or being cut anew where it is, or one that was. */
 export interface MoveStatus {
   readonly id: number;
+  readonly kind: MoveKind;
+  /** To split: the one that becomes four; to merge: the one that four become. */
   readonly shard: string;
   readonly from: string;
   readonly to: string;
@@ -143,12 +148,16 @@ export function parseStatus(json: Json, tickHz: number): ClusterStatus {
     })),
     scenes: list(json["scenes"]).map((scene) => ({ id: text(scene["id"]), state: text(scene["state"]), shards: number(scene["shards"]) })),
     moves: list(json["moves"]).map((move) => ({
-      id: number(move["id"]), shard: text(move["shard"]), from: text(move["from"]), to: text(move["to"]), step: text(move["step"]),
+      id: number(move["id"]), kind: kindOf(text(move["kind"])), shard: text(move["shard"]), from: text(move["from"]), to: text(move["to"]), step: text(move["step"]),
       over: move["over"] === true, rounds: number(move["rounds"]), entities: number(move["entities"]), bytes: number(move["bytes"]),
       blackoutMs: number(move["blackout_ms"]), missedTicks: number(move["missed_ticks"]), reason: text(move["reason"]),
     })),
     sessions: Array.isArray(sessions) ? sessions.length : number(typeof sessions === "object" ? object(sessions)["count"] : sessions),
   };
+}
+
+function kindOf(name: string): MoveKind {
+  return name === "split" || name === "merge" ? name : "move";
 }
 
 /** A lost stream of events is asked for again after this time. */

@@ -1,6 +1,7 @@
 // The cluster as it was: a status per second and what happened, as far back as the bounds allow. Older statuses are thinned out
 // first, so that a short time is remembered sharply and a long one coarsely.
 import type { ClusterEvent, ClusterStatus, ShardStatus } from "./api.js";
+import { isSameLand } from "./moves.js";
 
 /** Shards of all statuses together. */
 const SHARDS_KEPT = 60_000;
@@ -66,9 +67,10 @@ export class History {
     return this.#handovers.slice(after(this.#handovers, fromMs), after(this.#handovers, toMs));
   }
 
-  /** What befell a shard itself, up to that time, latest first. */
+  /** What befell a shard itself, what it was cut from and what it was made of, up to that time, latest first. */
   ofShard(id: string, toMs: number): ClusterEvent[] {
-    return this.#others.filter((event) => event.atMs <= toMs && (event.from === id || event.to === id)).reverse();
+    const itsLand = (shard: string | undefined) => shard !== undefined && isSameLand(shard, id);
+    return this.#others.filter((event) => event.atMs <= toMs && (itsLand(event.from) || itsLand(event.to))).reverse();
   }
 
   #thin(): void {

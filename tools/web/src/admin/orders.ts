@@ -11,6 +11,9 @@ export interface MoveMeaning {
   readonly players: number;
 }
 
+/** Ways to cut the map anew, as the API's routes call them. */
+export type Recut = "split" | "merge";
+
 /** What emptying a process would mean. */
 export interface DrainMeaning {
   readonly was: string;
@@ -26,6 +29,11 @@ export type Drainable = "scenes" | "gateways";
 export class Orders {
   async move(shard: string, to: string, dryRun: boolean): Promise<MoveMeaning> {
     return (await post(`/api/migrate?${new URLSearchParams({ shard, to, dry_run: String(dryRun) })}`)) as MoveMeaning;
+  }
+
+  /** Cuts a shard into its four quarters, or makes it of them. */
+  async recut(way: Recut, shard: string, dryRun: boolean): Promise<MoveMeaning> {
+    return (await post(`/api/shards/${way}?${new URLSearchParams({ shard, dry_run: String(dryRun) })}`)) as MoveMeaning;
   }
 
   /** Ends a move where it began, if that is still possible. */

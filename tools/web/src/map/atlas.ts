@@ -1,5 +1,6 @@
 // The shards of the space on show: tiles and labels made from the cluster's status, glow where hand-overs happen.
 import type { ClusterEvent, ClusterStatus, ShardStatus } from "../admin/api.js";
+import { concerns } from "../admin/moves.js";
 import { ownerRgb } from "../render/palette.js";
 import type { ShardTile } from "../render/shards.js";
 import type { ShardLabel } from "../render/words.js";
@@ -29,13 +30,13 @@ export class Atlas {
       const geometry = parseShard(shard.id);
       if (!geometry || geometry.space !== space) continue;
       const square = shardSquare(geometry, cellEdgeM);
-      const move = moves.find((one) => one.shard === shard.id && !one.over);
+      const move = moves.find((one) => !one.over && concerns(one, shard.id));
       this.#byId.set(shard.id, this.#ids.length);
       this.#ids.push(shard.id);
       this.tiles.push({
         square, colour: ownerRgb(shard.owner), glow: glows.get(shard.id) ?? 0, emphasis: this.#emphasis(shard.id),
         foreign: foreignSides(square, cellEdgeM, (x, z) => ownerAt(x, z) !== shard.owner),
-        into: move ? ownerRgb(move.to) : undefined,
+        into: move?.kind === "move" ? ownerRgb(move.to) : undefined,
       });
       this.labels.push(shardLabel(shard, square, move));
     }

@@ -25,7 +25,7 @@ export interface ShardLabel {
   readonly brief: string;
   readonly load: number;
   readonly colour: string;
-  /** Where it moves to and how far that is. */
+  /** Where it moves to, or how it is cut anew, and how far that is. */
   readonly move: string;
 }
 
@@ -36,7 +36,7 @@ export function shardLabel(shard: ShardStatus, square: Square, move: MoveStatus 
     title: shard.id.split("/").pop() ?? shard.id,
     numbers: `${shard.entities.toLocaleString("en")} · ${tick(shard.p50)} / ${tick(shard.p99)} ms`,
     brief: shard.entities.toLocaleString("en"),
-    move: move ? ` → ${move.to} · ${move.step}` : "",
+    move: move ? ` ${move.kind === "move" ? `→ ${move.to}` : `· ${move.kind}`} · ${move.step}` : "",
   };
 }
 

@@ -34,11 +34,36 @@ export class Desk {
     });
   }
 
-  abort({ id, shard, from, to }: MoveStatus): void {
+  split(shard: ShardStatus): void {
     this.#card.ask({
-      title: `Abort the move of shard ${shard}?`,
+      title: `Split shard ${shard.id} into four?`,
+      verb: "Split",
+      weigh: async () => {
+        const { from, entities, players } = await this.#orders.recut("split", shard.id, true);
+        return `Its four quarters stay at ${from} with its ${count(entities)} entities, ${count(players)} players among them. They stand still for a moment.`;
+      },
+      give: () => this.#orders.recut("split", shard.id, false),
+    });
+  }
+
+  /** `parent`: the one to become. */
+  merge(parent: string): void {
+    this.#card.ask({
+      title: `Merge four shards into ${parent}?`,
+      verb: "Merge",
+      weigh: async () => {
+        const { from, entities, players } = await this.#orders.recut("merge", parent, true);
+        return `Its four quarters become one at ${from}, with ${count(entities)} entities, ${count(players)} players among them. They stand still for a moment.`;
+      },
+      give: () => this.#orders.recut("merge", parent, false),
+    });
+  }
+
+  abort({ id, kind, shard, from, to }: MoveStatus): void {
+    this.#card.ask({
+      title: `Abort the ${kind} of shard ${shard}?`,
       verb: "Abort",
-      weigh: () => Promise.resolve(`It stays at ${from}, unless ${to} owns it by then.`),
+      weigh: () => Promise.resolve(kind === "move" ? `It stays at ${from}, unless ${to} owns it by then.` : "The map stays as it is, unless it is cut by then."),
       give: () => this.#orders.abort(id),
     });
   }

@@ -6,6 +6,7 @@ import { bar, dot, make } from "./elements.js";
 
 /** In the order in which a move goes through them. */
 const STEPS = ["preparing", "copying", "freezing", "frozen", "committing", "given", "done"];
+const RECUT_WORDS = { split: "into four at", merge: "from four at" } as const;
 /** Moves shown; while a scene is drained there may be many. */
 const MOVES_MAX = 6;
 
@@ -36,10 +37,11 @@ export class MovesCard {
   }
 
   #row(move: MoveStatus, now: boolean): HTMLElement {
-    const { shard, from, to, step, bytes } = move;
+    const { kind, shard, from, to, step, bytes } = move;
     const copied = bytes > 0 ? ` · ${(bytes / 1_024).toFixed(0)} KiB` : "";
+    const way = kind === "move" ? [dot(ownerCss(from)), "→", dot(ownerCss(to)), to] : [RECUT_WORDS[kind], dot(ownerCss(to)), to];
     const row = make("div", "flight",
-      make("strong", "", shard), make("span", "", dot(ownerCss(from)), "→", dot(ownerCss(to)), to), bar(part(move), ownerCss(to)),
+      make("strong", "", shard), make("span", "", ...way), bar(part(move), ownerCss(to)),
       make("small", "", `${step}${copied}`));
     if (now) row.append(this.desk.button("Abort", () => this.desk.abort(move)));
     return row;

@@ -2,7 +2,7 @@
 import type { ClusterStatus, ShardStatus } from "../admin/api.js";
 import type { History } from "../admin/history.js";
 import { ownerCss } from "../render/palette.js";
-import { parseShard } from "../world/geometry.js";
+import { heirOf, parseShard } from "../world/geometry.js";
 import { bar, byId, count, dot, make, ms } from "./elements.js";
 import { AuditCard } from "./audit.js";
 import { Desk } from "./desk.js";
@@ -17,7 +17,8 @@ const BUTTONS_MAX = 64;
 const many = (n: number, one: string): string => `${count(n)} ${one}${n === 1 ? "" : "s"}`;
 
 export class Panel {
-  chosen: string | undefined;
+  /** As it was chosen; the map may have been cut anew there since. */
+  #wanted: string | undefined;
   readonly #owners = make("section");
   readonly #shard = make("section");
   readonly #nodes = make("section");
@@ -39,6 +40,11 @@ export class Panel {
     byId("panel-body").append(this.who.section, this.#owners, this.#moves.section, this.#shard, this.#nodes, timeline.section, new AuditCard().section);
   }
 
+  /** The shard on show: at the time on show, the one that has the first cell of the one that was chosen. */
+  get chosen(): string | undefined {
+    return this.#wanted === undefined ? undefined : heirOf(this.#wanted, this.#status.shards.map((shard) => shard.id));
+  }
+
   show(status: ClusterStatus): void {
     this.#status = status;
     this.#showOwners();
@@ -50,7 +56,7 @@ export class Panel {
   }
 
   select(shard: string | undefined): void {
-    this.chosen = shard;
+    this.#wanted = shard;
     this.#showShard();
   }
 
@@ -77,7 +83,8 @@ export class Panel {
   }
 
   #showShard(): void {
-    const shard = this.#status.shards.find((one) => one.id === this.chosen);
+    const { chosen } = this;
+    const shard = this.#status.shards.find((one) => one.id === chosen);
     if (!shard) {
       this.#showButtons();
       return;

@@ -1,7 +1,9 @@
-// The chosen shard: its numbers, how they went, what befell it, and where an operator may move it.
+// The chosen shard: its numbers, how they went, what befell it, and what an operator may do with it.
 import type { ClusterStatus, MoveStatus, ShardStatus } from "../admin/api.js";
 import type { History } from "../admin/history.js";
+import { concerns } from "../admin/moves.js";
 import { ownerCss } from "../render/palette.js";
+import { parentOf, parseShard, quartersOf, shardName } from "../world/geometry.js";
 import type { Desk } from "./desk.js";
 import { count, dot, make, ms } from "./elements.js";
 import { spark } from "./spark.js";
@@ -9,16 +11,19 @@ import { clock } from "./timeline.js";
 
 /** How far back its lines go. */
 const LINES_MS = 300_000;
-/** Events shown. */
-const EVENTS_MAX = 5;
+/** Events shown; some at once, the others when the list is scrolled. */
+const EVENTS_MAX = 50;
 
 export class ShardCard {
   readonly #title = make("div", "title");
   readonly #numbers = make("div");
+  readonly #befell = make("ol", "befell");
   readonly #moving = make("div", "moving");
   readonly #close = make("button", "", "×");
   /** What the buttons were made for: they stay, and keep the focus, until that changes. */
   #offered = "";
+  /** What the list of events was made for: it stays, and where it was scrolled to, until that changes. */
+  #told = "";
 
   constructor(readonly history: History, readonly desk: Desk, close: () => void) {
     this.#close.type = "button";
@@ -28,15 +33,16 @@ export class ShardCard {
   }
 
   get parts(): readonly HTMLElement[] {
-    return [this.#title, this.#numbers, this.#moving];
+    return [this.#title, this.#numbers, this.#befell, this.#moving];
   }
 
   /** `now` is false when the status is one of the past, in which nothing can be ordered. */
   show(shard: ShardStatus, status: ClusterStatus, now: boolean): void {
-    const move = status.moves.findLast((one) => one.shard === shard.id);
+    const move = status.moves.findLast((one) => concerns(one, shard.id));
     while (this.#title.firstChild !== this.#close) this.#title.firstChild?.remove();
     this.#close.before(dot(ownerCss(shard.owner)), `Shard ${shard.id}`);
-    this.#numbers.replaceChildren(facts(shard, move), this.#lines(shard, status.atMs), this.#events(shard.id, now ? Infinity : status.atMs));
+    this.#numbers.replaceChildren(facts(shard, move), this.#lines(shard, status.atMs));
+    this.#tell(shard.id, now ? Infinity : status.atMs);
     this.#offer(shard, move, now ? status : undefined);
   }
 
@@ -57,28 +63,47 @@ export class ShardCard {
       ...row("Entities", (one) => one.entities, 50, count));
   }
 
-  #events(shard: string, atMs: number): HTMLElement {
-    const list = make("ol", "befell");
-    for (const event of this.history.ofShard(shard, atMs).slice(0, EVENTS_MAX)) {
-      list.append(make("li", "", make("time", "", clock(event.atMs)), make("span", "", event.text)));
-    }
-    return list;
+  #tell(shard: string, atMs: number): void {
+    const events = this.history.ofShard(shard, atMs).slice(0, EVENTS_MAX);
+    const told = `${shard} ${events[0]?.atMs} ${events[0]?.seq}`;
+    if (told === this.#told) return;
+    this.#told = told;
+    this.#befell.replaceChildren(...events.map(({ atMs: at, text }) => make("li", "", make("time", "", clock(at)), make("span", "", text))));
   }
 
-  /** Buttons to move it to each other scene, or to abort the move it is on. */
+  /** Buttons to move it to each other scene and to cut it anew, or to abort what is done with it. */
   #offer(shard: ShardStatus, move: MoveStatus | undefined, status: ClusterStatus | undefined): void {
     const scenes = (status?.nodes ?? []).filter((node) => node.role === "scene" && node.state === "up" && node.id !== shard.owner);
     const flying = status && move && !move.over ? move : undefined;
     const home = status?.scenes.find((scene) => scene.id === shard.owner && scene.state === "up");
-    const offered = [shard.id, shard.owner, this.desk.who.mayChange, flying?.id ?? "", home?.id ?? "", ...scenes.map((scene) => scene.id)].join(" ");
+    const parent = status ? mergesInto(shard.id, status) : undefined;
+    const offered = [shard.id, shard.owner, this.desk.who.mayChange, flying?.id ?? "", home?.id ?? "", parent, ...scenes.map((scene) => scene.id)].join(" ");
     if (offered === this.#offered) return;
     this.#offered = offered;
     const buttons = flying
-      ? [this.desk.button("Abort the move", () => this.desk.abort(flying))]
+      ? [this.desk.button(`Abort the ${flying.kind}`, () => this.desk.abort(flying))]
       : scenes.map(({ id }) => this.desk.button(`Move to ${id}`, () => this.desk.move(shard, id)));
+    if (status && !flying) {
+      if (isLarge(shard.id)) buttons.push(this.desk.button("Split into four", () => this.desk.split(shard)));
+      if (parent) buttons.push(this.desk.button(`Merge into ${parent}`, () => this.desk.merge(parent)));
+    }
     if (home && scenes.length > 0) buttons.push(this.desk.button(`Drain ${home.id}`, () => this.desk.drain(home)));
     this.#moving.replaceChildren(...buttons);
   }
+}
+
+function isLarge(id: string): boolean {
+  const shard = parseShard(id);
+  return shard !== undefined && quartersOf(shard).length > 0;
+}
+
+/** What it would become together with its three siblings, if they are all on the map. */
+function mergesInto(id: string, { shards }: ClusterStatus): string | undefined {
+  const shard = parseShard(id);
+  if (!shard) return undefined;
+  const parent = parentOf(shard);
+  const names = new Set(shards.map((one) => one.id));
+  return quartersOf(parent).every((quarter) => names.has(shardName(quarter))) ? shardName(parent) : undefined;
 }
 
 function facts(shard: ShardStatus, move: MoveStatus | undefined): HTMLElement {
@@ -90,13 +115,16 @@ function facts(shard: ShardStatus, move: MoveStatus | undefined): HTMLElement {
     ["Tick p50", `${ms(shard.p50)} ms`],
     ["Hand-overs in / out", `${count(shard.handoversIn)} / ${count(shard.handoversOut)}`],
   ];
-  if (move) rows.push([move.over ? "Last move" : "Move", moveWords(move)]);
+  if (move) rows.push([move.over ? "Last change" : "Change", moveWords(move)]);
   return make("dl", "facts", ...rows.flatMap(([name, value]) => [make("dt", "", name), make("dd", "", value)]));
 }
 
+const DONE_WORDS = { split: "split at", merge: "merged at" } as const;
+
 /** Where a move is, or how it ended. */
-function moveWords({ to, step, over, rounds, bytes, blackoutMs, missedTicks, reason }: MoveStatus): string {
-  if (over && step !== "done") return `not to ${to}: ${reason}`;
-  if (over) return `to ${to} · ${ms(blackoutMs)} ms blackout${missedTicks > 0 ? `, ${missedTicks} ticks missed` : ""}`;
-  return `to ${to} · ${step}${rounds > 0 ? `, round ${rounds}` : ""}${bytes > 0 ? ` · ${(bytes / 1_048_576).toFixed(1)} MB` : ""}`;
+function moveWords({ kind, to, step, over, rounds, bytes, blackoutMs, missedTicks, reason }: MoveStatus): string {
+  const way = kind === "move" ? `to ${to}` : over ? `${DONE_WORDS[kind]} ${to}` : `${kind} at ${to}`;
+  if (over && step !== "done") return `${kind === "move" ? `not to ${to}` : `no ${kind}`}: ${reason}`;
+  if (over) return `${way} · ${ms(blackoutMs)} ms blackout${missedTicks > 0 ? `, ${missedTicks} ticks missed` : ""}`;
+  return `${way} · ${step}${rounds > 0 ? `, round ${rounds}` : ""}${bytes > 0 ? ` · ${(bytes / 1_048_576).toFixed(1)} MB` : ""}`;
 }
