@@ -144,6 +144,11 @@ impl Shard {
         Self { id, epoch, custody, report: None, usage, restarts }
     }
 
+    /// Entities in it, as last reported.
+    pub(crate) fn entities(&self) -> u32 {
+        self.report.as_ref().map_or(0, |report| report.entities)
+    }
+
     /// Where its agents are found, while somebody runs it.
     pub fn location(&self) -> Option<Location> {
         match self.custody {

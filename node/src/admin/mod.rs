@@ -74,7 +74,7 @@ pub use gateways::GatewayOrderView;
 pub use names::unknown;
 pub use orders::{AdminOrder, Asked, ORDERS_MAX, OrderAnswer, Ordered, Question, Told, Wanted};
 pub use scenes::SceneOrderView;
-pub use shards::MoveOrderView;
+pub use shards::{GatherView, MoveOrderView};
 pub use tokens::{NewToken, TokenMade, TokenView, Tokens};
 pub use tune::{ChangeView, RulesShown, TunableView, TuneOrder, TuneOrderView, TuneView, UndoOrder};
 pub use view::{

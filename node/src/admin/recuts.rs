@@ -5,12 +5,14 @@ use axum::Json;
 use axum::extract::{Extension, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use pangaea_schemas::NodeId;
 use pangaea_schemas::geometry::ShardId;
+use pangaea_world::moves::{MoveError, meeting_place};
 use serde::Deserialize;
 
 use super::audit::Follows;
 use super::orders::Refusal;
-use super::shards::MoveOrderView;
+use super::shards::{GatherView, MoveOrderView};
 use super::view::{ShardView, StatusView};
 use super::{Admin, AdminOrder, unknown};
 
@@ -70,22 +72,22 @@ fn judge_merge(status: &StatusView, wanted: &Recut) -> Result<(MoveOrderView, Ad
         }
         is_free(status, child)?;
     }
-    let first = running(parts[0])?;
-    for part in &parts[1..] {
+    let mut places = Vec::new();
+    for part in &parts {
         let scene = running(part)?;
-        if scene != first {
-            let (one, other) = (&parts[0].id, &part.id);
-            return refuse(format!(
-                "{parent} cannot be merged while {one} is at {first} and {other} at {scene}; bring all four to one scene with `pangaea \
-                 shard migrate`"
-            ));
-        }
+        let Ok(node) = scene.parse() else { return refuse(format!("`{scene}` is no name")) };
+        places.push((node, part.entities));
     }
-    Ok((view(status, parent, first, &parts, wanted.dry_run), AdminOrder::Recut { shard: parent, merges: true }))
+    let is_open = |scene: NodeId| status.nodes.iter().any(|node| node.id == scene.to_string() && node.state == "up");
+    let Some(scene) = meeting_place(&places, is_open) else { return refuse(MoveError::NoPlace(parent).to_string()) };
+    Ok((view(status, parent, scene.to_string(), &parts, wanted.dry_run), AdminOrder::Recut { shard: parent, merges: true }))
 }
 
 fn view(status: &StatusView, shard: ShardId, scene: String, parts: &[&ShardView], dry_run: bool) -> MoveOrderView {
+    let elsewhere = parts.iter().filter_map(|part| Some((part, part.owner.clone().filter(|owner| *owner != scene)?)));
+    let gathers = elsewhere.map(|(part, from)| GatherView { shard: part.id.clone(), from, entities: part.entities });
     MoveOrderView {
+        gathers: gathers.collect(),
         shard: shard.to_string(),
         from: scene.clone(),
         to: scene,
@@ -127,7 +129,7 @@ fn is_free(status: &StatusView, shard: ShardId) -> Result<(), Refusal> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::view::MoveView;
+    use super::super::view::{MoveView, NodeView};
     use super::*;
 
     fn status() -> StatusView {
@@ -148,8 +150,12 @@ mod tests {
         shards.extend(four("0/3/0,1").map(|child| shard(&child.to_string(), "scene-2", "running")));
         let mixed = four("0/3/1,1").into_iter().zip(["scene-1", "scene-1", "scene-2", "scene-1"]);
         shards.extend(mixed.map(|(child, owner)| shard(&child.to_string(), owner, "running")));
+        let stuck = four("0/3/0,2").into_iter().zip(["scene-3", "scene-3", "scene-4", "scene-4"]);
+        shards.extend(stuck.map(|(child, owner)| shard(&child.to_string(), owner, "running")));
+        let node = |id: &str, state: &str| NodeView { id: id.to_owned(), state: state.to_owned(), ..NodeView::default() };
+        let nodes = vec![node("scene-1", "up"), node("scene-2", "up"), node("scene-3", "draining"), node("scene-4", "drained")];
         let moves = vec![MoveView { id: 7, shard: "0/3/2,0".to_owned(), to: "scene-2".to_owned(), ..MoveView::default() }];
-        StatusView { shards, moves, ..StatusView::default() }
+        StatusView { nodes, shards, moves, ..StatusView::default() }
     }
 
     fn judged(shard: &str, merges: bool) -> Result<(MoveOrderView, AdminOrder), String> {
@@ -171,6 +177,15 @@ mod tests {
     }
 
     #[test]
+    fn parts_that_lie_apart_are_to_be_brought_together() {
+        let (view, _) = judged("0/3/1,1", true).expect("possible");
+        assert_eq!((view.to.as_str(), view.players), ("scene-1", 20));
+        let away = GatherView { shard: "0/2/2,3".to_owned(), from: "scene-2".to_owned(), entities: 0 };
+        assert_eq!(view.gathers, [away]);
+        assert_eq!(judged("0/3/0,1", true).expect("possible").0.gathers, []);
+    }
+
+    #[test]
     fn what_cannot_be_cut_is_refused_in_words() {
         for (shard, merges, why) in [
             ("0/3/9,9", false, "no shard"),
@@ -178,7 +193,7 @@ mod tests {
             ("0/0/63,63", false, "single cell"),
             ("0/3/1,0", false, "vacant"),
             ("0/3/2,0", false, "on its way"),
-            ("0/3/1,1", true, "scene-1 and 0/2/2,3 at scene-2"),
+            ("0/3/0,2", true, "all of those are draining"),
             ("0/3/9,9", true, "no shard"),
         ] {
             let text = judged(shard, merges).expect_err(why);

@@ -28,6 +28,9 @@ pub struct MoveOrderView {
     pub entities: u32,
     /// Of them, players' agents.
     pub players: u32,
+    /// To merge: parts that are elsewhere, and are moved there first.
+    #[serde(default)]
+    pub gathers: Vec<GatherView>,
     /// Nothing was ordered.
     pub dry_run: bool,
     /// The number of the last move of any shard before this order.
@@ -35,6 +38,17 @@ pub struct MoveOrderView {
     /// The number of this move; `null` when nothing was ordered.
     #[serde(default)]
     pub number: Option<u64>,
+}
+
+/// A part of a shard to be, which is at another scene.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GatherView {
+    /// Such as `0/2/2,0`.
+    pub shard: String,
+    /// Where it is.
+    pub from: String,
+    /// Entities in it now.
+    pub entities: u32,
 }
 
 #[derive(Deserialize)]
@@ -92,6 +106,7 @@ fn judge(status: &StatusView, wanted: &Move) -> Result<(MoveOrderView, AdminOrde
         to: to.clone(),
         entities: known.entities,
         players: known.players,
+        gathers: Vec::new(),
         dry_run: *dry_run,
         after: status.moves.last().map_or(0, |shift| shift.id),
         number: None,

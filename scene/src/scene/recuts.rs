@@ -6,7 +6,8 @@ use std::sync::Arc;
 use pangaea_schemas::geometry::ShardId;
 use pangaea_schemas::journal::{Entry, ShardOp};
 use pangaea_schemas::message::{
-    Address, AppendId, Control, JournalReply, JournalRequest, Message, Migration, MigrationNews, MigrationStep, ShardRoute,
+    Address, AppendId, Control, JournalReply, JournalRequest, Message, Migration, MigrationNews, MigrationStep, NEWS_CANCELLED,
+    ShardRoute,
 };
 use pangaea_schemas::{EntityId, JournalIndex, MigrationId, NodeId, RequestId, ShardEpoch, Tick, Timestamp};
 
@@ -103,7 +104,7 @@ impl Scene {
     /// An admin, or the world, would rather leave the map as it is. Whether that was about a recut here.
     pub(super) fn recut_cancelled(&mut self, now: Timestamp, id: MigrationId) -> bool {
         let is_here = self.recuts.by_id.contains_key(&id);
-        self.recut_hears(now, id, Heard::Cancelled, "it was cancelled");
+        self.recut_hears(now, id, Heard::Cancelled, NEWS_CANCELLED);
         is_here
     }
 

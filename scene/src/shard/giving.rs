@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use pangaea_schemas::geometry::ShardId;
 use pangaea_schemas::journal::ShardOp;
-use pangaea_schemas::message::{Address, Control, Message, Migration, MigrationNews, MigrationStep, PART_BYTES_MAX, ShardRoute};
+use pangaea_schemas::message::{
+    Address, Control, Message, Migration, MigrationNews, MigrationStep, NEWS_CANCELLED, PART_BYTES_MAX, ShardRoute,
+};
 use pangaea_schemas::record::Record;
 use pangaea_schemas::{AgentEpoch, EntityId, MigrationId, NodeId, Nonce, Tick, Timestamp};
 
@@ -113,7 +115,7 @@ impl Shard {
     /// An admin, or the world, would rather have it stay.
     pub(super) fn cancel_migration(&mut self, id: MigrationId) {
         if self.gift.as_ref().is_some_and(|gift| gift.id == id) {
-            self.gift_hears(Heard::Cancelled, "it was cancelled");
+            self.gift_hears(Heard::Cancelled, NEWS_CANCELLED);
         }
     }
 

@@ -118,6 +118,9 @@ pub enum MigrationStep {
     Kept = 8,
 }
 
+/// The reason of a migration that was kept because an admin asked for it.
+pub const NEWS_CANCELLED: &str = "it was cancelled";
+
 /// How a migration goes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MigrationNews {

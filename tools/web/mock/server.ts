@@ -64,7 +64,8 @@ function order(request: IncomingMessage, response: ServerResponse): void {
   const to = searchParams.get("to") ?? from;
   if (kind === "move" && from === to) return void response.writeHead(409).end(`shard ${shard} is at ${to} already\n`);
   if (!asked.dry_run) startMove(kind, shard, from, to);
-  json(response, { shard, from, to, entities: 56, players: 1 });
+  const gathers = (kind === "merge" ? quarterNames(shard) : []).flatMap((one) => (ownerOf(one) === to ? [] : [{ shard: one, from: ownerOf(one) }]));
+  json(response, { shard, from, to, gathers, entities: 56, players: 1 });
 }
 
 function listen(response: ServerResponse): void {

@@ -103,16 +103,20 @@ pub(crate) fn inventory<'a>(
 ) -> Inventory {
     let mut ways: BTreeMap<ShardId, &moves::Move> = BTreeMap::new();
     for shift in moves.iter() {
-        ways.insert(shift.news.shard, shift);
         // What was cut anew rests as if it had been moved.
         let children = shift.news.shard.children().filter(|_| shift.kind != MoveKind::Move);
-        ways.extend(children.into_iter().flatten().map(|child| (child, shift)));
+        for shard in children.into_iter().flatten().chain([shift.news.shard]) {
+            // The move of a part that is brought for a merge is the merge's affair.
+            if ways.get(&shard).is_none_or(|known| known.is_over()) {
+                ways.insert(shard, shift);
+            }
+        }
     }
     let scene = |node: &Node| SceneRow { capacity: Share::WHOLE, open: node.is_open() };
     let row = |shard: &Shard| ShardRow {
         seat: seat(now, shard.custody, ways.get(&shard.id).copied()),
         load: shard.usage.load(),
-        entities: shard.report.as_ref().map_or(0, |report| report.entities),
+        entities: shard.entities(),
         crossings: shard.usage.crossings(),
     };
     let scenes = nodes.filter(|node| node.info.node.role == Role::Scene);

@@ -13,7 +13,7 @@
 //! 1. `place`: shards without an owner, those of a lost scene among them, get one;
 //! 2. `drain`: scenes that take no more give theirs away;
 //! 3. `level`: scenes that do more, or less, than the others give, or take;
-//! 4. `cut`: shards that are too hot, or too coarse to level, are split; four cold siblings of one scene merge.
+//! 4. `cut`: shards that are too hot, or too coarse to level, are split; four cold siblings merge, at one scene.
 //!
 //! What keeps it calm: load is smoothed before the planner sees it (`usage`); nothing is done within a dead zone around the
 //! mean, and what is done aims at its middle; a shard that was moved rests; moves in flight are bounded, and count as done; a

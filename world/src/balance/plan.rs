@@ -103,10 +103,12 @@ pub enum SplitReason {
 pub struct Merge {
     /// The one they become.
     pub parent: ShardId,
-    /// Who has all four.
+    /// Who has all four, or is to have them first.
     pub scene: NodeId,
     /// Their load together.
     pub load: Share,
+    /// How many of them are elsewhere and are brought first.
+    pub away: usize,
 }
 
 impl Plan {
@@ -164,6 +166,10 @@ impl fmt::Display for Split {
 
 impl fmt::Display for Merge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "merge into {} at {}: {} of a tick together", self.parent, self.scene, self.load)
+        write!(f, "merge into {} at {}: {} of a tick together", self.parent, self.scene, self.load)?;
+        match self.away {
+            0 => Ok(()),
+            away => write!(f, ", {away} of the four brought first"),
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The map is cut anew, by order or by the balancer, and the world knows which shards there are: also its successor.
 
 use pangaea_schemas::geometry::ShardId;
-use pangaea_world::moves::MoveError;
+use pangaea_world::moves::{MoveError, MoveKind};
 use pangaea_world::status::Happening;
 
 use crate::stage::{Stage, scene};
@@ -80,16 +80,89 @@ fn the_children_of_a_lost_scene_are_given_to_others_and_their_parent_to_nobody()
 fn orders_that_make_no_sense_are_refused_in_words() {
     let mut stage = Stage::running();
     let (shard, children) = home(&mut stage);
-    let parent = shard.parent().expect("it has one");
     assert_eq!(stage.world.recut(shard, true, true), Err(MoveError::InOnePiece(shard)));
     assert_eq!(stage.world.recut(children[0], false, true), Err(MoveError::NoShard(children[0])));
     assert!(matches!(stage.world.recut(children[0], true, true), Err(MoveError::NoPart(..))));
-    let apart = stage.world.recut(parent, true, true);
-    assert!(matches!(apart, Ok(_) | Err(MoveError::Apart(..))), "{apart:?}");
     stage.silent = true;
     stage.world.recut(shard, false, false).expect("possible");
     assert_eq!(stage.world.recut(shard, false, true), Err(MoveError::BeingCut(shard)));
     assert_eq!(stage.world.move_shard(shard, scene(2), true), Err(MoveError::BeingCut(shard)));
+}
+
+/// The children of a shard, two of them moved to the second scene.
+fn apart(stage: &mut Stage) -> (ShardId, [ShardId; 4]) {
+    let (shard, children) = home(stage);
+    stage.world.recut(shard, false, false).expect("possible");
+    stage.pass(1_000);
+    for child in &children[1..3] {
+        stage.world.move_shard(*child, scene(2), false).expect("possible");
+    }
+    stage.pass(1_000);
+    stage.migrations.clear();
+    stage.recuts.clear();
+    (shard, children)
+}
+
+#[test]
+fn a_merge_brings_its_parts_to_one_scene_first() {
+    let mut stage = Stage::running();
+    let (shard, children) = apart(&mut stage);
+    stage.world.recut(shard, true, true).expect("possible");
+    stage.pass(1_000);
+    assert_eq!(stage.migrations, [], "a trial moves nothing");
+    stage.hold_moves = true;
+    let id = stage.world.recut(shard, true, false).expect("possible");
+    stage.pass(5_000);
+    assert!(stage.migrations.iter().all(|order| *order == (children[1], scene(2), scene(1))), "one after the other");
+    assert_eq!(stage.world.recut(shard, true, false), Err(MoveError::BeingCut(children[0])));
+    assert_eq!(stage.world.move_shard(children[0], scene(2), true), Err(MoveError::BeingCut(children[0])));
+    assert!(stage.status().moves.iter().any(|shift| shift.news.id == id && shift.gathering.is_some()));
+    stage.hold_moves = false;
+    stage.pass(2_000);
+    assert_eq!(stage.migrations.last(), Some(&(children[2], scene(2), scene(1))));
+    assert_eq!(stage.recuts, [(shard, true)]);
+    assert!(stage.shards_of(scene(1)).contains(&shard) && on_the_map(&mut stage).len() == 16);
+}
+
+#[test]
+fn a_merge_is_ended_while_its_parts_are_brought_and_they_run_where_they_are() {
+    let mut stage = Stage::running();
+    let (shard, children) = apart(&mut stage);
+    stage.hold_moves = true;
+    let id = stage.world.recut(shard, true, false).expect("possible");
+    stage.pass(1_000);
+    assert!(stage.world.cancel_move(id));
+    stage.hold_moves = false;
+    stage.pass(5_000);
+    assert_eq!(stage.recuts, []);
+    let at_two = stage.shards_of(scene(2));
+    assert!(at_two.contains(&children[2]), "it was not even asked for");
+    let told: Vec<_> = stage.world.events_after(0).into_iter().map(|event| event.what).collect();
+    assert!(told.contains(&Happening::RecutFailed { shard, reason: "it was cancelled".to_owned() }), "{told:?}");
+    assert!(!stage.world.cancel_move(id), "it is over");
+    stage.world.recut(shard, true, false).expect("another try");
+    stage.pass(2_000);
+    assert_eq!(stage.recuts, [(shard, true)]);
+}
+
+#[test]
+fn a_part_that_cannot_be_brought_ends_the_merge() {
+    let mut stage = Stage::running();
+    let (shard, children) = apart(&mut stage);
+    stage.hold_moves = true;
+    stage.world.recut(shard, true, false).expect("possible");
+    stage.pass(1_000);
+    stage.keep(children[1], "it is too hot");
+    stage.pass(1_000);
+    let told: Vec<_> = stage.world.events_after(0).into_iter().map(|event| event.what).collect();
+    let reason = format!("its part {} stays at scene-2: it is too hot", children[1]);
+    assert!(told.contains(&Happening::RecutFailed { shard, reason }), "{told:?}");
+    stage.world.recut(shard, true, false).expect("another try");
+    stage.pass(1_000);
+    stage.reap(scene(1));
+    stage.pass(5_000);
+    let merges: Vec<_> = stage.status().moves.into_iter().filter(|shift| shift.kind == MoveKind::Merge).collect();
+    assert!(merges.iter().all(|merge| merge.is_over() && merge.gathering.is_none()), "their place is gone: {merges:?}");
 }
 
 #[test]

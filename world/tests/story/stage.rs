@@ -65,6 +65,8 @@ pub(crate) struct Stage {
     pub(crate) migrations: Vec<(ShardId, NodeId, NodeId)>,
     /// Splits and merges ordered: the parent, and whether it is to be one.
     pub(crate) recuts: Vec<(ShardId, bool)>,
+    /// Scenes copy for ever, and move no shard.
+    pub(crate) hold_moves: bool,
     /// Scenes carry out what they are told, and say nothing of it.
     pub(crate) silent: bool,
     /// Every order sent to a scene: who and which shard.
@@ -90,6 +92,7 @@ impl Stage {
             loads: BTreeMap::new(),
             migrations: Vec::new(),
             recuts: Vec::new(),
+            hold_moves: false,
             silent: false,
             orders: Vec::new(),
             heard: Vec::new(),
@@ -263,9 +266,21 @@ impl Stage {
         }
     }
 
+    /// A shard's source says that the move which was ordered last is over.
+    pub(crate) fn keep(&mut self, shard: ShardId, reason: &str) {
+        let moves = self.status().moves;
+        let Some(shift) = moves.iter().rfind(|shift| shift.news.shard == shard) else { panic!("{shard} is not on its way") };
+        let news = MigrationNews { step: MigrationStep::Kept, reason: reason.to_owned(), ..shift.news.clone() };
+        self.world.handle(self.now, shift.from, Message::Control(Control::Migrating(news)));
+    }
+
     /// What two scenes do with an order: the move is over before the next tick.
     fn migrate(&mut self, from: NodeId, id: MigrationId, shard: ShardId, to: NodeId) {
         self.migrations.push((shard, from, to));
+        if self.hold_moves {
+            let news = MigrationNews { to: Some(to), step: MigrationStep::Copying, ..done(id, shard) };
+            return self.world.handle(self.now, from, Message::Control(Control::Migrating(news)));
+        }
         let Some(epoch) = self.player(from).runs.remove(&shard).map(ShardEpoch::next) else { return };
         self.player(to).runs.insert(shard, epoch);
         let nonce = self.player(to).nonce;

@@ -14,6 +14,19 @@ export interface MoveMeaning {
 /** Ways to cut the map anew, as the API's routes call them. */
 export type Recut = "split" | "merge";
 
+/** A part of a shard to be, which is at another scene and moves first. */
+export interface Gathered {
+  readonly shard: string;
+  readonly from: string;
+}
+
+/** What cutting the map anew would mean. */
+export interface RecutMeaning extends MoveMeaning {
+  /** Where it is done. */
+  readonly to: string;
+  readonly gathers: readonly Gathered[];
+}
+
 /** What emptying a process would mean. */
 export interface DrainMeaning {
   readonly was: string;
@@ -32,8 +45,8 @@ export class Orders {
   }
 
   /** Cuts a shard into its four quarters, or makes it of them. */
-  async recut(way: Recut, shard: string, dryRun: boolean): Promise<MoveMeaning> {
-    return (await post(`/api/shards/${way}?${new URLSearchParams({ shard, dry_run: String(dryRun) })}`)) as MoveMeaning;
+  async recut(way: Recut, shard: string, dryRun: boolean): Promise<RecutMeaning> {
+    return (await post(`/api/shards/${way}?${new URLSearchParams({ shard, dry_run: String(dryRun) })}`)) as RecutMeaning;
   }
 
   /** Ends a move where it began, if that is still possible. */

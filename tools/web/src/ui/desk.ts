@@ -52,8 +52,9 @@ export class Desk {
       title: `Merge four shards into ${parent}?`,
       verb: "Merge",
       weigh: async () => {
-        const { from, entities, players } = await this.#orders.recut("merge", parent, true);
-        return `Its four quarters become one at ${from}, with ${count(entities)} entities, ${count(players)} players among them. They stand still for a moment.`;
+        const { to, entities, players, gathers } = await this.#orders.recut("merge", parent, true);
+        const first = gathers.length === 0 ? "" : ` First ${gathers.map(({ shard, from }) => `${shard} moves there from ${from}`).join(", ")}.`;
+        return `Its four quarters become one at ${to}, with ${count(entities)} entities, ${count(players)} players among them. They stand still for a moment.${first}`;
       },
       give: () => this.#orders.recut("merge", parent, false),
     });

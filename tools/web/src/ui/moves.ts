@@ -5,7 +5,7 @@ import type { Desk } from "./desk.js";
 import { bar, dot, make } from "./elements.js";
 
 /** In the order in which a move goes through them. */
-const STEPS = ["preparing", "copying", "freezing", "frozen", "committing", "given", "done"];
+const STEPS = ["gathering", "preparing", "copying", "freezing", "frozen", "committing", "given", "done"];
 const RECUT_WORDS = { split: "into four at", merge: "from four at" } as const;
 /** Moves shown; while a scene is drained there may be many. */
 const MOVES_MAX = 6;
@@ -14,7 +14,7 @@ const MOVES_MAX = 6;
 export function part({ step, rounds }: MoveStatus): number {
   const at = STEPS.indexOf(step);
   if (step === "copying") return 0.15 + 0.55 * (rounds / (rounds + 1));
-  return at <= 0 ? 0.05 : 0.7 + 0.3 * ((at - 1) / (STEPS.length - 2));
+  return at <= 1 ? 0.05 : 0.7 + 0.3 * ((at - 2) / (STEPS.length - 3));
 }
 
 /** A section that is only there while something moves. */

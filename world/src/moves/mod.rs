@@ -2,7 +2,10 @@
 //! reports, remembered for admins.
 //!
 //! The world only asks. The source and the target do it between themselves (see `scene::migration`), so a world server that dies
-//! meanwhile changes nothing, and its successor hears of the new owner from the scenes' reports as always.
+//! meanwhile changes nothing, and its successor hears of the new owner from the scenes' reports as always. Only a merge of parts
+//! that lie apart is more than one order: see [`gather`].
+
+mod gather;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,10 +17,12 @@ use pangaea_schemas::{MigrationId, NodeId, Role, ShardEpoch, Timestamp};
 
 use crate::custody::{Custody, CustodyEvent, Holder};
 use crate::inbox::Inbox;
-use crate::nodes::{Node, Nodes};
+use crate::nodes::Nodes;
 use crate::shards::{self, Shard, ShardMap};
 use crate::status::{Events, Happening};
 use crate::world::{Now, Outbox, Phase, Repeat, World};
+
+pub use gather::{Gathering, meeting_place};
 
 /// An order is repeated this often until the source reports.
 const ORDER_AGAIN: Duration = Duration::from_millis(500);
@@ -61,6 +66,8 @@ pub struct Move {
     pub ordered: Timestamp,
     /// When its source last spoke of it.
     pub heard: Timestamp,
+    /// To merge: its parts are still being brought to `from`, which has not been asked yet.
+    pub gathering: Option<Gathering>,
 }
 
 impl Move {
@@ -129,17 +136,15 @@ pub enum MoveError {
     /// Not all its children are shards.
     #[error("shard {0} cannot be merged: its part {1} is no shard; merge or wait for that first")]
     NoPart(ShardId, ShardId),
-    /// Its children are at several scenes.
-    #[error(
-        "shard {0} cannot be merged while {1} is at {2} and {3} at {4}; bring all four to one scene with `pangaea shard migrate`"
-    )]
-    Apart(ShardId, ShardId, NodeId, ShardId, NodeId),
+    /// Its children are at several scenes, and none of them takes another.
+    #[error("shard {0} cannot be merged: its parts are at several scenes, and all of those are draining; undrain one of them")]
+    NoPlace(ShardId),
 }
 
 pub(crate) fn plugin(world: &mut World, started: Timestamp) {
     // Numbers of an earlier world server are lower.
     world.insert_resource(Moves { last: started.0, by_id: BTreeMap::new() });
-    world.add_systems(Phase::Moves, (hear, repeat).chain());
+    world.add_systems(Phase::Moves, (hear, gather::gather, repeat).chain());
 }
 
 /// Orders a move; its number.
@@ -147,25 +152,33 @@ pub(crate) fn order(ecs: &mut Ecs, shard: ShardId, to: NodeId, is_trial: bool) -
     let entity = ecs.resource::<ShardMap>().entity(shard).ok_or(MoveError::NoShard(shard))?;
     let known = ecs.get::<Shard>(entity).ok_or(MoveError::NoShard(shard))?;
     let Custody::Owned { holder } = known.custody else { return Err(MoveError::NotRunning(shard)) };
-    let (epoch, entities) = (known.epoch, known.report.as_ref().map_or(0, |report| report.entities));
-    let target = ecs.resource::<Nodes>().entity(to).filter(|_| to.role == Role::Scene).ok_or(MoveError::NoScene(to))?;
-    let draining = ecs.get::<Node>(target).is_none_or(|node| !node.is_open());
+    let (epoch, entities) = (known.epoch, known.entities());
+    if to.role != Role::Scene || ecs.resource::<Nodes>().entity(to).is_none() {
+        return Err(MoveError::NoScene(to));
+    }
     let busy = ecs.resource::<Moves>().of(shard).map(|shift| shift.news.to);
     match busy {
         Some(Some(other)) => return Err(MoveError::Busy(shard, other)),
         Some(None) => return Err(MoveError::BeingCut(shard)),
-        None if draining => return Err(MoveError::Draining(to)),
+        None if !gather::takes_shards(ecs, to) => return Err(MoveError::Draining(to)),
         None if holder.node == to => return Err(MoveError::AlreadyThere(shard, to)),
         None => {}
     }
-    let (id, now) = (MigrationId(ecs.resource::<Moves>().last + 1), ecs.resource::<Now>().at);
-    if !is_trial {
-        let news = news(id, shard, epoch, Some(to), entities);
-        remember(ecs, Move { kind: MoveKind::Move, from: holder.node, news, ordered: now, heard: now });
-        tracing::info!(%shard, from = %holder.node, %to, id = id.0, "shard move ordered");
-        ecs.resource_mut::<Events>().push(now, Happening::MoveOrdered { shard, from: holder.node, to });
-    }
-    Ok(id)
+    Ok(if is_trial { next_id(ecs) } else { begin(ecs, (shard, epoch, entities), holder.node, to) })
+}
+
+/// Orders a move that may be.
+fn begin(ecs: &mut Ecs, (shard, epoch, entities): (ShardId, ShardEpoch, u32), from: NodeId, to: NodeId) -> MigrationId {
+    let (id, now) = (next_id(ecs), ecs.resource::<Now>().at);
+    let news = news(id, shard, epoch, Some(to), entities);
+    remember(ecs, Move { kind: MoveKind::Move, from, news, ordered: now, heard: now, gathering: None });
+    tracing::info!(%shard, %from, %to, id = id.0, "shard move ordered");
+    ecs.resource_mut::<Events>().push(now, Happening::MoveOrdered { shard, from, to });
+    id
+}
+
+fn next_id(ecs: &Ecs) -> MigrationId {
+    MigrationId(ecs.resource::<Moves>().last + 1)
 }
 
 fn remember(ecs: &mut Ecs, shift: Move) {
@@ -179,45 +192,51 @@ fn remember(ecs: &mut Ecs, shift: Move) {
     }
 }
 
-/// Orders that a shard becomes its children, or that they become it; the order's number.
+/// Orders that a shard becomes its children, or that they become it; the order's number. Children that lie apart are brought
+/// together first.
 pub(crate) fn order_recut(ecs: &mut Ecs, shard: ShardId, merges: bool, is_trial: bool) -> Result<MigrationId, MoveError> {
     let children = shard.children().ok_or(MoveError::SingleCell(shard))?;
-    let parts = if merges { children.to_vec() } else { vec![shard] };
-    let (mut at, mut entities) = (None, 0);
-    for part in parts {
-        let missing = match merges {
-            true if ecs.resource::<ShardMap>().entity(shard).is_some() => MoveError::InOnePiece(shard),
-            true => MoveError::NoPart(shard, part),
-            false => MoveError::NoShard(shard),
-        };
-        let known = ecs.resource::<ShardMap>().entity(part).and_then(|entity| ecs.get::<Shard>(entity)).ok_or(missing)?;
-        let Custody::Owned { holder } = known.custody else { return Err(MoveError::NotRunning(part)) };
-        match ecs.resource::<Moves>().of(part).map(|shift| shift.news.to) {
-            Some(Some(to)) => return Err(MoveError::Busy(part, to)),
-            Some(None) => return Err(MoveError::BeingCut(part)),
-            None => {}
-        }
-        let (first, node) = *at.get_or_insert((part, holder.node));
-        if node != holder.node {
-            return Err(MoveError::Apart(shard, first, node, part, holder.node));
-        }
-        entities += known.report.as_ref().map_or(0, |report| report.entities);
+    let closing = if merges { children.to_vec() } else { vec![shard] };
+    let mut parts = Vec::with_capacity(closing.len());
+    for part in closing {
+        parts.push(part_of(ecs, shard, part, merges)?);
     }
-    let Some((_, from)) = at else { return Err(MoveError::NoShard(shard)) };
-    let (id, now) = (MigrationId(ecs.resource::<Moves>().last + 1), ecs.resource::<Now>().at);
+    let from = gather::meeting_place(&parts, |scene| gather::takes_shards(ecs, scene)).ok_or(MoveError::NoPlace(shard))?;
+    let (id, now) = (next_id(ecs), ecs.resource::<Now>().at);
     if !is_trial {
         let kind = if merges { MoveKind::Merge } else { MoveKind::Split };
-        let news = news(id, shard, ShardEpoch::ZERO, None, entities);
-        remember(ecs, Move { kind, from, news, ordered: now, heard: now });
+        let news = news(id, shard, ShardEpoch::ZERO, None, parts.iter().map(|(_, entities)| entities).sum());
+        let gathering = parts.iter().any(|(scene, _)| *scene != from).then(Gathering::default);
+        remember(ecs, Move { kind, from, news, ordered: now, heard: now, gathering });
         tracing::info!(%shard, scene = %from, ?kind, id = id.0, "a new cut of the map ordered");
     }
     Ok(id)
+}
+
+/// Who has a shard that is to be closed, and its entities.
+fn part_of(ecs: &Ecs, shard: ShardId, part: ShardId, merges: bool) -> Result<(NodeId, u32), MoveError> {
+    let missing = match merges {
+        true if ecs.resource::<ShardMap>().entity(shard).is_some() => MoveError::InOnePiece(shard),
+        true => MoveError::NoPart(shard, part),
+        false => MoveError::NoShard(shard),
+    };
+    let known = ecs.resource::<ShardMap>().entity(part).and_then(|entity| ecs.get::<Shard>(entity)).ok_or(missing)?;
+    let Custody::Owned { holder } = known.custody else { return Err(MoveError::NotRunning(part)) };
+    match ecs.resource::<Moves>().of(part).map(|shift| shift.news.to) {
+        Some(Some(to)) => Err(MoveError::Busy(part, to)),
+        Some(None) => Err(MoveError::BeingCut(part)),
+        None => Ok((holder.node, known.entities())),
+    }
 }
 
 /// Asks the source to keep the shard after all. `false`: no such move is under way.
 pub(crate) fn cancel(ecs: &mut Ecs, id: MigrationId) -> bool {
     let moves = ecs.resource::<Moves>();
     let Some((shift, _)) = moves.by_id.get(&id).filter(|(shift, _)| !shift.is_over()) else { return false };
+    if let Some(gathering) = shift.gathering {
+        gather::cancel(ecs, id, gathering);
+        return true;
+    }
     let (from, shard) = (shift.from, shift.news.shard);
     let cancel = Message::Control(Control::CancelMigration { id, shard });
     ecs.resource_mut::<Outbox>().send(Address::Node(from), cancel);
@@ -321,8 +340,9 @@ fn repeat(now: Res<Now>, mut moves: ResMut<Moves>, nodes: Res<Nodes>, mut events
             let given = shift.news.step == MigrationStep::Given;
             shift.news.step = if given { MigrationStep::Done } else { MigrationStep::Kept };
             shift.news.reason = format!("{} {}", shift.from, if gone { "is gone" } else { "does not report" });
+            shift.gathering = None;
             tell_end(now.at, shift, &mut events);
-        } else if repeat.due(now.at) {
+        } else if shift.gathering.is_none() && repeat.due(now.at) {
             let (id, shard) = (*id, shift.news.shard);
             let order = match (shift.kind, shift.news.to) {
                 (MoveKind::Move, Some(to)) => Control::Migrate { id, shard, to },
