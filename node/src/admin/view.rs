@@ -45,7 +45,8 @@ pub struct MoveView {
     pub from: String,
     /// Where to.
     pub to: String,
-    /// `gathering` while the parts of a merge are brought to one scene, `preparing`, `copying`, `freezing`, `frozen`, `committing`, `returning`, `given`, `done` or `kept`.
+    /// `gathering` while the parts of a merge are brought to one scene; `preparing`,
+    /// `copying`, `freezing`, `frozen`, `committing`, `returning`, `given`, `done` or `kept`.
     pub step: String,
     /// It has come to its end, good (`done`) or bad (`kept`).
     pub over: bool,

@@ -51,6 +51,11 @@ fn a_shard_is_cut_under_walking_players_and_stays_cut_whoever_dies() {
     println!("split: {} ms of blackout, {} missed ticks", split["blackout_ms"], split["missed_ticks"]);
     let status = cluster.status();
     assert!(is_cut(&status) && shards(&status).len() == before + 3, "{status:#}");
+    let other = if owner(&status, QUARTERS[1]) == "scene-1" { "scene-2" } else { "scene-1" };
+    let (code, moved) = order(&cluster, &site, &["shard", "migrate", QUARTERS[1], "--to", other]);
+    assert_eq!(code, Some(0), "{moved:#}");
+    let (_, asked) = order(&cluster, &site, &["shard", "merge", HOME, "--dry-run"]);
+    assert_ne!(asked["gathers"].as_array().map(Vec::len), Some(0), "one of them lies apart: {asked:#}");
     let (code, merged) = order(&cluster, &site, &["shard", "merge", QUARTERS[2]]);
     assert_eq!((code, &merged["result"]), (Some(0), &"merged".into()), "{merged:#}");
     println!("merged: {} ms of blackout, {} missed ticks", merged["blackout_ms"], merged["missed_ticks"]);

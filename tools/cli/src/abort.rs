@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::cluster::ClusterAddress;
-use crate::operator::OperatorArgs;
+use crate::operator::OrderArgs;
 use crate::{moves, say};
 
 const EXAMPLES: &str = "Examples:
@@ -25,14 +25,8 @@ pub(crate) struct AbortArgs {
     /// A shard on its way, the number of a move, or a scene or gateway that is drained
     #[arg(value_name = "ID")]
     id: String,
-    /// Only say what would be aborted
-    #[arg(long)]
-    dry_run: bool,
-    /// As JSON, for scripts
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    operator: OperatorArgs,
+    how: OrderArgs,
 }
 
 /// What is aborted. The names are a promise to scripts.
@@ -54,29 +48,29 @@ pub(crate) async fn run(cluster: &ClusterAddress, args: &AbortArgs) -> anyhow::R
     let Aborted { kind, id, number, dry_run } = &found;
     if !dry_run {
         match number {
-            Some(number) => moves::abort(cluster, &args.operator, *number).await?,
+            Some(number) => moves::abort(cluster, &args.how.operator, *number).await?,
             None => {
                 let route = if id.starts_with("scene") { "scenes" } else { "gateways" };
-                cluster.order::<Value>(&format!("/api/{route}/{id}/undrain"), &args.operator).await?;
+                cluster.order::<Value>(&format!("/api/{route}/{id}/undrain"), &args.how.operator).await?;
             }
         }
     }
     let verb = if *dry_run { "would be" } else { "is being" };
-    say(&if args.json { serde_json::to_string_pretty(&found)? } else { format!("the {kind} of {id} {verb} aborted") });
+    say(&if args.how.json { serde_json::to_string_pretty(&found)? } else { format!("the {kind} of {id} {verb} aborted") });
     Ok(ExitCode::SUCCESS)
 }
 
 fn find(status: &StatusView, args: &AbortArgs) -> anyhow::Result<Aborted> {
-    let AbortArgs { id, dry_run, .. } = args;
+    let AbortArgs { id, how } = args;
     let flying = || status.moves.iter().filter(|shift| !shift.over);
     if let Some(shift) = flying().find(|shift| shift.shard == *id || shift.id.to_string() == *id) {
-        return Ok(Aborted { kind: "move", id: shift.shard.clone(), number: Some(shift.id), dry_run: *dry_run });
+        return Ok(Aborted { kind: "move", id: shift.shard.clone(), number: Some(shift.id), dry_run: how.dry_run });
     }
     let scenes = status.scenes.iter().map(|scene| (&scene.id, &scene.state));
     let gateways = status.gateways.iter().map(|gateway| (&gateway.id, &gateway.state));
     let draining: Vec<_> = scenes.chain(gateways).filter(|(_, state)| *state != "up").map(|(name, _)| name.as_str()).collect();
     if draining.contains(&id.as_str()) {
-        return Ok(Aborted { kind: "drain", id: id.clone(), number: None, dry_run: *dry_run });
+        return Ok(Aborted { kind: "drain", id: id.clone(), number: None, dry_run: how.dry_run });
     }
     let under_way: Vec<_> = flying().map(|shift| shift.shard.as_str()).chain(draining).collect();
     match under_way.as_slice() {
@@ -98,8 +92,7 @@ mod tests {
         let moves = vec![shift(6, "0/3/0,0", true), shift(7, "0/3/1,0", false)];
         let status = StatusView { moves, scenes: vec![scene], ..StatusView::default() };
         let find = |id: &str| {
-            let operator = crate::operator::tests::nobody();
-            let args = AbortArgs { id: id.to_owned(), dry_run: false, json: false, operator };
+            let args = AbortArgs { id: id.to_owned(), how: crate::operator::tests::nobody() };
             find(&status, &args).map(|found| (found.kind, found.number)).map_err(|error| error.to_string())
         };
         assert_eq!(find("0/3/1,0"), Ok(("move", Some(7))));

@@ -10,7 +10,7 @@ use pangaea_node::admin::{AgentMove, AgentMoveView, AgentPlace, AgentView, Kick,
 use serde::Serialize;
 
 use crate::cluster::ClusterAddress;
-use crate::operator::OperatorArgs;
+use crate::operator::OrderArgs;
 use crate::say;
 
 const EXAMPLES: &str = "Examples:
@@ -81,14 +81,8 @@ pub(crate) struct MoveArgs {
     /// X,Z in metres, or the agent to whose place it is to go
     #[arg(long, value_name = "PLACE", value_parser = goal, allow_hyphen_values = true)]
     to: AgentMove,
-    /// Only say what would happen
-    #[arg(long)]
-    dry_run: bool,
-    /// As JSON, for scripts
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    operator: OperatorArgs,
+    how: OrderArgs,
 }
 
 /// Whose session is to end.
@@ -100,14 +94,8 @@ pub(crate) struct KickArgs {
     /// Told to the player
     #[arg(long, default_value = "", value_name = "TEXT")]
     words: String,
-    /// Only say what would happen
-    #[arg(long)]
-    dry_run: bool,
-    /// As JSON, for scripts
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    operator: OperatorArgs,
+    how: OrderArgs,
 }
 
 /// What became of a move. The names are a promise to scripts.
@@ -156,15 +144,15 @@ pub(crate) async fn run(cluster: &ClusterAddress, command: AgentCommand) -> anyh
         }
         AgentCommand::Move(args) => {
             let outcome = put(cluster, &args).await?;
-            say(&if args.json { serde_json::to_string_pretty(&outcome)? } else { in_words(&outcome) });
+            say(&if args.how.json { serde_json::to_string_pretty(&outcome)? } else { in_words(&outcome) });
         }
-        AgentCommand::Kick(KickArgs { agent, words, dry_run, json, operator }) => {
-            let path = format!("/api/agents/{agent}/kick?dry_run={dry_run}");
-            let view: KickView = cluster.send(&path, &operator, &Kick { words }).await?;
+        AgentCommand::Kick(KickArgs { agent, words, how }) => {
+            let path = format!("/api/agents/{agent}/kick?dry_run={}", how.dry_run);
+            let view: KickView = cluster.send(&path, &how.operator, &Kick { words }).await?;
             let KickView { name, gateway, words, .. } = &view;
-            let verb = if dry_run { "would be sent away from" } else { "was sent away from" };
+            let verb = if how.dry_run { "would be sent away from" } else { "was sent away from" };
             let text = format!("{name} (e{agent}) {verb} {gateway} with the words: {words}");
-            say(&if json { serde_json::to_string_pretty(&view)? } else { text });
+            say(&if how.json { serde_json::to_string_pretty(&view)? } else { text });
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -172,10 +160,11 @@ pub(crate) async fn run(cluster: &ClusterAddress, command: AgentCommand) -> anyh
 
 /// Orders, and waits until the agent is in the shard where it should be. It may walk on meanwhile.
 async fn put(cluster: &ClusterAddress, args: &MoveArgs) -> anyhow::Result<Outcome> {
-    let MoveArgs { agent, to, dry_run, operator, .. } = args;
+    let MoveArgs { agent, to, how } = args;
     let began = Instant::now();
-    let order: AgentMoveView = cluster.send(&format!("/api/agents/{agent}/move?dry_run={dry_run}"), operator, to).await?;
-    if *dry_run {
+    let path = format!("/api/agents/{agent}/move?dry_run={}", how.dry_run);
+    let order: AgentMoveView = cluster.send(&path, &how.operator, to).await?;
+    if how.dry_run {
         return Ok(Outcome { result: "possible", scene: String::new(), seconds: 0.0, order });
     }
     while began.elapsed() < ARRIVAL_TIME_MAX {

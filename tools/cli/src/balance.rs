@@ -3,12 +3,12 @@
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use pangaea_node::admin::{BalanceView, LevelsView, PlanView};
 
 use crate::args::JsonArgs;
 use crate::cluster::ClusterAddress;
-use crate::operator::OperatorArgs;
+use crate::operator::OrderArgs;
 use crate::say;
 
 const EXAMPLES: &str = "Examples:
@@ -22,26 +22,13 @@ const EXAMPLES: &str = "Examples:
 pub(crate) enum BalanceCommand {
     /// Let it move shards so that the scenes are level
     #[command(after_help = EXAMPLES)]
-    On(BalanceOrderArgs),
+    On(OrderArgs),
     /// Let it only plan
     #[command(after_help = EXAMPLES)]
-    Off(BalanceOrderArgs),
+    Off(OrderArgs),
     /// Show what it would do next, and why
     #[command(after_help = EXAMPLES)]
     Plan(JsonArgs),
-}
-
-/// An order about balancing.
-#[derive(Debug, Args)]
-pub(crate) struct BalanceOrderArgs {
-    /// Only say what it would do next
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-    /// As JSON, for scripts
-    #[arg(long)]
-    pub(crate) json: bool,
-    #[command(flatten)]
-    pub(crate) operator: OperatorArgs,
 }
 
 /// Do what was typed.
@@ -55,7 +42,7 @@ pub(crate) async fn run(cluster: &ClusterAddress, command: BalanceCommand) -> an
     Ok(ExitCode::SUCCESS)
 }
 
-async fn switch(cluster: &ClusterAddress, args: &BalanceOrderArgs, word: &str) -> anyhow::Result<BalanceView> {
+async fn switch(cluster: &ClusterAddress, args: &OrderArgs, word: &str) -> anyhow::Result<BalanceView> {
     if args.dry_run {
         return cluster.ask("/api/balance").await;
     }

@@ -3,30 +3,16 @@
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
-use clap::Args;
 use pangaea_node::admin::{MoveView, StatusView};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::cluster::ClusterAddress;
-use crate::operator::OperatorArgs;
+use crate::operator::OrderArgs;
 use crate::progress::Progress;
 
 /// Pause between two looks at how far it is.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-
-/// How to empty a process, or use it again.
-#[derive(Debug, Args)]
-pub(crate) struct DrainArgs {
-    /// Only say what would happen
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-    /// As JSON, for scripts
-    #[arg(long)]
-    pub(crate) json: bool,
-    #[command(flatten)]
-    pub(crate) operator: OperatorArgs,
-}
 
 /// What became of an order. `V`: what the cluster said that it means.
 #[derive(Debug, Serialize)]
@@ -89,7 +75,7 @@ pub(crate) struct Kind<V> {
 
 impl<V: DeserializeOwned> Kind<V> {
     /// Empty one, and wait until it is empty or somebody takes it into use again: here Ctrl-C does.
-    pub(crate) async fn drain(&self, cluster: &ClusterAddress, name: &str, args: &DrainArgs) -> anyhow::Result<Outcome<V>> {
+    pub(crate) async fn drain(&self, cluster: &ClusterAddress, name: &str, args: &OrderArgs) -> anyhow::Result<Outcome<V>> {
         tokio::select! {
             outcome = self.order(cluster, name, args, ("drain", "drained")) => outcome,
             _ = tokio::signal::ctrl_c() => {
@@ -100,7 +86,7 @@ impl<V: DeserializeOwned> Kind<V> {
     }
 
     /// Let one be used again.
-    pub(crate) async fn undrain(&self, cluster: &ClusterAddress, name: &str, args: &DrainArgs) -> anyhow::Result<Outcome<V>> {
+    pub(crate) async fn undrain(&self, cluster: &ClusterAddress, name: &str, args: &OrderArgs) -> anyhow::Result<Outcome<V>> {
         self.order(cluster, name, args, ("undrain", "up")).await
     }
 
@@ -108,7 +94,7 @@ impl<V: DeserializeOwned> Kind<V> {
         &self,
         cluster: &ClusterAddress,
         name: &str,
-        args: &DrainArgs,
+        args: &OrderArgs,
         (verb, wanted): (&str, &str),
     ) -> anyhow::Result<Outcome<V>> {
         let began = Instant::now();

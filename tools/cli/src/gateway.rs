@@ -9,7 +9,8 @@ use clap::{Args, Subcommand};
 use pangaea_node::admin::{GatewayOrderView, GatewayView, StatusView};
 
 use crate::cluster::ClusterAddress;
-use crate::drain::{DrainArgs, Kind, Outcome};
+use crate::drain::{Kind, Outcome};
+use crate::operator::OrderArgs;
 use crate::roles::RoleArgs;
 use crate::{exit, say};
 
@@ -51,7 +52,7 @@ pub(crate) struct GatewayOrderArgs {
     #[arg(value_name = "GATEWAY")]
     pub(crate) gateway: String,
     #[command(flatten)]
-    pub(crate) order: DrainArgs,
+    pub(crate) order: OrderArgs,
 }
 
 const GATEWAY: Kind<GatewayOrderView> = Kind {

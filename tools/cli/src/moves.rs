@@ -1,12 +1,16 @@
-//! A move in flight: followed to its end, with Ctrl-C as the wish that it stay.
+//! What is done with a shard: ordered, followed to its end, with Ctrl-C as the wish that it stay as it was, and told.
 
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::bail;
-use pangaea_node::admin::{MoveView, StatusView};
+use anyhow::{Context, bail};
+use pangaea_node::admin::{MoveOrderView, MoveView, StatusView};
+use pangaea_schemas::message::NEWS_CANCELLED;
+use serde::Serialize;
 
 use crate::cluster::ClusterAddress;
-use crate::operator::OperatorArgs;
+use crate::exit;
+use crate::operator::{OperatorArgs, OrderArgs};
 use crate::progress::Progress;
 
 /// Pause between two looks at how far it is.
@@ -23,6 +27,94 @@ pub(crate) struct Ended {
     pub(crate) is_aborted: bool,
     /// How long it was looked at.
     pub(crate) took: Duration,
+}
+
+/// What became of an order. The names are a promise to scripts.
+#[derive(Debug, Serialize)]
+pub(crate) struct Outcome {
+    /// What it is called when it is done, such as `moved`; `kept`, `aborted`, or with a dry run `possible`.
+    pub(crate) result: String,
+    /// Milliseconds in which nobody ticked the shard, beyond the interval of a tick.
+    pub(crate) blackout_ms: f64,
+    /// Ticks that nobody ran in time.
+    pub(crate) missed_ticks: u32,
+    /// In the shard, or in all that it is cut into or made of.
+    pub(crate) entities: u32,
+    /// Of records, copied or dealt out.
+    pub(crate) bytes: u64,
+    /// Of copying, the last part included.
+    pub(crate) rounds: u32,
+    /// From order to end.
+    pub(crate) seconds: f64,
+    /// Why it was kept; empty otherwise.
+    pub(crate) reason: String,
+    pub(crate) shard: String,
+    pub(crate) from: String,
+    pub(crate) to: String,
+}
+
+impl Outcome {
+    /// `done`: what it is called when it is done.
+    pub(crate) fn new(order: &MoveOrderView, ended: Ended, done: &str) -> Self {
+        let Ended { shift, is_aborted, took } = ended;
+        // An abort from elsewhere is known by the reason that is given.
+        let is_aborted = is_aborted || shift.reason == NEWS_CANCELLED;
+        Self {
+            result: match shift.step.as_str() {
+                "done" => done.to_owned(),
+                "kept" if is_aborted => "aborted".to_owned(),
+                _ => shift.step,
+            },
+            blackout_ms: shift.blackout_ms,
+            missed_ticks: shift.missed_ticks,
+            entities: shift.entities,
+            bytes: shift.bytes,
+            rounds: shift.rounds,
+            seconds: took.as_secs_f64(),
+            reason: shift.reason,
+            shard: order.shard.clone(),
+            from: order.from.clone(),
+            to: order.to.clone(),
+        }
+    }
+
+    /// What the command says to scripts.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self.result.as_str() {
+            "kept" => exit::WRONG,
+            "aborted" => exit::ABORTED,
+            _ => exit::DONE,
+        })
+    }
+}
+
+/// Orders what the path says, and follows it to its end; with a dry run, what it would mean. `done`: what it is called then.
+///
+/// # Errors
+/// The cluster refuses, goes away, or it takes too long; the text says what to do.
+pub(crate) async fn order(
+    cluster: &ClusterAddress,
+    path: &str,
+    how: &OrderArgs,
+    done: &str,
+) -> anyhow::Result<(MoveOrderView, Outcome)> {
+    let order: MoveOrderView = cluster.order(&format!("{path}&dry_run={}", how.dry_run), &how.operator).await?;
+    let ended = if how.dry_run {
+        let shift = MoveView { entities: order.entities, step: "possible".to_owned(), ..MoveView::default() };
+        Ended { shift, is_aborted: false, took: Duration::ZERO }
+    } else {
+        follow(cluster, &how.operator, number_of(&order)?, how.json).await?
+    };
+    let outcome = Outcome::new(&order, ended, done);
+    Ok((order, outcome))
+}
+
+/// The number of the move that an order began.
+///
+/// # Errors
+/// There is none.
+pub(crate) fn number_of(order: &MoveOrderView) -> anyhow::Result<u64> {
+    order.number.context("the world takes the order, but does not number it; it is of another build")
 }
 
 /// Looks until the move is over.

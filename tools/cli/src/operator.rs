@@ -1,4 +1,4 @@
-//! Whose token a command shows that changes anything, when none is named.
+//! What all commands take that change anything: whose token they show when none is named, and how to order.
 
 use std::path::PathBuf;
 
@@ -26,18 +26,31 @@ impl OperatorArgs {
     }
 }
 
+/// How to order something.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct OrderArgs {
+    /// Only say what would happen
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// As JSON, for scripts
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) operator: OperatorArgs,
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
 
-    /// A folder without a token.
-    pub(crate) fn nobody() -> OperatorArgs {
-        OperatorArgs { data_dir: PathBuf::from("/nowhere") }
+    /// An order by somebody with a folder without a token.
+    pub(crate) fn nobody() -> OrderArgs {
+        OrderArgs { dry_run: false, json: false, operator: OperatorArgs { data_dir: PathBuf::from("/nowhere") } }
     }
 
     #[test]
     fn a_missing_token_is_told_with_what_to_do() {
-        let text = format!("{:#}", nobody().own_token().expect_err("no token"));
+        let text = format!("{:#}", nobody().operator.own_token().expect_err("no token"));
         assert!(text.contains("--token") && text.contains("--data-dir"), "{text}");
     }
 }

@@ -9,7 +9,8 @@ use clap::{Args, Subcommand};
 use pangaea_node::admin::{SceneOrderView, SceneView, StatusView};
 
 use crate::cluster::ClusterAddress;
-use crate::drain::{DrainArgs, Kind, Moved, Outcome};
+use crate::drain::{Kind, Moved, Outcome};
+use crate::operator::OrderArgs;
 use crate::roles::RoleArgs;
 use crate::{exit, say};
 
@@ -51,7 +52,7 @@ pub(crate) struct SceneOrderArgs {
     #[arg(value_name = "SCENE")]
     pub(crate) scene: String,
     #[command(flatten)]
-    pub(crate) order: DrainArgs,
+    pub(crate) order: OrderArgs,
 }
 
 const SCENE: Kind<SceneOrderView> = Kind {

@@ -9,7 +9,7 @@ use pangaea_node::admin::{NewToken, Rank, TokenMade, TokenView};
 use crate::args::JsonArgs;
 use crate::clock::at;
 use crate::cluster::ClusterAddress;
-use crate::operator::OperatorArgs;
+use crate::operator::OrderArgs;
 use crate::say;
 
 const EXAMPLES: &str = "Examples:
@@ -44,14 +44,8 @@ pub(crate) struct NewArgs {
     /// viewer: may read; operator: may change, too
     #[arg(long, default_value_t = Rank::Viewer, value_name = "RANK")]
     rank: Rank,
-    /// Only say whether it could be made
-    #[arg(long)]
-    dry_run: bool,
-    /// As JSON, for scripts
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    operator: OperatorArgs,
+    how: OrderArgs,
 }
 
 /// A token to revoke.
@@ -60,14 +54,8 @@ pub(crate) struct RevokeArgs {
     /// Whose
     #[arg(value_name = "NAME")]
     name: String,
-    /// Only say whose would be revoked
-    #[arg(long)]
-    dry_run: bool,
-    /// As JSON, for scripts
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    operator: OperatorArgs,
+    how: OrderArgs,
 }
 
 /// Do what was typed.
@@ -77,24 +65,24 @@ pub(crate) async fn run(cluster: &ClusterAddress, command: TokenCommand) -> anyh
             let tokens: Vec<TokenView> = cluster.ask("/api/tokens").await?;
             say(&if args.json { serde_json::to_string_pretty(&tokens)? } else { table(&tokens) });
         }
-        TokenCommand::New(NewArgs { name, rank, dry_run, json, operator }) => {
-            let path = format!("/api/tokens?dry_run={dry_run}");
-            let made: TokenMade = cluster.send(&path, &operator, &NewToken { name, rank }).await?;
-            let words = match dry_run {
+        TokenCommand::New(NewArgs { name, rank, how }) => {
+            let path = format!("/api/tokens?dry_run={}", how.dry_run);
+            let made: TokenMade = cluster.send(&path, &how.operator, &NewToken { name, rank }).await?;
+            let words = match how.dry_run {
                 true => format!("{} would be {}. Nothing was made.", made.name, a(made.rank)),
                 false => format!("{} is {} with this token, which is told only now:\n{}", made.name, a(made.rank), made.token),
             };
-            say(&if json { serde_json::to_string_pretty(&made)? } else { words });
+            say(&if how.json { serde_json::to_string_pretty(&made)? } else { words });
         }
-        TokenCommand::Revoke(RevokeArgs { name, dry_run, json, operator }) => {
-            let path = format!("/api/tokens/{name}/revoke?dry_run={dry_run}");
-            let revoked: TokenView = cluster.order(&path, &operator).await?;
+        TokenCommand::Revoke(RevokeArgs { name, how }) => {
+            let path = format!("/api/tokens/{name}/revoke?dry_run={}", how.dry_run);
+            let revoked: TokenView = cluster.order(&path, &how.operator).await?;
             let (name, rank) = (&revoked.name, revoked.rank);
-            let words = match dry_run {
+            let words = match how.dry_run {
                 true => format!("{name}, who is {}, would have no token any more. Nothing was revoked.", a(rank)),
                 false => format!("{name}, who was {}, has no token any more", a(rank)),
             };
-            say(&if json { serde_json::to_string_pretty(&revoked)? } else { words });
+            say(&if how.json { serde_json::to_string_pretty(&revoked)? } else { words });
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::args::JsonArgs;
 use crate::cluster::ClusterAddress;
-use crate::operator::OperatorArgs;
+use crate::operator::OrderArgs;
 use crate::say;
 
 /// A change is known to all scenes well before this; later something is wrong.
@@ -72,7 +72,7 @@ pub(crate) struct SetArgs {
     #[arg(value_name = "VALUE", allow_hyphen_values = true)]
     value: String,
     #[command(flatten)]
-    order: OrderArgs,
+    order: TuneOrderArgs,
 }
 
 /// Which to set back.
@@ -82,7 +82,7 @@ pub(crate) struct ResetArgs {
     #[arg(value_name = "NAME")]
     name: String,
     #[command(flatten)]
-    order: OrderArgs,
+    order: TuneOrderArgs,
 }
 
 /// Which change to take back.
@@ -92,23 +92,17 @@ pub(crate) struct UndoArgs {
     #[arg(value_name = "VERSION")]
     version: Option<u64>,
     #[command(flatten)]
-    order: OrderArgs,
+    order: TuneOrderArgs,
 }
 
-/// How to order it.
+/// A change of the rules.
 #[derive(Debug, Args)]
-pub(crate) struct OrderArgs {
+pub(crate) struct TuneOrderArgs {
     /// Who changes it, for the history
     #[arg(long, env = "USER", default_value = "operator", hide_env = true, value_name = "NAME")]
     by: String,
-    /// Only say what would change
-    #[arg(long)]
-    dry_run: bool,
-    /// As JSON, for scripts
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    operator: OperatorArgs,
+    how: OrderArgs,
 }
 
 /// Do what was typed.
@@ -132,17 +126,17 @@ pub(crate) async fn run(cluster: &ClusterAddress, command: TuneCommand) -> anyho
         }
         TuneCommand::Undo(UndoArgs { version, order }) => {
             let undo = UndoOrder { by: order.by.clone(), version };
-            let path = path("/api/tune/undo", order.dry_run);
-            follow(cluster, cluster.send(&path, &order.operator, &undo).await?, &order).await?;
+            let path = path("/api/tune/undo", order.how.dry_run);
+            follow(cluster, cluster.send(&path, &order.how.operator, &undo).await?, &order).await?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn set(cluster: &ClusterAddress, name: String, value: Value, order: &OrderArgs) -> anyhow::Result<()> {
+async fn set(cluster: &ClusterAddress, name: String, value: Value, order: &TuneOrderArgs) -> anyhow::Result<()> {
     let tune = TuneOrder { by: order.by.clone(), values: BTreeMap::from([(name, value)]) };
-    let path = path("/api/tune", order.dry_run);
-    follow(cluster, cluster.send(&path, &order.operator, &tune).await?, order).await
+    let path = path("/api/tune", order.how.dry_run);
+    follow(cluster, cluster.send(&path, &order.how.operator, &tune).await?, order).await
 }
 
 fn path(path: &str, dry_run: bool) -> String {
@@ -150,9 +144,9 @@ fn path(path: &str, dry_run: bool) -> String {
 }
 
 /// Waits until every scene has what was ordered, and says so.
-async fn follow(cluster: &ClusterAddress, ordered: TuneOrderView, order: &OrderArgs) -> anyhow::Result<()> {
-    if order.dry_run || ordered.changes.is_empty() {
-        say(&if order.json { serde_json::to_string_pretty(&ordered)? } else { told(&ordered, None) });
+async fn follow(cluster: &ClusterAddress, ordered: TuneOrderView, order: &TuneOrderArgs) -> anyhow::Result<()> {
+    if order.how.dry_run || ordered.changes.is_empty() {
+        say(&if order.how.json { serde_json::to_string_pretty(&ordered)? } else { told(&ordered, None) });
         return Ok(());
     }
     let began = Instant::now();
@@ -160,7 +154,7 @@ async fn follow(cluster: &ClusterAddress, ordered: TuneOrderView, order: &OrderA
         let view: TuneView = cluster.ask("/api/tune").await?;
         let kept = view.version > ordered.version;
         if kept && view.scenes.values().all(|known| *known >= view.version) {
-            say(&if order.json { serde_json::to_string_pretty(&view)? } else { told(&ordered, Some(&view)) });
+            say(&if order.how.json { serde_json::to_string_pretty(&view)? } else { told(&ordered, Some(&view)) });
             return Ok(());
         }
         if began.elapsed() > TAKEN_WITHIN {

@@ -28,7 +28,7 @@ const EXAMPLES: &str = "Examples:
   pangaea shard migrate 0/3/1,0 --to scene-2      ends with the measured blackout
   pangaea shard shuttle 0/3/1,0 --between scene-1,scene-2 --times 100      exit code 1 when a promise is broken
   pangaea shard split 0/3/1,0      into its four quarters, at the scene where it is
-  pangaea shard merge 0/3/1,0      of its four quarters, once they are at one scene
+  pangaea shard merge 0/3/1,0      of its four quarters, which are brought to one scene first
 Ctrl-C while a shard moves asks for it to stay, and so does `pangaea abort` from elsewhere. Exit codes: 1 when it stayed, 4 when it
 was aborted.";
 

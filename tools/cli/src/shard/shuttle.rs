@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{bail, ensure};
 use clap::Args;
 use pangaea_node::admin::{MoveOrderView, StatusView, unknown};
 use serde::Serialize;
@@ -115,8 +115,7 @@ async fn shuttle(cluster: &ClusterAddress, args: &ShuttleArgs) -> anyhow::Result
         };
         let path = format!("/api/migrate?shard={shard}&to={to}");
         let order: MoveOrderView = cluster.order(&path, operator).await?;
-        let number = order.number.context("the world takes the order, but does not number it; it is of another build")?;
-        let end = moves::follow(cluster, operator, number, *json).await?;
+        let end = moves::follow(cluster, operator, moves::number_of(&order)?, *json).await?;
         let is_aborted = end.is_aborted;
         if end.shift.step != "done" {
             failures.push(end.shift.reason.clone());
