@@ -12,7 +12,7 @@ use pangaea_schemas::geometry::{CellId, SHARD_LEVEL_MAX, ShardId};
 use pangaea_schemas::message::{
     Address, Control, JournalReply, JournalRequest, Location, Message, SceneReport, ShardPhase, ShardReport,
 };
-use pangaea_schemas::{JournalIndex, NodeId, Nonce, RequestId, Role, ShardEpoch, Timestamp};
+use pangaea_schemas::{JournalIndex, NodeId, Nonce, RequestId, Role, ShardEpoch, Tick, Timestamp};
 
 use crate::balance::{self, Policy, Usage};
 use crate::custody::{Custody, CustodyEvent, Holder};
@@ -46,6 +46,8 @@ pub struct Shard {
     /// What it uses, smoothed over all reports, whoever its owners were.
     pub usage: Usage,
     pub(crate) restarts: Restarts,
+    /// When somebody else last told who has it: reports of its holder that are not younger may not know of it yet.
+    pub(crate) told: Tick,
 }
 
 /// The shards by name: the leaves of the spaces' quadtrees. They are those of the first cut, until the journals or a scene tell
@@ -141,7 +143,7 @@ impl Shard {
     /// One that nobody has told anything of.
     pub(crate) fn new(id: ShardId, epoch: ShardEpoch) -> Self {
         let (custody, usage, restarts) = (Custody::Unknown, Usage::default(), Restarts::default());
-        Self { id, epoch, custody, report: None, usage, restarts }
+        Self { id, epoch, custody, report: None, usage, restarts, told: Tick(0) }
     }
 
     /// Entities in it, as last reported.
@@ -282,17 +284,25 @@ fn part(now: Res<Now>, nodes: Res<Nodes>, mut owners: ResMut<Owners>, mut events
 }
 
 /// The scenes' reports. Only registered scenes are heard: a report without a lease may come from the dead.
+#[expect(clippy::too_many_arguments, reason = "systems name all that they touch")]
 fn hear(
     now: Res<Now>,
     mut inbox: ResMut<Inbox>,
     nodes: Res<Nodes>,
     mut owners: ResMut<Owners>,
     mut events: ResMut<Events>,
+    moves: Res<Moves>,
     mut shards: Shards,
     mut scenes: Query<&mut Node>,
 ) {
     if inbox.scenes.is_empty() {
         return;
+    }
+    // The scenes that these were given to may not have heard of it.
+    for id in moves.given() {
+        if let Some(mut shard) = shards.shard(id) {
+            shard.told = now.tick;
+        }
     }
     let mut held: BTreeMap<Holder, Vec<ShardId>> = BTreeMap::new();
     for shard in shards.in_order() {
@@ -310,7 +320,7 @@ fn hear(
         }
         let listed: BTreeSet<ShardId> = report.shards.iter().map(|shard| shard.shard).collect();
         for id in held.get(&by).into_iter().flatten().filter(|id| !listed.contains(*id)) {
-            let Some(mut shard) = shards.shard(*id) else { continue };
+            let Some(mut shard) = shards.shard(*id).filter(|shard| shard.told < report.tick) else { continue };
             owners.wanted |= shard.step(now.at, CustodyEvent::Unlisted { by }, &mut events);
         }
         hear_scene(now.at, by, report, &mut shards, &mut owners, &mut events);
@@ -318,6 +328,7 @@ fn hear(
 }
 
 fn hear_scene(now: Timestamp, by: Holder, report: SceneReport, shards: &mut Shards, owners: &mut Owners, events: &mut Events) {
+    let tick = report.tick;
     for report in report.shards {
         let Some(mut shard) = shards.shard(report.shard) else {
             // The journals know which shards there are.
@@ -330,6 +341,10 @@ fn hear_scene(now: Timestamp, by: Holder, report: SceneReport, shards: &mut Shar
         let known_owner = matches!(shard.custody, Custody::Owned { holder } if holder != by);
         // Of two who say that they run it, the higher epoch is right.
         if runs && (report.epoch < shard.epoch || (report.epoch == shard.epoch && known_owner)) {
+            continue;
+        }
+        // Nor does an earlier stay there say anything about this one.
+        if !runs && shard.told >= tick && shard.custody.holder() == Some(by) {
             continue;
         }
         if runs {

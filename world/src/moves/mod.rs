@@ -98,6 +98,12 @@ impl Moves {
         self.by_id.values().map(|(shift, _)| shift)
     }
 
+    /// Shards that their sources have given away, but whose targets those have not heard from.
+    pub(crate) fn given(&self) -> impl Iterator<Item = ShardId> {
+        let given = self.iter().filter(|shift| shift.kind == MoveKind::Move && shift.news.step == MigrationStep::Given);
+        given.map(|shift| shift.news.shard)
+    }
+
     fn of(&self, shard: ShardId) -> Option<&Move> {
         self.iter().find(|shift| shift.concerns(shard) && !shift.is_over())
     }
@@ -275,12 +281,15 @@ fn hear(
     for (from, news) in inbox.migrations.drain(..) {
         if let Some(mut shard) = map.entity(news.shard).and_then(|entity| shards.get_mut(entity).ok())
             && matches!(news.step, MigrationStep::Given | MigrationStep::Done)
-            && news.epoch > shard.epoch
+            && news.epoch >= shard.epoch
             && let Some((node, nonce)) = news.to.and_then(|to| Some((to, nodes.nonce(to)?)))
         {
-            shard.epoch = news.epoch;
-            let by = Holder { node, nonce };
-            shard.step(now.at, CustodyEvent::Reported { by, phase: ShardPhase::Running }, &mut events);
+            shard.told = now.tick;
+            if news.epoch > shard.epoch {
+                shard.epoch = news.epoch;
+                let by = Holder { node, nonce };
+                shard.step(now.at, CustodyEvent::Reported { by, phase: ShardPhase::Running }, &mut events);
+            }
         }
         let known = moves.by_id.get_mut(&news.id).filter(|(shift, _)| shift.from == from && !shift.is_over());
         let Some((shift, _)) = known else { continue };

@@ -5,6 +5,7 @@ mod stage;
 mod admins;
 mod balance;
 mod directory;
+mod moves;
 mod recuts;
 mod rules;
 mod shards;

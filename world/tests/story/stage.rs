@@ -266,6 +266,12 @@ impl Stage {
         }
     }
 
+    /// What a scene would report now.
+    pub(crate) fn report_of(&mut self, node: NodeId) -> SceneReport {
+        let tick = RATE.tick_at(self.now);
+        report(&self.players[&node], tick, &self.loads)
+    }
+
     /// A shard's source says that the move which was ordered last is over.
     pub(crate) fn keep(&mut self, shard: ShardId, reason: &str) {
         let moves = self.status().moves;
@@ -276,7 +282,11 @@ impl Stage {
 
     /// What two scenes do with an order: the move is over before the next tick.
     fn migrate(&mut self, from: NodeId, id: MigrationId, shard: ShardId, to: NodeId) {
+        let is_new = !self.migrations.contains(&(shard, from, to));
         self.migrations.push((shard, from, to));
+        if self.hold_moves && !is_new {
+            return;
+        }
         if self.hold_moves {
             let news = MigrationNews { to: Some(to), step: MigrationStep::Copying, ..done(id, shard) };
             return self.world.handle(self.now, from, Message::Control(Control::Migrating(news)));

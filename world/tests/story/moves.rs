@@ -1,0 +1,80 @@
+//! A shard that has come to a scene is that scene's, whatever was on its way to the world just then.
+
+use pangaea_schemas::geometry::ShardId;
+use pangaea_schemas::message::{Control, Message, MigrationNews, MigrationStep, SceneReport, ShardPhase};
+
+use crate::stage::{Stage, scene};
+
+fn home(stage: &mut Stage) -> ShardId {
+    *stage.shards_of(scene(1)).first().expect("it has some")
+}
+
+fn hear(stage: &mut Stage, report: SceneReport) {
+    stage.send(scene(2), Message::Control(Control::Scene(report)));
+    // Shorter than until the next report, longer than a failed claim's pause.
+    stage.pass(350);
+}
+
+/// It is the second scene's, runs there, and nobody was told to claim anything.
+fn is_settled(stage: &mut Stage, shard: ShardId) -> bool {
+    let status = stage.status();
+    let known = status.shards.iter().find(|known| known.id == shard).expect("on the map");
+    (known.owner, known.state) == (Some(scene(2)), "running") && stage.orders.is_empty()
+}
+
+#[test]
+fn a_report_from_before_a_shard_came_does_not_take_it_away() {
+    let mut stage = Stage::running();
+    let shard = home(&mut stage);
+    let before = stage.report_of(scene(2));
+    stage.orders.clear();
+    stage.world.move_shard(shard, scene(2), false).expect("possible");
+    stage.pass(100);
+    hear(&mut stage, before);
+    assert!(is_settled(&mut stage, shard), "its new owner did not know of it yet");
+    stage.world.move_shard(shard, scene(1), true).expect("it may turn back at once");
+}
+
+#[test]
+fn a_report_from_an_earlier_stay_does_not_take_a_shard_away() {
+    let mut stage = Stage::running();
+    let shard = home(&mut stage);
+    for to in [2, 1] {
+        stage.world.move_shard(shard, scene(to), false).expect("possible");
+        stage.pass(1_000);
+    }
+    let mut before = stage.report_of(scene(2));
+    let stayed = before.shards.first().expect("it has some").clone();
+    let epoch = stage.journal[&shard].2;
+    before.shards.push(pangaea_schemas::message::ShardReport { shard, epoch, phase: ShardPhase::Fenced, ..stayed });
+    stage.orders.clear();
+    stage.world.move_shard(shard, scene(2), false).expect("possible");
+    stage.pass(100);
+    hear(&mut stage, before);
+    assert!(is_settled(&mut stage, shard), "it is back");
+}
+
+#[test]
+fn a_new_owner_is_silent_until_it_has_heard_of_it_and_loses_a_shard_like_any_other_after_that() {
+    let mut stage = Stage::running();
+    let shard = home(&mut stage);
+    stage.orders.clear();
+    stage.hold_moves = true;
+    let id = stage.world.move_shard(shard, scene(2), false).expect("possible");
+    stage.pass(100);
+    let news = stage.status().moves.into_iter().find(|shift| shift.news.id == id).expect("it is known").news;
+    let epoch = stage.journal[&shard].2.next();
+    let given = MigrationNews { step: MigrationStep::Given, to: Some(scene(2)), epoch, ..news };
+    let (done, unaware) = (MigrationNews { step: MigrationStep::Done, ..given.clone() }, stage.report_of(scene(2)));
+    stage.send(scene(1), Message::Control(Control::Migrating(given)));
+    stage.pass(1_000);
+    let now = stage.report_of(scene(2));
+    hear(&mut stage, now);
+    assert!(is_settled(&mut stage, shard), "the source has not heard from it yet, either");
+    stage.send(scene(1), Message::Control(Control::Migrating(done)));
+    stage.pass(50);
+    hear(&mut stage, unaware);
+    assert!(is_settled(&mut stage, shard), "that was before");
+    stage.pass(1_000);
+    assert!(!is_settled(&mut stage, shard), "it does not run it, and says so");
+}
