@@ -267,7 +267,14 @@ fn remember(
 }
 
 /// Scenes that left lose their shards. One that joins proves its earlier incarnations gone.
-fn part(now: Res<Now>, nodes: Res<Nodes>, mut owners: ResMut<Owners>, mut events: ResMut<Events>, mut shards: Query<&mut Shard>) {
+fn part(
+    now: Res<Now>,
+    nodes: Res<Nodes>,
+    moves: Res<Moves>,
+    mut owners: ResMut<Owners>,
+    mut events: ResMut<Events>,
+    mut shards: Query<&mut Shard>,
+) {
     if nodes.left.is_empty() && nodes.joined.is_empty() {
         return;
     }
@@ -276,8 +283,9 @@ fn part(now: Res<Now>, nodes: Res<Nodes>, mut owners: ResMut<Owners>, mut events
         let left = nodes.left.contains(&(holder.node, holder.nonce));
         let replaced = nodes.joined.iter().any(|(node, nonce)| *node == holder.node && *nonce != holder.nonce);
         if left || replaced {
-            // A claim that was under way may have raised the epoch before its scene went.
-            owners.wanted |= matches!(shard.custody, Custody::Ordered { .. } | Custody::Starting { .. });
+            // A claim or a move that was under way may have raised the epoch before its scene went.
+            let claims = matches!(shard.custody, Custody::Ordered { .. } | Custody::Starting { .. });
+            owners.wanted |= claims || moves.of(shard.id).is_some();
             shard.step(now.at, CustodyEvent::Left { by: holder }, &mut events);
         }
     }

@@ -104,7 +104,8 @@ impl Moves {
         given.map(|shift| shift.news.shard)
     }
 
-    fn of(&self, shard: ShardId) -> Option<&Move> {
+    /// The one that is under way.
+    pub(crate) fn of(&self, shard: ShardId) -> Option<&Move> {
         self.iter().find(|shift| shift.concerns(shard) && !shift.is_over())
     }
 }

@@ -78,3 +78,23 @@ fn a_new_owner_is_silent_until_it_has_heard_of_it_and_loses_a_shard_like_any_oth
     stage.pass(1_000);
     assert!(!is_settled(&mut stage, shard), "it does not run it, and says so");
 }
+
+#[test]
+fn a_source_that_died_may_have_given_the_shard_away_just_before() {
+    let mut stage = Stage::running();
+    let shard = home(&mut stage);
+    stage.hold_moves = true;
+    stage.world.move_shard(shard, scene(2), false).expect("possible");
+    stage.pass(100);
+    stage.orders.clear();
+    // Its last word reached the journal and the target, but not the world.
+    let epoch = stage.journal[&shard].2.next();
+    let nonce = stage.player(scene(2)).nonce;
+    stage.journal.insert(shard, (scene(2), nonce, epoch));
+    stage.player(scene(2)).runs.insert(shard, epoch);
+    stage.reap(scene(1));
+    stage.pass(1_000);
+    let claimed = stage.orders.iter().any(|(_, ordered)| *ordered == shard);
+    stage.orders.clear();
+    assert!(!claimed && is_settled(&mut stage, shard), "the journal was asked first");
+}
