@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use pangaea_scene::scene::{Scene, SceneConfig};
-use pangaea_schemas::message::{Control, Message, SceneReport};
+use pangaea_schemas::message::{Control, Message, MigrationStep, SceneReport};
 use pangaea_schemas::{Tick, TickRate, Timestamp};
 
 use super::process::{self, Context, Driver, Shell};
 use super::tick_threads::TickThreads;
+use crate::halt::{HaltPoint, Point};
 use crate::membership::Heard;
 
 /// A scene that stops waits no longer than this for its journals; what they do not have then is at most a second old.
@@ -27,6 +28,8 @@ pub(super) struct SceneDriver {
     rate: TickRate,
     threads: TickThreads,
     last_tick: Tick,
+    /// Where a drill may want it to stand still.
+    halt: Option<HaltPoint>,
 }
 
 impl Driver for SceneDriver {
@@ -48,6 +51,7 @@ impl Driver for SceneDriver {
             rate,
             threads: TickThreads::start(if options.tick_threads == 0 { cores } else { options.tick_threads })?,
             last_tick: rate.tick_at(context.clock.now()),
+            halt: HaltPoint::below(&options.data_dir),
         };
         Ok((driver, Router::new()))
     }
@@ -81,12 +85,7 @@ impl Driver for SceneDriver {
             if next_tick <= now {
                 self.tick(&shell, now);
             }
-            while let Some(envelope) = self.scene.poll_output() {
-                if let Message::Control(Control::Scene(report)) = &envelope.message {
-                    show(report);
-                }
-                shell.port.send(envelope);
-            }
+            self.send(&mut shell);
             let Some(ends_at) = ends_at else { continue };
             if self.scene.is_closed() || ends_at <= now {
                 if !self.scene.is_closed() {
@@ -100,6 +99,29 @@ impl Driver for SceneDriver {
 }
 
 impl SceneDriver {
+    /// What the core said. A drill may let this process stand still after news of a migration, or after what follows from them.
+    fn send(&mut self, shell: &mut Shell<Event>) {
+        let mut news = None;
+        while let Some(envelope) = self.scene.poll_output() {
+            let mut step = None;
+            match &envelope.message {
+                Message::Control(Control::Scene(report)) => show(report),
+                Message::Control(Control::Migrating(news)) => step = Some(news.step),
+                _ => {}
+            }
+            shell.port.send(envelope);
+            self.halt_at(step, false);
+            news = step.or(news);
+        }
+        self.halt_at(news, true);
+    }
+
+    fn halt_at(&self, step: Option<MigrationStep>, said: bool) {
+        if let Some((halt, step)) = self.halt.as_ref().zip(step) {
+            halt.reach(Point { step, said });
+        }
+    }
+
     fn hear(&mut self, now: Timestamp, heard: Heard) {
         match heard {
             Heard::Core { from, message } => self.scene.handle(now, from, message),

@@ -423,7 +423,7 @@ fn move_view(shift: &Move) -> MoveView {
         from: shift.from.to_string(),
         // What is cut anew stays where it is.
         to: news.to.unwrap_or(shift.from).to_string(),
-        step: if shift.gathering.is_some() { "gathering".to_owned() } else { format!("{:?}", news.step).to_lowercase() },
+        step: if shift.gathering.is_some() { "gathering".to_owned() } else { news.step.name().to_owned() },
         over: shift.is_over(),
         rounds: news.rounds,
         entities: news.entities,

@@ -118,6 +118,23 @@ pub enum MigrationStep {
     Kept = 8,
 }
 
+impl MigrationStep {
+    /// As admins see it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Preparing => "preparing",
+            Self::Copying => "copying",
+            Self::Freezing => "freezing",
+            Self::Frozen => "frozen",
+            Self::Committing => "committing",
+            Self::Returning => "returning",
+            Self::Given => "given",
+            Self::Done => "done",
+            Self::Kept => "kept",
+        }
+    }
+}
+
 /// The reason of a migration that was kept because an admin asked for it.
 pub const NEWS_CANCELLED: &str = "it was cancelled";
 

@@ -241,7 +241,7 @@ impl Said {
 }
 
 /// The program under test, built as these tests are.
-fn program() -> &'static Path {
+pub(crate) fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         if let Some(given) = std::env::var_os("PANGAEA_BIN") {

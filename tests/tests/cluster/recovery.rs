@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::player::{Player, guest};
-use crate::process::{Cluster, Site, all_run, read_json, signal};
+use crate::process::{Cluster, Site, all_run, free_ports, program, read_json, signal};
 
 /// The world works again within this time, whatever was killed.
 const RECOVERY_TIME_MAX: Duration = Duration::from_secs(10);
@@ -135,4 +135,21 @@ fn value_waits_for_a_dead_data_process_and_people_walk_on_behind_it() {
     let (code, store) = cluster.ask(&["data", "verify"]);
     assert_eq!((code, &store["ok"]), (Some(0), &true.into()), "{store:#}");
     assert_eq!(cluster.stop().status.code(), Some(0));
+}
+
+#[test]
+fn whoever_is_killed_at_the_commit_point_of_a_migration_nothing_is_lost_or_doubled() {
+    let site = Site::new();
+    // What bots see and how long it takes depends on the machine; what is written down does not.
+    let base = free_ports().to_string();
+    let words = ["chaos", "--drill", "--at", "committing said", "--bots", "16", "--gateways", "1", "--patience", "20", "--json"];
+    let mut drill = std::process::Command::new(program());
+    let output = drill.args(words).args(["--port-base", &base, "--data-dir"]).arg(site.folder()).output().expect("it starts");
+    let (_, report) = read_json(&output);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(report["at_steps"].as_object().map(serde_json::Map::len), Some(4), "{text}");
+    assert_eq!((&report["connected"], &report["ledger_ok"]), (&16.into(), &true.into()), "{report:#} {text}");
+    for kind in ["owners", "not_back", "not_running", "no_move", "died", "bad_end", "twice", "belongings_back"] {
+        assert_eq!(report["anomalies"].get(kind), None, "{report:#} {text}");
+    }
 }

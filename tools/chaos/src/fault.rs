@@ -82,6 +82,15 @@ pub enum Victim {
     Link(NodeId, NodeId),
     /// The store's disk.
     Disk,
+    /// One process, while a shard that stands still on its way between two scenes waits for it.
+    Move {
+        /// The process.
+        killed: NodeId,
+        /// The scene that gives the shard.
+        from: NodeId,
+        /// The scene that takes it.
+        to: NodeId,
+    },
 }
 
 impl Victim {
@@ -91,6 +100,7 @@ impl Victim {
             Self::Node(node) => node.to_string() == name,
             Self::Link(a, b) => a.to_string() == name || b.to_string() == name,
             Self::Disk => name == NodeId::new(Role::Data, 1).to_string(),
+            Self::Move { killed, from, to } => [killed, from, to].iter().any(|node| node.to_string() == name),
         }
     }
 
@@ -98,9 +108,10 @@ impl Victim {
     pub fn meets(self, other: Self) -> bool {
         let data = NodeId::new(Role::Data, 1);
         let ends = |victim| match victim {
-            Self::Node(node) => [node, node],
-            Self::Link(a, b) => [a, b],
-            Self::Disk => [data, data],
+            Self::Node(node) => [node, node, node],
+            Self::Link(a, b) => [a, b, b],
+            Self::Disk => [data, data, data],
+            Self::Move { killed, from, to } => [killed, from, to],
         };
         ends(self).iter().any(|end| ends(other).contains(end))
     }
@@ -126,6 +137,7 @@ impl fmt::Display for Fault {
             Victim::Node(node) => write!(f, " {node}")?,
             Victim::Link(from, to) if self.kind == FaultKind::HoldLink => write!(f, " {from} -> {to}")?,
             Victim::Link(a, b) => write!(f, " {a} - {b}")?,
+            Victim::Move { killed, from, to } => write!(f, " {killed} while a shard moves from {from} to {to}")?,
             Victim::Disk => {}
         }
         if !self.delay.is_zero() {

@@ -4,6 +4,7 @@
 //! | fault | allowed |
 //! |---|---|
 //! | kill or pause a scene; cut or hold its link to the world, so that it loses its shards | *set back*, *paused*, *unseen* |
+//! | kill a shard's target or data while it stands still in its move | as above, for both scenes; of data not *set back* |
 //! | restart a scene; cut or hold its link to a gateway | *paused*, *unseen* |
 //! | kill or restart a gateway | *reconnect* |
 //! | pause a gateway | *reconnect*, *catch up* |
@@ -100,6 +101,9 @@ fn allowances(fault: &Fault, lasted: Duration) -> Vec<Allowance> {
     let catch_up = [(AnomalyKind::Jump, Whom::Clients, way_m), (AnomalyKind::Blinked, Whom::Clients, BLINK_MS)];
     match (fault.kind, ends(fault.victim)) {
         (FaultKind::Kill(Role::Scene) | FaultKind::Pause(Role::Scene), _) => [&paused[..], &unseen, &set_back].concat(),
+        (FaultKind::Kill(Role::Data), _) if matches!(fault.victim, Victim::Move { .. }) => {
+            [&paused[..], &unseen, &crossing].concat()
+        }
         (FaultKind::Restart(Role::Scene), _) => [&paused[..], &unseen].concat(),
         (FaultKind::Kill(Role::Gateway) | FaultKind::Restart(Role::Gateway), _) => reconnect.to_vec(),
         (FaultKind::Pause(Role::Gateway), _) => [&reconnect[..], &catch_up].concat(),
@@ -123,7 +127,7 @@ fn ends(victim: Victim) -> [Option<Role>; 2] {
     match victim {
         Victim::Link(a, b) if b.role == Role::Scene => roles(b, a),
         Victim::Link(a, b) => roles(a, b),
-        Victim::Node(_) | Victim::Disk => [None, None],
+        Victim::Node(_) | Victim::Disk | Victim::Move { .. } => [None, None],
     }
 }
 
@@ -219,6 +223,21 @@ mod tests {
         assert!(!world.excuses(&crossing));
         let jump = saw(data.began, AnomalyKind::Jump, 12.0, "scene-1");
         assert!(!data.excuses(&jump), "who paid sees himself walking on while that is not durable");
+    }
+
+    #[test]
+    fn a_shard_that_stands_still_in_its_move_waits_for_data_and_is_not_set_back() {
+        let start = Instant::now();
+        let (from, to) = (SCENE, NodeId::new(Role::Scene, 2));
+        let data = Victim::Move { killed: NodeId::new(Role::Data, 1), from, to };
+        let kill = episode(start, FaultKind::Kill(Role::Data), data);
+        for scene in ["scene-1", "scene-2"] {
+            assert!(kill.excuses(&saw(kill.began, AnomalyKind::UpdateGap, 1_900.0, scene)));
+            assert!(!kill.excuses(&saw(kill.began, AnomalyKind::Jump, 5.0, scene)));
+        }
+        assert!(!kill.excuses(&saw(kill.began, AnomalyKind::UpdateGap, 1_900.0, "scene-3")));
+        let target = episode(start, FaultKind::Kill(Role::Scene), Victim::Move { killed: to, from, to });
+        assert!(target.excuses(&saw(target.began, AnomalyKind::Jump, 5.0, "scene-1")), "it may have been the target's already");
     }
 
     #[test]

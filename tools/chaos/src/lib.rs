@@ -4,6 +4,7 @@
 //! 2. Bots play, and remember what they saw and what they were told that they own.
 //! 3. From one seed, [`plan`] draws [`fault`]s: one at a time at first, then two that overlap. `storm` does them, heals them, and
 //!    measures how long it takes until all shards run, every bot is answered and value moves.
+//!    Or else, in a drill, everybody who takes part in a shard's migration is killed at each step of it.
 //! 4. Everything rests; [`audit`] looks at the real data: live, and in the files when all processes have ended.
 //! 5. [`judge`] holds what the bots saw against what the promises allow for that fault, at that place, at that time. Nothing else
 //!    is forgiven.
@@ -22,6 +23,8 @@ mod storm;
 
 use std::path::PathBuf;
 use std::time::Duration;
+
+use pangaea_node::halt::Point;
 
 pub use fault::FaultKind;
 pub use report::ChaosReport;
@@ -46,6 +49,10 @@ pub struct ChaosOptions {
     pub gateways: u16,
     /// Only these kinds of fault, by name; all when empty.
     pub only: Vec<FaultKind>,
+    /// Instead of faults that are drawn: everybody who takes part in a shard's migration is killed at every step of it.
+    pub drill: bool,
+    /// Only at these points of it; at all when empty.
+    pub drill_at: Vec<Point>,
     /// Promised times are multiplied by this, for slow machines and unoptimised builds.
     pub patience: f64,
 }

@@ -21,6 +21,9 @@ pub struct ChaosReport {
     /// By kind, how long until all shards ran, every bot was answered and value moved: from the fault for what heals by itself,
     /// from its healing for what lasts. `overlapping`: two at once, from the last healing.
     pub recovery_ms: BTreeMap<String, Spread>,
+    /// In a drill: who was killed at which step of a migration, and how many milliseconds later all was well.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub at_steps: BTreeMap<String, f64>,
     /// What must not be, by kind.
     pub anomalies: BTreeMap<String, u64>,
     /// All together.

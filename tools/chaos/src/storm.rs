@@ -1,5 +1,7 @@
 //! One run: the cluster and its bots, the faults one after the other, the measuring, the end.
 
+mod drill;
+
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
@@ -7,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use pangaea_bots::{BotOptions, Endpoint, Fleet, Report, Scenario, Sighting, Stage, Vitals};
+use pangaea_node::halt::HaltDrill;
 use pangaea_node::telemetry::LogFormat;
 use pangaea_node::up::{DataDir, LocalCluster, PortTable, UpOptions, nodes};
 use pangaea_schemas::cluster::ClusterSpec;
@@ -61,13 +64,14 @@ pub async fn run(options: &ChaosOptions) -> anyhow::Result<ChaosReport> {
 async fn run_undisturbed(options: &ChaosOptions) -> anyhow::Result<ChaosReport> {
     say(&format!("seed {}", options.seed));
     let mut home = Home::of(options)?;
+    let drill = if options.drill { Some(HaltDrill::prepare(&home.folder).context("cannot prepare the drill")?) } else { None };
     let mut skipped = BTreeMap::new();
     let disk = Disk::mount(&home.store()).inspect_err(|error| {
         say(&format!("SKIPPING full_disk: {error:#}"));
         skipped.insert(FaultKind::FullDisk.name(), format!("{error:#}"));
     });
     let storm = Storm::start(options, &home, disk.ok(), skipped).await?;
-    let report = storm.live().await?;
+    let report = storm.live(drill).await?;
     if report.ok() {
         home.remove()
     } else {
@@ -190,9 +194,18 @@ impl Storm {
         })
     }
 
-    async fn live(mut self) -> anyhow::Result<ChaosReport> {
+    async fn live(mut self, drill: Option<HaltDrill>) -> anyhow::Result<ChaosReport> {
         self.gather().await;
         self.fleet.measure();
+        match drill {
+            Some(halt) => self.drill(&halt).await?,
+            None => self.suffer_all().await?,
+        }
+        self.end().await
+    }
+
+    /// Faults as they are drawn, as long as is wanted.
+    async fn suffer_all(&mut self) -> anyhow::Result<()> {
         let kinds = self.kinds();
         if kinds.is_empty() {
             bail!("no kind of fault is left that can be done here");
@@ -203,7 +216,7 @@ impl Storm {
             let overlapping = play_began.elapsed() > self.options.play / 2;
             self.suffer(&plan.next_round(overlapping)).await?;
         }
-        self.end().await
+        Ok(())
     }
 
     /// What is wanted and can be done here.
@@ -263,7 +276,7 @@ impl Storm {
             (FaultKind::Pause(_), Victim::Node(node)) => self.signal(node, Signal::STOP),
             (_, Victim::Link(a, b)) => self.set_weather(fault, a, b, true),
             (FaultKind::FullDisk, _) => self.disk.as_ref().map_or(Ok(()), Disk::fill)?,
-            (_, Victim::Node(_) | Victim::Disk) => {}
+            (_, Victim::Node(_) | Victim::Disk | Victim::Move { .. }) => {}
         }
         Ok(())
     }
@@ -273,7 +286,7 @@ impl Storm {
             (FaultKind::Pause(_), Victim::Node(node)) => self.signal(node, Signal::CONT),
             (_, Victim::Link(a, b)) => self.set_weather(fault, a, b, false),
             (FaultKind::FullDisk, _) => self.disk.as_ref().map_or(Ok(()), Disk::clear)?,
-            (_, Victim::Node(_) | Victim::Disk) => {}
+            (_, Victim::Node(_) | Victim::Disk | Victim::Move { .. }) => {}
         }
         Ok(())
     }

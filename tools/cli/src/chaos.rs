@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 use pangaea_chaos::{ChaosOptions, ChaosReport, FaultKind};
+use pangaea_node::halt::Point;
 use pangaea_node::role::SCENES_DEFAULT;
 
 use crate::{say, say_aside};
@@ -15,6 +16,7 @@ const EXAMPLES: &str = "Examples:
   pangaea chaos                                     a minute of faults on a cluster of its own
   pangaea chaos --seconds 3600 --bots 300 --json
   pangaea chaos --seed 42                           the same faults in the same order
+  pangaea chaos --drill                             at every step of a shard's migration kills source, target, world and data
 Exit code 1 when anything was lost, or seen that no fault excuses. Filling a disk needs the right to mount one.";
 
 /// How to hurt a cluster.
@@ -45,6 +47,12 @@ pub(crate) struct ChaosArgs {
     /// Only these kinds of fault, such as kill_scene,cut_link
     #[arg(long, value_delimiter = ',', value_name = "KINDS")]
     only: Vec<FaultKind>,
+    /// Instead of faults that are drawn: kills everybody who takes part in a shard's migration at every step of it, each once
+    #[arg(long, conflicts_with_all = ["seconds", "only"])]
+    drill: bool,
+    /// With --drill: only at these points of a migration, such as 'freezing,committing said'
+    #[arg(long, requires = "drill", value_delimiter = ',', value_name = "POINTS")]
+    at: Vec<Point>,
     /// Multiplies promised times, for slow machines and unoptimised builds
     #[arg(long, default_value_t = 1.0, value_name = "FACTOR")]
     patience: f64,
@@ -64,6 +72,8 @@ impl ChaosArgs {
             scenes: self.scenes,
             gateways: self.gateways,
             only: self.only,
+            drill: self.drill,
+            drill_at: self.at,
             patience: self.patience.max(0.1),
         }
     }
@@ -101,6 +111,9 @@ fn write_table(text: &mut String, report: &ChaosReport) -> std::fmt::Result {
         }
         let allowed = report.allowed.get(kind).into_iter().flatten().map(|(sight, count)| format!("{count} {sight}"));
         writeln!(text, "  {}", allowed.collect::<Vec<_>>().join(", "))?;
+    }
+    for (kill, back_ms) in &report.at_steps {
+        writeln!(text, "{kill:<26} well again after {back_ms:>6.0} ms")?;
     }
     for (kind, why) in &report.skipped {
         writeln!(text, "{kind:<18} SKIPPED: {why}")?;
