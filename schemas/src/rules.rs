@@ -209,23 +209,8 @@ pub struct Book {
 /// The one of `names` that is most like `wanted`, if a few slips of the hand explain the difference.
 pub fn nearest<'n>(wanted: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     let slips_max = (wanted.chars().count() / 3).max(2);
-    let slips = names.map(|name| (slips(wanted, name), name));
+    let slips = names.map(|name| (strsim::levenshtein(wanted, name), name));
     slips.filter(|(slips, _)| *slips <= slips_max).min().map(|(_, name)| name)
-}
-
-/// Letters to insert, drop or change until one is the other (V. Levenshtein, 1965).
-fn slips(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, to) in b.iter().enumerate() {
-            let change = diagonal + usize::from(from != *to);
-            diagonal = row[j + 1];
-            row[j + 1] = change.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]
