@@ -53,6 +53,8 @@ pub enum Phase {
     Nodes,
     /// What designers set.
     Rules,
+    /// What scenes tell of shards on their way, who may be elsewhere by now.
+    Moved,
     /// Who owns what; orders to scenes.
     Shards,
     /// Shards on their way by somebody's order.
@@ -325,6 +327,7 @@ fn schedule() -> Schedule {
             Phase::Listen,
             Phase::Nodes,
             Phase::Rules,
+            Phase::Moved,
             Phase::Shards,
             Phase::Moves,
             Phase::Balance,

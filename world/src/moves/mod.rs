@@ -151,7 +151,8 @@ pub enum MoveError {
 pub(crate) fn plugin(world: &mut World, started: Timestamp) {
     // Numbers of an earlier world server are lower.
     world.insert_resource(Moves { last: started.0, by_id: BTreeMap::new() });
-    world.add_systems(Phase::Moves, (hear, gather::gather, repeat).chain());
+    world.add_systems(Phase::Moved, hear);
+    world.add_systems(Phase::Moves, (gather::gather, repeat).chain());
 }
 
 /// Orders a move; its number.

@@ -2,6 +2,7 @@
 
 use pangaea_schemas::geometry::ShardId;
 use pangaea_schemas::message::{Control, Message, MigrationNews, MigrationStep, SceneReport, ShardPhase};
+use pangaea_world::status::Happening;
 
 use crate::stage::{Stage, scene};
 
@@ -33,6 +34,28 @@ fn a_report_from_before_a_shard_came_does_not_take_it_away() {
     hear(&mut stage, before);
     assert!(is_settled(&mut stage, shard), "its new owner did not know of it yet");
     stage.world.move_shard(shard, scene(1), true).expect("it may turn back at once");
+}
+
+#[test]
+fn a_report_that_comes_together_with_the_news_of_a_move_takes_no_shard_from_anybody() {
+    let mut stage = Stage::running();
+    let shard = home(&mut stage);
+    stage.hold_moves = true;
+    let id = stage.world.move_shard(shard, scene(2), false).expect("possible");
+    stage.pass(600);
+    let news = stage.status().moves.into_iter().find(|shift| shift.news.id == id).expect("it is known").news;
+    let epoch = stage.journal[&shard].2.next();
+    let given = MigrationNews { step: MigrationStep::Given, to: Some(scene(2)), epoch, ..news };
+    let mut report = stage.report_of(scene(1));
+    report.shards.retain(|known| known.shard != shard);
+    // Two links of one scene, or two messages of one tick.
+    stage.send(scene(1), Message::Control(Control::Scene(report)));
+    stage.send(scene(1), Message::Control(Control::Migrating(given)));
+    stage.pass(50);
+    let told: Vec<_> = stage.world.events_after(0).into_iter().map(|event| event.what).collect();
+    assert!(!told.iter().any(|what| matches!(what, Happening::ShardVacant { .. })), "{told:?}");
+    stage.orders.clear();
+    assert!(is_settled(&mut stage, shard));
 }
 
 #[test]
