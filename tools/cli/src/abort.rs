@@ -13,7 +13,7 @@ use crate::operator::OrderArgs;
 use crate::{moves, say};
 
 const EXAMPLES: &str = "Examples:
-  pangaea abort 0/3/1,0               the move of this shard
+  pangaea abort 0/3/1,0               what is done with this shard: a move, a split, or the merge into it
   pangaea abort 1764374400000001      the move with this number, as `pangaea shard show` tells it
   pangaea abort scene-1               its drain; what has moved stays where it is
 Whoever waits for it ends with exit code 4. It may be too late: a shard that the target owns is not taken back.";
@@ -32,8 +32,8 @@ pub(crate) struct AbortArgs {
 /// What is aborted. The names are a promise to scripts.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 struct Aborted {
-    /// `move` or `drain`.
-    kind: &'static str,
+    /// `move`, `split`, `merge` or `drain`.
+    kind: String,
     /// The shard, or the node.
     id: String,
     /// The move's number.
@@ -64,13 +64,13 @@ fn find(status: &StatusView, args: &AbortArgs) -> anyhow::Result<Aborted> {
     let AbortArgs { id, how } = args;
     let flying = || status.moves.iter().filter(|shift| !shift.over);
     if let Some(shift) = flying().find(|shift| shift.shard == *id || shift.id.to_string() == *id) {
-        return Ok(Aborted { kind: "move", id: shift.shard.clone(), number: Some(shift.id), dry_run: how.dry_run });
+        return Ok(Aborted { kind: shift.kind.clone(), id: shift.shard.clone(), number: Some(shift.id), dry_run: how.dry_run });
     }
     let scenes = status.scenes.iter().map(|scene| (&scene.id, &scene.state));
     let gateways = status.gateways.iter().map(|gateway| (&gateway.id, &gateway.state));
     let draining: Vec<_> = scenes.chain(gateways).filter(|(_, state)| *state != "up").map(|(name, _)| name.as_str()).collect();
     if draining.contains(&id.as_str()) {
-        return Ok(Aborted { kind: "drain", id: id.clone(), number: None, dry_run: how.dry_run });
+        return Ok(Aborted { kind: "drain".to_owned(), id: id.clone(), number: None, dry_run: how.dry_run });
     }
     let under_way: Vec<_> = flying().map(|shift| shift.shard.as_str()).chain(draining).collect();
     match under_way.as_slice() {
@@ -87,7 +87,10 @@ mod tests {
 
     #[test]
     fn an_operation_is_found_by_what_it_is_about() {
-        let shift = |id, shard: &str, over| MoveView { id, shard: shard.to_owned(), over, ..MoveView::default() };
+        let shift = |id, shard: &str, over| {
+            let (kind, shard) = ("merge".to_owned(), shard.to_owned());
+            MoveView { id, kind, shard, over, ..MoveView::default() }
+        };
         let scene = SceneView { id: "scene-1".to_owned(), state: "draining".to_owned(), ..SceneView::default() };
         let moves = vec![shift(6, "0/3/0,0", true), shift(7, "0/3/1,0", false)];
         let status = StatusView { moves, scenes: vec![scene], ..StatusView::default() };
@@ -95,9 +98,9 @@ mod tests {
             let args = AbortArgs { id: id.to_owned(), how: crate::operator::tests::nobody() };
             find(&status, &args).map(|found| (found.kind, found.number)).map_err(|error| error.to_string())
         };
-        assert_eq!(find("0/3/1,0"), Ok(("move", Some(7))));
-        assert_eq!(find("7"), Ok(("move", Some(7))));
-        assert_eq!(find("scene-1"), Ok(("drain", None)));
+        assert_eq!(find("0/3/1,0"), Ok(("merge".to_owned(), Some(7))));
+        assert_eq!(find("7"), Ok(("merge".to_owned(), Some(7))));
+        assert_eq!(find("scene-1"), Ok(("drain".to_owned(), None)));
         assert!(find("0/3/0,0").expect_err("over").contains("there are 0/3/1,0, scene-1"));
     }
 }

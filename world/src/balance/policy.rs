@@ -10,7 +10,8 @@ pub struct Policy {
     /// A scene is left alone while its level is no further from the mean than this, in 1/1000 of the mean. With 40, the levels of
     /// any two scenes are within 8 % of the mean of each other.
     pub dead_zone_permille: u64,
-    /// Nor while it is no further than this, whatever the mean is: a mostly idle cluster is not stirred.
+    /// Nor while it is no further than this, whatever the mean is: a mostly idle cluster is not stirred. A
+    /// crowd that makes a twentieth of a tick is no idleness.
     pub dead_zone_floor: Share,
     /// Once something is done about a scene, it is brought as close to the mean as this, in 1/1000 of the dead zone: what is done
     /// once is not done again for the next bit of noise.
@@ -51,7 +52,7 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             dead_zone_permille: 40,
-            dead_zone_floor: Share::percent(1),
+            dead_zone_floor: Share::permille(5),
             settle_permille: 400,
             rest: Duration::from_secs(30),
             moves_in_flight_max: 16,

@@ -81,6 +81,7 @@ fn policy(policy: &mut Policy, word: &str) -> Option<()> {
     let (name, value) = word.split_once('=')?;
     match name {
         "dead_zone" => policy.dead_zone_permille = parse(value)?,
+        "floor" => policy.dead_zone_floor = parse(value)?,
         "rest" => policy.rest = seconds(value)?,
         "in_flight" => policy.moves_in_flight_max = parse(value)?,
         "per_scene" => policy.moves_per_scene_max = parse(value)?,
