@@ -26,8 +26,8 @@ use super::process::{self, Context, Driver, Shell};
 use super::standby::{self, Elsewhere, Leader};
 use crate::admin::{
     self, Admin, AdminOrder, AuditLog, BalanceView, ConfigView, EventView, GatewayView, LevelsView, MoveView, NodeView,
-    ORDERS_MAX, OrderAnswer, Ordered, PlanView, PlannedMergeView, PlannedMoveView, PlannedSplitView, Quantiles, RulesShown,
-    SceneView, ShardView, Snapshot, SpaceView, StatusView, Tokens, Wanted,
+    ORDERS_MAX, OrderAnswer, Ordered, PlanView, PlannedMergeView, PlannedMoveView, PlannedSplitView, Quantiles, RecentEvents,
+    RulesShown, SceneView, ShardView, Snapshot, SpaceView, StatusView, Tokens, Wanted,
 };
 use crate::election::Election;
 use crate::keys::ClusterKeys;
@@ -36,8 +36,6 @@ use crate::workshop::{EDITOR, News, Workshop};
 
 /// Time between two snapshots for admins.
 const SHOW_EVERY: Duration = Duration::from_millis(200);
-/// Events kept for pages that come late.
-const EVENTS_SHOWN_MAX: usize = 1_024;
 /// Rounds in which the three cores of this process answer each other before the outside is heard again.
 const ROUNDS_MAX: usize = 64;
 
@@ -57,7 +55,7 @@ pub(super) struct WorldDriver {
     elsewhere: watch::Sender<Elsewhere>,
     show: watch::Sender<Arc<Snapshot>>,
     next_show: Timestamp,
-    events: VecDeque<EventView>,
+    events: RecentEvents,
     last_event: u64,
     tunables: Arc<[TuneSpec]>,
     /// Of a development cluster.
@@ -109,7 +107,7 @@ impl Driver for WorldDriver {
             elsewhere,
             show,
             next_show: now,
-            events: VecDeque::new(),
+            events: RecentEvents::default(),
             last_event: 0,
             tunables,
             workshop,
@@ -297,10 +295,7 @@ impl WorldDriver {
             if let Happening::Handover { .. } = event.what {
                 metrics::counter!("pangaea_handovers").increment(1);
             }
-            if self.events.len() == EVENTS_SHOWN_MAX {
-                self.events.pop_front();
-            }
-            self.events.push_back(event_view(&event));
+            self.events.push(event_view(&event));
         }
         let nodes: Vec<_> = status.nodes.iter().map(node_view).collect();
         let next = self.world.gateway_for_client().map(|info| info.node.to_string());
@@ -318,7 +313,7 @@ impl WorldDriver {
             nodes,
         };
         let rules = RulesShown { specs: Arc::clone(&self.tunables), book: self.world.book() };
-        let events = self.events.iter().cloned().collect();
+        let events = self.events.to_vec();
         self.show.send_replace(Arc::new(Snapshot { status, config, balance, events, rules }));
     }
 }
