@@ -45,13 +45,14 @@ pub struct UnknownPoint(String);
 
 impl Point {
     /// All at which a drill stops a source, in the order of a migration.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self { step: MigrationStep::Preparing, said: true },
         Self { step: MigrationStep::Copying, said: true },
         Self { step: MigrationStep::Freezing, said: false },
         Self { step: MigrationStep::Frozen, said: true },
         Self { step: MigrationStep::Committing, said: false },
         Self { step: MigrationStep::Committing, said: true },
+        Self { step: MigrationStep::Returning, said: true },
         Self { step: MigrationStep::Given, said: true },
     ];
 }
@@ -149,7 +150,7 @@ mod tests {
             assert_eq!(point.to_string().parse(), Ok(point));
         }
         let text = "melting".parse::<Point>().expect_err("no such point").to_string();
-        assert!(text.contains("`melting`") && text.contains("committing said, given said"), "{text}");
+        assert!(text.contains("`melting`") && text.contains("returning said, given said"), "{text}");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | kill or pause a scene; cut or hold its link to the world, so that it loses its shards | *set back*, *paused*, *unseen* |
 //! | kill a shard's target or data while it stands still in its move | as above, for both scenes; of data not *set back* |
+//! | kill anybody while a shard that stands still in its move does not hear its target | the same; of the world not *set back* |
 //! | restart a scene; cut or hold its link to a gateway | *paused*, *unseen* |
 //! | kill or restart a gateway | *reconnect* |
 //! | pause a gateway | *reconnect*, *catch up* |
@@ -104,6 +105,7 @@ fn allowances(fault: &Fault, lasted: Duration) -> Vec<Allowance> {
         (FaultKind::Kill(Role::Data), _) if matches!(fault.victim, Victim::Move { .. }) => {
             [&paused[..], &unseen, &crossing].concat()
         }
+        (FaultKind::Kill(Role::World), _) if matches!(fault.victim, Victim::Move { .. }) => [&paused[..], &unseen].concat(),
         (FaultKind::Restart(Role::Scene), _) => [&paused[..], &unseen].concat(),
         (FaultKind::Kill(Role::Gateway) | FaultKind::Restart(Role::Gateway), _) => reconnect.to_vec(),
         (FaultKind::Pause(Role::Gateway), _) => [&reconnect[..], &catch_up].concat(),

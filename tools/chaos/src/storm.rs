@@ -344,7 +344,7 @@ impl Storm {
     }
 
     /// Wait until all is well, and count how long that took.
-    async fn recover(&mut self, begun: Vec<(Instant, Fault)>) {
+    async fn recover(&mut self, begun: Vec<(Instant, Fault)>) -> Duration {
         let lasting = begun.iter().any(|(_, fault)| !fault.lasts.is_zero());
         let since = if lasting { Instant::now() } else { begun.iter().map(|(at, _)| *at).max().unwrap_or_else(Instant::now) };
         let back = self.until_back(since).await;
@@ -364,6 +364,7 @@ impl Storm {
         }
         self.recoveries.entry(name).or_default().push(took);
         self.episodes.extend(begun.into_iter().map(|(began, fault)| Episode { fault, began, over }));
+        took
     }
 
     /// Until all shards run, every bot is answered what it asked after `since`, and gold and items move again; an error says what

@@ -22,6 +22,11 @@ const LOOK_STILL_EVERY: Duration = Duration::from_millis(2);
 /// Play goes on undisturbed between two kills.
 const REST: Duration = Duration::from_millis(1_500);
 
+/// For about so long a target's answers are held back until its source takes the shard back: its patience.
+const HOLD: Duration = Duration::from_millis(500);
+/// Where the target has been asked for its last word.
+const ASKED: Point = Point { step: MigrationStep::Frozen, said: true };
+
 /// Who takes part in a migration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Party {
@@ -74,11 +79,12 @@ impl Kill {
         Point::ALL.into_iter().filter(is_wanted).flat_map(at_point).collect()
     }
 
-    /// What it may do to those who look on: a shard that stands still in its move waits for whoever is dead, and may be either
-    /// scene's.
+    /// What it may do to those who look on: a shard that stands still in its move waits for whoever is dead, or for a target that
+    /// does not answer, and may be either scene's.
     fn fault(self, shift: &Shift) -> Fault {
         let killed = self.party.node(shift);
-        let stands_still = self.at.step >= MigrationStep::Freezing && matches!(self.party, Party::Target | Party::Data);
+        let waits_for_it = matches!(self.party, Party::Target | Party::Data) || self.at.step == MigrationStep::Returning;
+        let stands_still = self.at.step >= MigrationStep::Freezing && waits_for_it;
         let victim = match stands_still {
             true => Victim::Move { killed, from: shift.from, to: shift.to },
             false => Victim::Node(killed),
@@ -110,28 +116,50 @@ impl Storm {
             self.anomaly("no_move", format!("{kill}: no shard can be moved"));
             return Ok(());
         };
-        halt.arm(kill.at).context("cannot arm the drill")?;
-        if let Err(error) = self.migrate(&shift).await {
-            self.anomaly("no_move", format!("{kill}: {error:#}"));
-            return Ok(());
-        }
-        if !self.until_still(halt).await {
+        let Some(mut begun) = self.bring(kill, &shift, halt).await? else {
             self.anomaly("no_move", format!("{kill}: {} did not come there with {}", shift.from, shift.shard));
             return Ok(());
-        }
+        };
         let still = Instant::now();
         let (fault, killed) = (kill.fault(&shift), kill.party.node(&shift));
         self.end_process(killed, Signal::KILL);
         halt.release();
+        begun.iter().for_each(|(_, held)| self.set_weather(held, shift.to, shift.from, false));
         let Shift { shard, from, to } = &shift;
         let still_ms = still.elapsed().as_millis();
         self.say(&format!("{kill}: kill {killed} while {shard} moves from {from} to {to}, which stands still for {still_ms} ms"));
         *self.report.faults.entry(fault.kind.name()).or_default() += 1;
-        self.recover(vec![(still, fault)]).await;
-        if let Some(took) = self.recoveries.get(&fault.kind.name()).and_then(|all| all.last()) {
-            self.report.at_steps.insert(kill.to_string(), (took.as_secs_f64() * 1e4).round() / 10.0);
-        }
+        // The shard stands still since what was done first.
+        begun.push((begun.first().map_or(still, |(since, _)| *since), fault));
+        let took = self.recover(begun).await;
+        self.report.at_steps.insert(kill.to_string(), (took.as_secs_f64() * 1e4).round() / 10.0);
         Ok(())
+    }
+
+    /// Orders the move and waits until its source stands still at the point; with what had to be done for that, and when. `None`:
+    /// it did not come there.
+    async fn bring(&mut self, kill: Kill, shift: &Shift, halt: &HaltDrill) -> anyhow::Result<Option<Vec<(Instant, Fault)>>> {
+        let returns = kill.at.step == MigrationStep::Returning;
+        halt.arm(if returns { ASKED } else { kill.at }).context("cannot arm the drill")?;
+        self.migrate(shift).await.with_context(|| format!("{kill}: the order is refused"))?;
+        if !self.until_still(halt).await {
+            return Ok(None);
+        }
+        if !returns {
+            return Ok(Some(Vec::new()));
+        }
+        // A source whose target does not answer takes the shard back.
+        let victim = Victim::Link(shift.to, shift.from);
+        let held = Fault { kind: FaultKind::HoldLink, victim, lasts: HOLD, delay: Duration::ZERO };
+        let since = Instant::now();
+        self.set_weather(&held, shift.to, shift.from, true);
+        halt.release();
+        halt.arm(kill.at).context("cannot arm the drill")?;
+        let is_there = self.until_still(halt).await;
+        if !is_there {
+            self.set_weather(&held, shift.to, shift.from, false);
+        }
+        Ok(is_there.then(|| vec![(since, held)]))
     }
 
     /// The shard with the most players, once nothing is under way.
@@ -172,7 +200,7 @@ fn choose(status: &StatusView) -> Option<Shift> {
     if status.moves.iter().any(|shift| !shift.over) {
         return None;
     }
-    let running = status.shards.iter().filter(|shard| shard.phase == "running");
+    let running = status.shards.iter().filter(|shard| shard.phase == "running" && shard.players > 0);
     let shard = running.max_by_key(|shard| shard.players)?;
     let from = shard.owner.as_ref()?.parse().ok()?;
     let scenes = status.scenes.iter().filter(|scene| scene.state == "up").filter_map(|scene| scene.id.parse().ok());
@@ -189,7 +217,7 @@ mod tests {
     #[test]
     fn everybody_dies_once_at_every_step() {
         let told: Vec<_> = Kill::all_at(&[]).into_iter().map(|kill| kill.to_string()).collect();
-        assert_eq!((told.len(), Kill::all_at(&Point::ALL[..2]).len()), (28, 8));
+        assert_eq!((told.len(), Kill::all_at(&Point::ALL[..2]).len()), (32, 8));
         assert!(
             told.contains(&"source at freezing".to_owned()) && told.contains(&"data at committing said".to_owned()),
             "{told:?}"
@@ -213,6 +241,10 @@ mod tests {
         };
         let shift = choose(&status).expect("one");
         assert_eq!((shift.shard.as_str(), shift.to), ("0/3/1,0", NodeId::new(Role::Scene, 1)));
+        status.shards.iter_mut().for_each(|shard| shard.players = 0);
+        assert!(choose(&status).is_none(), "nobody would notice");
+        status.shards[0].players = 1;
+        assert!(choose(&status).is_some());
         status.moves.push(MoveView::default());
         assert!(choose(&status).is_none(), "one is under way");
     }
