@@ -24,8 +24,8 @@ const REST: Duration = Duration::from_millis(1_500);
 
 /// For about so long a target's answers are held back until its source takes the shard back: its patience.
 const HOLD: Duration = Duration::from_millis(500);
-/// Where the target has been asked for its last word.
-const ASKED: Point = Point { step: MigrationStep::Frozen, said: true };
+/// Where the target has not been asked for its last word yet.
+const UNASKED: Point = Point { step: MigrationStep::Freezing, said: false };
 
 /// Who takes part in a migration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,7 +140,7 @@ impl Storm {
     /// it did not come there.
     async fn bring(&mut self, kill: Kill, shift: &Shift, halt: &HaltDrill) -> anyhow::Result<Option<Vec<(Instant, Fault)>>> {
         let returns = kill.at.step == MigrationStep::Returning;
-        halt.arm(if returns { ASKED } else { kill.at }).context("cannot arm the drill")?;
+        halt.arm(if returns { UNASKED } else { kill.at }).context("cannot arm the drill")?;
         self.migrate(shift).await.with_context(|| format!("{kill}: the order is refused"))?;
         if !self.until_still(halt).await {
             return Ok(None);
