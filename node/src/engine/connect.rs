@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamErrorKind};
 use async_nats::jetstream::object_store::ObjectStore;
 use async_nats::jetstream::stream::{self, DiscardPolicy, RetentionPolicy, StorageType, Stream};
 use async_nats::jetstream::{self, ErrorCode};
@@ -29,8 +30,17 @@ const API_TIME: Duration = Duration::from_secs(5);
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 /// How long the end of a lease stays visible for those who follow the bucket.
 const MARKER_TIME: Duration = Duration::from_secs(60);
-/// Servers that were started together have found each other by then.
-const PLACEMENT_TIME: Duration = Duration::from_secs(15);
+/// Servers that were started together have found each other by then, and those that lost one have a new leader.
+const SETTLE_TIME: Duration = Duration::from_secs(30);
+/// What servers say that are still finding each other.
+const PASSING: [ErrorCode; 6] = [
+    ErrorCode::CLUSTER_NO_PEERS,
+    ErrorCode::CLUSTER_NOT_ACTIVE,
+    ErrorCode::CLUSTER_NOT_AVAILABLE,
+    ErrorCode::CLUSTER_NOT_LEADER,
+    ErrorCode::INSUFFICIENT_RESOURCES,
+    ErrorCode::STREAM_OFFLINE,
+];
 /// Commands that wait for a connection that is away.
 const CLIENT_COMMANDS_MAX: usize = 8_192;
 
@@ -209,8 +219,8 @@ impl Connection {
         let beacon = stream_of(&context, beacon_config(&names, replicas)).await?;
         stream_of(&context, blobs_config(&names, replicas)).await?;
         let bucket = names.blobs_bucket();
-        let blobs = context.get_object_store(&bucket).await;
-        let blobs = blobs.map_err(|error| EngineError::Stream { stream: bucket, reason: error.to_string() })?;
+        let blobs = settled(async || context.get_object_store(&bucket).await.map_err(|error| (true, error.to_string()))).await;
+        let blobs = blobs.map_err(|reason| EngineError::Stream { stream: bucket, reason })?;
         let fenced = |stream| FencedStream::new(context.clone(), stream);
         let (log, beacon) = (fenced(log), fenced(beacon));
         Ok(Self { client, context, names, log, beacon, blobs, replicas })
@@ -402,37 +412,49 @@ fn base_config(replicas: usize) -> stream::Config {
 
 /// The stream, made if it is not there, with its settings read back.
 pub(super) async fn stream_of(context: &jetstream::Context, wanted: stream::Config) -> Result<Stream, EngineError> {
-    let failed = |reason: String| EngineError::Stream { stream: wanted.name.clone(), reason };
-    let stream = match context.get_stream(&wanted.name).await {
-        Ok(stream) => stream,
-        Err(error) => match error.kind() {
-            jetstream::context::GetStreamErrorKind::JetStream(why) if why.error_code() == ErrorCode::STREAM_NOT_FOUND => {
-                make(context, &wanted).await.map_err(failed)?
-            }
-            _ => return Err(failed(error.to_string())),
-        },
-    };
+    let found = settled(async || match context.get_stream(&wanted.name).await {
+        Err(error) if is_not_found(error.kind()) => {
+            context.create_stream(wanted.clone()).await.map_err(|error| (create_may_pass(error.kind()), error.to_string()))
+        }
+        found => found.map_err(|error| (get_may_pass(error.kind()), error.to_string())),
+    });
+    let stream = found.await.map_err(|reason| EngineError::Stream { stream: wanted.name.clone(), reason })?;
     read_back(&stream.cached_info().config, &wanted)?;
     Ok(stream)
 }
 
-/// Two nodes may make it at once: the same settings are no conflict. Servers that have just started do not know each other yet.
-async fn make(context: &jetstream::Context, wanted: &stream::Config) -> Result<Stream, String> {
-    let deadline = tokio::time::Instant::now() + PLACEMENT_TIME;
+/// Servers that have just started, or of which one has just died, do not know yet who leads, and say so or nothing at all:
+/// `attempt`, whose errors are (whether they may pass by themselves, words), is made again for [`SETTLE_TIME`].
+async fn settled<T>(mut attempt: impl AsyncFnMut() -> Result<T, (bool, String)>) -> Result<T, String> {
+    let deadline = tokio::time::Instant::now() + SETTLE_TIME;
     loop {
-        let error = match context.create_stream(wanted.clone()).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => error,
-        };
-        let alone = matches!(
-            error.kind(),
-            jetstream::context::CreateStreamErrorKind::JetStream(why)
-                if why.error_code() == ErrorCode::CLUSTER_NO_PEERS || why.error_code() == ErrorCode::INSUFFICIENT_RESOURCES
-        );
-        if !alone || tokio::time::Instant::now() > deadline {
-            return Err(error.to_string());
+        match attempt().await {
+            Ok(value) => return Ok(value),
+            Err((true, reason)) if tokio::time::Instant::now() < deadline => tracing::debug!(reason, "asked again"),
+            Err((_, reason)) => return Err(reason),
         }
         tokio::time::sleep(RETRY_PAUSE).await;
+    }
+}
+
+fn is_not_found(kind: GetStreamErrorKind) -> bool {
+    matches!(kind, GetStreamErrorKind::JetStream(why) if why.error_code() == ErrorCode::STREAM_NOT_FOUND)
+}
+
+fn get_may_pass(kind: GetStreamErrorKind) -> bool {
+    match kind {
+        GetStreamErrorKind::Request => true,
+        GetStreamErrorKind::JetStream(why) => PASSING.contains(&why.error_code()),
+        _ => false,
+    }
+}
+
+/// Two nodes may make a stream at once: the same settings are no conflict.
+fn create_may_pass(kind: CreateStreamErrorKind) -> bool {
+    match kind {
+        CreateStreamErrorKind::TimedOut | CreateStreamErrorKind::JetStreamUnavailable => true,
+        CreateStreamErrorKind::JetStream(why) => PASSING.contains(&why.error_code()),
+        _ => false,
     }
 }
 

@@ -26,6 +26,10 @@ const SCENE: NodeId = NodeId::new(Role::Scene, 1);
 const DATA: NodeId = NodeId::new(Role::Data, 1);
 /// Nobody else's request has this number.
 const QUIET: RequestId = RequestId(u64::MAX);
+/// Subjects by which the bus's clients find out that they are known everywhere.
+const SETTLED: &str = "settled.";
+/// Pause between two tries of that.
+const PROBE_EVERY: Duration = Duration::from_millis(50);
 
 /// One node's engine, and what it heard.
 pub(crate) struct Client {
@@ -50,6 +54,14 @@ impl Client {
         match self.events.recv_timeout(PATIENCE) {
             Ok(MeshEvent::Message { message, .. }) => message,
             other => panic!("no answer of the engine: {other:?}"),
+        }
+    }
+
+    /// The bus's next word, if there is one by then.
+    fn event_before(&self, deadline: Instant) -> Option<BusEvent> {
+        match self.events.recv_deadline(deadline).ok()? {
+            MeshEvent::Message { message: Message::BusEvent(event), .. } => Some(event),
+            other => panic!("the bus answers, not {other:?}"),
         }
     }
 }
@@ -123,30 +135,76 @@ impl BeaconBackend for NatsBeacon {
     }
 }
 
-pub(crate) struct NatsBus(Clients);
+/// Clients of the bus, which may hang on different servers, and one more client on every server.
+///
+/// A server hears of a subscription at another server some time after that one's client does; what it is told before, it sends
+/// nowhere else. The suite publishes as soon as a subscription stands, so here it stands when every server's own client is heard.
+pub(crate) struct NatsBus {
+    clients: Clients,
+    probes: Vec<Client>,
+}
 
 impl NatsBus {
     pub(crate) fn fresh(runtime: &Handle, options: &EngineOptions) -> Self {
-        Self(Clients::fresh(runtime, options))
+        let clients = Clients::fresh(runtime, options);
+        let probe = |(n, server): (usize, &String)| {
+            let options = EngineOptions { servers: vec![server.clone()], ..options.clone() };
+            Client::connect(runtime, &options, &clients.cluster, NodeId::new(Role::Auth, n as u16 + 1))
+        };
+        let probes = options.servers.iter().enumerate().map(probe).collect();
+        Self { clients, probes }
     }
 
-    /// Everything that `node` has said so far has reached whoever listens, `node` included.
+    fn publish(client: &mut Client, subject: &str, bytes: &[u8]) {
+        let bytes = bytes::Bytes::copy_from_slice(bytes);
+        client.send(Address::Bus, Message::BusRequest(BusRequest::Publish { subject: subject.to_owned(), bytes }));
+    }
+
+    fn subscribe(client: &mut Client, prefix: &str) {
+        client.send(Address::Bus, Message::BusRequest(BusRequest::Subscribe { prefix: prefix.to_owned() }));
+    }
+
+    /// Everything that `node` has said so far has reached every server, and what was said to it before is in the answer.
     fn settle(&mut self, node: NodeId) -> Vec<BusEvent> {
-        let client = self.0.of(node);
-        let subject = format!("settled.{node}");
-        for request in [
-            BusRequest::Subscribe { prefix: subject.clone() },
-            BusRequest::Publish { subject: subject.clone(), bytes: bytes::Bytes::new() },
-        ] {
-            client.send(Address::Bus, Message::BusRequest(request));
-        }
+        let subject = format!("{SETTLED}{node}");
+        let client = self.clients.of(node);
+        Self::subscribe(client, &subject);
         let mut heard = Vec::new();
-        loop {
-            match client.next() {
-                Message::BusEvent(event) if event.subject == subject => return heard,
-                Message::BusEvent(event) => heard.push(event),
-                other => panic!("the bus answers, not {other:?}"),
+        let mut unheard: Vec<u8> = (0..self.probes.len() as u8).collect();
+        let deadline = Instant::now() + PATIENCE;
+        while !unheard.is_empty() {
+            assert!(Instant::now() < deadline, "{node} does not hear the servers {unheard:?}");
+            for probe in &unheard {
+                Self::publish(&mut self.probes[usize::from(*probe)], &subject, &[*probe]);
             }
+            let until = Instant::now() + PROBE_EVERY;
+            while let Some(event) = client.event_before(until) {
+                if event.subject == subject {
+                    unheard.retain(|probe| event.bytes[..] != [*probe]);
+                }
+                heard.push(event);
+                if unheard.is_empty() {
+                    break;
+                }
+            }
+        }
+        heard.retain(|event| !event.subject.starts_with(SETTLED));
+        heard
+    }
+
+    /// What `to` hears until everything has come that `from` has said so far.
+    fn heard_of(&mut self, from: NodeId, to: NodeId) -> Vec<BusEvent> {
+        let last = format!("{SETTLED}{to}.{from}");
+        Self::subscribe(self.clients.of(to), &last);
+        let mut heard = self.settle(to);
+        Self::publish(self.clients.of(from), &last, b"last");
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let event = self.clients.of(to).event_before(deadline).expect("what one says, the other hears");
+            if event.subject == last {
+                return heard;
+            }
+            heard.push(event);
         }
     }
 }
@@ -154,40 +212,22 @@ impl NatsBus {
 impl BusBackend for NatsBus {
     fn send(&mut self, from: NodeId, request: BusRequest) {
         let listens = matches!(request, BusRequest::Subscribe { .. });
-        self.0.of(from).send(Address::Bus, Message::BusRequest(request));
+        self.clients.of(from).send(Address::Bus, Message::BusRequest(request));
         if listens {
-            // The suite's next publisher is another connection: the servers must know of this one first.
             let early = self.settle(from);
             assert_eq!(early, [], "nothing was published yet");
         }
     }
 
     fn received(&mut self, to: NodeId) -> Vec<BusEvent> {
-        let others: Vec<NodeId> = self.0.clients.keys().copied().filter(|node| *node != to).collect();
-        let mut heard = Vec::new();
-        // What others published is on its way until they hear themselves; then a word of theirs ends the waiting here.
-        for node in others {
-            self.settle(node);
-            let last = format!("settled.{to}");
-            let publish = BusRequest::Publish { subject: last.clone(), bytes: bytes::Bytes::from_static(b"last") };
-            let client = self.0.of(to);
-            client.send(Address::Bus, Message::BusRequest(BusRequest::Subscribe { prefix: last.clone() }));
-            heard.extend(self.settle(to));
-            self.0.of(node).send(Address::Bus, Message::BusRequest(publish));
-            loop {
-                match self.0.of(to).next() {
-                    Message::BusEvent(event) if event.subject == last => break,
-                    Message::BusEvent(event) => heard.push(event),
-                    other => panic!("the bus answers, not {other:?}"),
-                }
-            }
-        }
-        heard.retain(|event| !event.subject.starts_with("settled."));
+        let others: Vec<NodeId> = self.clients.clients.keys().copied().filter(|node| *node != to).collect();
+        let mut heard: Vec<_> = others.into_iter().flat_map(|from| self.heard_of(from, to)).collect();
+        heard.retain(|event| !event.subject.starts_with(SETTLED));
         heard
     }
 
     fn cut(&mut self, node: NodeId) {
-        self.0.clients.remove(&node);
+        self.clients.clients.remove(&node);
     }
 }
 
