@@ -351,3 +351,16 @@ fn a_ridden_horse_carries_nobody_else_and_a_far_one_nobody_at_all() {
         assert_eq!(world.get::<Rides>(bert), None);
     }
 }
+
+#[test]
+fn what_is_not_registered_is_told_when_the_game_is_built() {
+    #[component]
+    struct Mood {
+        value: u32,
+    }
+    fn moody(game: &mut Game) {
+        game.system(Phase::Act, |mut moods: Query<&mut Mood>| moods.iter_mut().for_each(|mut mood| mood.value += 1));
+    }
+    let said = Game::build(moody).expect_err("Mood is not registered").to_string();
+    assert!(said.contains("Mood`, which is not registered: add `game.component::<Mood>()`"), "{said}");
+}

@@ -124,6 +124,17 @@ pub enum GameFault {
     /// Too many tunables.
     #[error("{0} tunables are registered; at most {TUNABLES_MAX} are possible: make constants of some")]
     TooManyTunables(usize),
+    /// State that moves with nobody.
+    #[error(
+        "systems use `{name}`, which is not registered: add `game.component::<{short}>()`, with `.persistent()` if it is to last; \
+         state that is no component does not move with its shard"
+    )]
+    Unregistered {
+        /// The type's path.
+        name: String,
+        /// The type's name.
+        short: String,
+    },
     /// Systems without order, in a circle, or in conflict with themselves.
     #[error("the systems have no order: {0}\n  say who comes first with `.before(other)` or `.after(other)`, or use two phases")]
     Order(String),
@@ -201,7 +212,10 @@ impl Game {
         if game.faults.is_empty() {
             let space = SpaceSpec { space: SpaceId(0), name: "check".to_owned(), level: 0, shard_level: 0 };
             let dry_run = Self::described(root).parts(space.root(), &space, TickRate::DEFAULT, 0);
-            game.faults.extend(dry_run.err());
+            match dry_run {
+                Ok(parts) => game.faults.extend(unregistered(&parts.world, &parts.kinds)),
+                Err(fault) => game.faults.push(fault),
+            }
         }
         let faults = std::mem::take(&mut game.faults);
         if !faults.is_empty() {
@@ -408,6 +422,18 @@ fn check_sort(sort: &'static str, types: &[Declared], max: usize, faults: &mut V
             GameFault::Id { sort, first: first.name, second: ty.name }
         });
     }
+}
+
+/// What systems use beside registered components and what Pangaea itself has.
+fn unregistered(world: &World, kinds: &Kinds) -> Vec<GameFault> {
+    let own = |name: &str| ["bevy_ecs::", "pangaea_scene::"].iter().any(|path| name.starts_with(path));
+    let names = world.components().iter_registered().map(|(_, info)| info.name().to_string());
+    let foreign = names.filter(|name| !own(name) && !kinds.components.iter().any(|kind| kind.rust == name));
+    let fault = |name: String| {
+        let short = name.rsplit("::").next().unwrap_or(&name).to_owned();
+        GameFault::Unregistered { name, short }
+    };
+    foreign.map(fault).collect()
 }
 
 fn check_tunables(groups: &[TunableKind], faults: &mut Vec<GameFault>) {

@@ -13,9 +13,9 @@ use pangaea_schemas::rules::{Rules, TuneSpec, TuneValue};
 use pangaea_schemas::{AccountId, EntityId, InSeq, SessionEpoch, ShardEpoch, Tick, TickRate, TypeId};
 
 use crate::ecs::{
-    Plain, Player, Position, Published, Settlement, ShardWorld, Simulated, TickInput, Transfer, Velocity, ghost_motion,
+    Copied, Plain, Player, Position, Published, Settlement, ShardWorld, Simulated, TickInput, Transfer, Velocity, ghost_motion,
 };
-use crate::game::Game;
+use crate::game::{BuiltGame, Game};
 
 /// Ids of a harness begin here; those below are for tests that need their own.
 const FIRST_ID: u64 = 1_000;
@@ -35,6 +35,7 @@ pub struct Harness {
     told: Vec<(EntityId, TypeId, Bytes)>,
     tunables: Vec<TuneSpec>,
     rules: Rules,
+    game: BuiltGame,
 }
 
 impl Harness {
@@ -47,13 +48,17 @@ impl Harness {
             Ok(game) => game,
             Err(error) => panic!("{error}"),
         };
+        Self::of(game)
+    }
+
+    fn of(game: BuiltGame) -> Self {
         let space = SpaceSpec { space: SpaceId(0), name: "harness".to_owned(), level: 5, shard_level: 3 };
         let shard = ShardId { space: space.space, level: 3, x: 2, z: 2 };
         let mut world = ShardWorld::new(&game, shard, &space, TickRate::DEFAULT, 7);
         world.refill_ids(EntityId(FIRST_ID << 32), 1 << 20);
         let (last, feed, input) = Default::default();
         let (tunables, rules) = (game.tunables().to_vec(), Rules::default());
-        Self { world, last, feed, shard, input, tick: Tick(0), next_id: FIRST_ID, told: Vec::new(), tunables, rules }
+        Self { world, last, feed, shard, input, tick: Tick(0), next_id: FIRST_ID, told: Vec::new(), tunables, rules, game }
     }
 
     /// The shard: it begins at 512 m, 512 m and ends at 768 m, 768 m.
@@ -128,6 +133,19 @@ impl Harness {
         }
         self.rules.version += 1;
         self.world.rules_are(&self.rules);
+    }
+
+    /// The same shard at another scene, as a migration would bring it there.
+    ///
+    /// # Panics
+    /// When the copy differs from its original.
+    pub fn moved(&self) -> Self {
+        let mut other = Self { tick: self.tick, next_id: self.next_id, rules: self.rules.clone(), ..Self::of(self.game.clone()) };
+        let mut copied = Copied::default();
+        other.world.overwrite(&self.world.delta(&mut copied));
+        assert!(other.world.complete(self.world.rest(&copied)), "the copy differs");
+        other.world.rules_are(&self.rules);
+        other
     }
 
     /// What else the next tick begins with.

@@ -72,7 +72,7 @@
 //! ```
 //!
 //! Rules that keep a world moving between processes: state lives in registered components, never in statics, `Local` or
-//! resources; timers are ticks kept in components (`Clock::ticks`); random numbers come from [`Chance`]; other entities are
+//! resources; timers are fields of components ([`Timer`]); random numbers come from [`Chance`]; other entities are
 //! named by [`EntityId`]. Value (gold, items) changes only through [`Ledger`]. A position that is no number is put back, one
 //! outside the space to its edge.
 
@@ -89,7 +89,7 @@ pub use pangaea_schemas::{EntityId, Tick};
 
 pub use crate::ecs::{
     Birthing, Bus, Chance, Clock, Effects, Events, Ghosted, Identity, Inputs, Ledger, Letter, Locate, Near, Nearby, News, Player,
-    Position, Received, Seeding, Settled, Settlement, Sight, Spawn, Text, Tied, Tunable, Velocity,
+    Position, Received, Seeding, Settled, Settlement, Sight, Spawn, Text, Tied, Timer, Tunable, Velocity,
 };
 pub use crate::game::{Game, Phase};
 pub use crate::harness::Harness;

@@ -19,6 +19,7 @@ pub(crate) mod records;
 pub(crate) mod senses;
 pub(crate) mod settle;
 pub(crate) mod shard_world;
+pub(crate) mod timer;
 pub(crate) mod tunables;
 
 #[cfg(test)]
@@ -34,6 +35,7 @@ pub use plain::{DecodeError, FieldKind, Part, Plain, PlainField, Scalar, Text};
 pub use population::{Ghosted, Identity};
 pub use senses::{Chance, Clock, Locate, Nearby, Sight, Spawn};
 pub use shard_world::{CROSSING_HYSTERESIS_M, Counts, Crossing, GHOST_RINGS, Published, ShardWorld, Simulated, TickInput};
+pub use timer::Timer;
 pub use tunables::{Tunable, Tunables, TuneField};
 
 pub(crate) use motion::quantise as ghost_motion;
