@@ -1,14 +1,18 @@
 //! What goes wrong in a simulation, drawn from its seed: processes die, stand still or lose their sense of time, links break, lag
-//! or are cut one way or both, the disk is slow, full, fails, or does not say whether it wrote.
+//! or are cut one way or both, the disk is slow, full, fails, or does not say whether it wrote. Meanwhile admins move shards and
+//! empty processes ([`Order`]).
 //!
-//! Links are like TCP's: in order, nothing doubled, and what is under way is lost when they break. Doubled and reordered messages
-//! come from what the cores send again over new links and by other ways.
+//! Links are like TCP's: in order, nothing doubled, and what is under way is lost when they break. Between the protocols of
+//! ownership and value that need nothing of that, a link may also double messages and change their order ([`Fault::Disorder`]).
 
 use std::fmt;
 use std::time::Duration;
 
 use fastrand::Rng;
+use pangaea_schemas::message::Message;
 use pangaea_schemas::{NodeId, Role};
+
+use super::orders::{self, Order};
 
 /// Faults begin after this: by then everybody has come in.
 pub const CALM_BEFORE: Duration = Duration::from_secs(5);
@@ -16,10 +20,12 @@ pub const CALM_BEFORE: Duration = Duration::from_secs(5);
 pub const CALM_AFTER: Duration = Duration::from_secs(12);
 /// Most faults of one simulation.
 const FAULTS_MAX: usize = 5;
-/// A fault follows the one before within this time in one of [`TOGETHER_ONE_IN`] cases.
+/// Most orders of one simulation.
+const ORDERS_MAX: usize = 5;
+/// A fault follows an earlier one, or an order, within this time in one of [`TOGETHER_ONE_IN`] cases.
 const TOGETHER: Duration = Duration::from_millis(400);
 /// See [`TOGETHER`].
-const TOGETHER_ONE_IN: u32 = 3;
+const TOGETHER_ONE_IN: u32 = 2;
 /// A cut that is over by then breaks no link: what was sent arrives late.
 pub const HICCUP: Duration = Duration::from_millis(300);
 
@@ -80,6 +86,17 @@ pub enum Fault {
         /// How much later.
         by: Duration,
     },
+    /// Of the messages from one node to another that may come in any order, some come twice, some late.
+    Disorder {
+        /// Who is misheard.
+        from: NodeId,
+        /// By whom.
+        to: NodeId,
+        /// For how long.
+        span: Duration,
+    },
+    /// No fault, but somebody's order.
+    Order(Order),
     /// Commits take long.
     SlowDisk {
         /// For how long.
@@ -113,10 +130,12 @@ impl Fault {
             | Self::Pause { span, .. }
             | Self::Cut { span, .. }
             | Self::Lag { span, .. }
+            | Self::Disorder { span, .. }
             | Self::SlowDisk { span }
             | Self::FailingDisk { span }
             | Self::FullDisk { span }
             | Self::UnsureDisk { span } => *span,
+            Self::Order(order) => order.span(),
             Self::Jump { .. } | Self::Break { .. } => Duration::ZERO,
         }
     }
@@ -132,6 +151,8 @@ impl Fault {
             Self::Cut { both: false, .. } => "one-way-cut",
             Self::Break { .. } => "broken-link",
             Self::Lag { .. } => "lag",
+            Self::Disorder { .. } => "disorder",
+            Self::Order(order) => order.kind(),
             Self::SlowDisk { .. } => "slow-disk",
             Self::FailingDisk { .. } => "failing-disk",
             Self::FullDisk { .. } => "full-disk",
@@ -157,6 +178,8 @@ impl fmt::Display for Fault {
             Self::Lag { from, to, span, by } => {
                 write!(f, "{from} > {to} lags by {} ms for {} ms", by.as_millis(), span.as_millis())
             }
+            Self::Disorder { from, to, span } => write!(f, "{from} > {to} is out of order for {} ms", span.as_millis()),
+            Self::Order(order) => write!(f, "{order}"),
             Self::SlowDisk { span } => write!(f, "the disk is slow for {} ms", span.as_millis()),
             Self::FailingDisk { span } => write!(f, "the disk fails for {} ms", span.as_millis()),
             Self::FullDisk { span } => write!(f, "the disk is full for {} ms", span.as_millis()),
@@ -168,14 +191,44 @@ impl fmt::Display for Fault {
 /// What goes wrong in a simulation of `span`, in the order in which it was drawn. Nothing in a simulation that is too short.
 pub fn draw(rng: &mut Rng, span: Duration, nodes: &[NodeId]) -> Vec<Planned> {
     let Some(room) = span.checked_sub(CALM_BEFORE + CALM_AFTER).filter(|room| !room.is_zero()) else { return Vec::new() };
-    let mut planned: Vec<Planned> = Vec::new();
+    let anywhen = |rng: &mut Rng| CALM_BEFORE + Duration::from_micros(rng.u64(..room.as_micros() as u64));
+    let orders = rng.usize(..=ORDERS_MAX);
+    let mut planned: Vec<Planned> = (0..orders).map(|_| (anywhen(rng), Fault::Order(orders::draw(rng, nodes)))).collect();
     for _ in 0..rng.usize(1..=FAULTS_MAX) {
-        let anywhen = CALM_BEFORE + Duration::from_micros(rng.u64(..room.as_micros() as u64));
         let soon = Duration::from_micros(rng.u64(..TOGETHER.as_micros() as u64));
-        let together = planned.last().filter(|_| rng.u32(..TOGETHER_ONE_IN) == 0).map(|(at, _)| *at + soon);
-        planned.push((together.unwrap_or(anywhen), one(rng, nodes)));
+        let earlier = planned.get(rng.usize(..planned.len().max(1))).map(|(at, _)| *at + soon);
+        let at = earlier.filter(|_| rng.u32(..TOGETHER_ONE_IN) == 0).unwrap_or_else(|| anywhen(rng));
+        planned.push((at, one(rng, nodes)));
     }
     planned
+}
+
+/// Whether a message means the same if it comes twice or after later ones. Feeds, watches and reports are streams of what their
+/// sender believes: they rely on their link.
+pub fn may_come_in_any_order(message: &Message) -> bool {
+    match message {
+        Message::JournalRequest(_)
+        | Message::JournalReply(_)
+        | Message::LedgerRequest(_)
+        | Message::LedgerReply(_)
+        | Message::Handover(_)
+        | Message::Effect(_)
+        | Message::Migration(_)
+        | Message::Session(_)
+        | Message::Control(_)
+        | Message::Directory(_) => true,
+        Message::Feed(_)
+        | Message::BeaconRequest(_)
+        | Message::BeaconReply(_)
+        | Message::BusRequest(_)
+        | Message::BusEvent(_)
+        | Message::BlobRequest(_)
+        | Message::BlobReply(_)
+        | Message::TableRequest(_)
+        | Message::TableReply(_)
+        | Message::AuthRequest(_)
+        | Message::AuthReply(_) => false,
+    }
 }
 
 fn one(rng: &mut Rng, nodes: &[NodeId]) -> Fault {
@@ -184,7 +237,7 @@ fn one(rng: &mut Rng, nodes: &[NodeId]) -> Fault {
     let node = nodes[rng.usize(..nodes.len())];
     let others: Vec<NodeId> = nodes.iter().copied().filter(|other| *other != node && speak(node, *other)).collect();
     let (from, to) = (node, others[rng.usize(..others.len())]);
-    match rng.u32(..18) {
+    match rng.u32(..21) {
         0..=5 => Fault::Kill { node, span: if rng.bool() { short } else { long } },
         6 | 7 => Fault::Pause { node, span: long, unaware: false },
         8 => Fault::Pause { node, span: long, unaware: true },
@@ -194,6 +247,7 @@ fn one(rng: &mut Rng, nodes: &[NodeId]) -> Fault {
         14 => Fault::Jump { node, by: short },
         15 => Fault::SlowDisk { span: long },
         16 => Fault::FailingDisk { span: short },
+        17..=19 => Fault::Disorder { from, to, span: long },
         _ if rng.bool() => Fault::FullDisk { span: short },
         _ => Fault::UnsureDisk { span: short },
     }

@@ -13,6 +13,7 @@ pub mod faults;
 pub mod journals;
 pub mod keys;
 pub mod network;
+pub mod orders;
 pub mod outcome;
 pub mod pinned;
 pub mod player;

@@ -14,6 +14,11 @@ const SLOW_ONE_IN: u32 = 400;
 /// The longest delay of a slow message in microseconds.
 const SLOW_US_MAX: u64 = 40_000;
 
+/// While a link is out of order, of so many messages that do not mind one comes late, and one comes twice.
+const DISORDERED_ONE_IN: u32 = 5;
+/// How much later at most, in microseconds.
+const DISORDER_US_MAX: u64 = 700_000;
+
 /// Delays and order of all links.
 #[derive(Debug)]
 pub struct Network {
@@ -28,6 +33,8 @@ pub struct Network {
     blocked: BTreeMap<(NodeId, NodeId), Timestamp>,
     /// What is sent this way until then takes so much longer.
     lagging: BTreeMap<(NodeId, NodeId), (Timestamp, Duration)>,
+    /// What is sent this way until then comes in any order.
+    disordered: BTreeMap<(NodeId, NodeId), Timestamp>,
 }
 
 /// A link between two incarnations.
@@ -50,6 +57,7 @@ impl Network {
             breaks: BTreeMap::new(),
             blocked: BTreeMap::new(),
             lagging: BTreeMap::new(),
+            disordered: BTreeMap::new(),
         }
     }
 
@@ -94,6 +102,26 @@ impl Network {
     /// What is sent this way until then takes so much longer.
     pub fn lag(&mut self, from: NodeId, to: NodeId, until: Timestamp, by: Duration) {
         self.lagging.insert((from, to), (until, by));
+    }
+
+    /// What is sent this way until then comes in any order, and some of it twice.
+    pub fn disorder(&mut self, from: NodeId, to: NodeId, until: Timestamp) {
+        self.disordered.insert((from, to), until);
+    }
+
+    /// When a message sent now, which may come in any order, arrives, and when it arrives once more.
+    pub fn arrivals(&mut self, now: Timestamp, from: NodeId, to: NodeId) -> (Timestamp, Option<Timestamp>) {
+        let first = self.arrival(now, from, to);
+        if self.disordered.get(&(from, to)).is_none_or(|until| *until <= now) {
+            return (first, None);
+        }
+        let mut later = || first + Duration::from_micros(self.rng.u64(..DISORDER_US_MAX));
+        let (late, again) = (later(), later());
+        match self.rng.u32(..DISORDERED_ONE_IN) {
+            0 => (late, None),
+            1 => (first, Some(again)),
+            _ => (first, None),
+        }
     }
 
     /// When a message sent now arrives.

@@ -1,4 +1,4 @@
-//! A simulated player: logs in as a guest, walks, fights, trades, pays, picks up and lays down, comes back after a lost
+//! A simulated player: logs in as a guest, walks, rides, fights, trades, pays, picks up and lays down, comes back after a lost
 //! connection, and checks what it is told.
 
 use std::collections::BTreeSet;
@@ -14,7 +14,7 @@ use pangaea_schemas::wire::client::{FromServer, decode_server, encode_client};
 use pangaea_schemas::wire::update::Update;
 use pangaea_schemas::{EntityId, InSeq, OutSeq, RegistryHash, Timestamp, TypeId};
 
-use super::sight::Sight;
+use super::sight::{Kind, Sight};
 
 /// Most inputs that wait for their acknowledgement; the player stands still meanwhile.
 const UNACKED_MAX: usize = 60;
@@ -195,10 +195,10 @@ impl Player {
         }
         match self.rng.u32(..40) {
             0 => {
-                self.one_of(|sight| sight.drawn().filter(|d| !d.is_item).map(|d| d.entity).collect()).map(|e| about("attack", e))
+                self.one_of(|sight| sight.of(Kind::Somebody).map(|d| d.entity).collect()).map(|e| about("attack", e))
             }
             1 | 2 => {
-                self.one_of(|sight| sight.drawn().filter(|d| d.is_item).map(|d| d.entity).collect()).map(|e| about("pick_up", e))
+                self.one_of(|sight| sight.of(Kind::Item).map(|d| d.entity).collect()).map(|e| about("pick_up", e))
             }
             3 => Some(chat(self.rng.u8(..2))),
             4 => {
@@ -215,8 +215,17 @@ impl Player {
                 let (give, want) = (self.rng.u64(0..4), self.rng.u64(0..4));
                 Some((TypeId::of("trade_offer"), words(&[to.0, give, item, want, 0])))
             }
+            8 => self.horse().map(|horse| about("ride", horse)),
+            9 => (self.rng.u32(..4) == 0).then(|| about("ride", EntityId::NONE)),
             _ => None,
         }
+    }
+
+    /// A horse within reach.
+    fn horse(&self) -> Option<EntityId> {
+        let own = self.sight.position()?;
+        let near = |at: Position| (at.x - own.x).hypot(at.z - own.z) < ARM_M;
+        self.sight.of(Kind::Horse).find(|horse| near(horse.position)).map(|horse| horse.entity)
     }
 
     /// Another player within reach.
@@ -235,15 +244,16 @@ impl Player {
     }
 
     /// To where four shards meet, so that borders are crossed all the time, and now and then to the very middle, to do business;
-    /// or to something that lies about.
+    /// or to something that lies about or can be ridden.
     fn next_heading(&mut self) -> (i8, i8) {
         let Some(from) = self.sight.position() else { return (0, 0) };
         let radius = if self.rng.u32(..3) == 0 { MARKET_M } else { ROAM_M };
-        let items: Vec<Position> = self.sight.drawn().filter(|drawn| drawn.is_item).map(|drawn| drawn.position).collect();
-        let item = items.get(self.rng.usize(..items.len().max(1))).copied().filter(|_| self.rng.u32(..4) == 0);
+        let things = self.sight.drawn().filter(|drawn| drawn.kind != Kind::Somebody);
+        let things: Vec<Position> = things.map(|drawn| drawn.position).collect();
+        let thing = things.get(self.rng.usize(..things.len().max(1))).copied().filter(|_| self.rng.u32(..4) == 0);
         let near = |rng: &mut Rng, middle: f32| middle + (rng.f32() - 0.5) * 2.0 * radius;
         let anywhere = Position { x: near(&mut self.rng, self.middle.x), z: near(&mut self.rng, self.middle.z) };
-        let to = item.unwrap_or(anywhere);
+        let to = thing.unwrap_or(anywhere);
         let (x, z) = (to.x - from.x, to.z - from.z);
         let length = x.hypot(z).max(1.0);
         ((x / length * 127.0) as i8, (z / length * 127.0) as i8)

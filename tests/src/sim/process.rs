@@ -146,6 +146,14 @@ impl Process {
         }
     }
 
+    /// The world server's core, to give it orders.
+    pub fn world_mut(&mut self) -> Option<&mut World> {
+        match &mut self.cores {
+            Cores::World { world, .. } => Some(world),
+            Cores::Data { .. } | Cores::Scene(_) | Cores::Auth(_) | Cores::Gateway(_) => None,
+        }
+    }
+
     /// The mesh says something.
     pub fn hear(&mut self, now: Timestamp, event: MeshEvent) {
         let now = self.clock.at(now);

@@ -8,10 +8,22 @@ use pangaea_schemas::record::ComponentBytes;
 use pangaea_schemas::wire::update::{Course, Slot, Update, UpdateHead};
 use pangaea_schemas::{EntityId, InSeq, Tick, TickRate, TypeId};
 
-/// No agent is faster, in metres per second.
-const SPEED_MAX: f32 = 9.0;
+/// No agent is faster, in metres per second, not even on a horse.
+const SPEED_MAX: f32 = 12.0;
 /// A new owner knows positions of this age, in seconds.
 const RECORD_AGE: f32 = 1.2;
+
+/// What players can do with an entity.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kind {
+    /// Somebody, to fight or to trade with.
+    #[default]
+    Somebody,
+    /// It lies there to be picked up.
+    Item,
+    /// It can be ridden.
+    Horse,
+}
 
 /// An entity as drawn.
 #[derive(Clone, Copy, Debug)]
@@ -21,8 +33,8 @@ pub struct Drawn {
     /// Where it was told to be.
     pub position: Position,
     velocity: Velocity,
-    /// It lies there to be picked up.
-    pub is_item: bool,
+    /// What it is good for.
+    pub kind: Kind,
 }
 
 /// Everything that one player sees.
@@ -51,6 +63,11 @@ impl Sight {
     /// What is drawn, in order of short names.
     pub fn drawn(&self) -> impl Iterator<Item = &Drawn> {
         self.drawn.values()
+    }
+
+    /// What is drawn of a kind.
+    pub fn of(&self, kind: Kind) -> impl Iterator<Item = &Drawn> {
+        self.drawn().filter(move |drawn| drawn.kind == kind)
     }
 
     /// How much is drawn.
@@ -115,7 +132,7 @@ impl Sight {
         if let Some((other, _)) = self.drawn.iter().find(|(other, drawn)| **other != slot && drawn.entity == entity) {
             anomalies.push(format!("{entity} twice: as {} and {}", other.0, slot.0));
         }
-        let new = Drawn { entity, position: Position::default(), velocity: Velocity::default(), is_item: false };
+        let new = Drawn { entity, position: Position::default(), velocity: Velocity::default(), kind: Kind::Somebody };
         let former = self.drawn.insert(slot, new).filter(|former| former.entity != entity);
         if let Some(former) = former {
             anomalies.push(format!("slot {} is {} and {entity}", slot.0, former.entity));
@@ -131,7 +148,15 @@ impl Sight {
 
     fn see_components(&mut self, slot: Slot, components: &[ComponentBytes], anomalies: &mut Vec<String>) {
         match self.drawn.get_mut(&slot) {
-            Some(drawn) => drawn.is_item |= components.iter().any(|component| component.id == TypeId::of("item")),
+            Some(drawn) => {
+                for component in components {
+                    if component.id == TypeId::of("item") {
+                        drawn.kind = Kind::Item;
+                    } else if component.id == TypeId::of("saddle") {
+                        drawn.kind = Kind::Horse;
+                    }
+                }
+            }
             None => anomalies.push(format!("slot {} changes but is not here", slot.0)),
         }
     }

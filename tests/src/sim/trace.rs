@@ -1,9 +1,11 @@
 //! The trace: one line per event, and a hash of all of them.
 //!
 //! Writing lines takes longer than simulating what they tell, so most are only written when they are printed; the hash is of what
-//! happened: the moment, who it happened to, and each message's bytes.
+//! happened: the moment, who it happened to, and each message's kind, and its bytes where it has any.
 
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::mem::discriminant;
 
 use pangaea_schemas::journal::Xid;
 use pangaea_schemas::message::{Feed, Handover, HandoverMessage, Message, Session};
@@ -36,7 +38,11 @@ impl Trace {
     pub fn message(&mut self, now: Timestamp, (from, to): (NodeId, NodeId), bytes: &[u8], message: &Message) {
         self.mix(now.0);
         self.mix(u64::from(from.to_bits()) << 32 | u64::from(to.to_bits()));
-        self.mix_bytes(bytes);
+        if bytes.is_empty() {
+            self.mix(kind_number(message));
+        } else {
+            self.mix_bytes(bytes);
+        }
         if self.print {
             let kind = kind_of(message);
             let digest = self.hash as u32;
@@ -114,6 +120,13 @@ pub fn kind_of(message: &Message) -> String {
             format!("{} {}", names.next().unwrap_or_default(), names.next().unwrap_or_default())
         }
     }
+}
+
+/// A number for each kind of message.
+fn kind_number(message: &Message) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    discriminant(message).hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Which hand-over a step is about.

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use pangaea_persistence::OwnerInForce;
+use pangaea_persistence::store::StoreError;
 use pangaea_schemas::EntityId;
 use pangaea_schemas::geometry::Position;
 
@@ -58,14 +60,20 @@ impl Cluster {
 
     fn look_at_data(&mut self) {
         let Some(data) = self.processes.get(&DATA).and_then(Process::data) else { return };
-        let Ok(owners) = data.owners() else { return };
+        self.owners_are(data.owners());
+        let Some(data) = self.processes.get(&DATA).and_then(Process::data) else { return };
+        if self.looks.is_multiple_of(AUDIT_EVERY) {
+            self.faults.extend(self.promises.ledger_is(data));
+        }
+    }
+
+    /// The journals' owners in force, by the process that keeps them or by what it leaves behind when it dies.
+    pub(super) fn owners_are(&mut self, owners: Result<Vec<OwnerInForce>, StoreError>) {
+        let Ok(owners) = owners else { return };
         for (shard, _, _, epoch, tail) in &owners {
             self.faults.extend(self.promises.journal_is(*shard, *epoch, *tail).err());
         }
         self.owners = owners.into_iter().map(|(shard, _, nonce, epoch, _)| (shard, (nonce, epoch))).collect();
-        if self.looks.is_multiple_of(AUDIT_EVERY) {
-            self.faults.extend(self.promises.ledger_is(data));
-        }
     }
 
     /// Who is near each player, and was at the last looks.

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use pangaea_persistence::Data;
 use pangaea_persistence::store::MemoryFaults;
 use pangaea_schemas::{NodeId, Timestamp};
+use pangaea_world::world;
 
-use super::cluster::{Cluster, DATA, Event};
+use super::cluster::{Cluster, DATA, Event, WORLD};
 use super::faults::{Fault, HICCUP};
+use super::orders::Order;
 use super::process::Process;
 
 /// Of 1,000 commits on a failing disk, so many fail.
@@ -35,6 +38,8 @@ impl Cluster {
             Fault::Cut { from, to, both, span, notice } => self.cut((from, to, both), span, notice),
             Fault::Break { from, to } => self.reconnect(from, to),
             Fault::Lag { from, to, span, by } => self.network.lag(from, to, now + span, by),
+            Fault::Disorder { from, to, span } => self.network.disorder(from, to, now + span),
+            Fault::Order(order) => self.order(order),
             Fault::SlowDisk { span } => {
                 self.disk_is_slow = true;
                 self.schedule.after(span, Event::DiskWell);
@@ -51,6 +56,26 @@ impl Cluster {
         }
     }
 
+    /// An admin says something to the world server, if there is one.
+    fn order(&mut self, order: Order) {
+        let now = self.schedule.now();
+        let shards: Vec<_> = self.shared.spec.spaces.iter().flat_map(|space| space.first_shards()).collect();
+        let Some(world) = self.processes.get_mut(&WORLD).and_then(Process::world_mut) else { return };
+        let answer = order.give(world, &shards);
+        self.trace.line(now, WORLD, format_args!("answers: {answer}"));
+        self.with(WORLD, |_| {});
+        if let Order::Drain { node, span } = order {
+            self.schedule.after(span, Event::Undrain(node));
+        }
+    }
+
+    /// The process may be used again.
+    pub(super) fn undrain(&mut self, node: NodeId) {
+        if let Some(world) = self.processes.get_mut(&WORLD).and_then(Process::world_mut) {
+            world.order(world::Order::Undrain(node));
+        }
+    }
+
     /// The process ends without a word. Of the commit that is under way nobody knows whether the disk has it.
     pub(super) fn kill(&mut self, node: NodeId, span: Duration) {
         let now = self.schedule.now();
@@ -61,7 +86,10 @@ impl Cluster {
         if let Some(mut disk) = process.into_disk() {
             disk.crash();
             disk.set_faults(MemoryFaults::default());
-            self.disk = Some(disk);
+            // Whoever hears the last answers acts by them before the next data process is looked at.
+            let left = Data::new(disk);
+            self.owners_are(left.owners());
+            self.disk = Some(left.into_store());
         }
         self.network.end_life(node);
         self.wakes.remove(&node);

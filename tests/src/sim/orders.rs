@@ -1,0 +1,106 @@
+//! What admins order while things go wrong, given to the world server's core as their command line gives it.
+
+use std::fmt;
+use std::time::Duration;
+
+use fastrand::Rng;
+use pangaea_schemas::geometry::ShardId;
+use pangaea_schemas::{NodeId, Role};
+use pangaea_world::{World, world};
+
+/// One order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Move a shard to a scene.
+    Move {
+        /// Which, counted round over all that there are.
+        shard: u16,
+        /// Where to.
+        to: NodeId,
+    },
+    /// Call off all moves that are under way.
+    CallOff,
+    /// Empty a scene or a gateway, and use it again after a while.
+    Drain {
+        /// Which.
+        node: NodeId,
+        /// For how long.
+        span: Duration,
+    },
+    /// Let the balancer level the scenes, or not any more.
+    Level {
+        /// Whether it may.
+        on: bool,
+    },
+}
+
+impl Order {
+    /// How long it holds.
+    pub fn span(&self) -> Duration {
+        match self {
+            Self::Drain { span, .. } => *span,
+            Self::Move { .. } | Self::CallOff | Self::Level { .. } => Duration::ZERO,
+        }
+    }
+
+    /// In a word, for those who count.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Move { .. } => "order-move",
+            Self::CallOff => "order-call-off",
+            Self::Drain { .. } => "order-drain",
+            Self::Level { .. } => "order-level",
+        }
+    }
+
+    /// The order is given to the world server; what it says to it. `shards` are all there are.
+    pub fn give(&self, world: &mut World, shards: &[ShardId]) -> String {
+        match *self {
+            Self::Move { shard, to } => {
+                let shard = shards[usize::from(shard) % shards.len()];
+                match world.move_shard(shard, to, false) {
+                    Ok(id) => format!("{shard} moves to {to} as {}", id.0),
+                    Err(error) => error.to_string(),
+                }
+            }
+            Self::CallOff => {
+                let under_way = world.status().moves.into_iter().filter(|shift| !shift.is_over()).map(|shift| shift.news.id);
+                let called = under_way.filter(|id| world.cancel_move(*id)).count();
+                format!("{called} moves are called off")
+            }
+            Self::Drain { node, .. } => {
+                world.order(world::Order::Drain(node));
+                format!("{node} is drained")
+            }
+            Self::Level { on } => {
+                world.switch_balance(on);
+                format!("balancing is {}", if on { "on" } else { "off" })
+            }
+        }
+    }
+}
+
+impl fmt::Display for Order {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Move { shard, to } => write!(f, "somebody moves shard #{shard} to {to}"),
+            Self::CallOff => write!(f, "somebody calls off all moves"),
+            Self::Drain { node, span } => write!(f, "somebody drains {node} for {} ms", span.as_millis()),
+            Self::Level { on } => write!(f, "somebody switches balancing {}", if *on { "on" } else { "off" }),
+        }
+    }
+}
+
+/// One of them.
+pub(super) fn draw(rng: &mut Rng, nodes: &[NodeId]) -> Order {
+    let of = |role| nodes.iter().copied().filter(|node| node.role == role).collect::<Vec<_>>();
+    let (scenes, gateways) = (of(Role::Scene), of(Role::Gateway));
+    let span = Duration::from_millis(rng.u64(500..5_000));
+    match rng.u32(..12) {
+        0..=7 => Order::Move { shard: rng.u16(..16), to: scenes[rng.usize(..scenes.len())] },
+        8 => Order::CallOff,
+        9 => Order::Drain { node: scenes[rng.usize(..scenes.len())], span },
+        10 => Order::Drain { node: gateways[rng.usize(..gateways.len())], span },
+        _ => Order::Level { on: rng.bool() },
+    }
+}
