@@ -63,6 +63,8 @@ pub(crate) struct Entity {
     tick: Tick,
     /// It has left that cell for another one that does not tell of it yet.
     hangs: bool,
+    /// The last cell of which it was told to be there, in news that looked older than that.
+    doubted: Option<CellId>,
     /// Where it is, by its shard.
     at: Whereabouts,
     /// In order of id, each with the round it changed in.
@@ -276,9 +278,10 @@ impl CellStore {
         let round = self.round;
         let (Some(entity), Some(shown)) = (self.entities.get_mut(name), self.shown.get_mut(name.index())) else { return };
         if entity.place.is_some() && entity.tick > tick {
+            entity.doubted = self.cells.get(key).map(|cell| cell.id);
             return;
         }
-        (entity.tick, entity.hangs) = (tick, false);
+        (entity.tick, entity.hangs, entity.doubted) = (tick, false, None);
         entity.replace_components(&enter.components, shown, round);
         if entity.place.is_none_or(|(cell, _)| cell != key) {
             self.take_out(name);
@@ -319,18 +322,18 @@ impl CellStore {
     }
 
     /// Nobody told that it entered anywhere, here included: it is gone. Or its new owner's clock is behind the former one's, and
-    /// its news looked older than what is known: the cell where it went is asked for once more.
+    /// its news looked older than what is known: the cells where it may have gone are asked for once more.
     fn end_limbo(&mut self, due: EndLimbo) {
         let EndLimbo { cell, entity, tick, to } = due;
         let Some(name) = self.find(entity) else { return };
-        let hangs = self.entities.get(name).is_some_and(|known| known.tick == tick);
-        if !hangs || self.shown(name).is_none_or(|shown| shown.cell != cell) {
+        let Some(known) = self.entities.get(name).filter(|known| known.tick == tick) else { return };
+        if self.shown(name).is_none_or(|shown| shown.cell != cell) {
             return;
         }
+        let doubted = known.doubted.filter(|doubted| Some(*doubted) != to);
         self.forget(name);
-        if let Some(to) = to.filter(|to| self.contains(*to)) {
-            self.wanted.push(to);
-        }
+        let wanted = to.into_iter().chain(doubted).filter(|cell| self.contains(*cell)).collect::<Vec<_>>();
+        self.wanted.extend(wanted);
     }
 
     /// Out of its cell and out of sight.
@@ -394,7 +397,7 @@ impl Cell {
 
 impl Entity {
     fn unknown(id: EntityId) -> Self {
-        Self { id, place: None, tick: Tick(0), hangs: false, at: Whereabouts::default(), components: Vec::new() }
+        Self { id, place: None, tick: Tick(0), hangs: false, doubted: None, at: Whereabouts::default(), components: Vec::new() }
     }
 
     fn replace_components(&mut self, components: &[ComponentBytes], shown: &mut Shown, round: Round) {

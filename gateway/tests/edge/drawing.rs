@@ -183,6 +183,32 @@ fn old_news_of_a_former_owner_do_not_pull_an_entity_back() {
 }
 
 #[test]
+fn whose_new_owner_is_behind_in_time_is_found_wherever_it_went_on_to() {
+    let (mut stage, _) = with_fox();
+    stage.tick();
+    stage.frame(shard(1, 1), 1, vec![left(cell(15, 15), Some(cell(16, 15)))], Vec::new());
+    // The neighbour's clock is behind: what it says of the fox looks older than what is known.
+    for (seq, at) in [(2, cell(16, 15)), (3, cell(16, 16))] {
+        let arrives = std::sync::Arc::new(CellFeed { snapshot: false, ..full(at, &[FOX]) });
+        let frame = pangaea_schemas::message::FeedFrame {
+            shard: shard(2, 1),
+            epoch: pangaea_schemas::ShardEpoch(1),
+            tick: pangaea_schemas::Tick(stage.tick_number().0 - 50),
+            seq,
+            follower: None,
+            cells: vec![arrives],
+            agents: Vec::new(),
+        };
+        stage.node_says(scene(2), pangaea_schemas::message::Message::Feed(Feed::Frame(frame)));
+    }
+    stage.follows();
+    stage.ticks(42);
+    let asked: Vec<_> = stage.follows().into_iter().filter(|(node, _)| *node == scene(2)).collect();
+    let asks = |of| asked.iter().any(|(_, feed)| matches!(feed, Feed::Follow { add, .. } if add.contains(&of)));
+    assert!(asks(cell(16, 15)) && asks(cell(16, 16)), "{asked:?}");
+}
+
+#[test]
 fn feeds_of_a_lower_epoch_are_refused_and_a_new_owner_is_followed_from_the_start() {
     let (mut stage, conn) = with_fox();
     stage.tick();
