@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use pangaea_scene::migration::source::Giving;
 use pangaea_scene::shard::Shard;
 use pangaea_schemas::cluster::ClusterSpec;
 use pangaea_schemas::geometry::{Position, ShardId};
@@ -70,6 +71,33 @@ pub fn all_run(processes: &BTreeMap<NodeId, Process>, owners: &Owners, spec: &Cl
         .collect();
     let shards = spec.spaces.iter().flat_map(|space| space.first_shards());
     shards.filter(|shard| !runs.contains(shard)).map(|shard| format!("nobody runs {shard} at the end")).collect()
+}
+
+/// Owners that the journal has replaced and that go on all the same, although they have heard of it long ago. In words.
+pub fn outlived(processes: &BTreeMap<NodeId, Process>, owners: &Owners) -> Vec<String> {
+    let old = replaced(processes, owners).map(|(node, shard)| format!("{node} still runs {} at the end, replaced", shard.id()));
+    old.collect()
+}
+
+/// Owners that the journal has replaced and that do not doubt it: whoever was given the shard had to wait for the end of their
+/// lease first. A source that gives its shard away stands still until it hears that it did.
+pub fn undoubting<'p>(
+    processes: &'p BTreeMap<NodeId, Process>,
+    owners: &'p Owners,
+) -> impl Iterator<Item = (NodeId, ShardId)> + use<'p> {
+    let stands_still = |giving| matches!(giving, Giving::Freezing | Giving::Frozen | Giving::Committing | Giving::Returning);
+    let believes = move |shard: &Shard| shard.incarnation().is_confirmed() && !shard.giving().is_some_and(stands_still);
+    replaced(processes, owners).filter(move |(_, shard)| believes(shard)).map(|(node, shard)| (node, shard.id()))
+}
+
+fn replaced<'p>(
+    processes: &'p BTreeMap<NodeId, Process>,
+    owners: &'p Owners,
+) -> impl Iterator<Item = (NodeId, &'p Shard)> + use<'p> {
+    let in_force = |shard: &Shard| owners.get(&shard.id()).map_or_else(ShardEpoch::default, |owner| owner.1);
+    ticking(processes)
+        .filter(move |(_, _, shard)| shard.incarnation().epoch().unwrap_or_default() < in_force(shard))
+        .map(|(node, _, shard)| (node, shard))
 }
 
 /// Who was there and is no more. What is wrong, in words.

@@ -10,7 +10,7 @@ use pangaea_node::mesh::MeshEvent;
 use pangaea_persistence::store::MemoryStore;
 use pangaea_scene::game::Game;
 use pangaea_schemas::cluster::ClusterSpec;
-use pangaea_schemas::geometry::{SpaceId, SpaceSpec};
+use pangaea_schemas::geometry::{ShardId, SpaceId, SpaceSpec};
 use pangaea_schemas::message::{Handover, HandoverMessage, Message};
 use pangaea_schemas::wire::{self, client::decode_client};
 use pangaea_schemas::{EntityId, NodeId, Nonce, Role, Timestamp};
@@ -41,7 +41,7 @@ const DISTRUST: Duration = Duration::from_millis(300);
 /// A commit of the data node's disk takes so many microseconds.
 const COMMIT_US: std::ops::Range<u64> = 1_000..8_000;
 /// How many times longer on a slow disk.
-const SLOW_COMMIT: u32 = 60;
+const SLOW_COMMIT: std::ops::Range<u32> = 20..250;
 /// A player that sees nothing for this long calls again, perhaps elsewhere.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// One cluster in so many encodes and decodes all that its processes say; the others pass it on as it is, which is quicker.
@@ -74,6 +74,8 @@ pub(super) enum Event {
     Line(NodeId, u64, GatewayInput),
     ToGateway(usize, ConnId, Bytes),
     ToPlayer(usize, ConnId, Bytes),
+    /// The gateway has closed the player's connection.
+    HungUp(usize, ConnId),
     Turn(usize),
     /// All players come to rest.
     Rest,
@@ -103,6 +105,7 @@ impl Event {
             | Self::Connect(_)
             | Self::ToGateway(..)
             | Self::ToPlayer(..)
+            | Self::HungUp(..)
             | Self::Turn(_)
             | Self::Rest
             | Self::Look
@@ -135,6 +138,10 @@ pub struct Cluster {
     conns: u64,
     /// The journals' owners, as last seen.
     pub(super) owners: Owners,
+    /// No process loses its sense of time in this simulation, so leases are over when they are over.
+    pub(super) clocks_are_true: bool,
+    /// Owners that the journal had replaced at the last look, and that did not doubt it.
+    pub(super) undoubting: BTreeSet<(NodeId, ShardId)>,
     /// What the data node has promised.
     pub(super) promises: Promises,
     /// What scenes have heard from it.
@@ -198,6 +205,8 @@ impl Cluster {
             players,
             conns: 0,
             owners: Owners::new(),
+            clocks_are_true: !planned.iter().any(|(_, fault)| fault.confuses_a_clock()),
+            undoubting: BTreeSet::new(),
             promises: Promises::default(),
             journals: Journals::default(),
             born: BTreeSet::new(),
@@ -267,6 +276,11 @@ impl Cluster {
             Event::Connect(player) => self.connect(player),
             Event::ToGateway(player, conn, bytes) => self.reach_gateway(player, conn, &bytes),
             Event::ToPlayer(player, conn, bytes) => self.reach_player(player, conn, &bytes),
+            Event::HungUp(player, conn) => {
+                if self.lines[player].is_some_and(|line| line.1 == conn) {
+                    self.hang_up(player);
+                }
+            }
             Event::Turn(player) => self.turn(player),
             Event::Rest => self.players.iter_mut().for_each(Player::rest),
             Event::Look => self.look(),
@@ -392,12 +406,14 @@ impl Cluster {
             Effect::Close(conn) => {
                 let player = self.lines.iter().position(|line| *line == Some((node, conn)));
                 if let Some(player) = player {
-                    self.hang_up(player);
+                    // Last words are heard.
+                    let at = self.network.arrival(now, node, client_end(player));
+                    self.schedule.at(at, Event::HungUp(player, conn));
                 }
             }
             Effect::Later(delay, done) => self.schedule.after(delay, Event::Hashed(node, life, done)),
             Effect::Commit => {
-                let slow = if self.disk_is_slow { SLOW_COMMIT } else { 1 };
+                let slow = if self.disk_is_slow { self.rng.u32(SLOW_COMMIT) } else { 1 };
                 let delay = Duration::from_micros(self.rng.u64(COMMIT_US)) * slow;
                 self.schedule.after(delay, Event::Commit(node, life));
             }

@@ -140,6 +140,27 @@ impl Fault {
         }
     }
 
+    /// Whether somebody's clock is wrong by more than clocks are.
+    pub fn confuses_a_clock(&self) -> bool {
+        matches!(self, Self::Jump { .. } | Self::Pause { unaware: true, .. })
+    }
+
+    /// The two whom it is between; for what happens to one, whoever it is.
+    fn between(&self) -> Option<(NodeId, Option<NodeId>)> {
+        match self {
+            Self::Kill { node, .. } | Self::Pause { node, .. } | Self::Jump { node, .. } => Some((*node, None)),
+            Self::Cut { from, to, .. }
+            | Self::Break { from, to }
+            | Self::Lag { from, to, .. }
+            | Self::Disorder { from, to, .. } => Some((*from, Some(*to))),
+            Self::Order(_)
+            | Self::SlowDisk { .. }
+            | Self::FailingDisk { .. }
+            | Self::FullDisk { .. }
+            | Self::UnsureDisk { .. } => None,
+        }
+    }
+
     /// In a word, for those who count.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -196,9 +217,10 @@ pub fn draw(rng: &mut Rng, span: Duration, nodes: &[NodeId]) -> Vec<Planned> {
     let mut planned: Vec<Planned> = (0..orders).map(|_| (anywhen(rng), Fault::Order(orders::draw(rng, nodes)))).collect();
     for _ in 0..rng.usize(1..=FAULTS_MAX) {
         let soon = Duration::from_micros(rng.u64(..TOGETHER.as_micros() as u64));
-        let earlier = planned.get(rng.usize(..planned.len().max(1))).map(|(at, _)| *at + soon);
-        let at = earlier.filter(|_| rng.u32(..TOGETHER_ONE_IN) == 0).unwrap_or_else(|| anywhen(rng));
-        planned.push((at, one(rng, nodes)));
+        let earlier = planned.get(rng.usize(..planned.len().max(1))).copied().filter(|_| rng.u32(..TOGETHER_ONE_IN) == 0);
+        let at = earlier.map_or_else(|| anywhen(rng), |(at, _)| at + soon);
+        let same = earlier.and_then(|(_, fault)| fault.between()).filter(|_| rng.bool());
+        planned.push((at, one(rng, nodes, same)));
     }
     planned
 }
@@ -227,23 +249,26 @@ pub fn may_come_in_any_order(message: &Message) -> bool {
         | Message::TableRequest(_)
         | Message::TableReply(_)
         | Message::AuthRequest(_)
-        | Message::AuthReply(_) => false,
+        | Message::AuthReply(_)
+        | Message::Desk(_) => false,
     }
 }
 
-fn one(rng: &mut Rng, nodes: &[NodeId]) -> Fault {
+/// One of them; if it happens to or between somebody, to these if they are named, either way round.
+fn one(rng: &mut Rng, nodes: &[NodeId], named: Option<(NodeId, Option<NodeId>)>) -> Fault {
     let mut millis = |range| Duration::from_millis(rng.u64(range));
     let (short, long, notice) = (millis(100..1_500), millis(100..5_000), millis(50..2_000));
-    let node = nodes[rng.usize(..nodes.len())];
+    let node = named.map_or_else(|| nodes[rng.usize(..nodes.len())], |(node, _)| node);
     let others: Vec<NodeId> = nodes.iter().copied().filter(|other| *other != node && speak(node, *other)).collect();
-    let (from, to) = (node, others[rng.usize(..others.len())]);
+    let to = named.and_then(|(_, to)| to).unwrap_or_else(|| others[rng.usize(..others.len())]);
+    let (from, to) = if rng.bool() { (node, to) } else { (to, node) };
     match rng.u32(..21) {
         0..=5 => Fault::Kill { node, span: if rng.bool() { short } else { long } },
         6 | 7 => Fault::Pause { node, span: long, unaware: false },
         8 => Fault::Pause { node, span: long, unaware: true },
         9..=11 => Fault::Cut { from, to, both: rng.bool(), span: long, notice },
         12 => Fault::Break { from, to },
-        13 => Fault::Lag { from, to, span: long, by: Duration::from_millis(rng.u64(20..400)) },
+        13 => Fault::Lag { from, to, span: long, by: Duration::from_millis(rng.u64(20..1_500)) },
         14 => Fault::Jump { node, by: short },
         15 => Fault::SlowDisk { span: long },
         16 => Fault::FailingDisk { span: short },

@@ -194,12 +194,8 @@ impl Player {
             return Some((TypeId::of("trade_accept"), words(&[from.0])));
         }
         match self.rng.u32(..40) {
-            0 => {
-                self.one_of(|sight| sight.of(Kind::Somebody).map(|d| d.entity).collect()).map(|e| about("attack", e))
-            }
-            1 | 2 => {
-                self.one_of(|sight| sight.of(Kind::Item).map(|d| d.entity).collect()).map(|e| about("pick_up", e))
-            }
+            0 => self.one_of(|sight| sight.of(Kind::Somebody).map(|d| d.entity).collect()).map(|e| about("attack", e)),
+            1 | 2 => self.one_of(|sight| sight.of(Kind::Item).map(|d| d.entity).collect()).map(|e| about("pick_up", e)),
             3 => Some(chat(self.rng.u8(..2))),
             4 => {
                 let item = self.belongings.as_ref()?.items.first().copied()?;

@@ -37,6 +37,7 @@ impl Cluster {
             Ok(entities) => self.entities = entities,
             Err(fault) => self.faults.push(fault),
         }
+        self.look_for_the_undoubting();
         let now = self.schedule.now();
         let since = now.since(BEGINNING);
         if since < faults::CALM_BEFORE {
@@ -56,6 +57,19 @@ impl Cluster {
             self.note_who_is_near();
         }
         self.schedule.after(LOOK_EVERY, Event::Look);
+    }
+
+    /// Somebody may run a shard that the journal has given away only as long as the news of it takes, unless its clock is wrong.
+    fn look_for_the_undoubting(&mut self) {
+        if !self.clocks_are_true {
+            return;
+        }
+        let awake = checks::undoubting(&self.processes, &self.owners).filter(|(node, _)| !self.asleep.contains_key(node));
+        let before = std::mem::replace(&mut self.undoubting, awake.collect());
+        let both = self.undoubting.intersection(&before);
+        let both =
+            both.map(|(node, shard)| format!("{node} runs {shard} on a lease that is over: the journal has another owner"));
+        self.faults.extend(both);
     }
 
     fn look_at_data(&mut self) {
@@ -119,6 +133,7 @@ impl Cluster {
     /// Long after the last fault: all shards run, nobody is lost, everybody plays.
     fn what_is_not_live(&self) -> Vec<String> {
         let mut wrong = checks::all_run(&self.processes, &self.owners, &self.shared.spec);
+        wrong.extend(checks::outlived(&self.processes, &self.owners));
         wrong.extend(checks::lost(&self.processes, &self.born));
         let away = self.players.iter().filter(|player| !player.is_playing());
         wrong.extend(away.map(|player| format!("{} does not play at the end", player.name)));
