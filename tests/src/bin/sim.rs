@@ -7,14 +7,15 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use pangaea_schemas::mutant::{self, Mutant};
 use pangaea_tests::sim::campaign::{self, Next, Tally};
-use pangaea_tests::sim::{Cluster, Options, Outcome, Trouble};
+use pangaea_tests::sim::{Cluster, Options, Outcome, Trouble, hunt};
 use serde_json::json;
 
 const EXAMPLES: &str = "Examples:
   cargo sim -- 42                                    one simulation, one line per event
   cargo sim -- 42 --quiet --only 1,3                 of its faults only these
   cargo sim -- --seeds 10000 --jobs 2                many, failing ones reduced to the faults they need
-  cargo sim -- --seeds 1000 --mutant accept-twice    until a planted bug is found";
+  cargo sim -- --seeds 1000 --mutant accept-twice    until a planted bug is found
+  cargo sim -- --mutants --jobs 2                    each planted bug, and the seed that finds it";
 
 /// Runs the cluster's real cores in a deterministic world.
 #[derive(Parser, Debug)]
@@ -46,6 +47,9 @@ struct Arguments {
     /// Let this planted bug live; with --seeds, stop when it is found.
     #[arg(long)]
     mutant: Option<Mutant>,
+    /// Hunt all planted bugs that must be found, one after the other, with at most 1,000 seeds each or as many as --seeds says.
+    #[arg(long, conflicts_with_all = ["seed", "mutant", "only", "clean", "json"])]
+    mutants: bool,
     /// Do not print the trace of a single seed, nor a line per seed of many.
     #[arg(long)]
     quiet: bool,
@@ -63,8 +67,32 @@ fn main() -> ExitCode {
         .init();
     match (arguments.seed, arguments.seeds) {
         (Some(seed), _) => one(&arguments, seed),
+        (None, seeds) if arguments.mutants => all_mutants(&arguments, seeds.unwrap_or(hunt::SEEDS_MAX)),
         (None, seeds) => many(&arguments, seeds.unwrap_or(10)),
     }
+}
+
+/// The hunt as a table, one line per planted bug as soon as it is found.
+fn all_mutants(arguments: &Arguments, seeds: u64) -> ExitCode {
+    let began = Instant::now();
+    // A panicking core is one of the things that can be said.
+    std::panic::set_hook(Box::new(|_| {}));
+    println!("| planted bug | breaks | found by seed | what was said |\n|---|---|---|---|");
+    let mut survivors = Vec::new();
+    for mutant in hunt::QUARRY {
+        let breaks = mutant.breaks();
+        match hunt::hunt(*mutant, arguments.from..arguments.from + seeds, arguments.jobs.max(1)) {
+            Ok(Some(hunt::Kill { seed, said })) => println!("| `{mutant}` | {breaks} | {seed} | {said} |"),
+            Ok(None) => {
+                println!("| `{mutant}` | {breaks} | none of {seeds} | nothing: it lives on |");
+                survivors.push(mutant.name());
+            }
+            Err(error) => return refused(&error),
+        }
+    }
+    let (found, all) = (hunt::QUARRY.len() - survivors.len(), hunt::QUARRY.len());
+    println!("\n{found} of {all} planted bugs are found, in {:.1} s", began.elapsed().as_secs_f64());
+    if survivors.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn options(arguments: &Arguments, seed: u64) -> Options {

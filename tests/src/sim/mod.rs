@@ -10,6 +10,7 @@ pub mod checks;
 pub mod clock;
 pub mod cluster;
 pub mod faults;
+pub mod hunt;
 pub mod journals;
 pub mod keys;
 pub mod network;
