@@ -30,8 +30,8 @@ pub struct Kill {
     pub said: String,
 }
 
-/// Lets the bug live in one simulation after the other until one of them says that something is wrong which, without the bug, goes
-/// well; `None`: it lives on.
+/// Lets the bug live in one simulation after the other until one of them, which goes well without the bug, says that something is
+/// wrong; `None`: it lives on.
 ///
 /// # Errors
 /// This program has no mutants.
