@@ -17,6 +17,8 @@ pub(super) struct Draft {
     state: Taking,
     /// The source's epoch.
     epoch: ShardEpoch,
+    /// The source's last tick, once everything is here.
+    last: Option<Tick>,
     heard: Timestamp,
 }
 
@@ -44,7 +46,11 @@ impl Shard {
             }
             Migration::Final { id, rest, .. } if self.takes(from, id) => {
                 let is_new = self.draft.as_ref().is_some_and(|draft| draft.state == Taking::Standby);
+                let last = rest.tick;
                 let is_same = !is_new || self.take_over(*rest);
+                if let Some(draft) = self.draft.as_mut().filter(|_| is_new) {
+                    draft.last = Some(last);
+                }
                 self.draft_hears(Heard::Final { is_same }, None);
             }
             Migration::Cancelled { id, .. } if self.takes(from, id) => self.draft_hears(Heard::Cancelled, None),
@@ -98,7 +104,7 @@ impl Shard {
                 return self.send(Address::Node(from), Message::Migration(declined));
             }
             self.clear();
-            self.draft = Some(Draft { id, from, state: Taking::Standby, epoch, heard: self.now });
+            self.draft = Some(Draft { id, from, state: Taking::Standby, epoch, last: None, heard: self.now });
         }
         let standby = Migration::Standby { id, shard, nonce: self.config.nonce };
         self.send(Address::Node(from), Message::Migration(standby));
@@ -158,7 +164,7 @@ impl Shard {
     /// The journal names this very start.
     fn inherit(&mut self, epoch: ShardEpoch, index: JournalIndex) {
         let Some(draft) = self.draft.as_ref().filter(|draft| draft.state == Taking::Ready) else { return };
-        let (id, from) = (draft.id, draft.from);
+        let (id, from, last) = (draft.id, draft.from, draft.last);
         self.draft_hears(Heard::Owned, None);
         self.writer.restart(epoch, index);
         self.happens(Happening::Inherited { epoch });
@@ -168,6 +174,10 @@ impl Shard {
         self.arrived = Some(Arrived { id, from, first: None, is_durable: false });
         let (shard, owner, nonce) = (self.id, self.config.node, self.config.nonce);
         self.tell_moved(ShardRoute { shard, owner, nonce, epoch });
+        // Its next tick has begun at this scene without it: that runs now, late, instead of never.
+        if last.is_some_and(|last| last < self.tick) {
+            self.tick(self.now, self.tick);
+        }
     }
 
     /// What the journal says of this shard's owner: for a copy whose source cannot say it any more.

@@ -1,10 +1,10 @@
 //! Whole shards move while people walk in them, over a network that misbehaves and processes that end.
 
 use pangaea_schemas::message::{Control, Message, Migration, MigrationNews, MigrationStep};
-use pangaea_schemas::{MigrationId, NodeId, Tick};
+use pangaea_schemas::{MigrationId, NodeId, Tick, TickRate};
 
 use super::cluster::{Cluster, WORLD, scene_id, shard};
-use super::{ANNA, STORM, anna_did, settle, walk, with_anna};
+use super::{ANNA, STORM, Weather, anna_did, settle, walk, with_anna};
 use crate::migration::source::Giving;
 
 const HOME: pangaea_schemas::geometry::ShardId =
@@ -67,6 +67,25 @@ fn no_tick_is_repeated_or_skipped() {
     }
     assert!(cluster.ended(1).is_some());
     assert!(ran.windows(2).all(|pair| pair[1].0 == pair[0].0.next()), "{ran:?}");
+}
+
+#[test]
+fn a_shard_that_comes_after_its_tick_was_due_runs_that_tick_at_once() {
+    let mut between = 0;
+    for seed in 0..10 {
+        let mut cluster = with_anna(seed);
+        cluster.weather = Weather { lost: 0, doubled: 0, delayed: 100 };
+        cluster.migrate(1, 1);
+        walk(&mut cluster, 0.1, 60);
+        let Some(news) = cluster.ended(1).filter(|news| news.step == MigrationStep::Done).cloned() else { continue };
+        let interval = TickRate::DEFAULT.interval().as_micros() as u64;
+        // Ticks that were over before it came are missed; the one that was under way is not.
+        assert_eq!(u64::from(news.missed_ticks), news.blackout_us / interval, "seed {seed}: {news:?}");
+        between += usize::from(news.blackout_us % interval != 0);
+        settle(&mut cluster);
+        assert_eq!(anna_did(&cluster), 60, "seed {seed}");
+    }
+    assert!(between >= 3, "only {between} came between two ticks");
 }
 
 #[test]
