@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use axum::Router;
 use pangaea_schemas::cluster::ClusterSpec;
 use pangaea_schemas::geometry::CELL_EDGE_M;
-use pangaea_schemas::message::{BeaconReply, Control, Message};
+use pangaea_schemas::message::{BeaconReply, Control, Message, ScriptFault};
 use pangaea_schemas::rules::TuneSpec;
 use pangaea_schemas::{NodeId, Role, Timestamp};
 use pangaea_world::balance::{BalanceStatus, Merge, Move as PlannedMove, Outlook, Split};
@@ -38,6 +38,9 @@ use crate::workshop::{EDITOR, News, Workshop};
 const SHOW_EVERY: Duration = Duration::from_millis(200);
 /// Rounds in which the three cores of this process answer each other before the outside is heard again.
 const ROUNDS_MAX: usize = 64;
+
+/// Reads a script as a shard would; why it cannot be read.
+type CheckScript = Arc<dyn Fn(&str, &str) -> Result<(), String> + Send + Sync>;
 
 /// What an admin orders wakes a world process too.
 type Event = process::Event<Wanted>;
@@ -75,7 +78,10 @@ impl Driver for WorldDriver {
         let (show, shown) = watch::channel(Arc::new(Snapshot::default()));
         let (orders, mut taken) = mpsc::channel(ORDERS_MAX);
         let tunables: Arc<[TuneSpec]> = context.game.tunables().into();
-        let workshop = context.options.design.as_deref().map(|folder| open_workshop(folder, &tunables, orders.clone()));
+        let game = context.game.clone();
+        let check: CheckScript = Arc::new(move |name, source| game.check_script(name, source).map_err(|fault| fault.to_string()));
+        let workshop =
+            context.options.design.as_deref().map(|folder| open_workshop(folder, &tunables, Arc::clone(&check), orders.clone()));
         let workshop = workshop.transpose()?;
         let inbox = context.inbox.clone();
         tokio::spawn(async move {
@@ -92,6 +98,7 @@ impl Driver for WorldDriver {
             tunables: tunables.to_vec(),
         };
         let mut world = World::new(now, config.clone());
+        (context.systems)(&mut world);
         world.check()?;
         let election = context.engine.is_some().then(|| Election::new(context.options.node));
         let (elsewhere, asked_elsewhere) = watch::channel(None);
@@ -114,7 +121,7 @@ impl Driver for WorldDriver {
             written: 0,
         };
         let registry = Arc::new(context.game.registry().clone());
-        let admin = Admin { shown, orders, tokens, audit: Arc::new(audit), registry };
+        let admin = Admin { shown, orders, tokens, audit: Arc::new(audit), registry, check_script: check };
         Ok((driver, standby::guard(admin::routes(admin, context.options.http), asked_elsewhere)))
     }
 
@@ -312,14 +319,21 @@ impl WorldDriver {
             moves: status.moves.iter().map(move_view).collect(),
             nodes,
         };
+        let faults = status.nodes.iter().flat_map(|node| node.faults.iter().cloned()).collect();
         let rules = RulesShown { specs: Arc::clone(&self.tunables), book: self.world.book() };
         let events = self.events.to_vec();
-        self.show.send_replace(Arc::new(Snapshot { status, config, balance, events, rules }));
+        self.show.send_replace(Arc::new(Snapshot { status, config, balance, events, rules, faults }));
     }
 }
 
-fn open_workshop(folder: &Path, tunables: &Arc<[TuneSpec]>, orders: mpsc::Sender<Wanted>) -> anyhow::Result<Workshop> {
-    Workshop::open(folder, Arc::clone(tunables), move |news| {
+fn open_workshop(
+    folder: &Path,
+    tunables: &Arc<[TuneSpec]>,
+    check: CheckScript,
+    orders: mpsc::Sender<Wanted>,
+) -> anyhow::Result<Workshop> {
+    let check = Box::new(move |name: &str, source: &str| check(name, source));
+    Workshop::open(folder, Arc::clone(tunables), check, move |news| {
         let order = match news {
             News::Wish(wish) => AdminOrder::Wish(wish),
             News::Unclear { reason } => AdminOrder::Unclear { reason },
@@ -480,6 +494,13 @@ fn event_view(event: &WorldNews) -> EventView {
         }
         Happening::Tuned { name, value, by, from } => {
             with("tune", format!("{name} is {value} from tick {} on, set by {by}", from.0))
+        }
+        Happening::ScriptFailed { fault } => {
+            let ScriptFault { script, line, text, values, shard, .. } = &**fault;
+            EventView {
+                to: Some(shard.to_string()),
+                ..with("script", format!("{script}:{line}: {text} ({values}); off in {shard}"))
+            }
         }
         Happening::RulesRefused { by, reason } => with("tune", format!("not changed for {by}: {reason}")),
         Happening::NodeJoined { node } => with("node", format!("{node} joined")),

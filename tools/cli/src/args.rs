@@ -20,6 +20,7 @@ use crate::gateway::GatewayArgs;
 use crate::ledger::LedgerArgs;
 use crate::roles::RoleArgs;
 use crate::scene::SceneArgs;
+use crate::script::ScriptCommand;
 use crate::session::SessionCommand;
 use crate::shard::ShardCommand;
 use crate::status::StatusArgs;
@@ -86,6 +87,9 @@ pub(crate) enum Command {
     /// Say who may read the cluster, and who may change it
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Systems that designers write while people play: list, save, switch, roll back
+    #[command(subcommand)]
+    Script(ScriptCommand),
     /// Set what designers may set while people play: list, set, undo
     #[command(subcommand)]
     Tune(TuneCommand),
