@@ -18,6 +18,7 @@ use crate::engine::EngineCommand;
 use crate::exit::ExitCodesArgs;
 use crate::gateway::GatewayArgs;
 use crate::ledger::LedgerArgs;
+use crate::new::NewArgs;
 use crate::roles::RoleArgs;
 use crate::scene::SceneArgs;
 use crate::script::ScriptCommand;
@@ -58,6 +59,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Start a whole cluster on this machine (the default)
     Up(UpArgs),
+    /// Make a game of your own
+    New(NewArgs),
     /// Show nodes, shards and sessions
     Status(StatusArgs),
     /// Watch nodes, scenes, shards and events in the terminal

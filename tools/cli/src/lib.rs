@@ -22,6 +22,7 @@ mod exit;
 mod gateway;
 mod ledger;
 mod moves;
+mod new;
 mod operator;
 mod progress;
 mod roles;
@@ -97,6 +98,7 @@ fn run(cli: Cli, layer: Option<&FileLayer>, game: fn(&mut Game), systems: WorldS
         Command::Abort(args) => wait_for(abort::run(&cluster, &args)),
         Command::Audit(args) => wait_for(audit::show(&cluster, &args)),
         Command::Token(command) => wait_for(token::run(&cluster, command)),
+        Command::New(args) => new::run(&args),
         Command::Completions(args) => Ok(completions::show(&args)),
         Command::ExitCodes(_) => Ok(exit::show()),
         Command::Ledger(args) => ledger::show(&cluster, &args),
