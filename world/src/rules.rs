@@ -93,7 +93,7 @@ pub fn judge(
 pub fn undo(book: &Book, version: Option<u64>, by: String) -> Result<Wish, UndoRefusal> {
     // Scripts have files and a past of their own.
     let tuned = book.history.iter().filter(|change| !change.name.starts_with(SCRIPTS_PREFIX));
-    let last = tuned.clone().last().map(|change| change.version).ok_or(UndoRefusal::Nothing)?;
+    let last = tuned.clone().next_back().map(|change| change.version).ok_or(UndoRefusal::Nothing)?;
     let version = version.unwrap_or(last);
     let changes = tuned.filter(|change| change.version == version);
     let values: Vec<_> = changes.map(|c| (c.name.clone(), c.before.as_ref().map(|tuned| tuned.value.clone()))).collect();

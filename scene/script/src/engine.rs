@@ -51,7 +51,6 @@ struct LuauScript {
     lua: Lua,
     meter: Meter,
     tick: Arc<Mutex<Tick>>,
-    words: Arc<Words>,
     /// The script as a function that begins anew.
     main: Function,
     /// The prelude's part of a tick.
@@ -87,7 +86,7 @@ impl LuauScript {
         let wants = wants(&main.call(())?)?;
         describe(&lua, &layout, &wants, &words)?;
         let run = made.get("run")?;
-        Ok(Self { name: name.to_owned(), wants, lua, meter, tick, words, main, run, host, world, rules: None })
+        Ok(Self { name: name.to_owned(), wants, lua, meter, tick, main, run, host, world, rules: None })
     }
 
     /// What changed since the last tick.
@@ -143,7 +142,10 @@ impl LuauScript {
 
     fn failed(&self, error: &mlua::Error) -> Fault {
         let progress = self.host.get::<Table>("progress").and_then(|progress| progress.get::<Option<usize>>("row"));
-        Fault { row: progress.ok().flatten().map(|row| row.saturating_sub(1)), ..fault(&self.name, error) }
+        let row = progress.ok().flatten().map(|row| row.saturating_sub(1));
+        let fault = fault(&self.name, error);
+        let line = if fault.line == 0 { self.meter.line() } else { fault.line };
+        Fault { row, line, ..fault }
     }
 }
 
@@ -157,7 +159,9 @@ impl Script for LuauScript {
         if called.as_ref().is_err_and(is_about_memory) {
             // What earlier ticks left behind must not decide: a machine without it would have run.
             batch.ids = std::mem::take(&mut lock(&self.tick).ids);
+            self.meter.follow(true);
             called = self.lua.gc_collect().and_then(|()| self.tell(batch)).and_then(|()| self.call(batch));
+            self.meter.follow(false);
         }
         let steps = self.meter.spent();
         let mut tick = lock(&self.tick);

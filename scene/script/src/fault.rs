@@ -5,9 +5,12 @@ use pangaea_scene::scripts::Fault;
 /// Longest explanation in characters.
 const TEXT_CHARS_MAX: usize = 300;
 
+/// What the names of scripts' own lines end with; the prelude's do not.
+pub(crate) const ENDING: &str = ".luau";
+
 /// The name under which a script's own lines are reported.
 pub(crate) fn chunk_name(script: &str) -> String {
-    format!("{script}.luau")
+    format!("{script}{ENDING}")
 }
 
 /// Finds the script's line and the reason in an error with its traceback.
@@ -18,14 +21,14 @@ pub(crate) fn fault(script: &str, error: &mlua::Error) -> Fault {
         let rest = &said[at + chunk.len()..];
         rest[..rest.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(rest.len())].parse().ok()
     });
+    Fault { script: script.to_owned(), line: line.unwrap_or(0), text: bare(&said), ..Fault::default() }
+}
+
+/// The reason alone, without kind, place and traceback, which are told apart.
+pub(crate) fn bare(said: &str) -> String {
     let first = said.split("\nstack traceback").next().unwrap_or_default().lines().next().unwrap_or_default();
     let reason =
         ["runtime error: ", "syntax error: ", "memory error: "].iter().fold(first, |text, kind| text.trim_start_matches(kind));
-    Fault { script: script.to_owned(), line: line.unwrap_or(0), text: bare(reason), ..Fault::default() }
-}
-
-/// Without the place, which is told apart.
-fn bare(reason: &str) -> String {
     let placed =
         reason.split_once(": ").filter(|(place, _)| place.rsplit_once(':').is_some_and(|(_, line)| line.parse::<u32>().is_ok()));
     placed.map_or(reason, |(_, rest)| rest).chars().take(TEXT_CHARS_MAX).collect()

@@ -16,6 +16,9 @@ use super::population::{Filed, Ghosted, Identity};
 use super::tunables::TunableKind;
 use crate::scripts::{Column, Heard, PlainColumn};
 
+/// Opens a column of one component in a world.
+pub(crate) type ColumnOf = fn(&mut World) -> Box<dyn Column>;
+
 /// A registered component.
 #[derive(Clone)]
 pub(crate) struct ComponentKind {
@@ -36,7 +39,7 @@ pub(crate) struct ComponentKind {
     /// Its id in a world.
     pub(crate) register: fn(&mut World) -> ComponentId,
     /// For scripts, which read and write plain memory.
-    pub(crate) column: Option<fn(&mut World) -> Box<dyn Column>>,
+    pub(crate) column: Option<ColumnOf>,
 }
 
 /// Finds the changes of one component type in one world.

@@ -151,7 +151,7 @@ impl Turn {
     fn new(world: &mut World, kinds: &Kinds, words: &Words, script: Box<dyn Script>) -> Result<Self, String> {
         let Wants { reads, writes, with, without, hears, .. } = script.wants().clone();
         let find = |name: &String| kinds.scripted(name).ok_or_else(|| unknown(words, name));
-        let (mut columns, mut infos) = (Vec::new(), Vec::new());
+        let (mut columns, mut infos) = (Vec::<Box<dyn Column>>::new(), Vec::new());
         for name in reads.iter().chain(&writes) {
             let kind = find(name)?;
             let column = kind.column.zip(kind.info).ok_or_else(|| format!("scripts cannot read the codec component `{name}`"))?;
@@ -165,7 +165,7 @@ impl Turn {
         let (with, without): (Result<Vec<_>, String>, Result<Vec<_>, String>) = (named(&with, world), named(&without, world));
         let (with, without) = (with?, without?);
         let mut members = QueryBuilder::<(Entity, &'static Identity)>::new(world);
-        for component in columns.iter().map(|column: &Box<dyn Column>| column.component()).chain(with) {
+        for component in columns.iter().map(|column| column.component()).chain(with) {
             members.with_id(component);
         }
         without.into_iter().for_each(|component| {
