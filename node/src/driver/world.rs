@@ -309,6 +309,7 @@ impl WorldDriver {
         let config = config_view(&self.spec, &nodes, next.as_deref());
         let balance = balance_view(&status.balance);
         let scenes = status.nodes.iter().filter(|node| node.role == Role::Scene);
+        let faults = status.nodes.iter().flat_map(|node| node.faults.iter().cloned()).collect();
         let status = StatusView {
             cluster: self.spec.name.clone(),
             tick: status.tick.0,
@@ -319,7 +320,6 @@ impl WorldDriver {
             moves: status.moves.iter().map(move_view).collect(),
             nodes,
         };
-        let faults = status.nodes.iter().flat_map(|node| node.faults.iter().cloned()).collect();
         let rules = RulesShown { specs: Arc::clone(&self.tunables), book: self.world.book() };
         let events = self.events.to_vec();
         self.show.send_replace(Arc::new(Snapshot { status, config, balance, events, rules, faults }));
