@@ -66,7 +66,8 @@ impl LuauScript {
         let libraries = StdLib::MATH | StdLib::TABLE | StdLib::STRING | StdLib::BIT | StdLib::BUFFER;
         let lua = Lua::new_with(libraries, LuaOptions::new())?;
         lua.set_compiler(Compiler::new().set_optimization_level(2).set_debug_level(1));
-        lua.sandbox(true)?;
+        // What the prelude calls is the language's own, and is known when it is loaded.
+        lua.globals().set_safeenv(true);
         let (meter, tick) = (Meter::default(), Arc::<Mutex<Tick>>::default());
         meter.begin(&lua);
         let (host, world) = (lua.create_table()?, lua.create_table()?);
@@ -77,8 +78,10 @@ impl LuauScript {
         host.set("layout", &layout)?;
         let made: Table = lua.load(prelude()).set_name("=[prelude]").set_mode(ChunkMode::Text).call(&host)?;
         let globals: Table = made.get("globals")?;
-        globals.set_readonly(true);
-        globals.set_safeenv(true);
+        // Names are looked up when a chunk is loaded, among the machine's globals and not in the chunk's environment: so these are
+        // the only ones that there are from now on.
+        lua.set_globals(globals.clone())?;
+        lua.sandbox(true)?;
         let chunk = lua.load(source).set_name(format!("={}", chunk_name(name))).set_mode(ChunkMode::Text);
         let main = chunk.set_environment(globals).into_function()?;
         lua.set_memory_limit(MEMORY_BYTES_MAX)?;

@@ -204,6 +204,44 @@ fn ghosts_are_seen_near_and_cannot_be_written() {
     assert_eq!(health(&world, wolf), 101);
 }
 
+#[test]
+fn what_a_script_may_not_do_is_not_there() {
+    let absent = [
+        "pcall",
+        "xpcall",
+        "getfenv",
+        "setfenv",
+        "setmetatable",
+        "getmetatable",
+        "rawset",
+        "rawget",
+        "collectgarbage",
+        "coroutine",
+        "require",
+        "loadstring",
+        "newproxy",
+        "gcinfo",
+        "os",
+        "io",
+        "debug",
+        "_G",
+        "math.random",
+        "math.randomseed",
+        "string.dump",
+        "table.foreach",
+        "table.move",
+        "buffer.copy",
+        "buffer.fill",
+    ];
+    for name in absent {
+        let mut world = world();
+        let wolf = world.spawn(HERE, Health { now: 1, max: 9 });
+        world.scripts(&[("look", &body(&format!("batch:write('health.now', {{ if {name} == nil then 7 else 8 }})")))]);
+        world.tick();
+        assert_eq!((health(&world, wolf), world.script_faults()), (7, Vec::new()), "{name} is there");
+    }
+}
+
 /// Others run, and the world turns, whatever a script does.
 fn disarmed(script: &str) -> String {
     let mut world = world();
