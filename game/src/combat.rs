@@ -114,7 +114,7 @@ pub(crate) fn strike(
     }
 }
 
-pub(crate) fn suffer(
+pub fn suffer(
     hits: Received<Hit>,
     clock: Clock,
     tuned: Tunable<Fighting>,

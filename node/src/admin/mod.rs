@@ -99,6 +99,9 @@ pub struct Reaped {
     pub pid: u32,
 }
 
+/// Reads a script, given by name and text, as a shard would; why it cannot be read.
+pub type CheckScript = Arc<dyn Fn(&str, &str) -> Result<(), String> + Send + Sync>;
+
 /// What the routes share.
 #[derive(Clone)]
 pub struct Admin {
@@ -111,7 +114,7 @@ pub struct Admin {
     /// What was done.
     pub audit: Arc<AuditLog>,
     /// Reads a script as a shard would; why it cannot be read.
-    pub check_script: Arc<dyn Fn(&str, &str) -> Result<(), String> + Send + Sync>,
+    pub check_script: CheckScript,
     /// What the game's components look like.
     pub registry: Arc<Registry>,
 }

@@ -25,9 +25,9 @@ use super::desk::QuestionDesk;
 use super::process::{self, Context, Driver, Shell};
 use super::standby::{self, Elsewhere, Leader};
 use crate::admin::{
-    self, Admin, AdminOrder, AuditLog, BalanceView, ConfigView, EventView, GatewayView, LevelsView, MoveView, NodeView,
-    ORDERS_MAX, OrderAnswer, Ordered, PlanView, PlannedMergeView, PlannedMoveView, PlannedSplitView, Quantiles, RecentEvents,
-    RulesShown, SceneView, ShardView, Snapshot, SpaceView, StatusView, Tokens, Wanted,
+    self, Admin, AdminOrder, AuditLog, BalanceView, CheckScript, ConfigView, EventView, GatewayView, LevelsView, MoveView,
+    NodeView, ORDERS_MAX, OrderAnswer, Ordered, PlanView, PlannedMergeView, PlannedMoveView, PlannedSplitView, Quantiles,
+    RecentEvents, RulesShown, SceneView, ShardView, Snapshot, SpaceView, StatusView, Tokens, Wanted,
 };
 use crate::election::Election;
 use crate::keys::ClusterKeys;
@@ -38,9 +38,6 @@ use crate::workshop::{EDITOR, News, Workshop};
 const SHOW_EVERY: Duration = Duration::from_millis(200);
 /// Rounds in which the three cores of this process answer each other before the outside is heard again.
 const ROUNDS_MAX: usize = 64;
-
-/// Reads a script as a shard would; why it cannot be read.
-type CheckScript = Arc<dyn Fn(&str, &str) -> Result<(), String> + Send + Sync>;
 
 /// What an admin orders wakes a world process too.
 type Event = process::Event<Wanted>;

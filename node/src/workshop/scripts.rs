@@ -11,7 +11,7 @@ use pangaea_world::scripts::ScriptWish;
 use super::{Check, EDITOR, News};
 
 /// What a script's file ends with.
-pub const ENDING: &str = "luau";
+const ENDING: &str = "luau";
 
 /// The files as last seen.
 pub(super) struct Shelf {
