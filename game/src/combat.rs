@@ -114,7 +114,7 @@ pub(crate) fn strike(
     }
 }
 
-pub fn suffer(
+pub(crate) fn suffer(
     hits: Received<Hit>,
     clock: Clock,
     tuned: Tunable<Fighting>,

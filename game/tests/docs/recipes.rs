@@ -17,7 +17,7 @@ pub fn burn(clock: Clock, mut burning: Query<(Entity, &mut Burning, &mut Health)
         if clock.is_over(fire.until) {
             commands.entity(entity).remove::<Burning>();
         } else if clock.is_over(fire.next) {
-            health.now = health.now.saturating_sub(1);
+            health.now = health.now.saturating_sub(2);
             fire.next = clock.timer(1.0);
         }
     }
@@ -58,7 +58,7 @@ pub fn fire(game: &mut Game) {
     game.component::<Burning>().replicated().persistent();
     game.input::<Throw>().effect::<Ignite>();
     game.system(Phase::Act, throw);
-    game.system(Phase::React, (burn, catch_fire).chain().after(pangaea_game::combat::suffer));
+    game.system(Phase::React, (burn, catch_fire).chain().after(pangaea_game::health::heal));
 }
 
 /// How lucky somebody is.
