@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use pangaea_scene::migration::source::Giving;
 use pangaea_scene::shard::Shard;
 use pangaea_schemas::cluster::ClusterSpec;
-use pangaea_schemas::geometry::{Position, ShardId};
+use pangaea_schemas::geometry::{CellId, Position, ShardId};
 use pangaea_schemas::{AgentEpoch, EntityId, NodeId, Nonce, ShardEpoch};
 
 use super::player::Player;
 use super::process::Process;
 
-/// Each journal's owner in force.
+/// Each journal's owner in force; of a shard that was cut or merged away the epoch after its last one's, and no nonce.
 pub type Owners = BTreeMap<ShardId, (Nonce, ShardEpoch)>;
 
 /// Invariant I1: no shard is run by two owners in force, and no entity is live in two shards of owners in force. An owner that
@@ -62,15 +62,21 @@ pub fn present(processes: &BTreeMap<NodeId, Process>) -> BTreeSet<EntityId> {
     ticking(processes).flat_map(|(_, _, shard)| shard.kept().collect::<Vec<_>>()).collect()
 }
 
-/// The system is live again: every shard of the cluster is run by its owner in force. What is wrong, in words.
+/// The system is live again: the shards that have an owner cover the map once, however it was cut, and each is run by its owner in
+/// force. What is wrong, in words.
 pub fn all_run(processes: &BTreeMap<NodeId, Process>, owners: &Owners, spec: &ClusterSpec) -> Vec<String> {
     let runs: BTreeSet<ShardId> = ticking(processes)
         .filter(|(_, _, shard)| shard.incarnation().is_confirmed())
         .filter(|(_, _, shard)| owners.get(&shard.id()).map(|owner| owner.1) == shard.incarnation().epoch())
         .map(|(_, _, shard)| shard.id())
         .collect();
-    let shards = spec.spaces.iter().flat_map(|space| space.first_shards());
-    shards.filter(|shard| !runs.contains(shard)).map(|shard| format!("nobody runs {shard} at the end")).collect()
+    let shards: Vec<ShardId> = owners.iter().filter(|(_, owner)| owner.0 != Nonce::default()).map(|(shard, _)| *shard).collect();
+    let owned = |cell: &CellId| shards.iter().filter(|shard| shard.contains(*cell)).count();
+    let land = spec.spaces.iter().flat_map(|space| space.first_shards());
+    let miscut = land.filter_map(|land| land.cells().find(|cell| owned(cell) != 1));
+    let miscut = miscut.map(|cell| format!("{cell} is in {} shards at the end", owned(&cell)));
+    let idle = shards.iter().filter(|shard| !runs.contains(shard)).map(|shard| format!("nobody runs {shard} at the end"));
+    miscut.chain(idle).collect()
 }
 
 /// Owners that the journal has replaced and that go on all the same, although they have heard of it long ago. In words.
@@ -87,7 +93,10 @@ pub fn undoubting<'p>(
 ) -> impl Iterator<Item = (NodeId, ShardId)> + use<'p> {
     let stands_still = |giving| matches!(giving, Giving::Freezing | Giving::Frozen | Giving::Committing | Giving::Returning);
     let believes = move |shard: &Shard| shard.incarnation().is_confirmed() && !shard.giving().is_some_and(stands_still);
-    replaced(processes, owners).filter(move |(_, shard)| believes(shard)).map(|(node, shard)| (node, shard.id()))
+    let is_retired = |shard: &Shard| owners.get(&shard.id()).is_some_and(|owner| owner.0 == Nonce::default());
+    replaced(processes, owners)
+        .filter(move |(_, shard)| believes(shard) && !is_retired(shard))
+        .map(|(node, shard)| (node, shard.id()))
 }
 
 fn replaced<'p>(

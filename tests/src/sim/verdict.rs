@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use pangaea_persistence::OwnerInForce;
 use pangaea_persistence::store::StoreError;
-use pangaea_schemas::EntityId;
 use pangaea_schemas::geometry::Position;
+use pangaea_schemas::{EntityId, Nonce};
 
-use super::checks;
+use super::checks::{self, Owners};
 use super::cluster::{Cluster, DATA, Event, LOOK_EVERY, REST};
 use super::faults;
 use super::outcome::Outcome;
@@ -87,7 +87,14 @@ impl Cluster {
         for (shard, _, _, epoch, tail) in &owners {
             self.faults.extend(self.promises.journal_is(*shard, *epoch, *tail).err());
         }
-        self.owners = owners.into_iter().map(|(shard, _, nonce, epoch, _)| (shard, (nonce, epoch))).collect();
+        let in_force: Owners = owners.into_iter().map(|(shard, _, nonce, epoch, _)| (shard, (nonce, epoch))).collect();
+        // Who ran a shard that was cut or merged away may not have heard of it yet: nobody has replaced it.
+        let retired = self.owners.iter().filter(|(shard, _)| !in_force.contains_key(shard));
+        let retired = retired.map(|(shard, (nonce, epoch))| match *nonce != Nonce::default() {
+            true => (*shard, (Nonce::default(), epoch.next())),
+            false => (*shard, (*nonce, *epoch)),
+        });
+        self.owners = retired.chain(in_force.iter().map(|(shard, owner)| (*shard, *owner))).collect();
     }
 
     /// Who is near each player, and was at the last looks.

@@ -59,9 +59,8 @@ impl Cluster {
     /// An admin says something to the world server, if there is one.
     fn order(&mut self, order: Order) {
         let now = self.schedule.now();
-        let shards: Vec<_> = self.shared.spec.spaces.iter().flat_map(|space| space.first_shards()).collect();
         let Some(world) = self.processes.get_mut(&WORLD).and_then(Process::world_mut) else { return };
-        let answer = order.give(world, &shards);
+        let answer = order.give(world);
         self.trace.line(now, WORLD, format_args!("answers: {answer}"));
         self.with(WORLD, |_| {});
         if let Order::Drain { node, span } = order {
