@@ -1,8 +1,8 @@
 //! Mutants: planted bugs, each of which breaks one rule of the protocols.
 //!
-//! The rule's code asks `Mutant::X.lives()` where it would go wrong. Without the cargo feature `mutants` that is the constant
-//! `false` and nothing of it is left in the program. With it, a model or a simulation lets one mutant live on its thread and
-//! must then see an invariant broken: a check that a mutant survives checks nothing.
+//! The rule's code asks `Mutant::X.lives()` where it would go wrong. In a release without the cargo feature `mutants` that is the
+//! constant `false` and nothing of it is left in the program. With it, and in debug builds, a model or a simulation lets one
+//! mutant live on its thread and must then see an invariant broken: a check that a mutant survives checks nothing.
 //!
 //! ```
 //! # use pangaea_schemas::mutant::{self, Mutant};
@@ -107,14 +107,14 @@ mutants! {
 
 impl Mutant {
     /// Whether the rule is to be broken now, on this thread.
-    #[cfg(not(feature = "mutants"))]
+    #[cfg(not(any(feature = "mutants", debug_assertions)))]
     #[inline(always)]
     pub const fn lives(self) -> bool {
         false
     }
 
     /// Whether the rule is to be broken now, on this thread.
-    #[cfg(feature = "mutants")]
+    #[cfg(any(feature = "mutants", debug_assertions))]
     #[inline]
     pub fn lives(self) -> bool {
         loose::current() == Some(self)
@@ -149,7 +149,7 @@ pub struct NoMutants;
 #[derive(Debug)]
 #[must_use = "the mutant lives until this is dropped"]
 pub struct Unleashed {
-    #[cfg(feature = "mutants")]
+    #[cfg(any(feature = "mutants", debug_assertions))]
     before: Option<Mutant>,
     /// It belongs to its thread.
     _here: std::marker::PhantomData<*const ()>,
@@ -160,23 +160,23 @@ pub struct Unleashed {
 /// # Errors
 /// A mutant is wanted and this program has none.
 pub fn unleash(mutant: Option<Mutant>) -> Result<Unleashed, NoMutants> {
-    #[cfg(feature = "mutants")]
+    #[cfg(any(feature = "mutants", debug_assertions))]
     return Ok(Unleashed { before: loose::replace(mutant), _here: std::marker::PhantomData });
-    #[cfg(not(feature = "mutants"))]
+    #[cfg(not(any(feature = "mutants", debug_assertions)))]
     match mutant {
         None => Ok(Unleashed { _here: std::marker::PhantomData }),
         Some(_) => Err(NoMutants),
     }
 }
 
-#[cfg(feature = "mutants")]
+#[cfg(any(feature = "mutants", debug_assertions))]
 impl Drop for Unleashed {
     fn drop(&mut self) {
         loose::replace(self.before);
     }
 }
 
-#[cfg(feature = "mutants")]
+#[cfg(any(feature = "mutants", debug_assertions))]
 mod loose {
     use std::cell::Cell;
 
@@ -218,7 +218,7 @@ mod tests {
     #[test]
     fn only_the_last_one_let_out_lives_and_only_for_a_while() {
         let outer = unleash(Some(Mutant::AcceptTwice));
-        assert_eq!(outer.is_ok(), cfg!(feature = "mutants"));
+        assert_eq!(outer.is_ok(), cfg!(any(feature = "mutants", debug_assertions)));
         let Ok(_outer) = outer else { return };
         {
             let _inner = unleash(Some(Mutant::CommitBeforeOut)).expect("mutants are built in");

@@ -13,6 +13,9 @@ use crate::{nats, schemas, tidy};
 /// Seeds of the simulator per run.
 const SIM_SEEDS: &str = "40";
 
+/// Planted bugs that the simulator must find within that many seeds: some that it finds at once, or its checks see nothing.
+const SIM_MUTANTS: [&str; 3] = ["acknowledge-before-durable", "commit-before-out", "resume-without-claim"];
+
 /// The browser where nobody names another.
 const CHROMIUM: &str = "/usr/bin/chromium";
 
@@ -102,11 +105,14 @@ fn engine_server(root: &Path) -> Outcome {
 }
 
 fn simulator(root: &Path) -> Outcome {
+    let simulate = |more: &[&str]| {
+        let seeds = ["--seeds", SIM_SEEDS, "--jobs", "2", "--quiet"];
+        crate::run(Command::new(crate::built(root, "sim")).args(seeds).args(more).current_dir(root))
+    };
     let check = || {
         crate::build(root)?;
-        crate::run(
-            Command::new(crate::built(root, "sim")).args(["--seeds", SIM_SEEDS, "--jobs", "2", "--quiet"]).current_dir(root),
-        )
+        simulate(&[])?;
+        SIM_MUTANTS.iter().try_for_each(|mutant| simulate(&["--mutant", mutant]))
     };
     check().into()
 }
