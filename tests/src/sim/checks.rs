@@ -62,8 +62,8 @@ pub fn present(processes: &BTreeMap<NodeId, Process>) -> BTreeSet<EntityId> {
     ticking(processes).flat_map(|(_, _, shard)| shard.kept().collect::<Vec<_>>()).collect()
 }
 
-/// The system is live again: the shards that have an owner cover the map once, however it was cut, and each is run by its owner in
-/// force. What is wrong, in words.
+/// The system is live again: the shards that have an owner cover the map once, however it was cut, and each is run by its owner
+/// in force. What is wrong, in words.
 pub fn all_run(processes: &BTreeMap<NodeId, Process>, owners: &Owners, spec: &ClusterSpec) -> Vec<String> {
     let runs: BTreeSet<ShardId> = ticking(processes)
         .filter(|(_, _, shard)| shard.incarnation().is_confirmed())
