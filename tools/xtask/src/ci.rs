@@ -11,7 +11,7 @@ use crate::cluster::Cluster;
 use crate::{nats, schemas, tidy};
 
 /// Seeds of the simulator per run.
-const SIM_SEEDS: &str = "24";
+const SIM_SEEDS: &str = "16";
 
 /// Planted bugs that the simulator must find within that many seeds: some that it finds at once, or its checks see nothing.
 const SIM_MUTANTS: [&str; 3] = ["acknowledge-before-durable", "commit-before-out", "resume-without-claim"];
