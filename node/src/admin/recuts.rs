@@ -67,7 +67,10 @@ fn judge_merge(status: &StatusView, wanted: &Recut) -> Result<(MoveOrderView, Ad
         let name = child.to_string();
         match status.shards.iter().find(|known| known.id == name) {
             Some(part) => parts.push(part),
-            None if is_part || parts.is_empty() && child == children[3] => return Err(no_shard(status, &wanted.shard)),
+            None if is_part => {
+                return refuse(format!("shard {named} is whole, and with it {parent} cannot be made: there is no shard {name}"));
+            }
+            None if parts.is_empty() && child == children[3] => return Err(no_shard(status, &wanted.shard)),
             None => return refuse(format!("{parent} cannot be merged: its part {name} is no shard; merge that first")),
         }
         is_free(status, child)?;
@@ -195,6 +198,7 @@ mod tests {
             ("0/3/2,0", false, "on its way"),
             ("0/3/0,2", true, "all of those are draining"),
             ("0/3/9,9", true, "no shard"),
+            ("0/3/0,0", true, "0/3/0,0 is whole, and with it 0/4/0,0 cannot be made: there is no shard 0/3/0,1"),
         ] {
             let text = judged(shard, merges).expect_err(why);
             assert!(text.contains(why), "{text}");

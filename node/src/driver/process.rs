@@ -53,6 +53,17 @@ impl<Own> From<MeshEvent> for Event<Own> {
     }
 }
 
+impl<Own> TryFrom<Event<Own>> for MeshEvent {
+    type Error = Event<Own>;
+
+    fn try_from(event: Event<Own>) -> Result<Self, Self::Error> {
+        match event {
+            Event::Mesh(event) => Ok(event),
+            other => Err(other),
+        }
+    }
+}
+
 /// What a driver is made of, before its thread starts.
 pub(super) struct Context<E> {
     pub(super) options: RoleOptions,
@@ -125,7 +136,7 @@ async fn live<D: Driver>(options: RoleOptions, game: BuiltGame) -> anyhow::Resul
         nonce: context.nonce,
         registry: context.game.registry_hash(),
     };
-    let mesh = Mesh::start(identity, context.clock, peers, context.inbox.clone());
+    let mesh = Mesh::start(identity, context.clock, peers, context.inbox.clone().into());
     let own = context.options.node;
     if own != crate::membership::WORLD && context.engine.is_none() {
         mesh.learn(crate::membership::WORLD, &context.options.world.to_string());
@@ -134,7 +145,7 @@ async fn live<D: Driver>(options: RoleOptions, game: BuiltGame) -> anyhow::Resul
     tracing::info!(pid = std::process::id(), nonce = %context.nonce, listen = %context.options.listen, "started");
 
     let lease = context.options.cluster.lease;
-    let engine = context.engine.as_ref().map(|connection| Engine::start(connection, own, &context.inbox));
+    let engine = context.engine.as_ref().map(|connection| Engine::start(connection, own, context.inbox.clone().into()));
     let member = if engine.is_some() { Membership::on_engine } else { Membership::new };
     let port = Port::new(mesh.clone(), member(node_info(&context), lease), engine);
     let Context { clock, readiness, .. } = context;

@@ -27,7 +27,6 @@ use super::names::{escape, unescape};
 use super::registrar::{Health, Registrar};
 use super::replica::{Change, Replica, Row, decode_lease};
 use super::{ACK_TIME, Connection, Outlet, REQUESTS_MAX, RETRY_PAUSE, offer};
-use crate::mesh::MeshEvent;
 
 /// Most requests that wait for their barriers.
 const LOOKS_MAX: usize = 1_024;
@@ -88,11 +87,7 @@ impl BeaconDesk {
     }
 }
 
-pub(super) fn start<E: From<MeshEvent> + Send + 'static>(
-    connection: &Connection,
-    outlet: Outlet<E>,
-    stopped: &CancellationToken,
-) -> BeaconDesk {
+pub(super) fn start(connection: &Connection, outlet: Outlet, stopped: &CancellationToken) -> BeaconDesk {
     let subjects = Subjects(connection.names().beacon_prefix());
     let bucket = connection.beacon().clone();
     let (requests, asked) = mpsc::channel(REQUESTS_MAX);
@@ -131,11 +126,11 @@ struct Look {
 }
 
 /// Does one request after the other.
-struct Writer<E> {
+struct Writer {
     bucket: FencedStream,
     connection: Connection,
     subjects: Subjects,
-    outlet: Outlet<E>,
+    outlet: Outlet,
     registrar: Registrar,
     renewals: Arc<AtomicUsize>,
     looks: mpsc::Sender<Look>,
@@ -143,7 +138,7 @@ struct Writer<E> {
     incarnation: u128,
 }
 
-impl<E: From<MeshEvent>> Writer<E> {
+impl Writer {
     async fn serve(mut self, mut asked: mpsc::Receiver<BeaconRequest>) {
         let mut count = 0_u64;
         while let Some(request) = asked.recv().await {
@@ -294,9 +289,9 @@ impl<E: From<MeshEvent>> Writer<E> {
 }
 
 /// Follows the bucket.
-struct Desk<E> {
+struct Desk {
     subjects: Subjects,
-    outlet: Outlet<E>,
+    outlet: Outlet,
     health: Arc<Mutex<Health>>,
     replica: Replica,
     watched: BTreeSet<String>,
@@ -305,7 +300,7 @@ struct Desk<E> {
     started: Instant,
 }
 
-impl<E: From<MeshEvent>> Desk<E> {
+impl Desk {
     async fn serve(mut self, mut followed: mpsc::Receiver<Followed>, mut looked: mpsc::Receiver<Look>) {
         loop {
             let next_end = self.replica.next_end().map(|at| self.started + Duration::from_micros(at.0));

@@ -10,18 +10,13 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{Connection, Outlet};
-use crate::mesh::MeshEvent;
 
 /// Longest name in bytes, as with the embedded backend.
 const NAME_BYTES_MAX: usize = 256;
 /// Most requests that wait: they may be large.
 const WAITING_MAX: usize = 64;
 
-pub(super) fn start<E: From<MeshEvent> + Send + 'static>(
-    connection: &Connection,
-    outlet: Outlet<E>,
-    stopped: &CancellationToken,
-) -> mpsc::Sender<BlobRequest> {
+pub(super) fn start(connection: &Connection, outlet: Outlet, stopped: &CancellationToken) -> mpsc::Sender<BlobRequest> {
     let (queue, mut asked) = mpsc::channel(WAITING_MAX);
     let blobs = Blobs { store: connection.blobs().clone() };
     let serve = async move {

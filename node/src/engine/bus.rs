@@ -9,26 +9,21 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{Connection, Outlet, REQUESTS_MAX};
-use crate::mesh::MeshEvent;
 
-pub(super) fn start<E: From<MeshEvent> + Send + 'static>(
-    connection: &Connection,
-    outlet: Outlet<E>,
-    stopped: &CancellationToken,
-) -> mpsc::Sender<BusRequest> {
+pub(super) fn start(connection: &Connection, outlet: Outlet, stopped: &CancellationToken) -> mpsc::Sender<BusRequest> {
     let (queue, asked) = mpsc::channel(REQUESTS_MAX);
     let desk = BusDesk { client: connection.client().clone(), prefix: connection.names().bus_prefix(), outlet };
     tokio::spawn(stopped.clone().run_until_cancelled_owned(desk.serve(asked)));
     queue
 }
 
-struct BusDesk<E> {
+struct BusDesk {
     client: async_nats::Client,
     prefix: String,
-    outlet: Outlet<E>,
+    outlet: Outlet,
 }
 
-impl<E: From<MeshEvent>> BusDesk<E> {
+impl BusDesk {
     async fn serve(self, mut asked: mpsc::Receiver<BusRequest>) {
         let mut prefixes = BTreeSet::new();
         // Whoever never listens has no subscription.

@@ -14,6 +14,7 @@ use pangaea_schemas::geometry::ShardId;
 use pangaea_schemas::journal::Entry;
 use pangaea_schemas::message::{AppendId, JournalReply, Message};
 use pangaea_schemas::{JournalIndex, ShardEpoch};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -22,7 +23,6 @@ use super::log::EntryMessage;
 use super::names::Names;
 use super::{Connection, Outlet, offer};
 use crate::membership::DATA;
-use crate::mesh::MeshEvent;
 
 /// Most appends of one shard that wait; its owner sends few at once.
 const WAITING_MAX: usize = 64;
@@ -45,30 +45,41 @@ pub(super) struct Append {
 
 /// All shards' tasks.
 pub(super) struct Journals {
-    start: Box<dyn Fn(ShardId) -> mpsc::Sender<Append> + Send>,
+    log: FencedStream,
+    names: Names,
+    outlet: Outlet,
+    stopped: CancellationToken,
+    /// Appends come from a driver's thread.
+    runtime: Handle,
     shards: BTreeMap<ShardId, mpsc::Sender<Append>>,
 }
 
-pub(super) fn start<E: From<MeshEvent> + Send + 'static>(
-    connection: &Connection,
-    outlet: Outlet<E>,
-    stopped: &CancellationToken,
-) -> Journals {
-    let (log, names, stopped) = (connection.log().clone(), connection.names().clone(), stopped.clone());
-    let runtime = tokio::runtime::Handle::current();
-    let start = move |shard| {
-        let (queue, asked) = mpsc::channel(WAITING_MAX);
-        let desk = Desk::new(log.clone(), &names, shard);
-        runtime.spawn(stopped.clone().run_until_cancelled_owned(desk.serve(asked, outlet.clone())));
-        queue
-    };
-    Journals { start: Box::new(start), shards: BTreeMap::new() }
+pub(super) fn start(connection: &Connection, outlet: Outlet, stopped: &CancellationToken) -> Journals {
+    Journals {
+        log: connection.log().clone(),
+        names: connection.names().clone(),
+        outlet,
+        stopped: stopped.clone(),
+        runtime: Handle::current(),
+        shards: BTreeMap::new(),
+    }
 }
 
 impl Journals {
     pub(super) fn send(&mut self, shard: ShardId, append: Append) {
         self.shards.retain(|_, queue| !queue.is_closed());
-        offer(self.shards.entry(shard).or_insert_with(|| (self.start)(shard)), append, "journal");
+        if !self.shards.contains_key(&shard) {
+            self.shards.insert(shard, self.start(shard));
+        }
+        offer(&self.shards[&shard], append, "journal");
+    }
+
+    /// A shard's task.
+    fn start(&self, shard: ShardId) -> mpsc::Sender<Append> {
+        let (queue, asked) = mpsc::channel(WAITING_MAX);
+        let desk = Desk::new(self.log.clone(), &self.names, shard);
+        self.runtime.spawn(self.stopped.clone().run_until_cancelled_owned(desk.serve(asked, self.outlet.clone())));
+        queue
     }
 }
 
@@ -94,7 +105,7 @@ impl Desk {
         Self { log, subject: names.shard(shard), shard, known: None, own: VecDeque::new() }
     }
 
-    async fn serve<E: From<MeshEvent>>(mut self, mut asked: mpsc::Receiver<Append>, outlet: Outlet<E>) {
+    async fn serve(mut self, mut asked: mpsc::Receiver<Append>, outlet: Outlet) {
         loop {
             let append = match tokio::time::timeout(IDLE_MAX, asked.recv()).await {
                 Ok(Some(append)) => append,

@@ -42,7 +42,7 @@ use pangaea_schemas::{NodeId, Nonce};
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::mesh::{Inbox, MeshEvent};
+use crate::mesh::{MeshEvent, MeshInbox};
 
 pub use connect::{Connection, Durability, EngineError, EngineOptions, TlsFiles};
 
@@ -66,9 +66,9 @@ pub struct Engine {
 
 impl Engine {
     /// Serve `node`; answers go to `inbox`. Must be called within a tokio runtime.
-    pub fn start<E: From<MeshEvent> + Send + 'static>(connection: &Connection, node: NodeId, inbox: &Inbox<E>) -> Self {
+    pub fn start(connection: &Connection, node: NodeId, inbox: MeshInbox) -> Self {
         let stopped = CancellationToken::new();
-        let outlet = Outlet { node, inbox: inbox.clone() };
+        let outlet = Outlet { node, inbox };
         Self {
             beacon: beacon::start(connection, outlet.clone(), &stopped),
             bus: bus::start(connection, outlet.clone(), &stopped),
@@ -109,21 +109,16 @@ fn offer<T>(queue: &mpsc::Sender<T>, request: T, service: &'static str) -> bool 
 }
 
 /// Where answers go.
-struct Outlet<E> {
+#[derive(Clone)]
+struct Outlet {
     node: NodeId,
-    inbox: Inbox<E>,
+    inbox: MeshInbox,
 }
 
-impl<E> Clone for Outlet<E> {
-    fn clone(&self) -> Self {
-        Self { node: self.node, inbox: self.inbox.clone() }
-    }
-}
-
-impl<E: From<MeshEvent>> Outlet<E> {
+impl Outlet {
     /// As if `from` had said it.
     async fn say(&self, from: NodeId, message: Message) {
         // A closed inbox means that this node stops: nobody is left to be told.
-        let _ = self.inbox.deliver(MeshEvent::Message { from, message }.into()).await;
+        let _ = self.inbox.deliver(MeshEvent::Message { from, message }).await;
     }
 }

@@ -1,8 +1,11 @@
 //! The bounded way from tokio's tasks into a driver's thread.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam::channel::{Receiver, Sender, TrySendError};
+
+use super::MeshEvent;
 
 /// Most events that wait for a driver.
 pub const INBOX_EVENTS_MAX: usize = 16_384;
@@ -60,5 +63,51 @@ impl<E> Inbox<E> {
     /// Events that wait now.
     pub fn waiting(&self) -> usize {
         self.sender.len()
+    }
+}
+
+/// An inbox as those see it who bring [`MeshEvent`]s only, the mesh and the engine: one type for the drivers of all roles, so that
+/// their tasks are compiled once.
+#[derive(Clone)]
+pub struct MeshInbox {
+    offer: Arc<dyn Fn(MeshEvent) -> Result<(), Refused> + Send + Sync>,
+}
+
+/// Why an event was not taken at once.
+enum Refused {
+    /// Here it is back.
+    Full(Box<MeshEvent>),
+    Closed,
+}
+
+impl<E> From<Inbox<E>> for MeshInbox
+where
+    E: From<MeshEvent> + TryInto<MeshEvent> + Send + 'static,
+{
+    fn from(inbox: Inbox<E>) -> Self {
+        let offer = move |event: MeshEvent| match inbox.sender.try_send(event.into()) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Full(back)) => Err(back.try_into().map_or(Refused::Closed, |event| Refused::Full(Box::new(event)))),
+            Err(TrySendError::Disconnected(_)) => Err(Refused::Closed),
+        };
+        Self { offer: Arc::new(offer) }
+    }
+}
+
+impl MeshInbox {
+    /// As [`Inbox::deliver`].
+    ///
+    /// # Errors
+    /// The driver has ended.
+    pub async fn deliver(&self, event: MeshEvent) -> Result<(), InboxClosed> {
+        let mut event = event;
+        loop {
+            match (self.offer)(event) {
+                Ok(()) => return Ok(()),
+                Err(Refused::Closed) => return Err(InboxClosed),
+                Err(Refused::Full(back)) => event = *back,
+            }
+            tokio::time::sleep(FULL_PAUSE).await;
+        }
     }
 }

@@ -27,7 +27,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub use handshake::HandshakeError;
-pub use inbox::{INBOX_EVENTS_MAX, Inbox, InboxClosed};
+pub use inbox::{INBOX_EVENTS_MAX, Inbox, InboxClosed, MeshInbox};
 pub use link::{HEARTBEAT_EVERY, LinkEnd, SILENCE_MAX};
 pub use peer::PEERS_MAX;
 pub use queue::{Dropped, FrameClass, OFFLINE_AGE_MAX, OFFLINE_BYTES_MAX, QUEUE_BYTES_MAX};
@@ -96,10 +96,7 @@ struct Peers {
 
 impl Mesh {
     /// Start to serve links on `listener`; events go to `inbox`. Must be called within a tokio runtime.
-    pub fn start<E>(identity: Identity, clock: Clock, listener: TcpListener, inbox: Inbox<E>) -> Self
-    where
-        E: From<MeshEvent> + Send + 'static,
-    {
+    pub fn start(identity: Identity, clock: Clock, listener: TcpListener, inbox: MeshInbox) -> Self {
         let (dial, wanted) = tokio::sync::mpsc::channel(PEERS_MAX);
         let peers = Arc::new(Peers { own: identity.node, clock, known: RwLock::default(), dial });
         let stopped = CancellationToken::new();
@@ -158,20 +155,15 @@ impl Peers {
 }
 
 /// What the link tasks share.
-struct Links<E> {
+#[derive(Clone)]
+struct Links {
     own: Identity,
     peers: Arc<Peers>,
-    inbox: Inbox<E>,
+    inbox: MeshInbox,
     clock: Clock,
 }
 
-impl<E> Clone for Links<E> {
-    fn clone(&self) -> Self {
-        Self { own: self.own.clone(), peers: self.peers.clone(), inbox: self.inbox.clone(), clock: self.clock }
-    }
-}
-
-async fn accept_all<E: From<MeshEvent> + Send + 'static>(listener: TcpListener, links: Links<E>) {
+async fn accept_all(listener: TcpListener, links: Links) {
     let mut serving = JoinSet::new();
     loop {
         while serving.try_join_next().is_some() {}
@@ -193,7 +185,7 @@ async fn accept_all<E: From<MeshEvent> + Send + 'static>(listener: TcpListener, 
     }
 }
 
-async fn dial_all<E: From<MeshEvent> + Send + 'static>(mut wanted: tokio::sync::mpsc::Receiver<Arc<Peer>>, links: Links<E>) {
+async fn dial_all(mut wanted: tokio::sync::mpsc::Receiver<Arc<Peer>>, links: Links) {
     let mut dialing = JoinSet::new();
     while let Some(peer) = wanted.recv().await {
         let links = links.clone();
@@ -201,7 +193,7 @@ async fn dial_all<E: From<MeshEvent> + Send + 'static>(mut wanted: tokio::sync::
     }
 }
 
-impl<E: From<MeshEvent> + Send + 'static> Links<E> {
+impl Links {
     async fn dial_for_ever(&self, peer: &Arc<Peer>) {
         let mut backoff = Backoff::new(self.own.nonce.0 as u64 ^ u64::from(peer.node.to_bits()));
         loop {
@@ -253,12 +245,12 @@ impl<E: From<MeshEvent> + Send + 'static> Links<E> {
         note_dropped(peer.node, peer.with_queue(SendQueue::link_down));
         tracing::info!(peer = %peer.node, reason = %Chain(&end), "link down");
         // A closed inbox means that this node stops: nobody is left to be told.
-        let _ = self.inbox.deliver(MeshEvent::Down { node: peer.node }.into()).await;
+        let _ = self.inbox.deliver(MeshEvent::Down { node: peer.node }).await;
     }
 
     /// Until the link ends. When the driver has ended nothing more is read, but what waits may still be written.
     async fn read_all(&self, peer: &Peer, frames: &mut Frames, nonce: Nonce) -> LinkEnd {
-        if self.inbox.deliver(MeshEvent::Up { node: peer.node, nonce }.into()).await.is_err() {
+        if self.inbox.deliver(MeshEvent::Up { node: peer.node, nonce }).await.is_err() {
             return std::future::pending().await;
         }
         loop {
@@ -266,7 +258,7 @@ impl<E: From<MeshEvent> + Send + 'static> Links<E> {
                 Ok(message) => message,
                 Err(end) => return end,
             };
-            if self.inbox.deliver(MeshEvent::Message { from: peer.node, message }.into()).await.is_err() {
+            if self.inbox.deliver(MeshEvent::Message { from: peer.node, message }).await.is_err() {
                 return std::future::pending().await;
             }
         }

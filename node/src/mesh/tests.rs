@@ -28,7 +28,7 @@ async fn node_at(identity: Identity, address: &str) -> Node {
     let listener = TcpListener::bind(address).await.expect("a port");
     let address = listener.local_addr().expect("bound");
     let (inbox, events) = Inbox::new();
-    Node { mesh: Mesh::start(identity, Clock::start(), listener, inbox), events, address }
+    Node { mesh: Mesh::start(identity, Clock::start(), listener, inbox.into()), events, address }
 }
 
 async fn node(id: NodeId) -> Node {

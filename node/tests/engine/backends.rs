@@ -42,7 +42,7 @@ impl Client {
         let _entered = runtime.enter();
         let connection = runtime.block_on(Connection::open(options, cluster, &node.to_string())).expect("connected");
         let (inbox, events) = Inbox::new();
-        Self { engine: Engine::start(&connection, node, &inbox), events }
+        Self { engine: Engine::start(&connection, node, inbox.into()), events }
     }
 
     pub(crate) fn send(&mut self, to: Address, message: Message) {
