@@ -61,7 +61,8 @@ fn rise(clock: Clock, mut fallen: Query<(Entity, &Down, &mut Health)>, mut comma
     }
 }
 
-fn heal(clock: Clock, mut hurt: Query<(&Identity, &mut Health), Without<Down>>) {
+/// Who is up regains health with time.
+pub fn heal(clock: Clock, mut hurt: Query<(&Identity, &mut Health), Without<Down>>) {
     for (identity, mut health) in &mut hurt {
         let due = (clock.tick().0 + identity.id().0).is_multiple_of(HEAL_TICKS);
         if due && health.is_up() && health.now < health.max {

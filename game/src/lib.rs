@@ -34,5 +34,6 @@ pub fn game(game: &mut Game) {
         .plugin(holdings::plugin)
         .plugin(items::plugin)
         .plugin(trade::plugin)
-        .plugin(chat::plugin);
+        .plugin(chat::plugin)
+        .plugin(pangaea_script::plugin);
 }

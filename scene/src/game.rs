@@ -4,6 +4,7 @@
 //! checks everything and dry-runs the schedule. Each shard runs it again for a schedule of its own, so plugins must not depend
 //! on anything but their source.
 
+use std::fmt;
 use std::sync::Arc;
 
 use bevy_ecs::component::{Component, Mutable};
@@ -23,6 +24,7 @@ use serde::de::DeserializeOwned;
 use crate::ecs::kinds::{ComponentKind, Kinds, MessageKind};
 use crate::ecs::tunables::TunableKind;
 use crate::ecs::{Birthing, Plain, Player, Position, Seeding, Tied, Tunables, Velocity, install};
+use crate::scripts::{self, Engine, Fault, Words};
 
 /// The parts of Simulate, in this order. Systems of one phase that touch the same data need `.before` or `.after`.
 #[derive(SystemSet, Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -147,6 +149,7 @@ pub struct Game {
     systems: Schedule,
     pub(crate) spawners: Vec<fn(&mut Seeding)>,
     pub(crate) births: Vec<fn(&mut Birthing)>,
+    engine: Option<Arc<dyn Engine>>,
     faults: Vec<GameFault>,
 }
 
@@ -156,6 +159,7 @@ pub struct BuiltGame {
     root: fn(&mut Game),
     registry: Registry,
     tunables: Arc<[TuneSpec]>,
+    scripting: Scripting,
     pub(crate) abundance: u16,
 }
 
@@ -175,6 +179,26 @@ impl BuiltGame {
         &self.tunables
     }
 
+    /// All that scripts of this game may name.
+    pub fn script_words(&self) -> &Words {
+        &self.scripting.words
+    }
+
+    /// What editors are told about scripts of this game; `None`: it has none.
+    pub fn script_definitions(&self) -> Option<String> {
+        self.scripting.engine.as_ref().map(|engine| engine.definitions(&self.scripting.words))
+    }
+
+    /// Reads a script as a shard would.
+    ///
+    /// # Errors
+    /// It cannot be understood, or this game has no scripts.
+    pub fn check_script(&self, name: &str, source: &str) -> Result<(), Fault> {
+        let none = || Fault { script: name.to_owned(), text: NO_ENGINE.to_owned(), ..Fault::default() };
+        let engine = self.scripting.engine.as_ref().ok_or_else(none)?;
+        engine.load(name, source, &self.scripting.words).map(drop)
+    }
+
     /// The same game with so many times the usual life in new shards, see [`Seeding::abundance`].
     #[must_use]
     pub fn with_abundance(self, abundance: u16) -> Self {
@@ -191,6 +215,22 @@ impl BuiltGame {
         }
     }
 }
+
+/// What it takes to read scripts.
+#[derive(Clone)]
+struct Scripting {
+    engine: Option<Arc<dyn Engine>>,
+    words: Arc<Words>,
+}
+
+impl fmt::Debug for Scripting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.engine.is_some() { "Scripting" } else { "NoScripting" })
+    }
+}
+
+/// What a script is told in a game that did not ask for any.
+const NO_ENGINE: &str = "this game has no scripts: add `game.plugin(pangaea_script::plugin)`";
 
 /// What one shard needs of a game.
 pub(crate) struct Parts {
@@ -222,7 +262,8 @@ impl Game {
             return Err(GameError(faults));
         }
         let tunables = game.kinds.tunables.iter().flat_map(|kind| kind.specs.iter().cloned()).collect();
-        Ok(BuiltGame { root, registry: game.describe(), tunables, abundance: 1 })
+        let scripting = Scripting { engine: game.engine.take(), words: Arc::new(game.kinds.words()) };
+        Ok(BuiltGame { root, registry: game.describe(), tunables, scripting, abundance: 1 })
     }
 
     fn described(root: fn(&mut Self)) -> Self {
@@ -231,6 +272,7 @@ impl Game {
             systems: Schedule::default(),
             spawners: Vec::new(),
             births: Vec::new(),
+            engine: None,
             faults: Vec::new(),
         };
         game.component::<Player>().replicated().persistent().ghosted();
@@ -289,6 +331,12 @@ impl Game {
         self
     }
 
+    /// Let designers write systems as scripts of this language.
+    pub fn script_engine(&mut self, engine: impl Engine) -> &mut Self {
+        self.engine = Some(Arc::new(engine));
+        self
+    }
+
     /// Run systems in each tick.
     pub fn system<M>(&mut self, phase: Phase, systems: impl IntoScheduleConfigs<ScheduleSystem, M>) -> &mut Self {
         self.systems.add_systems(systems.in_set(phase));
@@ -320,10 +368,13 @@ impl Game {
         });
         let [input, decide, act, go, react] = Phase::ALL;
         schedule.configure_sets((input, decide, act, go, react).chain());
+        let kinds = Arc::new(std::mem::take(&mut self.kinds));
+        if let Some(engine) = self.engine.take() {
+            scripts::install(&mut world, &mut schedule, engine, Arc::clone(&kinds));
+        }
         if let Err(error) = schedule.initialize(&mut world) {
             return Err(GameFault::Order(error.to_string(schedule.graph(), &world)));
         }
-        let kinds = Arc::new(std::mem::take(&mut self.kinds));
         let (spawners, births) = (self.spawners.clone(), self.births.clone());
         Ok(Parts { kinds, schedule, world, spawners, births })
     }

@@ -7,9 +7,9 @@ use bevy_ecs::bundle::Bundle;
 use bevy_ecs::component::Component;
 use bytes::Bytes;
 use pangaea_schemas::geometry::{CellId, ShardId, SpaceId, SpaceSpec};
-use pangaea_schemas::message::{Birth, CellFeed, ClientInput, Effect, Enter, FeedFrame, LedgerResult, OpId};
+use pangaea_schemas::message::{Birth, CellFeed, ClientInput, Effect, Enter, FeedFrame, LedgerResult, OpId, ScriptFault};
 use pangaea_schemas::record::ComponentBytes;
-use pangaea_schemas::rules::{Rules, TuneSpec, TuneValue};
+use pangaea_schemas::rules::{Rules, ScriptRule, Source, TuneSpec, TuneValue};
 use pangaea_schemas::{AccountId, EntityId, InSeq, SessionEpoch, ShardEpoch, Tick, TickRate, TypeId};
 
 use crate::ecs::{
@@ -133,6 +133,25 @@ impl Harness {
         }
         self.rules.version += 1;
         self.world.rules_are(&self.rules);
+    }
+
+    /// Run these scripts, given by name and source, and no others, from the next tick on.
+    pub fn scripts(&mut self, scripts: &[(&str, &str)]) {
+        let rule = |(name, source): &(&str, &str)| ScriptRule {
+            name: (*name).to_owned(),
+            source: Source::from(*source),
+            is_on: true,
+            attempt: 0,
+        };
+        self.rules.scripts = scripts.iter().map(rule).collect();
+        self.rules.version += 1;
+        self.world.rules_are(&self.rules);
+    }
+
+    /// Scripts that are off because they failed, in words.
+    pub fn script_faults(&self) -> Vec<String> {
+        let told = |fault: &ScriptFault| format!("{}:{}: {} ({})", fault.script, fault.line, fault.text, fault.values);
+        self.world.script_faults().map(told).collect()
     }
 
     /// The same shard at another scene, as a migration would bring it there.

@@ -13,6 +13,8 @@ pub mod game;
 
 pub mod ecs;
 
+pub mod scripts;
+
 pub mod harness;
 
 pub mod incarnation;

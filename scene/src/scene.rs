@@ -16,7 +16,7 @@ use pangaea_schemas::cluster::ClusterSpec;
 use pangaea_schemas::geometry::ShardId;
 use pangaea_schemas::message::{
     Address, AttachRefusal, BeaconEntry, BeaconReply, BeaconRequest, BusRequest, Control, Desk, Directory, EffectMessage,
-    Envelope, Feed, JournalReply, JournalRequest, Message, Migration, NodeInfo, SceneReport, Session, ShardRoute,
+    Envelope, FAULTS_MAX, Feed, JournalReply, JournalRequest, Message, Migration, NodeInfo, SceneReport, Session, ShardRoute,
 };
 use pangaea_schemas::wire::stored::Stored;
 use pangaea_schemas::{EntityId, NodeId, Nonce, RequestId, Revision, ShardEpoch, Tick, Timestamp};
@@ -244,7 +244,10 @@ impl Scene {
         if self.report_at <= now {
             self.report_at = now + REPORT_EVERY;
             let shards = self.shards.values_mut().filter_map(|shard| shard.report()).collect();
-            let report = SceneReport { tick: self.tick, late_ticks: self.late_ticks, shards, rules: self.rules.version() };
+            let running = self.shards.values().filter(|shard| shard.incarnation().ticks());
+            let faults = running.flat_map(|shard| shard.world().script_faults().cloned()).take(FAULTS_MAX).collect();
+            let report =
+                SceneReport { tick: self.tick, late_ticks: self.late_ticks, shards, rules: self.rules.version(), faults };
             self.send(Address::World, Message::Control(Control::Scene(report)));
         }
     }

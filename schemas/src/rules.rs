@@ -5,6 +5,8 @@
 //! game begins with.
 
 use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
 
 use crate::{Tick, Timestamp};
 
@@ -14,6 +16,13 @@ pub const TUNABLES_MAX: usize = 1_024;
 pub const TUNED_TEXT_BYTES_MAX: usize = 256;
 /// Changes that are remembered, the latest.
 pub const CHANGES_KEPT_MAX: usize = 512;
+
+/// Most scripts of a world.
+pub const SCRIPTS_MAX: usize = 64;
+/// Longest source of one script in bytes.
+pub const SCRIPT_BYTES_MAX: usize = 64 * 1_024;
+/// Longest source of all scripts together: each is kept up to three times in one row of 1 MiB.
+pub const SCRIPTS_BYTES_MAX: usize = 256 * 1_024;
 
 /// A tunable's value.
 #[derive(Clone, Debug, PartialEq)]
@@ -162,6 +171,56 @@ pub struct Rules {
     pub from: Tick,
     /// Tunables that differ from what the game begins with, in order of name.
     pub tunables: Vec<Tuned>,
+    /// In order of name.
+    pub scripts: Vec<ScriptRule>,
+}
+
+/// A script's source; clones share it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source(Arc<str>);
+
+impl Default for Source {
+    fn default() -> Self {
+        Self::from("")
+    }
+}
+
+impl From<&str> for Source {
+    fn from(text: &str) -> Self {
+        Self(text.into())
+    }
+}
+
+impl Deref for Source {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A script that designers want to run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ScriptRule {
+    /// Its file's name without the ending.
+    pub name: String,
+    /// What runs.
+    pub source: Source,
+    /// Whether it does.
+    pub is_on: bool,
+    /// Rises when shards in which it failed shall try again.
+    pub attempt: u32,
+}
+
+/// What a script was.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ScriptPast {
+    /// Which.
+    pub name: String,
+    /// The last one before what runs that failed nowhere; empty: there was none.
+    pub good: Source,
+    /// As last saved; what runs may be older.
+    pub saved: Source,
 }
 
 impl Rules {
@@ -204,6 +263,8 @@ pub struct Book {
     pub rules: Rules,
     /// The latest last; at most [`CHANGES_KEPT_MAX`].
     pub history: Vec<Change>,
+    /// Of each script, in order of name.
+    pub pasts: Vec<ScriptPast>,
 }
 
 /// The one of `names` that is most like `wanted`, if a few slips of the hand explain the difference.

@@ -1,7 +1,7 @@
 //! The control plane core: beacon, bus, authentication, agent directory, managers and world systems.
 //!
 //! Read [`world`] first: the tick and its phases. Then one file per manager: [`nodes`], [`shards`] (with its state machine
-//! [`custody`]), [`moves`], [`balance`] (the planner of both), [`agents`], [`gates`], [`rules`]; the world's own systems
+//! [`custody`]), [`moves`], [`balance`] (the planner of both), [`agents`], [`gates`], [`rules`] with [`scripts`]; the world's own systems
 //! [`clock`] and [`chat`]; [`status`] for admins; [`auth`], which runs in processes of its own. [`beacon`] and [`bus`] are
 //! the embedded backends of two interfaces, and [`contract`] is what any backend must do. Nothing here decides who owns a
 //! shard: journals do.
@@ -20,6 +20,7 @@ pub mod moves;
 pub mod nodes;
 pub mod restarts;
 pub mod rules;
+pub mod scripts;
 pub mod shards;
 pub mod status;
 

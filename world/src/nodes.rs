@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bevy_ecs::prelude::{Component, Entity, Resource, World as Ecs};
-use pangaea_schemas::message::{Address, BeaconEntry, BeaconReply, BeaconRequest, Control, GatewayReport, Message, NodeInfo};
+use pangaea_schemas::message::{
+    Address, BeaconEntry, BeaconReply, BeaconRequest, Control, GatewayReport, Message, NodeInfo, ScriptFault,
+};
 use pangaea_schemas::wire::stored::Stored;
 use pangaea_schemas::{NodeId, Nonce, Role, Tick, Timestamp};
 
@@ -32,6 +34,8 @@ pub struct Node {
     pub late_ticks: u64,
     /// Version of the rules that it knows, of scenes; 0: none.
     pub rules: u64,
+    /// Scripts that are off in its shards because they failed, of scenes.
+    pub faults: Vec<ScriptFault>,
     /// Its last numbers, of gateways.
     pub gateway: GatewayReport,
     /// An admin wants it empty.
@@ -150,7 +154,16 @@ fn join(ecs: &mut Ecs, info: NodeInfo) {
     }
     tracing::info!(%node, %nonce, address = info.address, "node joined");
     let drained = ecs.resource::<Nodes>().drained.contains(&node);
-    let fresh = Node { info, joined: at, tick: Tick(0), late_ticks: 0, rules: 0, gateway: GatewayReport::default(), drained };
+    let fresh = Node {
+        info,
+        joined: at,
+        tick: Tick(0),
+        late_ticks: 0,
+        rules: 0,
+        faults: Vec::new(),
+        gateway: GatewayReport::default(),
+        drained,
+    };
     let entity = ecs.spawn(fresh).id();
     let mut nodes = ecs.resource_mut::<Nodes>();
     nodes.by_id.insert(node, (nonce, entity));

@@ -11,18 +11,20 @@
 //!
 //! Until the book was read nobody is told anything, and scenes open no shard before they are told.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bevy_ecs::prelude::{IntoScheduleConfigs, Query, Res, ResMut, Resource, World as Ecs};
-use pangaea_schemas::message::{Address, Control, Message, Table, TableOp, TableReply, TableRequest};
+use pangaea_schemas::geometry::ShardId;
+use pangaea_schemas::message::{Address, Control, Message, ScriptFault, Table, TableOp, TableReply, TableRequest};
 use pangaea_schemas::rules::{Book, CHANGES_KEPT_MAX, Change, Rules, TuneRefusal, TuneSpec, TuneValue, Tuned};
 use pangaea_schemas::wire::stored::Stored;
 use pangaea_schemas::{NodeId, RequestId, Revision, Role, Tick};
 
 use crate::inbox::Inbox;
 use crate::nodes::{Node, Nodes};
+use crate::scripts::ScriptWish;
 use crate::status::{Events, Happening};
 use crate::world::{Now, Outbox, Phase, Repeat, World};
 
@@ -46,7 +48,12 @@ pub struct Wish {
     pub why: String,
     /// Which tunables, to what; `None`: as the game begins with it.
     pub values: Vec<(String, Option<TuneValue>)>,
+    /// And what of scripts.
+    pub scripts: Vec<ScriptWish>,
 }
+
+/// In front of a script's name in the history.
+pub const SCRIPTS_PREFIX: &str = "scripts/";
 
 /// Why nothing can be undone.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -84,14 +91,16 @@ pub fn judge(
 /// # Errors
 /// When it is not remembered.
 pub fn undo(book: &Book, version: Option<u64>, by: String) -> Result<Wish, UndoRefusal> {
-    let last = book.history.last().map(|change| change.version).ok_or(UndoRefusal::Nothing)?;
+    // Scripts have files and a past of their own.
+    let tuned = book.history.iter().filter(|change| !change.name.starts_with(SCRIPTS_PREFIX));
+    let last = tuned.clone().next_back().map(|change| change.version).ok_or(UndoRefusal::Nothing)?;
     let version = version.unwrap_or(last);
-    let changes = book.history.iter().filter(|change| change.version == version);
+    let changes = tuned.filter(|change| change.version == version);
     let values: Vec<_> = changes.map(|c| (c.name.clone(), c.before.as_ref().map(|tuned| tuned.value.clone()))).collect();
     if values.is_empty() {
         return Err(UndoRefusal::Unknown(version));
     }
-    Ok(Wish { by, why: format!("undo {version}"), values })
+    Ok(Wish { by, why: format!("undo {version}"), values, scripts: Vec::new() })
 }
 
 /// Where the book is.
@@ -116,6 +125,8 @@ pub struct Desk {
     ask: Repeat,
     tell: Repeat,
     wishes: VecDeque<Wish>,
+    /// Where which script is off because it failed.
+    faults: BTreeSet<(ShardId, String)>,
 }
 
 impl Desk {
@@ -152,17 +163,18 @@ impl Desk {
         self.have(revision, Book { rules, ..book });
     }
 
-    /// The next wish that changes something, as the book would then be.
-    fn next(&mut self, now: Now, events: &mut Events) -> Option<Arc<Book>> {
+    /// The next wish that changes something, as the book would then be. `failing`: scripts that fail somewhere.
+    fn next(&mut self, now: Now, failing: &BTreeSet<String>, events: &mut Events) -> Option<Arc<Book>> {
         let book = self.book.clone()?;
         while let Some(wish) = self.wishes.pop_front() {
-            let judged = match judge(&self.specs, &book.rules, &wish.values) {
-                _ if self.sealed => Err("the kept rules are of another build; start that, or remove them".to_owned()),
-                Ok(changes) if changes.is_empty() => continue,
-                judged => judged.map_err(|refusal| refusal.to_string()),
+            let sealed = self.sealed.then(|| "the kept rules are of another build; start that, or remove them".to_owned());
+            let judged = match sealed {
+                Some(reason) => Err(reason),
+                None => changed(&self.specs, &book, now, &wish, failing),
             };
             match judged {
-                Ok(changes) => return Some(Arc::new(changed(&book, now, &wish, changes))),
+                Ok(Some(book)) => return Some(Arc::new(book)),
+                Ok(None) => {}
                 Err(reason) => refused(now, &wish.by, reason, events),
             }
         }
@@ -173,7 +185,8 @@ impl Desk {
     fn written(&mut self, now: Now, revision: Revision, book: &Book, events: &mut Events) {
         let rules = Rules { from: in_time(now.tick), ..book.rules.clone() };
         for change in book.history.iter().filter(|change| change.version == rules.version) {
-            let (name, value, by) = (change.name.clone(), shown(change.after.as_ref()), change.by.clone());
+            let (name, by) = (change.name.clone(), change.by.clone());
+            let value = if name.starts_with(SCRIPTS_PREFIX) { change.why.clone() } else { shown(change.after.as_ref()) };
             tracing::info!(name, value, by, "tuned");
             events.push(now.at, Happening::Tuned { name, value, by, from: rules.from });
         }
@@ -207,6 +220,19 @@ impl Desk {
                 tracing::debug!(?reply, "an answer that nobody waits for");
             }
         }
+    }
+
+    /// What fails where, as the scenes report; what is new is told to admins.
+    fn hear_faults<'f>(&mut self, now: Now, faults: impl Iterator<Item = &'f ScriptFault>, events: &mut Events) {
+        let mut heard = BTreeSet::new();
+        for fault in faults {
+            let place = (fault.shard, fault.script.clone());
+            if !self.faults.contains(&place) {
+                events.push(now.at, Happening::ScriptFailed { fault: Box::new(fault.clone()) });
+            }
+            heard.insert(place);
+        }
+        self.faults = heard;
     }
 
     /// Asks what the state wants to know, again and again until it is answered.
@@ -244,10 +270,23 @@ fn in_time(now: Tick) -> Tick {
     Tick(now.0 + LEAD_TICKS)
 }
 
-fn changed(book: &Book, now: Now, wish: &Wish, changes: Vec<(String, Option<TuneValue>)>) -> Book {
+/// The book as a wish wants it; `None`: it is so already.
+fn changed(specs: &[TuneSpec], book: &Book, now: Now, wish: &Wish, failing: &BTreeSet<String>) -> Result<Option<Book>, String> {
+    let changes = judge(specs, &book.rules, &wish.values).map_err(|refusal| refusal.to_string())?;
     let mut book = book.clone();
+    let mut done = Vec::new();
+    for script in &wish.scripts {
+        let word = script.apply(&mut book, failing.contains(script.name())).map_err(|refusal| refusal.to_string())?;
+        done.extend(word.map(|word| (format!("{SCRIPTS_PREFIX}{}", script.name()), word.to_owned())));
+    }
+    if changes.is_empty() && done.is_empty() {
+        return Ok(None);
+    }
     book.rules.version += 1;
     book.rules.from = in_time(now.tick);
+    let (version, at) = (book.rules.version, now.at);
+    let scripted = |(name, why)| Change { version, at, by: wish.by.clone(), why, name, before: None, after: None };
+    book.history.extend(done.into_iter().map(scripted));
     for (name, value) in changes {
         let tuned = |value: Option<&TuneValue>| value.map(|value| Tuned { name: name.clone(), value: value.clone() });
         let (before, after) = (tuned(book.rules.tuned(&name)), tuned(value.as_ref()));
@@ -257,7 +296,7 @@ fn changed(book: &Book, now: Now, wish: &Wish, changes: Vec<(String, Option<Tune
     }
     let forgotten = book.history.len().saturating_sub(CHANGES_KEPT_MAX);
     book.history.drain(..forgotten);
-    book
+    Ok(Some(book))
 }
 
 pub(crate) fn plugin(world: &mut World, specs: Arc<[TuneSpec]>) {
@@ -271,17 +310,28 @@ pub(crate) fn plugin(world: &mut World, specs: Arc<[TuneSpec]>) {
         ask: Repeat::every(ASK_AGAIN),
         tell: Repeat::every(TELL_AGAIN),
         wishes: VecDeque::new(),
+        faults: BTreeSet::new(),
     });
     world.add_systems(Phase::Rules, (keep, tell).chain());
 }
 
 /// Answers, then the next wish.
-fn keep(now: Res<Now>, mut inbox: ResMut<Inbox>, mut desk: ResMut<Desk>, mut events: ResMut<Events>, mut outbox: ResMut<Outbox>) {
+fn keep(
+    now: Res<Now>,
+    scenes: Query<&Node>,
+    mut inbox: ResMut<Inbox>,
+    mut desk: ResMut<Desk>,
+    mut events: ResMut<Events>,
+    mut outbox: ResMut<Outbox>,
+) {
+    desk.hear_faults(*now, scenes.iter().flat_map(|scene| &scene.faults), &mut events);
+
     for reply in inbox.tables.drain(..) {
         desk.hear(*now, reply, &mut events);
     }
     if matches!(desk.state, State::Idle)
-        && let Some(book) = desk.next(*now, &mut events)
+        && let failing = desk.faults.iter().map(|(_, script)| script.clone()).collect()
+        && let Some(book) = desk.next(*now, &failing, &mut events)
     {
         (desk.state, desk.ask) = (State::Writing(book), Repeat::every(ASK_AGAIN));
     }

@@ -325,6 +325,7 @@ fn hear(
             scene.tick = report.tick;
             scene.late_ticks = report.late_ticks;
             scene.rules = report.rules;
+            scene.faults.clone_from(&report.faults);
         }
         let listed: BTreeSet<ShardId> = report.shards.iter().map(|shard| shard.shard).collect();
         for id in held.get(&by).into_iter().flatten().filter(|id| !listed.contains(*id)) {

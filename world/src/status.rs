@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bevy_ecs::prelude::{Resource, World as Ecs};
 use pangaea_schemas::geometry::ShardId;
-use pangaea_schemas::message::{ShardPhase, WorldTime};
+use pangaea_schemas::message::{ScriptFault, ShardPhase, WorldTime};
 use pangaea_schemas::{EntityId, NodeId, Role, ShardEpoch, Tick, Timestamp};
 
 use crate::agents::Agents;
@@ -67,6 +67,8 @@ pub struct NodeStatus {
     pub late_ticks: u64,
     /// Version of the rules that it knows, of scenes.
     pub rules: u64,
+    /// Scripts that are off in its shards because they failed, of scenes.
+    pub faults: Vec<ScriptFault>,
     /// Sessions, of gateways.
     pub sessions: u32,
     /// Connections, of gateways.
@@ -242,6 +244,11 @@ pub enum Happening {
         /// In force from this tick on, everywhere.
         from: Tick,
     },
+    /// A script failed in a shard, and is off there.
+    ScriptFailed {
+        /// Which, where and why.
+        fault: Box<ScriptFault>,
+    },
     /// What a designer wanted was not done.
     RulesRefused {
         /// Who.
@@ -337,6 +344,7 @@ fn node_status(node: &Node, has: Holding) -> NodeStatus {
         joined: node.joined,
         late_ticks: node.late_ticks,
         rules: node.rules,
+        faults: node.faults.clone(),
         sessions: node.gateway.sessions,
         connections: node.gateway.connections,
         has,

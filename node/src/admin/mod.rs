@@ -24,6 +24,8 @@
 //! | `POST /api/balance/on`, `…/off` | lets it act, or not any more |
 //! | `GET /api/tune` | [`TuneView`]: tunables, who set them, what each scene knows |
 //! | `POST /api/tune`, `/api/tune/undo` | [`TuneOrder`], [`UndoOrder`], answered by [`TuneOrderView`]; `?dry_run=true` asks |
+//! | `GET /api/scripts`, `/api/scripts/{name}` | [`ScriptsView`], [`ScriptView`]: what runs, what fails where |
+//! | `POST /api/scripts/{name}/{on,off,rollback,remove,save}` | [`ScriptOrder`], answered by [`ScriptOrderView`]; as above |
 //! | `POST /api/migrate?shard=ID&to=SCENE` | [`MoveOrderView`]; `&dry_run=true` only asks |
 //! | `POST /api/shards/split?shard=ID`, `merge` | the same, from a scene to itself |
 //! | `POST /api/migrations/{number}/abort` | asks for a move to end where it began |
@@ -49,6 +51,7 @@ mod orders;
 mod recent;
 mod recuts;
 mod scenes;
+mod scripts;
 mod shards;
 mod tokens;
 mod tune;
@@ -76,6 +79,7 @@ pub use names::unknown;
 pub use orders::{AdminOrder, Asked, ORDERS_MAX, OrderAnswer, Ordered, Question, Told, Wanted};
 pub use recent::RecentEvents;
 pub use scenes::SceneOrderView;
+pub use scripts::{FaultView, ScriptOrder, ScriptOrderView, ScriptView, ScriptsView};
 pub use shards::{GatherView, MoveOrderView};
 pub use tokens::{NewToken, TokenMade, TokenView, Tokens};
 pub use tune::{ChangeView, RulesShown, TunableView, TuneOrder, TuneOrderView, TuneView, UndoOrder};
@@ -95,6 +99,9 @@ pub struct Reaped {
     pub pid: u32,
 }
 
+/// Reads a script, given by name and text, as a shard would; why it cannot be read.
+pub type CheckScript = Arc<dyn Fn(&str, &str) -> Result<(), String> + Send + Sync>;
+
 /// What the routes share.
 #[derive(Clone)]
 pub struct Admin {
@@ -106,6 +113,8 @@ pub struct Admin {
     pub tokens: Arc<Tokens>,
     /// What was done.
     pub audit: Arc<AuditLog>,
+    /// Reads a script as a shard would; why it cannot be read.
+    pub check_script: CheckScript,
     /// What the game's components look like.
     pub registry: Arc<Registry>,
 }
@@ -136,6 +145,9 @@ pub fn routes(admin: Admin, bound: SocketAddr) -> Router {
         .route("/api/agents/{id}/move", post(agents::place))
         .route("/api/agents/{id}/kick", post(agents::kick))
         .route("/api/sessions", get(agents::sessions))
+        .route("/api/scripts", get(scripts::list))
+        .route("/api/scripts/{name}", get(scripts::show))
+        .route("/api/scripts/{name}/{word}", post(scripts::order))
         .route("/api/tune", get(tune::show).post(tune::set))
         .route("/api/tune/undo", post(tune::take_back))
         .route("/api/migrate", post(shards::migrate))

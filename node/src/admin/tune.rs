@@ -145,7 +145,7 @@ pub(super) fn signed(caller: Caller, by: String) -> String {
     if caller.name == LOCAL && !by.is_empty() { by } else { caller.name }
 }
 
-fn unread() -> Refusal {
+pub(super) fn unread() -> Refusal {
     (StatusCode::SERVICE_UNAVAILABLE, "the world has not read the rules yet; is the data node up?\n".to_owned())
 }
 
@@ -176,7 +176,7 @@ fn wish(order: TuneOrder) -> Result<Wish, Refusal> {
         };
         values.push((name, value));
     }
-    Ok(Wish { by: order.by, why: "set".to_owned(), values })
+    Ok(Wish { by: order.by, why: "set".to_owned(), values, scripts: Vec::new() })
 }
 
 fn view(shown: &RulesShown, scenes: BTreeMap<String, u64>) -> TuneView {

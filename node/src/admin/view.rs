@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use pangaea_schemas::message::ScriptFault;
 use serde::{Deserialize, Serialize};
 
 use super::balance::BalanceView;
@@ -165,7 +166,7 @@ pub struct EventView {
     pub seq: u64,
     /// Microseconds since the Unix epoch.
     pub at_us: u64,
-    /// `balance`, `handover`, `move`, `node`, `shard` or `tune`.
+    /// `balance`, `handover`, `move`, `node`, `script`, `shard` or `tune`.
     pub kind: String,
     /// In words.
     pub text: String,
@@ -260,4 +261,6 @@ pub struct Snapshot {
     pub balance: BalanceView,
     /// `/api/tune`.
     pub rules: RulesShown,
+    /// Scripts that are off in a shard because they failed.
+    pub faults: Vec<ScriptFault>,
 }

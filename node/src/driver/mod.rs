@@ -20,16 +20,19 @@ use crate::role::RoleOptions;
 
 pub use process::BATCH_MAX;
 
+/// What a game adds to the world server: systems in `world::Phase::Simulate`, and what they share.
+pub type WorldSystems = fn(&mut pangaea_world::World);
+
 /// Run one process of a role until it is told to stop (SIGTERM, SIGINT, or the end of stdin when supervised).
 ///
 /// # Errors
 /// It could not start, or its core ended; the text says what, where and what to do.
-pub fn run(options: RoleOptions, game: BuiltGame) -> anyhow::Result<()> {
+pub fn run(options: RoleOptions, game: BuiltGame, systems: WorldSystems) -> anyhow::Result<()> {
     match options.node.role {
-        Role::World => process::run::<world::WorldDriver>(options, game),
-        Role::Data => process::run::<data::DataDriver>(options, game),
-        Role::Auth => process::run::<auth::AuthDriver>(options, game),
-        Role::Scene => process::run::<scene::SceneDriver>(options, game),
-        Role::Gateway => process::run::<gateway::GatewayDriver>(options, game),
+        Role::World => process::run::<world::WorldDriver>(options, game, systems),
+        Role::Data => process::run::<data::DataDriver>(options, game, systems),
+        Role::Auth => process::run::<auth::AuthDriver>(options, game, systems),
+        Role::Scene => process::run::<scene::SceneDriver>(options, game, systems),
+        Role::Gateway => process::run::<gateway::GatewayDriver>(options, game, systems),
     }
 }

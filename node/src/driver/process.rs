@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::Instrument;
 
+use super::WorldSystems;
 use crate::clock::Clock;
 use crate::engine::{Connection, Engine, EngineError, EngineOptions, connect};
 use crate::membership::{Heard, Membership};
@@ -68,6 +69,7 @@ impl<Own> TryFrom<Event<Own>> for MeshEvent {
 pub(super) struct Context<E> {
     pub(super) options: RoleOptions,
     pub(super) game: BuiltGame,
+    pub(super) systems: WorldSystems,
     pub(super) nonce: Nonce,
     pub(super) clock: Clock,
     pub(super) inbox: Inbox<E>,
@@ -100,18 +102,18 @@ pub(super) trait Driver: Sized + Send + 'static {
 }
 
 /// See [`super::run`].
-pub(super) fn run<D: Driver>(options: RoleOptions, game: BuiltGame) -> anyhow::Result<()> {
+pub(super) fn run<D: Driver>(options: RoleOptions, game: BuiltGame, systems: WorldSystems) -> anyhow::Result<()> {
     telemetry::start_log(options.log);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(IO_THREADS).enable_all().build();
     let runtime = runtime.context("cannot start the runtime")?;
     let span = tracing::info_span!("node", id = %options.node);
-    let ended = runtime.block_on(live::<D>(options, game).instrument(span));
+    let ended = runtime.block_on(live::<D>(options, game, systems).instrument(span));
     // Tasks that wait for sockets are of no use any more.
     runtime.shutdown_timeout(FLUSH_TIME);
     ended
 }
 
-async fn live<D: Driver>(options: RoleOptions, game: BuiltGame) -> anyhow::Result<()> {
+async fn live<D: Driver>(options: RoleOptions, game: BuiltGame, systems: WorldSystems) -> anyhow::Result<()> {
     let metrics = telemetry::start_metrics(&options.node.to_string())?;
     tokio::spawn(telemetry::upkeep(metrics.clone()));
     let peers = TcpListener::bind(options.listen).await;
@@ -124,7 +126,7 @@ async fn live<D: Driver>(options: RoleOptions, game: BuiltGame) -> anyhow::Resul
         Some(engine) => Some(reach_engine(engine, &options).await?),
         None => None,
     };
-    let context = Context { nonce: draw_nonce()?, clock: Clock::start(), inbox, readiness, engine, options, game };
+    let context = Context { nonce: draw_nonce()?, clock: Clock::start(), inbox, readiness, engine, options, game, systems };
     let (driver, routes) = D::open(&context).await?;
     let routes = telemetry::routes(metrics, context.readiness.clone()).merge(routes);
     let routes = routes.into_make_service_with_connect_info::<SocketAddr>();

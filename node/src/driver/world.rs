@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use axum::Router;
 use pangaea_schemas::cluster::ClusterSpec;
 use pangaea_schemas::geometry::CELL_EDGE_M;
-use pangaea_schemas::message::{BeaconReply, Control, Message};
+use pangaea_schemas::message::{BeaconReply, Control, Message, ScriptFault};
 use pangaea_schemas::rules::TuneSpec;
 use pangaea_schemas::{NodeId, Role, Timestamp};
 use pangaea_world::balance::{BalanceStatus, Merge, Move as PlannedMove, Outlook, Split};
@@ -25,9 +25,9 @@ use super::desk::QuestionDesk;
 use super::process::{self, Context, Driver, Shell};
 use super::standby::{self, Elsewhere, Leader};
 use crate::admin::{
-    self, Admin, AdminOrder, AuditLog, BalanceView, ConfigView, EventView, GatewayView, LevelsView, MoveView, NodeView,
-    ORDERS_MAX, OrderAnswer, Ordered, PlanView, PlannedMergeView, PlannedMoveView, PlannedSplitView, Quantiles, RecentEvents,
-    RulesShown, SceneView, ShardView, Snapshot, SpaceView, StatusView, Tokens, Wanted,
+    self, Admin, AdminOrder, AuditLog, BalanceView, CheckScript, ConfigView, EventView, GatewayView, LevelsView, MoveView,
+    NodeView, ORDERS_MAX, OrderAnswer, Ordered, PlanView, PlannedMergeView, PlannedMoveView, PlannedSplitView, Quantiles,
+    RecentEvents, RulesShown, SceneView, ShardView, Snapshot, SpaceView, StatusView, Tokens, Wanted,
 };
 use crate::election::Election;
 use crate::keys::ClusterKeys;
@@ -75,7 +75,10 @@ impl Driver for WorldDriver {
         let (show, shown) = watch::channel(Arc::new(Snapshot::default()));
         let (orders, mut taken) = mpsc::channel(ORDERS_MAX);
         let tunables: Arc<[TuneSpec]> = context.game.tunables().into();
-        let workshop = context.options.design.as_deref().map(|folder| open_workshop(folder, &tunables, orders.clone()));
+        let game = context.game.clone();
+        let check: CheckScript = Arc::new(move |name, source| game.check_script(name, source).map_err(|fault| fault.to_string()));
+        let workshop =
+            context.options.design.as_deref().map(|folder| open_workshop(folder, &tunables, Arc::clone(&check), orders.clone()));
         let workshop = workshop.transpose()?;
         let inbox = context.inbox.clone();
         tokio::spawn(async move {
@@ -92,6 +95,7 @@ impl Driver for WorldDriver {
             tunables: tunables.to_vec(),
         };
         let mut world = World::new(now, config.clone());
+        (context.systems)(&mut world);
         world.check()?;
         let election = context.engine.is_some().then(|| Election::new(context.options.node));
         let (elsewhere, asked_elsewhere) = watch::channel(None);
@@ -114,7 +118,7 @@ impl Driver for WorldDriver {
             written: 0,
         };
         let registry = Arc::new(context.game.registry().clone());
-        let admin = Admin { shown, orders, tokens, audit: Arc::new(audit), registry };
+        let admin = Admin { shown, orders, tokens, audit: Arc::new(audit), registry, check_script: check };
         Ok((driver, standby::guard(admin::routes(admin, context.options.http), asked_elsewhere)))
     }
 
@@ -302,6 +306,7 @@ impl WorldDriver {
         let config = config_view(&self.spec, &nodes, next.as_deref());
         let balance = balance_view(&status.balance);
         let scenes = status.nodes.iter().filter(|node| node.role == Role::Scene);
+        let faults = status.nodes.iter().flat_map(|node| node.faults.iter().cloned()).collect();
         let status = StatusView {
             cluster: self.spec.name.clone(),
             tick: status.tick.0,
@@ -314,12 +319,18 @@ impl WorldDriver {
         };
         let rules = RulesShown { specs: Arc::clone(&self.tunables), book: self.world.book() };
         let events = self.events.to_vec();
-        self.show.send_replace(Arc::new(Snapshot { status, config, balance, events, rules }));
+        self.show.send_replace(Arc::new(Snapshot { status, config, balance, events, rules, faults }));
     }
 }
 
-fn open_workshop(folder: &Path, tunables: &Arc<[TuneSpec]>, orders: mpsc::Sender<Wanted>) -> anyhow::Result<Workshop> {
-    Workshop::open(folder, Arc::clone(tunables), move |news| {
+fn open_workshop(
+    folder: &Path,
+    tunables: &Arc<[TuneSpec]>,
+    check: CheckScript,
+    orders: mpsc::Sender<Wanted>,
+) -> anyhow::Result<Workshop> {
+    let check = Box::new(move |name: &str, source: &str| check(name, source));
+    Workshop::open(folder, Arc::clone(tunables), check, move |news| {
         let order = match news {
             News::Wish(wish) => AdminOrder::Wish(wish),
             News::Unclear { reason } => AdminOrder::Unclear { reason },
@@ -480,6 +491,13 @@ fn event_view(event: &WorldNews) -> EventView {
         }
         Happening::Tuned { name, value, by, from } => {
             with("tune", format!("{name} is {value} from tick {} on, set by {by}", from.0))
+        }
+        Happening::ScriptFailed { fault } => {
+            let ScriptFault { script, line, text, values, shard, .. } = &**fault;
+            EventView {
+                to: Some(shard.to_string()),
+                ..with("script", format!("{script}:{line}: {text} ({values}); off in {shard}"))
+            }
         }
         Happening::RulesRefused { by, reason } => with("tune", format!("not changed for {by}: {reason}")),
         Happening::NodeJoined { node } => with("node", format!("{node} joined")),

@@ -4,6 +4,7 @@
 //! One thread reads, writes and watches, so the world's own thread waits for no disk. What it finds goes to the world as any
 //! other order does.
 
+mod scripts;
 mod sheet;
 
 use std::fs;
@@ -18,8 +19,15 @@ use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use pangaea_schemas::rules::{Book, TuneSpec, TuneValue};
 use pangaea_world::rules::Wish;
 
+use self::scripts::Shelf;
+
+/// Reads a script as a shard would; why it cannot be read.
+pub(crate) type Check = Box<dyn Fn(&str, &str) -> Result<(), String> + Send>;
+
 /// The sheet's name in the folder.
 pub const SHEET: &str = "tunables.toml";
+/// The name of the scripts' folder in it.
+pub const SCRIPTS: &str = "scripts";
 /// Most errands that wait; further ones are not needed: those before them look at everything.
 const ERRANDS_MAX: usize = 64;
 /// Editors save in several steps; so long after the last of them the files are read.
@@ -57,7 +65,12 @@ impl Workshop {
     ///
     /// # Errors
     /// The folder is not there, or cannot be watched.
-    pub(crate) fn open(folder: &Path, specs: Arc<[TuneSpec]>, tell: impl Fn(News) + Send + 'static) -> anyhow::Result<Self> {
+    pub(crate) fn open(
+        folder: &Path,
+        specs: Arc<[TuneSpec]>,
+        check: Check,
+        tell: impl Fn(News) + Send + 'static,
+    ) -> anyhow::Result<Self> {
         let (errands, done) = bounded(ERRANDS_MAX);
         let looking = errands.clone();
         let changed = move |event: notify::Result<notify::Event>| {
@@ -70,7 +83,8 @@ impl Workshop {
         watcher
             .watch(folder, RecursiveMode::Recursive)
             .with_context(|| format!("{} cannot be watched; name the folder of `{SHEET}` with --design", folder.display()))?;
-        let bench = Bench { sheet: folder.join(SHEET), specs, seen: None, tell };
+        let shelf = Shelf::new(folder.join(SCRIPTS), check);
+        let bench = Bench { sheet: folder.join(SHEET), specs, seen: None, shelf, tell };
         std::thread::Builder::new().name("workshop".to_owned()).spawn(move || bench.work(&done)).context("no thread")?;
         let _ = errands.try_send(Errand::Look);
         Ok(Self { errands, _watcher: watcher })
@@ -90,6 +104,7 @@ struct Bench<T> {
     specs: Arc<[TuneSpec]>,
     /// The sheet as last read or written.
     seen: Option<String>,
+    shelf: Shelf,
     tell: T,
 }
 
@@ -100,6 +115,7 @@ impl<T: Fn(News)> Bench<T> {
                 Errand::Look => {
                     let latest = settle(errands);
                     self.look();
+                    self.shelf.look().into_iter().for_each(&self.tell);
                     if let Some(book) = latest {
                         self.write(&book);
                     }
@@ -135,7 +151,12 @@ impl<T: Fn(News)> Bench<T> {
     fn wish(&self, mut values: std::collections::BTreeMap<String, TuneValue>) -> Wish {
         let named: Vec<_> = self.specs.iter().map(|spec| (spec.name.clone(), values.remove(&spec.name))).collect();
         let unknown = values.into_iter().map(|(name, value)| (name, Some(value)));
-        Wish { by: EDITOR.to_owned(), why: "edit".to_owned(), values: named.into_iter().chain(unknown).collect() }
+        Wish {
+            by: EDITOR.to_owned(),
+            why: "edit".to_owned(),
+            values: named.into_iter().chain(unknown).collect(),
+            scripts: Vec::new(),
+        }
     }
 
     /// Brings the sheet up to date, unless it says something that the world has not heard.
@@ -200,6 +221,7 @@ mod tests {
                 sheet: folder.path().join(SHEET),
                 specs: [spec("a.x"), spec("a.y")].into(),
                 seen: None,
+                shelf: Shelf::new(folder.path().join(SCRIPTS), Box::new(|_, _| Ok(()))),
                 tell: Box::new(move |news| tell.borrow_mut().push(news)) as Box<dyn Fn(News)>,
             };
             Self { folder, bench, told }
@@ -220,7 +242,7 @@ mod tests {
 
     fn wish(values: &[(&str, Option<i64>)]) -> News {
         let values = values.iter().map(|(name, value)| ((*name).to_owned(), value.map(TuneValue::Int))).collect();
-        News::Wish(Wish { by: "file".to_owned(), why: "edit".to_owned(), values })
+        News::Wish(Wish { by: "file".to_owned(), why: "edit".to_owned(), values, scripts: Vec::new() })
     }
 
     fn book(x: i64) -> Book {

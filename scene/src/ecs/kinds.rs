@@ -1,7 +1,7 @@
 //! What a game registered, with the types erased: per component how to insert, encode and find changes; per message how to
 //! deliver.
 
-use bevy_ecs::component::{Component, ComponentId};
+use bevy_ecs::component::{Component, ComponentId, Mutable};
 use bevy_ecs::entity::Entity;
 use bevy_ecs::query::{Changed, QueryState};
 use bevy_ecs::world::{EntityRef, EntityWorldMut, World};
@@ -14,6 +14,10 @@ use super::mail::{Letter, Mailbox};
 use super::plain::{DecodeError, Plain, describe, read};
 use super::population::{Filed, Ghosted, Identity};
 use super::tunables::TunableKind;
+use crate::scripts::{Column, Heard, PlainColumn};
+
+/// Opens a column of one component in a world.
+pub(crate) type ColumnOf = fn(&mut World) -> Box<dyn Column>;
 
 /// A registered component.
 #[derive(Clone)]
@@ -32,6 +36,10 @@ pub(crate) struct ComponentKind {
     /// Append the component's bytes; `false` when the entity has none.
     pub(crate) encode: fn(&EntityRef, &mut Vec<u8>) -> bool,
     pub(crate) walker: fn(&mut World) -> Box<dyn Walker>,
+    /// Its id in a world.
+    pub(crate) register: fn(&mut World) -> ComponentId,
+    /// For scripts, which read and write plain memory.
+    pub(crate) column: Option<ColumnOf>,
 }
 
 /// Finds the changes of one component type in one world.
@@ -45,7 +53,7 @@ pub(crate) trait Walker: Send + Sync {
 
 impl ComponentKind {
     /// A plain component: its memory is its encoding.
-    pub(crate) fn plain<T: Plain + Component>() -> Self {
+    pub(crate) fn plain<T: Plain + Component<Mutability = Mutable>>() -> Self {
         Self {
             id: TypeId::of(T::NAME),
             name: T::NAME,
@@ -64,6 +72,8 @@ impl ComponentKind {
             },
             encode: |entity, out| entity.get::<T>().map(|value| out.extend_from_slice(bytemuck::bytes_of(value))).is_some(),
             walker: |world| Box::new(PlainWalker::<T>::new(world)),
+            register: World::register_component::<T>,
+            column: Some(|world| Box::new(PlainColumn::<T>::new(world))),
         }
     }
 
@@ -87,6 +97,8 @@ impl ComponentKind {
             },
             encode: |entity, out| entity.get::<T>().is_some_and(|value| encode(value, out)),
             walker: |world| Box::new(CodecWalker::<T>::new(world)),
+            register: World::register_component::<T>,
+            column: None,
         }
     }
 }
@@ -174,6 +186,8 @@ pub(crate) struct MessageKind {
     pub(crate) deliver: fn(&mut World, Letter<&[u8]>) -> Result<(), DecodeError>,
     /// Empty its mailbox.
     pub(crate) clear: fn(&mut World),
+    /// What lies in its mailbox, for scripts.
+    pub(crate) letters: fn(&World) -> Vec<Heard>,
 }
 
 impl MessageKind {
@@ -189,6 +203,7 @@ impl MessageKind {
                 Ok(())
             },
             clear: |world| world.resource_mut::<Mailbox<T>>().clear(),
+            letters: |world| world.resource::<Mailbox<T>>().heard(),
             ..Self::outgoing::<T>()
         }
     }
@@ -203,6 +218,7 @@ impl MessageKind {
             install: |_| {},
             deliver: |_, _| Ok(()),
             clear: |_| {},
+            letters: |_| Vec::new(),
         }
     }
 }

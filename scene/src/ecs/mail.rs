@@ -13,6 +13,7 @@ use pangaea_schemas::{EntityId, TypeId};
 
 use super::ledger::Transfer;
 use super::plain::Plain;
+use crate::scripts::Heard;
 
 /// One message in a mailbox.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -50,6 +51,11 @@ impl<T: Plain> Mailbox<T> {
 
     pub(crate) fn clear(&mut self) {
         self.0.clear();
+    }
+
+    pub(crate) fn heard(&self) -> Vec<Heard> {
+        let memory = |letter: &Letter<T>| Bytes::copy_from_slice(bytemuck::bytes_of(&letter.value));
+        self.0.iter().map(|letter| Heard { to: letter.to, from: letter.from, bytes: memory(letter) }).collect()
     }
 }
 

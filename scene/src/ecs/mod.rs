@@ -39,6 +39,7 @@ pub use timer::Timer;
 pub use tunables::{Tunable, Tunables, TuneField};
 
 pub(crate) use motion::quantise as ghost_motion;
+pub(crate) use senses::mix;
 pub(crate) use shard_world::install;
 
 // Named by the attributes.

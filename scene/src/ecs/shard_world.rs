@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use bevy_ecs::change_detection::Tick as ChangeTick;
 use bevy_ecs::schedule::Schedule;
-use bevy_ecs::world::World;
+use bevy_ecs::world::{Mut, World};
 use bytes::Bytes;
 use pangaea_schemas::geometry::{CellId, Position, ShardId, SpaceSpec};
-use pangaea_schemas::message::{Birth, BusEvent, CellFeed, ClientInput, Effect, FeedFilter, FeedFrame};
+use pangaea_schemas::message::{Birth, BusEvent, CellFeed, ClientInput, Effect, FeedFilter, FeedFrame, ScriptFault};
 use pangaea_schemas::record::{Presence, Record};
 use pangaea_schemas::rules::Rules;
 use pangaea_schemas::{EntityId, Tick, TickRate, TypeId};
@@ -29,6 +29,7 @@ use super::publish::border;
 use super::senses::{IdPool, Now};
 use super::settle::{Bounds, MovedQuery};
 use crate::game::{BuiltGame, Parts};
+use crate::scripts::Desk;
 
 /// An entity is reported as crossing once it stands this far outside its shard.
 pub const CROSSING_HYSTERESIS_M: f32 = 2.0;
@@ -180,7 +181,20 @@ impl ShardWorld {
         if self.rules != rules.version {
             self.rules = rules.version;
             tune(&mut self.world, &self.kinds, rules);
+            if self.world.contains_resource::<Desk>() {
+                self.world.resource_scope(|world, mut desk: Mut<Desk>| desk.rules_are(world, rules));
+            }
         }
+    }
+
+    /// What the scripts' turns of the last tick cost together, in steps of their language.
+    pub fn script_steps(&self) -> u64 {
+        self.world.get_resource::<Desk>().map_or(0, Desk::steps)
+    }
+
+    /// Scripts that are off here because they failed.
+    pub fn script_faults(&self) -> impl Iterator<Item = &ScriptFault> {
+        self.world.get_resource::<Desk>().into_iter().flat_map(Desk::faults)
     }
 
     /// Ingest, then Simulate.

@@ -22899,6 +22899,465 @@ pub mod pangaea {
                     ds.finish()
                 }
             }
+            pub enum ScriptRuleOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct ScriptRule<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for ScriptRule<'a> {
+                type Inner = ScriptRule<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> ScriptRule<'a> {
+                pub const VT_NAME: ::flatbuffers::VOffsetT = 4;
+                pub const VT_SOURCE: ::flatbuffers::VOffsetT = 6;
+                pub const VT_IS_ON: ::flatbuffers::VOffsetT = 8;
+                pub const VT_ATTEMPT: ::flatbuffers::VOffsetT = 10;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    ScriptRule { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args ScriptRuleArgs<'args>,
+                ) -> ::flatbuffers::WIPOffset<ScriptRule<'bldr>> {
+                    let mut builder = ScriptRuleBuilder::new(_fbb);
+                    builder.add_attempt(args.attempt);
+                    if let Some(x) = args.source {
+                        builder.add_source(x);
+                    }
+                    if let Some(x) = args.name {
+                        builder.add_name(x);
+                    }
+                    builder.add_is_on(args.is_on);
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn name(&self) -> Option<&'a str> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(ScriptRule::VT_NAME, None) }
+                }
+                #[inline]
+                pub fn source(&self) -> Option<::flatbuffers::Vector<'a, u8>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab
+                            .get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(ScriptRule::VT_SOURCE, None)
+                    }
+                }
+                #[inline]
+                pub fn is_on(&self) -> bool {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<bool>(ScriptRule::VT_IS_ON, Some(false)).unwrap() }
+                }
+                #[inline]
+                pub fn attempt(&self) -> u32 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u32>(ScriptRule::VT_ATTEMPT, Some(0)).unwrap() }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for ScriptRule<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("name", Self::VT_NAME, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>(
+                            "source",
+                            Self::VT_SOURCE,
+                            false,
+                        )?
+                        .visit_field::<bool>("is_on", Self::VT_IS_ON, false)?
+                        .visit_field::<u32>("attempt", Self::VT_ATTEMPT, false)?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct ScriptRuleArgs<'a> {
+                pub name: Option<::flatbuffers::WIPOffset<&'a str>>,
+                pub source: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
+                pub is_on: bool,
+                pub attempt: u32,
+            }
+            impl<'a> Default for ScriptRuleArgs<'a> {
+                #[inline]
+                fn default() -> Self {
+                    ScriptRuleArgs { name: None, source: None, is_on: false, attempt: 0 }
+                }
+            }
+
+            pub struct ScriptRuleBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ScriptRuleBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_name(&mut self, name: ::flatbuffers::WIPOffset<&'b str>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ScriptRule::VT_NAME, name);
+                }
+                #[inline]
+                pub fn add_source(&mut self, source: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, u8>>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ScriptRule::VT_SOURCE, source);
+                }
+                #[inline]
+                pub fn add_is_on(&mut self, is_on: bool) {
+                    self.fbb_.push_slot::<bool>(ScriptRule::VT_IS_ON, is_on, false);
+                }
+                #[inline]
+                pub fn add_attempt(&mut self, attempt: u32) {
+                    self.fbb_.push_slot::<u32>(ScriptRule::VT_ATTEMPT, attempt, 0);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ScriptRuleBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    ScriptRuleBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<ScriptRule<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for ScriptRule<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("ScriptRule");
+                    ds.field("name", &self.name());
+                    ds.field("source", &self.source());
+                    ds.field("is_on", &self.is_on());
+                    ds.field("attempt", &self.attempt());
+                    ds.finish()
+                }
+            }
+            pub enum ScriptPastOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct ScriptPast<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for ScriptPast<'a> {
+                type Inner = ScriptPast<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> ScriptPast<'a> {
+                pub const VT_NAME: ::flatbuffers::VOffsetT = 4;
+                pub const VT_GOOD: ::flatbuffers::VOffsetT = 6;
+                pub const VT_SAVED: ::flatbuffers::VOffsetT = 8;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    ScriptPast { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args ScriptPastArgs<'args>,
+                ) -> ::flatbuffers::WIPOffset<ScriptPast<'bldr>> {
+                    let mut builder = ScriptPastBuilder::new(_fbb);
+                    if let Some(x) = args.saved {
+                        builder.add_saved(x);
+                    }
+                    if let Some(x) = args.good {
+                        builder.add_good(x);
+                    }
+                    if let Some(x) = args.name {
+                        builder.add_name(x);
+                    }
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn name(&self) -> Option<&'a str> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(ScriptPast::VT_NAME, None) }
+                }
+                #[inline]
+                pub fn good(&self) -> Option<::flatbuffers::Vector<'a, u8>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(ScriptPast::VT_GOOD, None)
+                    }
+                }
+                #[inline]
+                pub fn saved(&self) -> Option<::flatbuffers::Vector<'a, u8>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(ScriptPast::VT_SAVED, None)
+                    }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for ScriptPast<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("name", Self::VT_NAME, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>(
+                            "good",
+                            Self::VT_GOOD,
+                            false,
+                        )?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>(
+                            "saved",
+                            Self::VT_SAVED,
+                            false,
+                        )?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct ScriptPastArgs<'a> {
+                pub name: Option<::flatbuffers::WIPOffset<&'a str>>,
+                pub good: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
+                pub saved: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
+            }
+            impl<'a> Default for ScriptPastArgs<'a> {
+                #[inline]
+                fn default() -> Self {
+                    ScriptPastArgs { name: None, good: None, saved: None }
+                }
+            }
+
+            pub struct ScriptPastBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ScriptPastBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_name(&mut self, name: ::flatbuffers::WIPOffset<&'b str>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ScriptPast::VT_NAME, name);
+                }
+                #[inline]
+                pub fn add_good(&mut self, good: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, u8>>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ScriptPast::VT_GOOD, good);
+                }
+                #[inline]
+                pub fn add_saved(&mut self, saved: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, u8>>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ScriptPast::VT_SAVED, saved);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ScriptPastBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    ScriptPastBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<ScriptPast<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for ScriptPast<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("ScriptPast");
+                    ds.field("name", &self.name());
+                    ds.field("good", &self.good());
+                    ds.field("saved", &self.saved());
+                    ds.finish()
+                }
+            }
+            pub enum ScriptFaultOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct ScriptFault<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for ScriptFault<'a> {
+                type Inner = ScriptFault<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> ScriptFault<'a> {
+                pub const VT_SCRIPT: ::flatbuffers::VOffsetT = 4;
+                pub const VT_LINE: ::flatbuffers::VOffsetT = 6;
+                pub const VT_TEXT: ::flatbuffers::VOffsetT = 8;
+                pub const VT_VALUES: ::flatbuffers::VOffsetT = 10;
+                pub const VT_SHARD: ::flatbuffers::VOffsetT = 12;
+                pub const VT_TICK: ::flatbuffers::VOffsetT = 14;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    ScriptFault { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args ScriptFaultArgs<'args>,
+                ) -> ::flatbuffers::WIPOffset<ScriptFault<'bldr>> {
+                    let mut builder = ScriptFaultBuilder::new(_fbb);
+                    builder.add_tick(args.tick);
+                    builder.add_shard(args.shard);
+                    if let Some(x) = args.values {
+                        builder.add_values(x);
+                    }
+                    if let Some(x) = args.text {
+                        builder.add_text(x);
+                    }
+                    builder.add_line(args.line);
+                    if let Some(x) = args.script {
+                        builder.add_script(x);
+                    }
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn script(&self) -> Option<&'a str> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(ScriptFault::VT_SCRIPT, None) }
+                }
+                #[inline]
+                pub fn line(&self) -> u32 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u32>(ScriptFault::VT_LINE, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn text(&self) -> Option<&'a str> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(ScriptFault::VT_TEXT, None) }
+                }
+                #[inline]
+                pub fn values(&self) -> Option<&'a str> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(ScriptFault::VT_VALUES, None) }
+                }
+                #[inline]
+                pub fn shard(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(ScriptFault::VT_SHARD, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn tick(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(ScriptFault::VT_TICK, Some(0)).unwrap() }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for ScriptFault<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("script", Self::VT_SCRIPT, false)?
+                        .visit_field::<u32>("line", Self::VT_LINE, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("text", Self::VT_TEXT, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("values", Self::VT_VALUES, false)?
+                        .visit_field::<u64>("shard", Self::VT_SHARD, false)?
+                        .visit_field::<u64>("tick", Self::VT_TICK, false)?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct ScriptFaultArgs<'a> {
+                pub script: Option<::flatbuffers::WIPOffset<&'a str>>,
+                pub line: u32,
+                pub text: Option<::flatbuffers::WIPOffset<&'a str>>,
+                pub values: Option<::flatbuffers::WIPOffset<&'a str>>,
+                pub shard: u64,
+                pub tick: u64,
+            }
+            impl<'a> Default for ScriptFaultArgs<'a> {
+                #[inline]
+                fn default() -> Self {
+                    ScriptFaultArgs { script: None, line: 0, text: None, values: None, shard: 0, tick: 0 }
+                }
+            }
+
+            pub struct ScriptFaultBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ScriptFaultBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_script(&mut self, script: ::flatbuffers::WIPOffset<&'b str>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ScriptFault::VT_SCRIPT, script);
+                }
+                #[inline]
+                pub fn add_line(&mut self, line: u32) {
+                    self.fbb_.push_slot::<u32>(ScriptFault::VT_LINE, line, 0);
+                }
+                #[inline]
+                pub fn add_text(&mut self, text: ::flatbuffers::WIPOffset<&'b str>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ScriptFault::VT_TEXT, text);
+                }
+                #[inline]
+                pub fn add_values(&mut self, values: ::flatbuffers::WIPOffset<&'b str>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ScriptFault::VT_VALUES, values);
+                }
+                #[inline]
+                pub fn add_shard(&mut self, shard: u64) {
+                    self.fbb_.push_slot::<u64>(ScriptFault::VT_SHARD, shard, 0);
+                }
+                #[inline]
+                pub fn add_tick(&mut self, tick: u64) {
+                    self.fbb_.push_slot::<u64>(ScriptFault::VT_TICK, tick, 0);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ScriptFaultBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    ScriptFaultBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<ScriptFault<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for ScriptFault<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("ScriptFault");
+                    ds.field("script", &self.script());
+                    ds.field("line", &self.line());
+                    ds.field("text", &self.text());
+                    ds.field("values", &self.values());
+                    ds.field("shard", &self.shard());
+                    ds.field("tick", &self.tick());
+                    ds.finish()
+                }
+            }
             pub enum RulesOffset {}
             #[derive(Copy, Clone, PartialEq)]
 
@@ -22918,6 +23377,7 @@ pub mod pangaea {
                 pub const VT_VERSION: ::flatbuffers::VOffsetT = 4;
                 pub const VT_FROM: ::flatbuffers::VOffsetT = 6;
                 pub const VT_TUNABLES: ::flatbuffers::VOffsetT = 8;
+                pub const VT_SCRIPTS: ::flatbuffers::VOffsetT = 10;
 
                 #[inline]
                 pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -22931,6 +23391,9 @@ pub mod pangaea {
                     let mut builder = RulesBuilder::new(_fbb);
                     builder.add_from(args.from);
                     builder.add_version(args.version);
+                    if let Some(x) = args.scripts {
+                        builder.add_scripts(x);
+                    }
                     if let Some(x) = args.tunables {
                         builder.add_tunables(x);
                     }
@@ -22960,6 +23423,17 @@ pub mod pangaea {
                         self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Tuned>>>>(Rules::VT_TUNABLES, None)
                     }
                 }
+                #[inline]
+                pub fn scripts(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<ScriptRule<'a>>>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<
+                            ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<ScriptRule>>,
+                        >>(Rules::VT_SCRIPTS, None)
+                    }
+                }
             }
 
             impl ::flatbuffers::Verifiable for Rules<'_> {
@@ -22969,6 +23443,7 @@ pub mod pangaea {
      .visit_field::<u64>("version", Self::VT_VERSION, false)?
      .visit_field::<u64>("from", Self::VT_FROM, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<Tuned>>>>("tunables", Self::VT_TUNABLES, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<ScriptRule>>>>("scripts", Self::VT_SCRIPTS, false)?
      .finish();
                     Ok(())
                 }
@@ -22978,11 +23453,13 @@ pub mod pangaea {
                 pub from: u64,
                 pub tunables:
                     Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Tuned<'a>>>>>,
+                pub scripts:
+                    Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<ScriptRule<'a>>>>>,
             }
             impl<'a> Default for RulesArgs<'a> {
                 #[inline]
                 fn default() -> Self {
-                    RulesArgs { version: 0, from: 0, tunables: None }
+                    RulesArgs { version: 0, from: 0, tunables: None, scripts: None }
                 }
             }
 
@@ -23007,6 +23484,13 @@ pub mod pangaea {
                     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Rules::VT_TUNABLES, tunables);
                 }
                 #[inline]
+                pub fn add_scripts(
+                    &mut self,
+                    scripts: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<ScriptRule<'b>>>>,
+                ) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Rules::VT_SCRIPTS, scripts);
+                }
+                #[inline]
                 pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> RulesBuilder<'a, 'b, A> {
                     let start = _fbb.start_table();
                     RulesBuilder { fbb_: _fbb, start_: start }
@@ -23024,6 +23508,7 @@ pub mod pangaea {
                     ds.field("version", &self.version());
                     ds.field("from", &self.from());
                     ds.field("tunables", &self.tunables());
+                    ds.field("scripts", &self.scripts());
                     ds.finish()
                 }
             }
@@ -23239,6 +23724,7 @@ pub mod pangaea {
             impl<'a> Book<'a> {
                 pub const VT_RULES: ::flatbuffers::VOffsetT = 4;
                 pub const VT_HISTORY: ::flatbuffers::VOffsetT = 6;
+                pub const VT_PASTS: ::flatbuffers::VOffsetT = 8;
 
                 #[inline]
                 pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -23250,6 +23736,9 @@ pub mod pangaea {
                     args: &'args BookArgs<'args>,
                 ) -> ::flatbuffers::WIPOffset<Book<'bldr>> {
                     let mut builder = BookBuilder::new(_fbb);
+                    if let Some(x) = args.pasts {
+                        builder.add_pasts(x);
+                    }
                     if let Some(x) = args.history {
                         builder.add_history(x);
                     }
@@ -23275,6 +23764,17 @@ pub mod pangaea {
                         self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Change>>>>(Book::VT_HISTORY, None)
                     }
                 }
+                #[inline]
+                pub fn pasts(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<ScriptPast<'a>>>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<
+                            ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<ScriptPast>>,
+                        >>(Book::VT_PASTS, None)
+                    }
+                }
             }
 
             impl ::flatbuffers::Verifiable for Book<'_> {
@@ -23283,6 +23783,7 @@ pub mod pangaea {
                     v.visit_table(pos)?
      .visit_field::<::flatbuffers::ForwardsUOffset<Rules>>("rules", Self::VT_RULES, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<Change>>>>("history", Self::VT_HISTORY, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<ScriptPast>>>>("pasts", Self::VT_PASTS, false)?
      .finish();
                     Ok(())
                 }
@@ -23291,11 +23792,13 @@ pub mod pangaea {
                 pub rules: Option<::flatbuffers::WIPOffset<Rules<'a>>>,
                 pub history:
                     Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Change<'a>>>>>,
+                pub pasts:
+                    Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<ScriptPast<'a>>>>>,
             }
             impl<'a> Default for BookArgs<'a> {
                 #[inline]
                 fn default() -> Self {
-                    BookArgs { rules: None, history: None }
+                    BookArgs { rules: None, history: None, pasts: None }
                 }
             }
 
@@ -23316,6 +23819,13 @@ pub mod pangaea {
                     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Book::VT_HISTORY, history);
                 }
                 #[inline]
+                pub fn add_pasts(
+                    &mut self,
+                    pasts: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<ScriptPast<'b>>>>,
+                ) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Book::VT_PASTS, pasts);
+                }
+                #[inline]
                 pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> BookBuilder<'a, 'b, A> {
                     let start = _fbb.start_table();
                     BookBuilder { fbb_: _fbb, start_: start }
@@ -23332,6 +23842,7 @@ pub mod pangaea {
                     let mut ds = f.debug_struct("Book");
                     ds.field("rules", &self.rules());
                     ds.field("history", &self.history());
+                    ds.field("pasts", &self.pasts());
                     ds.finish()
                 }
             }
@@ -24094,6 +24605,7 @@ pub mod pangaea {
                 pub const VT_LATE_TICKS: ::flatbuffers::VOffsetT = 6;
                 pub const VT_SHARDS: ::flatbuffers::VOffsetT = 8;
                 pub const VT_RULES: ::flatbuffers::VOffsetT = 10;
+                pub const VT_FAULTS: ::flatbuffers::VOffsetT = 12;
 
                 #[inline]
                 pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -24108,6 +24620,9 @@ pub mod pangaea {
                     builder.add_rules(args.rules);
                     builder.add_late_ticks(args.late_ticks);
                     builder.add_tick(args.tick);
+                    if let Some(x) = args.faults {
+                        builder.add_faults(x);
+                    }
                     if let Some(x) = args.shards {
                         builder.add_shards(x);
                     }
@@ -24146,6 +24661,20 @@ pub mod pangaea {
                     // which contains a valid value in this slot
                     unsafe { self._tab.get::<u64>(SceneReport::VT_RULES, Some(0)).unwrap() }
                 }
+                #[inline]
+                pub fn faults(
+                    &self,
+                ) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::rules::ScriptFault<'a>>>>
+                {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<
+                            ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::rules::ScriptFault>>,
+                        >>(SceneReport::VT_FAULTS, None)
+                    }
+                }
             }
 
             impl ::flatbuffers::Verifiable for SceneReport<'_> {
@@ -24156,6 +24685,7 @@ pub mod pangaea {
      .visit_field::<u64>("late_ticks", Self::VT_LATE_TICKS, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<ShardReport>>>>("shards", Self::VT_SHARDS, false)?
      .visit_field::<u64>("rules", Self::VT_RULES, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<super::rules::ScriptFault>>>>("faults", Self::VT_FAULTS, false)?
      .finish();
                     Ok(())
                 }
@@ -24166,11 +24696,16 @@ pub mod pangaea {
                 pub shards:
                     Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<ShardReport<'a>>>>>,
                 pub rules: u64,
+                pub faults: Option<
+                    ::flatbuffers::WIPOffset<
+                        ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::rules::ScriptFault<'a>>>,
+                    >,
+                >,
             }
             impl<'a> Default for SceneReportArgs<'a> {
                 #[inline]
                 fn default() -> Self {
-                    SceneReportArgs { tick: 0, late_ticks: 0, shards: None, rules: 0 }
+                    SceneReportArgs { tick: 0, late_ticks: 0, shards: None, rules: 0, faults: None }
                 }
             }
 
@@ -24199,6 +24734,15 @@ pub mod pangaea {
                     self.fbb_.push_slot::<u64>(SceneReport::VT_RULES, rules, 0);
                 }
                 #[inline]
+                pub fn add_faults(
+                    &mut self,
+                    faults: ::flatbuffers::WIPOffset<
+                        ::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<super::rules::ScriptFault<'b>>>,
+                    >,
+                ) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(SceneReport::VT_FAULTS, faults);
+                }
+                #[inline]
                 pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> SceneReportBuilder<'a, 'b, A> {
                     let start = _fbb.start_table();
                     SceneReportBuilder { fbb_: _fbb, start_: start }
@@ -24217,6 +24761,7 @@ pub mod pangaea {
                     ds.field("late_ticks", &self.late_ticks());
                     ds.field("shards", &self.shards());
                     ds.field("rules", &self.rules());
+                    ds.field("faults", &self.faults());
                     ds.finish()
                 }
             }

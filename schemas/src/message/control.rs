@@ -64,6 +64,28 @@ pub struct SceneReport {
     pub shards: Vec<ShardReport>,
     /// Version of the latest rules that it has, in force or to come.
     pub rules: u64,
+    /// Scripts that are off in a shard because they failed there; at most [`FAULTS_MAX`].
+    pub faults: Vec<ScriptFault>,
+}
+
+/// Most faults of scripts that a scene reports.
+pub const FAULTS_MAX: usize = 64;
+
+/// A script that failed in a shard, and is off there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScriptFault {
+    /// Which script.
+    pub script: String,
+    /// Where in its source; 0: nowhere in particular.
+    pub line: u32,
+    /// Why.
+    pub text: String,
+    /// The entity that it had in hand, in words.
+    pub values: String,
+    /// Where.
+    pub shard: ShardId,
+    /// When.
+    pub tick: Tick,
 }
 
 /// A gateway's numbers, every half second.

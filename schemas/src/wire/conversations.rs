@@ -18,10 +18,10 @@ use crate::journal::Mark;
 use crate::message::{
     AgentFeed, AppendId, AttachRefusal, AuthReply, AuthRequest, BLOB_BYTES_MAX, BUS_BYTES_MAX, Balance, BeaconEntry, BeaconReply,
     BeaconRequest, Birth, BlobReply, BlobRequest, BusEvent, BusRequest, CellFeed, Changed, ClientAddresses, ClientInput, Control,
-    Credentials, Currency, DRAIN_TARGETS_MAX, Directory, EFFECT_BATCH_MAX, EffectMessage, Enter, Feed, FeedFilter, FeedFrame,
-    GatewayReport, Handover, HandoverMessage, Holdings, Item, ItemKind, JournalReply, JournalRequest, KEY_BYTES_MAX, Lane, Leave,
-    LedgerRefusal, LedgerReply, LedgerRequest, LedgerResult, Location, LoginRefusal, Message, MigrationNews, MigrationStep,
-    Motion, NodeInfo, Owed, Owner, Refusal, SceneReport, Session, ShardImage, ShardPhase, ShardReport, ShardRoute,
+    Credentials, Currency, DRAIN_TARGETS_MAX, Directory, EFFECT_BATCH_MAX, EffectMessage, Enter, FAULTS_MAX, Feed, FeedFilter,
+    FeedFrame, GatewayReport, Handover, HandoverMessage, Holdings, Item, ItemKind, JournalReply, JournalRequest, KEY_BYTES_MAX,
+    Lane, Leave, LedgerRefusal, LedgerReply, LedgerRequest, LedgerResult, Location, LoginRefusal, Message, MigrationNews,
+    MigrationStep, Motion, NodeInfo, Owed, Owner, Refusal, SceneReport, Session, ShardImage, ShardPhase, ShardReport, ShardRoute,
     TRADE_ITEMS_MAX, Table, TableOp, TableReply, TableRequest, Trade, TradeSide, TradeState, TradeStep, Transaction,
     VALUE_BYTES_MAX,
 };
@@ -434,7 +434,7 @@ wire_table! {
         shard, epoch, phase, entities, players, ghosts, tick_p50_us, tick_p99_us, load_permille, handovers_out, handovers_in, recent,
     }
 }
-wire_table! { SceneReport = control::{SceneReport, SceneReportArgs} { tick, late_ticks, shards, rules } }
+wire_table! { SceneReport = control::{SceneReport, SceneReportArgs} { tick, late_ticks, shards, rules, faults <= FAULTS_MAX } }
 wire_table! {
     GatewayReport = control::{GatewayReport, GatewayReportArgs} { connections, sessions, bytes_out, inputs, draining }
 }

@@ -1,15 +1,23 @@
 //! What designers set in a running world: the fields of [`crate::rules`], spelled out once.
 
-use flatbuffers::{FlatBufferBuilder, WIPOffset};
+use bytes::Bytes;
+use flatbuffers::{FlatBufferBuilder, Vector, WIPOffset};
 
 use super::WireError;
-use super::codec::{At, Pack, Unpack, wire_optional, wire_required, wire_table};
+use super::codec::{At, Pack, Unpack, pack_bytes, wire_optional, wire_required, wire_table};
 use crate::generated::node::rules::{self, TuneKind};
-use crate::rules::{Book, CHANGES_KEPT_MAX, Change, Rules, TUNABLES_MAX, TUNED_TEXT_BYTES_MAX, TuneValue, Tuned};
+use crate::message::ScriptFault;
+use crate::rules::{
+    Book, CHANGES_KEPT_MAX, Change, Rules, SCRIPT_BYTES_MAX, SCRIPTS_MAX, ScriptPast, ScriptRule, Source, TUNABLES_MAX,
+    TUNED_TEXT_BYTES_MAX, TuneValue, Tuned,
+};
 
-wire_table! { Rules = rules::{Rules, RulesArgs} { version, from, tunables <= TUNABLES_MAX } }
+wire_table! { Rules = rules::{Rules, RulesArgs} { version, from, tunables <= TUNABLES_MAX, scripts <= SCRIPTS_MAX } }
+wire_table! { ScriptRule = rules::{ScriptRule, ScriptRuleArgs} { name, source <= SCRIPT_BYTES_MAX, is_on, attempt } }
+wire_table! { ScriptPast = rules::{ScriptPast, ScriptPastArgs} { name, good <= SCRIPT_BYTES_MAX, saved <= SCRIPT_BYTES_MAX } }
+wire_table! { ScriptFault = rules::{ScriptFault, ScriptFaultArgs} { script, line, text, values, shard, tick } }
 wire_table! { Change = rules::{Change, ChangeArgs} { version, at, by, why, name, before, after } }
-wire_table! { Book = rules::{Book, BookArgs} { rules, history <= CHANGES_KEPT_MAX } }
+wire_table! { Book = rules::{Book, BookArgs} { rules, history <= CHANGES_KEPT_MAX, pasts <= SCRIPTS_MAX } }
 wire_optional! { Tuned }
 
 impl<'b> Pack<'b> for Tuned {
@@ -41,3 +49,18 @@ impl<'a> Unpack<rules::Tuned<'a>> for Tuned {
 }
 
 wire_required! { Tuned = rules::Tuned<'a> }
+
+/// As bytes: texts of the wire are short.
+impl<'b> Pack<'b> for Source {
+    type Wire = WIPOffset<Vector<'b, u8>>;
+    fn pack(&self, b: &mut FlatBufferBuilder<'b>) -> Self::Wire {
+        pack_bytes(self.as_bytes(), b)
+    }
+}
+
+impl<'a> Unpack<Option<Vector<'a, u8>>> for Source {
+    fn unpack(wire: Option<Vector<'a, u8>>, at: At<'_>) -> Result<Self, WireError> {
+        let bytes = Bytes::unpack(wire, at)?;
+        std::str::from_utf8(&bytes).map(Self::from).map_err(|error| at.impossible(error.valid_up_to() as u64))
+    }
+}

@@ -18,8 +18,10 @@ use crate::engine::EngineCommand;
 use crate::exit::ExitCodesArgs;
 use crate::gateway::GatewayArgs;
 use crate::ledger::LedgerArgs;
+use crate::new::NewArgs;
 use crate::roles::RoleArgs;
 use crate::scene::SceneArgs;
+use crate::script::ScriptCommand;
 use crate::session::SessionCommand;
 use crate::shard::ShardCommand;
 use crate::status::StatusArgs;
@@ -57,6 +59,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Start a whole cluster on this machine (the default)
     Up(UpArgs),
+    /// Make a game of your own
+    New(NewArgs),
     /// Show nodes, shards and sessions
     Status(StatusArgs),
     /// Watch nodes, scenes, shards and events in the terminal
@@ -86,6 +90,9 @@ pub(crate) enum Command {
     /// Say who may read the cluster, and who may change it
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Systems that designers write while people play: list, save, switch, roll back
+    #[command(subcommand)]
+    Script(ScriptCommand),
     /// Set what designers may set while people play: list, set, undo
     #[command(subcommand)]
     Tune(TuneCommand),

@@ -22,10 +22,12 @@ mod exit;
 mod gateway;
 mod ledger;
 mod moves;
+mod new;
 mod operator;
 mod progress;
 mod roles;
 mod scene;
+mod script;
 mod session;
 mod shard;
 mod status;
@@ -40,6 +42,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{CommandFactory, FromArgMatches};
+use pangaea_node::driver::WorldSystems;
 use pangaea_scene::game::Game;
 
 use args::{Cli, Command};
@@ -49,10 +52,15 @@ use scene::SceneArgs;
 
 /// Run the command line for a game. What exit codes mean: `pangaea exit-codes`.
 pub fn main(game: fn(&mut Game)) -> ExitCode {
+    main_with_world(game, |_| {})
+}
+
+/// The same for a game that adds systems to the world server, as `world.add_systems(Phase::Simulate, …)`.
+pub fn main_with_world(game: fn(&mut Game), systems: WorldSystems) -> ExitCode {
     let outcome = FileLayer::find(&std::env::args().collect::<Vec<_>>()).and_then(|layer| {
         let command = layer.iter().fold(Cli::command(), |command, layer| layer.under(command));
         let cli = Cli::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
-        run(cli, layer.as_ref(), game)
+        run(cli, layer.as_ref(), game, systems)
     });
     match outcome {
         Ok(code) => code,
@@ -64,7 +72,7 @@ pub fn main(game: fn(&mut Game)) -> ExitCode {
     }
 }
 
-fn run(cli: Cli, layer: Option<&FileLayer>, game: fn(&mut Game)) -> anyhow::Result<ExitCode> {
+fn run(cli: Cli, layer: Option<&FileLayer>, game: fn(&mut Game), systems: WorldSystems) -> anyhow::Result<ExitCode> {
     let Cli { cluster, token, command, .. } = cli;
     let cluster = cluster.with_token(token);
     // The suite's clusters are made of this very binary.
@@ -73,7 +81,7 @@ fn run(cli: Cli, layer: Option<&FileLayer>, game: fn(&mut Game)) -> anyhow::Resu
         Command::Config(ConfigCommand::Keys(args)) => config::make_keys(&args),
         Command::Config(ConfigCommand::Check(_)) => Ok(config::show(layer, &Cli::command())),
         Command::Up(args) => wait_for(up::run(args, game)),
-        Command::World(args) => roles::run(args.options(pangaea_schemas::Role::World)?, game),
+        Command::World(args) => roles::run_with(args.options(pangaea_schemas::Role::World)?, game, systems),
         Command::Data(args) => data::run(&cluster, args, game),
         Command::Auth(args) => roles::run(args.options(pangaea_schemas::Role::Auth)?, game),
         Command::Scene(SceneArgs { command: Some(command), .. }) => wait_for(scene::run(&cluster, command)),
@@ -90,9 +98,11 @@ fn run(cli: Cli, layer: Option<&FileLayer>, game: fn(&mut Game)) -> anyhow::Resu
         Command::Abort(args) => wait_for(abort::run(&cluster, &args)),
         Command::Audit(args) => wait_for(audit::show(&cluster, &args)),
         Command::Token(command) => wait_for(token::run(&cluster, command)),
+        Command::New(args) => new::run(&args),
         Command::Completions(args) => Ok(completions::show(&args)),
         Command::ExitCodes(_) => Ok(exit::show()),
         Command::Ledger(args) => ledger::show(&cluster, &args),
+        Command::Script(command) => wait_for(script::run(&cluster, command, game)),
         Command::Tune(command) => wait_for(tune::run(&cluster, command)),
         Command::Engine(command) => wait_for(engine::run(command)),
         Command::Bench(args) => bench::run(args),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use clap::Args;
+use pangaea_node::driver::WorldSystems;
 use pangaea_node::role::{
     ABUNDANCE_DEFAULT, CONNECTIONS_MAX_DEFAULT, ClientListeners, RESERVE_MIB_DEFAULT, RoleOptions, SCENES_DEFAULT,
     SNAPSHOT_SECONDS_DEFAULT, SNAPSHOTS_KEPT_DEFAULT, StoreOptions, VIEW_CELLS_DEFAULT,
@@ -137,8 +138,13 @@ impl RoleArgs {
 
 /// Run the process to its end.
 pub(crate) fn run(options: RoleOptions, game: fn(&mut Game)) -> anyhow::Result<ExitCode> {
+    run_with(options, game, |_| {})
+}
+
+/// The same for the world, which has systems of the game as well.
+pub(crate) fn run_with(options: RoleOptions, game: fn(&mut Game), systems: WorldSystems) -> anyhow::Result<ExitCode> {
     let built = Game::build(game)?.with_abundance(options.abundance);
-    pangaea_node::driver::run(options, built)?;
+    pangaea_node::driver::run(options, built, systems)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -100,9 +100,9 @@ pub(crate) struct UndoArgs {
 pub(crate) struct TuneOrderArgs {
     /// Who changes it, for the history
     #[arg(long, env = "USER", default_value = "operator", hide_env = true, value_name = "NAME")]
-    by: String,
+    pub(crate) by: String,
     #[command(flatten)]
-    how: OrderArgs,
+    pub(crate) how: OrderArgs,
 }
 
 /// Do what was typed.

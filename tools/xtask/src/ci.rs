@@ -37,6 +37,7 @@ const STEPS: &[Step] = &[
     ("engine's server", engine_server),
     ("build", |root| crate::build(root).into()),
     ("test", |root| cargo(root, &["test", "--locked", "--workspace", "--no-fail-fast"])),
+    ("new game", new_game),
     ("simulator", simulator),
     ("models", |root| cargo(root, &["model"])),
     ("cluster", cluster),
@@ -102,6 +103,21 @@ fn engine_server(root: &Path) -> Outcome {
         Ok(_) => Outcome::Passed,
         Err(why) => Outcome::Skipped(format!("{why:#}; the engine's tests check nothing")),
     }
+}
+
+/// What `pangaea new` makes fits together with this checkout. Its code is compiled and tried by the game's tests.
+fn new_game(root: &Path) -> Outcome {
+    let check = || {
+        crate::build(root)?;
+        let place = root.join("target/new-game");
+        if place.exists() {
+            std::fs::remove_dir_all(&place)?;
+        }
+        std::fs::create_dir_all(&place)?;
+        crate::run(Command::new(crate::built(root, "pangaea")).args(["new", "my-game"]).current_dir(&place))?;
+        crate::run(Command::new("cargo").args(["tree", "--offline", "--depth", "0"]).current_dir(place.join("my-game")))
+    };
+    check().into()
 }
 
 fn simulator(root: &Path) -> Outcome {

@@ -9,7 +9,7 @@ use crate::stage::{Stage, scene};
 
 fn wish(values: &[(&str, Option<f64>)]) -> Wish {
     let values = values.iter().map(|(name, value)| ((*name).to_owned(), value.map(TuneValue::Float)));
-    Wish { by: "anna".to_owned(), why: "set".to_owned(), values: values.collect() }
+    Wish { by: "anna".to_owned(), why: "set".to_owned(), values: values.collect(), scripts: Vec::new() }
 }
 
 /// What a scene was told of a tunable, and from which version.

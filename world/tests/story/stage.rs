@@ -424,5 +424,5 @@ fn report(player: &Player, tick: Tick, loads: &BTreeMap<ShardId, u32>) -> SceneR
         handovers_in: 1,
         recent: Vec::new(),
     };
-    SceneReport { tick, late_ticks: 0, shards: player.runs.iter().map(shard).collect(), rules }
+    SceneReport { tick, late_ticks: 0, shards: player.runs.iter().map(shard).collect(), rules, faults: Vec::new() }
 }

@@ -450,6 +450,7 @@ impl Dice {
                 tick: Tick(self.n()),
                 late_ticks: self.n(),
                 shards: self.some(Self::shard_report),
+                faults: self.some(Self::script_fault),
                 rules: self.n(),
             }),
             Control::Gateway(GatewayReport {
