@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use mlua::chunk::{ChunkMode, Compiler};
 use mlua::{Function, Lua, LuaOptions, StdLib, Table, Value};
+// Only linked.
+use pangaea_luau as _;
 use pangaea_scene::game::Phase;
 use pangaea_scene::prelude::Position;
 use pangaea_scene::scripts::{Batch, Engine, Fault, Heard, SENT_MAX, Script, Sent, Wants, Words, chance};
