@@ -1,6 +1,6 @@
 //! Luau as an [`Engine`]: one machine per script and shard, so that none can starve or spoil another.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use mlua::chunk::{ChunkMode, Compiler};
@@ -9,8 +9,9 @@ use mlua::{Function, Lua, LuaOptions, StdLib, Table, Value};
 use pangaea_luau as _;
 use pangaea_scene::game::Phase;
 use pangaea_scene::prelude::Position;
-use pangaea_scene::scripts::{Batch, Engine, Fault, Heard, SENT_MAX, Script, Sent, Wants, Words, chance};
+use pangaea_scene::scripts::{Batch, Engine, Fault, Heard, SENT_MAX, STEPS_MAX, Script, Sent, Wants, Words, chance};
 use pangaea_schemas::EntityId;
+use pangaea_schemas::geometry::CELL_EDGE_M;
 use pangaea_schemas::registry::{Field, FieldType, TypeInfo};
 use pangaea_schemas::rules::{TuneValue, nearest};
 
@@ -22,6 +23,17 @@ use crate::{MEMORY_BYTES_MAX, PRINTS_MAX};
 
 /// What a script may say of itself.
 const KEYS: [&str; 8] = ["phase", "reads", "writes", "with", "without", "hears", "run", "each"];
+
+/// The prelude's name where errors tell it.
+const PRELUDE: &str = "=[prelude]";
+/// What one call is charged at most: far above any budget, far below where counters end.
+const CHARGE_MAX: f64 = 1e12;
+/// Steps of a message, which is looked up and packed.
+const MESSAGE_STEPS: u64 = 8;
+/// Steps of one neighbour: a table with four fields.
+const NEIGHBOUR_STEPS: u64 = 8;
+/// Draws of chance, and cells that are looked into, in one step.
+const DRAWS_PER_STEP: u64 = 4;
 
 /// Scripts in Luau.
 pub struct Luau;
@@ -67,18 +79,18 @@ impl LuauScript {
     fn load(name: &str, source: &str, words: &Words) -> mlua::Result<Self> {
         let libraries = StdLib::MATH | StdLib::TABLE | StdLib::STRING | StdLib::BIT | StdLib::BUFFER;
         let lua = Lua::new_with(libraries, LuaOptions::new())?;
-        lua.set_compiler(Compiler::new().set_optimization_level(2).set_debug_level(1));
+        lua.set_compiler(compiler());
         // What the prelude calls is the language's own, and is known when it is loaded.
         lua.globals().set_safeenv(true);
         let (meter, tick) = (Meter::default(), Arc::<Mutex<Tick>>::default());
-        meter.begin(&lua);
+        meter.begin(&lua, STEPS_MAX);
         let (host, world) = (lua.create_table()?, lua.create_table()?);
         let words = Arc::new(words.clone());
         host.set("progress", lua.create_table()?)?;
         offer(&lua, name, &meter, &tick, &words, (&host, &world))?;
         let layout = lua.create_table()?;
         host.set("layout", &layout)?;
-        let made: Table = lua.load(prelude()).set_name("=[prelude]").set_mode(ChunkMode::Text).call(&host)?;
+        let made: Table = lua.load(prelude_code()?).set_name(PRELUDE).set_mode(ChunkMode::Binary).call(&host)?;
         let globals: Table = made.get("globals")?;
         // Names are looked up when a chunk is loaded, among the machine's globals and not in the chunk's environment: so these are
         // the only ones that there are from now on.
@@ -115,7 +127,7 @@ impl LuauScript {
 
     fn call(&self, batch: &mut Batch<'_>) -> mlua::Result<()> {
         let (lua, world) = (&self.lua, &self.world);
-        self.meter.begin(lua);
+        self.meter.begin(lua, batch.steps);
         let names: Vec<u8> = lock(&self.tick).ids.iter().flat_map(|id| (id.0 as f64).to_le_bytes()).collect();
         let (count, names) = (names.len() / 8, lua.create_buffer(names)?);
         let buffers = batch.columns.iter().map(|column| lua.create_buffer(&column.bytes)).collect::<mlua::Result<Vec<_>>>()?;
@@ -123,8 +135,9 @@ impl LuauScript {
         lua.scope(|scope| {
             let near = scope.create_function(|lua, (_, x, z, radius): (Value, f32, f32, f32)| {
                 let found = lua.create_table()?;
+                self.meter.charge(cells_within(radius) / DRAWS_PER_STEP)?;
                 let all = near(Position::new(x, z), radius);
-                self.meter.charge(all.len() as u64)?;
+                self.meter.charge(all.len() as u64 * NEIGHBOUR_STEPS)?;
                 for near in all {
                     let row = lua.create_table()?;
                     row.set("id", near.id.0 as f64)?;
@@ -175,6 +188,16 @@ impl Script for LuauScript {
         drop(tick);
         called.map(|()| sent).map_err(|error| self.failed(&error))
     }
+}
+
+fn compiler() -> Compiler {
+    Compiler::new().set_optimization_level(2).set_debug_level(1)
+}
+
+/// The prelude as the machine wants it: read once per process, not once per script and shard.
+fn prelude_code() -> mlua::Result<&'static [u8]> {
+    static CODE: OnceLock<mlua::Result<Vec<u8>>> = OnceLock::new();
+    CODE.get_or_init(|| compiler().compile(prelude())).as_deref().map_err(Clone::clone)
 }
 
 fn lock(tick: &Mutex<Tick>) -> MutexGuard<'_, Tick> {
@@ -247,9 +270,12 @@ fn offer(
     words: &Arc<Words>,
     (host, world): (&Table, &Table),
 ) -> mlua::Result<()> {
-    let shared = Arc::clone(tick);
+    let spent = meter.clone();
+    host.set("charge", lua.create_function(move |_: &Lua, steps: f64| spent.charge(steps.clamp(0.0, CHARGE_MAX) as u64))?)?;
+    let (shared, spent) = (Arc::clone(tick), meter.clone());
     let chances = move |lua: &Lua, (): ()| {
         let mut tick = lock(&shared);
+        spent.charge(tick.ids.len() as u64 / DRAWS_PER_STEP)?;
         tick.draws += 1;
         let drawn: Vec<u8> = tick.ids.iter().flat_map(|id| chance(tick.seed, *id, tick.draws).to_le_bytes()).collect();
         lua.create_buffer(drawn)
@@ -267,7 +293,7 @@ fn offer(
     host.set("print", lua.create_function(print)?)?;
     let (shared, known, spent) = (Arc::clone(tick), Arc::clone(words), meter.clone());
     let effect = move |_: &Lua, (_, from, to, name, fields): (Value, f64, f64, String, Table)| {
-        spent.charge(1)?;
+        spent.charge(MESSAGE_STEPS)?;
         let info = Words::find("effect", &known.effects, &name).map_err(mlua::Error::runtime)?;
         let bytes = packed(info, &fields)?;
         let mut tick = lock(&shared);
@@ -278,7 +304,7 @@ fn offer(
     world.set("effect", lua.create_function(effect)?)?;
     let (shared, known, spent) = (Arc::clone(tick), Arc::clone(words), meter.clone());
     let tell = move |_: &Lua, (_, agent, name, fields): (Value, f64, String, Table)| {
-        spent.charge(1)?;
+        spent.charge(MESSAGE_STEPS)?;
         let info = Words::find("event", &known.events, &name).map_err(mlua::Error::runtime)?;
         let bytes = packed(info, &fields)?;
         let mut tick = lock(&shared);
@@ -287,6 +313,12 @@ fn offer(
         Ok(())
     };
     world.set("tell", lua.create_function(tell)?)
+}
+
+/// About as many cells as are looked into; no more than there are in a large shard.
+fn cells_within(radius: f32) -> u64 {
+    let edge = (2.0 * radius / CELL_EDGE_M).clamp(0.0, 30.0) as u64 + 2;
+    edge * edge
 }
 
 fn full(count: usize, what: &str) -> mlua::Result<()> {

@@ -22,8 +22,9 @@
 //! entities affordable; `each = function(entity, world)` instead of `run` is easier to write and several times dearer. What else
 //! there is stands in [`types`], which editors read.
 //!
-//! A script may do nothing but that: no files, no clock, no chance but `batch:chance()`, no memory from tick to tick. It has
-//! [`STEPS_MAX`] steps per tick and shard and [`MEMORY_BYTES_MAX`] bytes.
+//! A script may do nothing but that: no files, no clock, no chance but `batch:chance()`, no memory from tick to tick. All scripts of a
+//! shard have [`STEPS_MAX`](pangaea_scene::scripts::STEPS_MAX) steps per tick together, each has [`MEMORY_BYTES_MAX`] bytes. A step is
+//! a turn of a loop, a call, or 64 bytes asked for; calls that do much at once take as many as the same in a loop would.
 
 mod engine;
 mod fault;
@@ -35,8 +36,6 @@ use pangaea_scene::game::Game;
 
 pub use engine::Luau;
 
-/// Steps of a script in one tick of a shard: one at each turn of a loop and each call, and one for 64 bytes it asks for.
-pub const STEPS_MAX: u64 = 500_000;
 /// Bytes that a script may hold at a time in one shard, the language's own half megabyte included.
 pub const MEMORY_BYTES_MAX: usize = 16 * 1_024 * 1_024;
 /// Lines that a script may print in one tick of a shard; the rest is not printed.

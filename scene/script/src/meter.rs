@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use mlua::debug::Debug;
 use mlua::{Lua, VmState};
+use pangaea_scene::scripts::STEPS_MAX;
 
-use crate::STEPS_MAX;
 use crate::fault::{ENDING, bare};
 
 /// Bytes that cost one step.
@@ -14,7 +14,9 @@ const BYTES_PER_STEP: u64 = 64;
 /// Memory is looked at once in so many steps.
 const LOOK_EVERY: u64 = 8;
 /// What a script that spent its budget is told.
-pub(crate) const SPENT: &str = "it takes too many steps: is there an endless loop?";
+pub(crate) const SPENT: &str = "it takes too many steps: an endless loop, or far too much at once?";
+/// The same when the scripts before it took most of it.
+pub(crate) const SHARED: &str = "the scripts of this shard together take too many steps";
 /// The same for what it asks for again and again.
 pub(crate) const GREEDY: &str = "it asks for too much memory in one tick";
 
@@ -27,6 +29,8 @@ pub(crate) struct Meter(Arc<Counters>);
 
 #[derive(Default)]
 struct Counters {
+    /// What may be spent.
+    budget: AtomicU64,
     steps: AtomicU64,
     bytes: AtomicU64,
     memory: AtomicU64,
@@ -43,9 +47,10 @@ impl Meter {
         lua.set_interrupt(move |lua| meter.step(lua).map(|()| VmState::Continue));
     }
 
-    /// A tick begins.
-    pub(crate) fn begin(&self, lua: &Lua) {
-        let Counters { steps, bytes, memory, .. } = &*self.0;
+    /// A tick begins, in which so many steps may be spent.
+    pub(crate) fn begin(&self, lua: &Lua, steps_max: u64) {
+        let Counters { budget, steps, bytes, memory, .. } = &*self.0;
+        budget.store(steps_max, Relaxed);
         steps.store(0, Relaxed);
         bytes.store(0, Relaxed);
         memory.store(lua.used_memory() as u64, Relaxed);
@@ -90,8 +95,12 @@ impl Meter {
 
     fn judge(&self) -> mlua::Result<()> {
         let (steps, bytes) = (self.0.steps.load(Relaxed), self.0.bytes.load(Relaxed));
-        if steps + bytes / BYTES_PER_STEP <= STEPS_MAX {
+        let budget = self.0.budget.load(Relaxed);
+        if steps + bytes / BYTES_PER_STEP <= budget {
             return Ok(());
+        }
+        if budget < STEPS_MAX / 2 {
+            return Err(mlua::Error::runtime(format!("{SHARED}: {budget} of {STEPS_MAX} steps were left")));
         }
         let greedy = bytes / BYTES_PER_STEP > steps;
         Err(mlua::Error::runtime(if greedy { GREEDY } else { SPENT }))

@@ -2,9 +2,9 @@
 
 use pangaea_scene::game::Game;
 use pangaea_scene::prelude::*;
-use pangaea_scene::scripts::Engine;
+use pangaea_scene::scripts::{Engine, STEPS_MAX};
 
-use crate::{Luau, STEPS_MAX};
+use crate::Luau;
 
 /// How much it can take.
 #[component]
@@ -266,6 +266,13 @@ fn an_endless_loop_is_ended_by_its_steps() {
         "for _ = 1, 1e9 do string.rep('x', 60000) end",
         "local s = 'x' while true do s = string.sub(s .. s, 1, 200000) end",
         "local t = {} for i = 1, 2e5 do t[i] = i * 7919 % 100003 end table.sort(t)",
+        // What does much in one call pays for it.
+        "local s = string.rep('a', 1e6) while true do string.find(s, 'z', 1, true) end",
+        "local s = string.rep('a', 1e6) while true do s:upper() end",
+        "local t = {} for i = 1, 1e4 do t[i] = i end while true do table.concat(t) end",
+        "while true do world:near(600, 600, 1e9) end",
+        "while true do batch:chance() end",
+        "local s = string.rep('a', 1e300)",
         // A pattern that tries for ever is one call, but each of its tries is a step.
         "string.find(string.rep('a', 60), string.rep('a*', 25) .. 'b')",
     ];
@@ -275,6 +282,34 @@ fn an_endless_loop_is_ended_by_its_steps() {
         assert!(ends.iter().any(|end| fault.contains(end)), "{script}: {fault}");
         assert!(fault.starts_with("bad:2: "), "{fault}");
     }
+}
+
+#[test]
+fn patterns_are_for_short_texts() {
+    for call in ["string.find(s, 'a*b')", "s:match('^a*$')", "s:gmatch('a')", "string.gsub(s, 'a', 'b')"] {
+        let fault = disarmed(&body(&format!("local s = string.rep('a', 257) {call}")));
+        assert!(fault.starts_with("bad:2: a text of 257 bytes: patterns are for texts of at most 256"), "{call}: {fault}");
+    }
+}
+
+#[test]
+fn scripts_share_a_shards_steps() {
+    let mut world = world();
+    let wolf = world.spawn(HERE, Health { now: 1, max: 100 });
+    let busy = body("for _ = 1, 120000 do end");
+    world.scripts(&[("a", &busy), ("b", &busy), ("heal", HEAL)]);
+    world.ticks(2);
+    assert_eq!(health(&world, wolf), 3, "the third runs");
+    let [fault] = &world.script_faults()[..] else { panic!("one fault: {:?}", world.script_faults()) };
+    assert!(fault.starts_with("b:2: the scripts of this shard together take too many steps: 79"), "{fault}");
+    assert!(world.world.script_steps() < STEPS_MAX);
+}
+
+#[test]
+fn what_is_told_of_a_fault_has_bounds() {
+    let long = "x".repeat(5_000);
+    let fault = disarmed(&format!("return system {{ phase = 'Act', reads = {{ '{long}' }}, run = function() end }}"));
+    assert!(fault.len() < 1_200, "{} bytes", fault.len());
 }
 
 #[test]

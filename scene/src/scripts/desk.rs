@@ -8,12 +8,12 @@ use bevy_ecs::resource::Resource;
 use bevy_ecs::schedule::{IntoScheduleConfigs, Schedule};
 use bevy_ecs::world::{Mut, World};
 use bytes::Bytes;
-use pangaea_schemas::message::{Effect, ScriptFault};
+use pangaea_schemas::message::{Effect, FAULT_TEXT_BYTES_MAX, ScriptFault};
 use pangaea_schemas::registry::{Field, FieldType, TypeInfo};
 use pangaea_schemas::rules::{Rules, ScriptRule, TuneValue};
-use pangaea_schemas::{EntityId, TypeId};
+use pangaea_schemas::{EntityId, Tick, TypeId};
 
-use super::{Batch, Column, Engine, Fault, Heard, Packed, SENT_MAX, Script, Sent, Wants, Words};
+use super::{Batch, Column, Engine, Fault, Heard, Packed, SENT_MAX, STEPS_MAX, Script, Sent, Wants, Words};
 use crate::ecs::grid::Grid;
 use crate::ecs::kinds::{ComponentKind, Kinds};
 use crate::ecs::mail::{Outbox, Told};
@@ -34,6 +34,9 @@ pub(crate) struct Desk {
     slots: Vec<Slot>,
     tuned: Vec<(String, TuneValue)>,
     rules: u64,
+    /// The tick of the last turns, and the steps taken in it so far.
+    tick: Tick,
+    steps: u64,
 }
 
 struct Slot {
@@ -58,8 +61,6 @@ struct Turn {
     /// The members as found last, and in order of id: sorting is for ticks in which somebody came or went.
     found: Vec<(EntityId, Entity)>,
     sorted: Vec<(EntityId, Entity)>,
-    /// What the last turn cost.
-    steps: u64,
 }
 
 type Letters = fn(&World) -> Vec<Heard>;
@@ -68,7 +69,7 @@ type Letters = fn(&World) -> Vec<Heard>;
 pub(crate) fn install(world: &mut World, schedule: &mut Schedule, engine: Arc<dyn Engine>, kinds: Arc<Kinds>) {
     let words = kinds.words();
     let tuned = words.tunables.clone();
-    world.insert_resource(Desk { engine, words, kinds, slots: Vec::new(), tuned, rules: 0 });
+    world.insert_resource(Desk { engine, words, kinds, slots: Vec::new(), tuned, rules: 0, tick: Tick(0), steps: 0 });
     for (at, phase) in Phase::ALL.into_iter().enumerate() {
         let turn = move |world: &mut World| {
             world.resource_scope(|world, mut desk: Mut<Desk>| desk.take_turns(world, phase));
@@ -90,9 +91,9 @@ impl Desk {
         })
     }
 
-    /// What the last turns of all that run cost together.
+    /// What the turns of the last tick cost together.
     pub(crate) fn steps(&self) -> u64 {
-        self.slots.iter().map(|slot| if let State::Running(turn) = &slot.state { turn.steps } else { 0 }).sum()
+        self.steps
     }
 
     /// These rules hold from now on. A script whose rule is the same goes on as it is, failed or not.
@@ -121,14 +122,21 @@ impl Desk {
     }
 
     fn take_turns(&mut self, world: &mut World, phase: Phase) {
+        let tick = world.resource::<Now>().tick;
+        if self.tick != tick {
+            (self.tick, self.steps) = (tick, 0);
+        }
         for slot in &mut self.slots {
             let State::Running(turn) = &mut slot.state else { continue };
             if turn.script.wants().phase != phase {
                 continue;
             }
+            let left = STEPS_MAX.saturating_sub(self.steps);
             let seed = seed(world, &slot.rule.name);
-            if let Err(fault) = turn.take(world, seed, &self.tuned, self.rules) {
-                slot.state = State::Failed(failed(world, fault));
+            match turn.take(world, seed, &self.tuned, (self.rules, left)) {
+                Ok(steps) => self.steps += steps,
+                // What it took counts against nobody else: it does so once.
+                Err(fault) => slot.state = State::Failed(failed(world, fault)),
             }
         }
     }
@@ -142,7 +150,9 @@ fn seed(world: &World, name: &str) -> u64 {
 
 fn failed(world: &World, fault: Fault) -> ScriptFault {
     let (tick, shard) = (world.resource::<Now>().tick, world.resource::<Now>().shard);
-    let Fault { script, line, text, values, .. } = fault;
+    let Fault { script, line, mut text, mut values, .. } = fault;
+    text.truncate(text.floor_char_boundary(FAULT_TEXT_BYTES_MAX));
+    values.truncate(values.floor_char_boundary(FAULT_TEXT_BYTES_MAX));
     tracing::warn!(script, line, %shard, tick = tick.0, values, "a script is off in this shard: {text}");
     ScriptFault { script, line, text, values, shard, tick }
 }
@@ -173,11 +183,17 @@ impl Turn {
         });
         let members = members.build();
         let hears = hears.iter().map(|name| kinds.heard(name).ok_or_else(|| unheard(words, name))).collect::<Result<_, _>>()?;
-        Ok(Self { script, columns, infos, members, hears, found: Vec::new(), sorted: Vec::new(), steps: 0 })
+        Ok(Self { script, columns, infos, members, hears, found: Vec::new(), sorted: Vec::new() })
     }
 
-    /// One tick: all of it, or nothing and why.
-    fn take(&mut self, world: &mut World, seed: u64, tuned: &[(String, TuneValue)], rules: u64) -> Result<(), Fault> {
+    /// One tick: all of it and its steps, or nothing and why. Given the rules' version, and the steps that are left.
+    fn take(
+        &mut self,
+        world: &mut World,
+        seed: u64,
+        tuned: &[(String, TuneValue)],
+        (rules, steps): (u64, u64),
+    ) -> Result<u64, Fault> {
         self.find(world);
         let entities: Vec<Entity> = self.sorted.iter().map(|(_, entity)| *entity).collect();
         let reads = self.script.wants().reads.len();
@@ -198,16 +214,17 @@ impl Turn {
             heard: self.hears.iter().map(|(info, letters)| (Arc::clone(info), letters(world))).collect(),
             tuned,
             rules,
+            steps,
             near: &|center: Position, radius| grid.within(center, radius).collect(),
         };
         let sent = self.script.run(&mut batch).map_err(|fault| with_values(fault, &batch.ids, &before))?;
-        self.steps = sent.steps;
+        let taken = sent.steps;
         let Batch { columns: after, .. } = batch;
         for (column, (before, after)) in self.columns.iter_mut().zip(before.iter().zip(&after)).skip(reads) {
             column.unpack(world, &entities, &before.bytes, &after.bytes);
         }
         send(world, sent);
-        Ok(())
+        Ok(taken)
     }
 
     /// Who is meant, in order of id.

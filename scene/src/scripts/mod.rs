@@ -27,6 +27,9 @@ pub(crate) use desk::{Desk, install};
 /// Most effects and events, each, that one script may send in one tick of a shard.
 pub const SENT_MAX: usize = 16_384;
 
+/// Steps that all scripts of a shard may take together in one tick; what a step is, the language says.
+pub const STEPS_MAX: u64 = 200_000;
+
 /// A scripting language.
 pub trait Engine: Send + Sync + 'static {
     /// Reads a script. Names in it are looked up in `words`.
@@ -153,6 +156,8 @@ pub struct Batch<'w> {
     pub tuned: &'w [(String, TuneValue)],
     /// Version of the rules that these are of.
     pub rules: u64,
+    /// Steps that it may take: [`STEPS_MAX`] without what the scripts before it took.
+    pub steps: u64,
     /// Who is near, real entities and ghosts.
     pub near: &'w (dyn Fn(Position, f32) -> Vec<Near> + 'w),
 }

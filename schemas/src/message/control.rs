@@ -70,6 +70,8 @@ pub struct SceneReport {
 
 /// Most faults of scripts that a scene reports.
 pub const FAULTS_MAX: usize = 64;
+/// Longest explanation of a fault, and longest list of values, in bytes.
+pub const FAULT_TEXT_BYTES_MAX: usize = 1_024;
 
 /// A script that failed in a shard, and is off there.
 #[derive(Clone, Debug, PartialEq, Eq)]

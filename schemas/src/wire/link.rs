@@ -12,7 +12,7 @@ use crate::generated::node::link;
 use crate::{NodeId, Nonce, RegistryHash};
 
 /// Version of the protocol between nodes. Raised when old and new nodes must not talk.
-pub const LINK_PROTOCOL: u32 = 2;
+pub const LINK_PROTOCOL: u32 = 3;
 
 /// What a link begins with.
 #[derive(Clone, Debug, PartialEq, Eq)]

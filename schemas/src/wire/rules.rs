@@ -6,7 +6,7 @@ use flatbuffers::{FlatBufferBuilder, Vector, WIPOffset};
 use super::WireError;
 use super::codec::{At, Pack, Unpack, pack_bytes, wire_optional, wire_required, wire_table};
 use crate::generated::node::rules::{self, TuneKind};
-use crate::message::ScriptFault;
+use crate::message::{FAULT_TEXT_BYTES_MAX, ScriptFault};
 use crate::rules::{
     Book, CHANGES_KEPT_MAX, Change, Rules, SCRIPT_BYTES_MAX, SCRIPTS_MAX, ScriptPast, ScriptRule, Source, TUNABLES_MAX,
     TUNED_TEXT_BYTES_MAX, TuneValue, Tuned,
@@ -15,7 +15,7 @@ use crate::rules::{
 wire_table! { Rules = rules::{Rules, RulesArgs} { version, from, tunables <= TUNABLES_MAX, scripts <= SCRIPTS_MAX } }
 wire_table! { ScriptRule = rules::{ScriptRule, ScriptRuleArgs} { name, source <= SCRIPT_BYTES_MAX, is_on, attempt } }
 wire_table! { ScriptPast = rules::{ScriptPast, ScriptPastArgs} { name, good <= SCRIPT_BYTES_MAX, saved <= SCRIPT_BYTES_MAX } }
-wire_table! { ScriptFault = rules::{ScriptFault, ScriptFaultArgs} { script, line, text, values, shard, tick } }
+wire_table! { ScriptFault = rules::{ScriptFault, ScriptFaultArgs} { script, line, text <= FAULT_TEXT_BYTES_MAX, values <= FAULT_TEXT_BYTES_MAX, shard, tick } }
 wire_table! { Change = rules::{Change, ChangeArgs} { version, at, by, why, name, before, after } }
 wire_table! { Book = rules::{Book, BookArgs} { rules, history <= CHANGES_KEPT_MAX, pasts <= SCRIPTS_MAX } }
 wire_optional! { Tuned }

@@ -284,7 +284,7 @@ fn a_node_of_another_world_is_refused_in_words() {
     let refusal = |first: &LinkMessage| policy.admit(first).unwrap_err().to_string();
     assert_eq!(policy.admit(&hello("demo", LINK_PROTOCOL, 7)), Ok((NodeId::new(Role::Scene, 2), Nonce(u128::MAX - 5))));
     assert!(policy.admit(&hello("demo", LINK_PROTOCOL, 0)).is_ok(), "a role that knows no game");
-    assert_eq!(refusal(&hello("demo", 9, 7)), "scene-2 speaks node protocol 9, gateway-1 speaks 2: run the same build on both");
+    assert_eq!(refusal(&hello("demo", 9, 7)), "scene-2 speaks node protocol 9, gateway-1 speaks 3: run the same build on both");
     assert_eq!(
         refusal(&hello("prod", LINK_PROTOCOL, 7)),
         "scene-2 belongs to cluster `prod`, gateway-1 to `demo`: check the address or the cluster's name"

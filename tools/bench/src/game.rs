@@ -39,6 +39,25 @@ pub(crate) fn idlers(game: &mut Game) {
     game.component::<Health>().replicated().persistent();
 }
 
+/// Everybody's health grows, and begins anew.
+pub(crate) fn regrowers(game: &mut Game) {
+    game.component::<Health>();
+    game.system(Phase::React, regrow);
+}
+
+/// The same is left to a script.
+pub(crate) fn scripted(game: &mut Game) {
+    game.component::<Health>();
+    game.plugin(pangaea_script::plugin);
+}
+
+/// A system of a line, for which what is around it counts.
+pub(crate) fn regrow(mut all: Query<&mut Health>) {
+    for mut health in &mut all {
+        health.now = if health.now < health.max { health.now + 1 } else { 0 };
+    }
+}
+
 /// Walk one step; the direction in 1/127 of full speed.
 #[input]
 pub(crate) struct Move {

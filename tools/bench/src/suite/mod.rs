@@ -2,6 +2,7 @@
 
 mod arena;
 pub(crate) mod replication;
+mod script;
 mod store;
 pub(crate) mod tick;
 
@@ -20,6 +21,7 @@ pub(crate) struct Part {
 pub(crate) const ALL: &[Part] = &[
     Part { ids: &["S15"], what: "replication in the gateway, without sockets", run: replication::pairs },
     Part { ids: &["S4"], what: "one shard, everybody moves", run: tick::crowd },
+    Part { ids: &["S17"], what: "a system as a script", run: script::against_native },
     Part { ids: &["S14"], what: "one scene, everybody moves", run: tick::scene },
     Part { ids: &["S5"], what: "one scene, hardly anybody moves", run: tick::idle },
     Part { ids: &["S16"], what: "ledger", run: store::ledger },
