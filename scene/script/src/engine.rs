@@ -8,7 +8,7 @@ use mlua::{Function, Lua, LuaOptions, StdLib, Table, Value};
 // Only linked.
 use pangaea_luau as _;
 use pangaea_scene::game::Phase;
-use pangaea_scene::prelude::Position;
+use pangaea_scene::prelude::{Near, Position};
 use pangaea_scene::scripts::{Batch, Engine, Fault, Heard, SENT_MAX, STEPS_MAX, Script, Sent, Wants, Words, chance};
 use pangaea_schemas::EntityId;
 use pangaea_schemas::geometry::CELL_EDGE_M;
@@ -30,8 +30,6 @@ const PRELUDE: &str = "=[prelude]";
 const CHARGE_MAX: f64 = 1e12;
 /// Steps of a message, which is looked up and packed.
 const MESSAGE_STEPS: u64 = 8;
-/// Steps of one neighbour: a table with four fields.
-const NEIGHBOUR_STEPS: u64 = 8;
 /// Draws of chance, and cells that are looked into, in one step.
 const DRAWS_PER_STEP: u64 = 4;
 
@@ -86,6 +84,7 @@ impl LuauScript {
         meter.begin(&lua, STEPS_MAX);
         let (host, world) = (lua.create_table()?, lua.create_table()?);
         let words = Arc::new(words.clone());
+        host.set("world", &world)?;
         host.set("progress", lua.create_table()?)?;
         offer(&lua, name, &meter, &tick, &words, (&host, &world))?;
         let layout = lua.create_table()?;
@@ -133,22 +132,17 @@ impl LuauScript {
         let buffers = batch.columns.iter().map(|column| lua.create_buffer(&column.bytes)).collect::<mlua::Result<Vec<_>>>()?;
         let near = batch.near;
         lua.scope(|scope| {
-            let near = scope.create_function(|lua, (_, x, z, radius): (Value, f32, f32, f32)| {
-                let found = lua.create_table()?;
+            let near = scope.create_function(|lua, (x, z, radius): (f32, f32, f32)| {
                 self.meter.charge(cells_within(radius) / DRAWS_PER_STEP)?;
                 let all = near(Position::new(x, z), radius);
-                self.meter.charge(all.len() as u64 * NEIGHBOUR_STEPS)?;
-                for near in all {
-                    let row = lua.create_table()?;
-                    row.set("id", near.id.0 as f64)?;
-                    row.set("x", near.position.x)?;
-                    row.set("z", near.position.z)?;
-                    row.set("ghost", near.ghost)?;
-                    found.push(row)?;
-                }
-                Ok(found)
+                // As the prelude unpacks it.
+                let row = |near: &Near| {
+                    let [x, z] = [near.position.x, near.position.z].map(f64::from);
+                    [near.id.0 as f64, x, z, f64::from(u8::from(near.ghost))]
+                };
+                lua.create_buffer(all.iter().flat_map(row).flat_map(f64::to_le_bytes).collect::<Vec<u8>>())
             })?;
-            world.set("near", near)?;
+            self.host.set("near", near)?;
             world.set_readonly(true);
             self.run.call::<()>((&self.main, world, count, names, buffers.clone()))
         })?;
