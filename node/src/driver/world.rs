@@ -17,6 +17,7 @@ use pangaea_schemas::rules::TuneSpec;
 use pangaea_schemas::{NodeId, Role, Timestamp};
 use pangaea_world::balance::{BalanceStatus, Merge, Move as PlannedMove, Outlook, Split};
 use pangaea_world::moves::Move;
+use pangaea_world::rules::SCRIPTS_PREFIX;
 use pangaea_world::status::{Event as WorldNews, Happening, NodeState, NodeStatus, ShardStatus};
 use pangaea_world::{Beacon, Bus, Order, World, WorldConfig};
 use tokio::sync::{mpsc, watch};
@@ -489,6 +490,9 @@ fn event_view(event: &WorldNews) -> EventView {
         Happening::MoveFailed { shard, to, reason } => {
             EventView { to: Some(shard.to_string()), ..with("move", format!("{shard} did not move to {to}: {reason}")) }
         }
+        Happening::Tuned { name, value, by, from } if name.starts_with(SCRIPTS_PREFIX) => {
+            with("script", format!("{name}: {value}, from tick {} on, by {by}", from.0))
+        }
         Happening::Tuned { name, value, by, from } => {
             with("tune", format!("{name} is {value} from tick {} on, set by {by}", from.0))
         }
@@ -496,7 +500,7 @@ fn event_view(event: &WorldNews) -> EventView {
             let ScriptFault { script, line, text, values, shard, .. } = &**fault;
             EventView {
                 to: Some(shard.to_string()),
-                ..with("script", format!("{script}:{line}: {text} ({values}); off in {shard}"))
+                ..with("script", format!("{script}:{line}: {text}{}; off in {shard}", bracketed(values)))
             }
         }
         Happening::RulesRefused { by, reason } => with("tune", format!("not changed for {by}: {reason}")),
@@ -515,4 +519,8 @@ fn event_view(event: &WorldNews) -> EventView {
             ..with("handover", format!("{agent} went from {from} to {to}"))
         },
     }
+}
+
+fn bracketed(words: &str) -> String {
+    if words.is_empty() { String::new() } else { format!(" ({words})") }
 }

@@ -28,7 +28,7 @@ pub(crate) use desk::{Desk, install};
 pub const SENT_MAX: usize = 16_384;
 
 /// Steps that all scripts of a shard may take together in one tick; what a step is, the language says.
-pub const STEPS_MAX: u64 = 200_000;
+pub const STEPS_MAX: u64 = 150_000;
 
 /// A scripting language.
 pub trait Engine: Send + Sync + 'static {

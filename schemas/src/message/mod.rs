@@ -26,8 +26,8 @@ pub use bus::{
     BUS_BYTES_MAX, BusEvent, BusRequest, ChatLine, SUBJECT_CHAT_SAY, SUBJECT_CHAT_WORLD, SUBJECT_WORLD_CLOCK, Weather, WorldTime,
 };
 pub use control::{
-    ClientAddresses, Control, DRAIN_TARGETS_MAX, FAULT_TEXT_BYTES_MAX, FAULTS_MAX, GatewayReport, MigrationNews, MigrationStep, NEWS_CANCELLED,
-    SceneReport, ScriptFault, ShardPhase, ShardReport,
+    ClientAddresses, Control, DRAIN_TARGETS_MAX, FAULT_TEXT_BYTES_MAX, FAULTS_MAX, GatewayReport, MigrationNews, MigrationStep,
+    NEWS_CANCELLED, SceneReport, ScriptFault, ShardPhase, ShardReport,
 };
 pub use desk::{DESK_ROWS_MAX, Desk, KICK_BYTES_MAX, SessionRow};
 pub use directory::{Directory, Location};

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
-use pangaea_node::admin::{ScriptOrder, ScriptOrderView, ScriptView, ScriptsView, TuneView};
+use pangaea_node::admin::{FaultView, ScriptOrder, ScriptOrderView, ScriptView, ScriptsView, TuneView};
 use pangaea_scene::game::Game;
 use tokio::time::Instant;
 
@@ -109,7 +109,8 @@ pub(crate) async fn run(cluster: &ClusterAddress, command: ScriptCommand, game: 
         ScriptCommand::Rollback(args) => order(cluster, args.name, "rollback", String::new(), &args.order).await?,
         ScriptCommand::Remove(args) => order(cluster, args.name, "remove", String::new(), &args.order).await?,
         ScriptCommand::Save(SaveArgs { file, order: how }) => {
-            let name = file.file_stem().and_then(|stem| stem.to_str()).context("the file has no name")?.to_owned();
+            let name = file.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".luau"));
+            let name = name.with_context(|| format!("{} is no script: name a file NAME.luau", file.display()))?.to_owned();
             let source = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
             order(cluster, name, "save", source, &how).await?;
         }
@@ -160,25 +161,45 @@ fn line(script: &ScriptView) -> String {
     };
     let back = if script.is_rolled_back { ", rolled back" } else { "" };
     let mut text = format!("{:<20} {state}{back}, {} lines", script.name, script.lines);
+    // The same mistake in many shards is one mistake.
+    let mut told: Vec<(&FaultView, usize)> = Vec::new();
     for fault in &script.faults {
-        text.push_str(&format!("\n  {}:{}: {} ({}) in {}", script.name, fault.line, fault.text, fault.values, fault.shard));
+        match told.iter_mut().find(|(known, _)| (known.line, &known.text) == (fault.line, &fault.text)) {
+            Some((_, others)) => *others += 1,
+            None => told.push((fault, 0)),
+        }
+    }
+    for (FaultView { line, text: reason, values, shard, .. }, others) in told {
+        let values = if values.is_empty() { String::new() } else { format!(" ({values})") };
+        let others = if others > 0 { format!(" and {others} more") } else { String::new() };
+        text.push_str(&format!("\n  {}:{line}: {reason}{values} in {shard}{others}", script.name));
     }
     text
 }
 
 #[cfg(test)]
 mod tests {
-    use pangaea_node::admin::FaultView;
-
     use super::*;
 
     #[test]
     fn a_script_that_fails_says_where_and_why() {
         let fault =
             FaultView { shard: "0/3/1,0".to_owned(), line: 7, text: "no".to_owned(), values: "entity 5".to_owned(), tick: 9 };
-        let script =
-            ScriptView { name: "wolves".to_owned(), is_on: true, lines: 12, faults: vec![fault], ..ScriptView::default() };
+        let script = ScriptView {
+            name: "wolves".to_owned(),
+            is_on: true,
+            lines: 12,
+            faults: vec![fault.clone()],
+            ..ScriptView::default()
+        };
         assert_eq!(line(&script), "wolves               FAILED in 1 shards, 12 lines\n  wolves:7: no (entity 5) in 0/3/1,0");
+        let elsewhere = FaultView { shard: "0/3/2,0".to_owned(), values: "entity 6".to_owned(), ..fault.clone() };
+        let other = FaultView { line: 8, values: String::new(), ..fault.clone() };
+        let three = line(&ScriptView { faults: vec![fault, other, elsewhere], ..script.clone() });
+        assert_eq!(
+            three.split_once('\n').expect("lines").1,
+            "  wolves:7: no (entity 5) in 0/3/1,0 and 1 more\n  wolves:8: no in 0/3/1,0"
+        );
         assert_eq!(line(&ScriptView { faults: Vec::new(), ..script }), "wolves               on, 12 lines");
     }
 }

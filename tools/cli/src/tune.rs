@@ -227,7 +227,9 @@ fn history(changes: &[ChangeView]) -> String {
     let line = |change: &ChangeView| {
         let ChangeView { version, by, why, name, .. } = change;
         let (at, before, after) = (utc(change.at_us), shown(&change.before), shown(&change.after));
-        format!("{version:>5}  {at}  {by:<12} {why:<8} {name}: {before} → {after}")
+        // Of scripts only what was done is kept.
+        let values = if change.before == change.after { String::new() } else { format!(": {before} → {after}") };
+        format!("{version:>5}  {at}  {by:<12} {why:<8} {name}{values}")
     };
     changes.iter().map(line).collect::<Vec<_>>().join("\n")
 }

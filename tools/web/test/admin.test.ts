@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { readEvents } from "../src/admin/api.js";
 import { parseAudit } from "../src/admin/audit.js";
+import { parseScripts } from "../src/admin/scripts.js";
 import { part } from "../src/ui/moves.js";
 
 test("entries of the audit log are told in words, the latest first", () => {
@@ -35,4 +36,14 @@ test("a move only ever gets further", () => {
   const way = [move("preparing", 0), move("copying", 0), move("copying", 1), move("copying", 3), move("freezing", 3), move("committing", 4), move("given", 4), move("done", 4)];
   assert.deepEqual([...way].sort((a, b) => a - b), way);
   assert.ok(way[0]! > 0 && way.at(-1)! <= 1);
+});
+
+test("scripts tell where they failed", () => {
+  const fault = { shard: "0/3/1,0", line: 7, text: "no", values: "entity 5", tick: 9 };
+  const [script] = parseScripts({ version: 3, scripts: [{ name: "wolves", is_on: true, is_rolled_back: false, faults: [fault, {}] }] });
+  assert.deepEqual(script, {
+    name: "wolves", isOn: true, isRolledBack: false,
+    faults: [{ shard: "0/3/1,0", line: 7, text: "no", values: "entity 5" }, { shard: "", line: 0, text: "", values: "" }],
+  });
+  assert.deepEqual(parseScripts(null), []);
 });

@@ -7,6 +7,7 @@ import { bar, byId, count, dot, make, ms } from "./elements.js";
 import { AuditCard } from "./audit.js";
 import { Desk } from "./desk.js";
 import { MovesCard } from "./moves.js";
+import { ScriptsCard } from "./scripts.js";
 import { ShardCard } from "./shard.js";
 import type { Timeline } from "./timeline.js";
 import { Who } from "./who.js";
@@ -37,7 +38,8 @@ export class Panel {
     const panel = byId("panel");
     const toggle = byId("panel-toggle");
     toggle.onclick = () => toggle.setAttribute("aria-expanded", String(panel.classList.toggle("open")));
-    byId("panel-body").append(this.who.section, this.#owners, this.#moves.section, this.#shard, this.#nodes, timeline.section, new AuditCard().section);
+    byId("panel-body").append(this.who.section, this.#owners, this.#moves.section, this.#shard, this.#nodes, timeline.section,
+      new ScriptsCard((shard) => choose(shard)).section, new AuditCard().section);
   }
 
   /** The shard on show: at the time on show, the one that has the first cell of the one that was chosen. */
