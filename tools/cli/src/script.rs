@@ -157,6 +157,7 @@ fn line(script: &ScriptView) -> String {
     let state = match (script.is_on, script.faults.len()) {
         (false, _) => "off".to_owned(),
         (true, 0) => "on".to_owned(),
+        (true, 1) => "FAILED in 1 shard".to_owned(),
         (true, count) => format!("FAILED in {count} shards"),
     };
     let back = if script.is_rolled_back { ", rolled back" } else { "" };
@@ -192,7 +193,7 @@ mod tests {
             faults: vec![fault.clone()],
             ..ScriptView::default()
         };
-        assert_eq!(line(&script), "wolves               FAILED in 1 shards, 12 lines\n  wolves:7: no (entity 5) in 0/3/1,0");
+        assert_eq!(line(&script), "wolves               FAILED in 1 shard, 12 lines\n  wolves:7: no (entity 5) in 0/3/1,0");
         let elsewhere = FaultView { shard: "0/3/2,0".to_owned(), values: "entity 6".to_owned(), ..fault.clone() };
         let other = FaultView { line: 8, values: String::new(), ..fault.clone() };
         let three = line(&ScriptView { faults: vec![fault, other, elsewhere], ..script.clone() });

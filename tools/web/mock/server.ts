@@ -24,6 +24,7 @@ const server = createServer((request, response) => {
   if (path === "/api/config") return json(response, config());
   if (path === "/api/me") return me(request, response);
   if (path === "/api/audit") return json(response, audit);
+  if (path === "/api/scripts") return json(response, scripts);
   if (request.method === "POST") return order(request, response);
   if (path === "/api/events") return listen(response);
   const file = path === "/" ? "index.html" : path.slice(1);
@@ -38,6 +39,13 @@ function json(response: ServerResponse, value: unknown): void {
 }
 
 const audit: unknown[] = [];
+
+const scripts = {
+  scripts: [
+    { name: "lanterns", is_on: true, is_rolled_back: false, faults: [] },
+    { name: "wounds", is_on: true, is_rolled_back: true, faults: [{ shard: "0/3/1,0", line: 12, text: "\"look.hue\" wants a number for each entity; for number 3 there is nil", values: "entity e77, health.now = 4" }] },
+  ],
+};
 
 const isOperator = (request: IncomingMessage): boolean => request.headers.authorization === "Bearer operator";
 

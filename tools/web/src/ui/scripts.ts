@@ -36,7 +36,8 @@ export class ScriptsCard {
   }
 
   #linesOf(script: Script): HTMLElement[] {
-    const state = !script.isOn ? "off" : script.faults.length > 0 ? `failed in ${script.faults.length} shards` : "on";
+    const shards = script.faults.length;
+    const state = !script.isOn ? "off" : shards > 0 ? `failed in ${shards} shard${shards === 1 ? "" : "s"}` : "on";
     const head = make("li", "", make("strong", "", script.name), make("em", "", script.isRolledBack ? `${state}, rolled back` : state));
     head.dataset["result"] = script.isOn && script.faults.length > 0 ? "refused" : "";
     const faults = script.isOn ? script.faults.slice(0, FAULTS_SHOWN) : [];
