@@ -1,9 +1,9 @@
 //! The control plane core: beacon, bus, authentication, agent directory, managers and world systems.
 //!
 //! Read [`world`] first: the tick and its phases. Then one file per manager: [`nodes`], [`shards`] (with its state machine
-//! [`custody`]), [`moves`], [`balance`] (the planner of both), [`agents`], [`gates`], [`rules`] with [`scripts`]; the world's own systems
-//! [`clock`] and [`chat`]; [`status`] for admins; [`auth`], which runs in processes of its own. [`beacon`] and [`bus`] are
-//! the embedded backends of two interfaces, and [`contract`] is what any backend must do. Nothing here decides who owns a
+//! [`custody`]), [`moves`], [`balance`] (the planner of both), [`agents`], [`gates`], [`rules`] with [`scripts`]; the world's own
+//! systems [`clock`] and [`chat`]; [`status`] for admins; [`auth`], which runs in processes of its own. [`beacon`] and [`bus`]
+//! are the embedded backends of two interfaces, and [`contract`] is what any backend must do. Nothing here decides who owns a
 //! shard: journals do.
 
 pub mod world;

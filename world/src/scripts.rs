@@ -1,7 +1,7 @@
 //! What may be done with scripts: a pure function from the book to the book.
 //!
-//! The world knows scripts as texts with names; whether one can be read is judged before it is wished, whether it fails is told by
-//! the scenes.
+//! The world knows scripts as texts with names; whether one can be read is judged before it is wished, whether it fails is told
+//! by the scenes.
 
 use pangaea_schemas::rules::{Book, SCRIPT_BYTES_MAX, SCRIPTS_BYTES_MAX, SCRIPTS_MAX, ScriptPast, ScriptRule, Source, nearest};
 

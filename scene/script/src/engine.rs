@@ -91,8 +91,8 @@ impl LuauScript {
         host.set("layout", &layout)?;
         let made: Table = lua.load(prelude_code()?).set_name(PRELUDE).set_mode(ChunkMode::Binary).call(&host)?;
         let globals: Table = made.get("globals")?;
-        // Names are looked up when a chunk is loaded, among the machine's globals and not in the chunk's environment: so these are
-        // the only ones that there are from now on.
+        // Names are looked up when a chunk is loaded, among the machine's globals and not in the chunk's environment: so these
+        // are the only ones that there are from now on.
         lua.set_globals(globals.clone())?;
         lua.sandbox(true)?;
         let chunk = lua.load(source).set_name(format!("={}", chunk_name(name))).set_mode(ChunkMode::Text);

@@ -22,9 +22,9 @@
 //! entities affordable; `each = function(entity, world)` instead of `run` is easier to write and several times dearer. What else
 //! there is stands in [`types`], which editors read.
 //!
-//! A script may do nothing but that: no files, no clock, no chance but `batch:chance()`, no memory from tick to tick. All scripts of a
-//! shard have [`STEPS_MAX`](pangaea_scene::scripts::STEPS_MAX) steps per tick together, each has [`MEMORY_BYTES_MAX`] bytes. A step is
-//! a turn of a loop, a call, or 64 bytes asked for; calls that do much at once take as many as the same in a loop would.
+//! A script may do nothing but that: no files, no clock, no chance but `batch:chance()`, no memory from tick to tick. All
+//! scripts of a shard have [`STEPS_MAX`](pangaea_scene::scripts::STEPS_MAX) steps per tick together, each has
+//! [`MEMORY_BYTES_MAX`] bytes. A step is a turn of a loop, a call, or 64 bytes asked for; calls that do much at once pay for it.
 
 mod engine;
 mod fault;

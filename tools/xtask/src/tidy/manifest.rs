@@ -10,12 +10,17 @@ const WORKSPACE_EDGES: &[(&str, &[&str])] = &[
     ("pangaea-persistence", &["pangaea-schemas"]),
     ("pangaea-scene-macros", &[]),
     ("pangaea-scene", &["pangaea-schemas", "pangaea-scene-macros"]),
+    ("pangaea-luau", &[]),
+    ("pangaea-script", &["pangaea-schemas", "pangaea-scene", "pangaea-luau"]),
     ("pangaea-node", &["pangaea-schemas", "pangaea-world", "pangaea-scene", "pangaea-gateway", "pangaea-persistence"]),
     ("pangaea-bots", &["pangaea-schemas"]),
-    ("pangaea-bench", &["pangaea-schemas", "pangaea-scene", "pangaea-gateway", "pangaea-persistence", "pangaea-node"]),
+    (
+        "pangaea-bench",
+        &["pangaea-schemas", "pangaea-scene", "pangaea-script", "pangaea-gateway", "pangaea-persistence", "pangaea-node"],
+    ),
     ("pangaea-chaos", &["pangaea-schemas", "pangaea-persistence", "pangaea-node", "pangaea-bots"]),
     ("pangaea-cli", &["pangaea-schemas", "pangaea-scene", "pangaea-node", "pangaea-bots", "pangaea-bench", "pangaea-chaos"]),
-    ("pangaea-game", &["pangaea-schemas", "pangaea-scene", "pangaea-cli"]),
+    ("pangaea-game", &["pangaea-schemas", "pangaea-scene", "pangaea-script", "pangaea-cli"]),
     ("xtask", &[]),
 ];
 
