@@ -66,8 +66,8 @@ impl<E> Inbox<E> {
     }
 }
 
-/// An inbox as those see it who bring [`MeshEvent`]s only, the mesh and the engine: one type for the drivers of all roles, so that
-/// their tasks are compiled once.
+/// An inbox as those see it who bring [`MeshEvent`]s only, the mesh and the engine: one type for the drivers of all roles, so
+/// that their tasks are compiled once.
 #[derive(Clone)]
 pub struct MeshInbox {
     offer: Arc<dyn Fn(MeshEvent) -> Result<(), Refused> + Send + Sync>,
