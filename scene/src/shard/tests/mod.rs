@@ -16,6 +16,7 @@ use pangaea_schemas::message::{ClientInput, Control, Effect, EffectMessage, Lane
 use pangaea_schemas::{AgentEpoch, EffectSeq, EntityId, InSeq, OutSeq, SessionEpoch, ShardEpoch, TypeId};
 
 use crate::ecs::Plain;
+use crate::effects::EFFECT_HOPS_MAX;
 use cluster::{Cluster, Go, Poke, Weather, go, plain, scene_id, shard};
 
 const ANNA: EntityId = EntityId(11);
@@ -264,11 +265,12 @@ fn an_effect_that_was_sent_on_too_often_is_dropped_and_counted() {
         within: None,
     };
     let lane = Lane { from: south, from_epoch: ShardEpoch(1), to: east, to_epoch: ShardEpoch(1) };
-    let batch = EffectMessage::Batch { lane, first: EffectSeq(1), effects: vec![poke(7), poke(8)] };
+    let batch =
+        EffectMessage::Batch { lane, first: EffectSeq(1), effects: vec![poke(EFFECT_HOPS_MAX - 1), poke(EFFECT_HOPS_MAX)] };
     cluster.post(scene_id(2), scene_id(2), Message::Effect(batch));
     cluster.steps(100);
     assert_eq!(cluster.homes(ANNA), [(scene_id(1), west)]);
-    assert_eq!(cluster.steps_of(ANNA).expect("live").pokes, 1, "eight hops are allowed, nine are not");
+    assert_eq!(cluster.steps_of(ANNA).expect("live").pokes, 1, "so many hops are allowed, one more is not");
     assert_eq!(cluster.scenes[&scene_id(2)].shard(east).expect("owned").effects_lost(), 1);
 }
 
