@@ -16,8 +16,8 @@ use pangaea_schemas::{EffectSeq, Timestamp};
 pub const EFFECT_RESEND: Duration = Duration::from_millis(200);
 /// Most unacknowledged effects to one shard; beyond it new ones are dropped.
 pub const LANE_EFFECTS_MAX: usize = 16_384;
-/// An effect that was sent on so often without finding its entity is dropped. Where small shards meet in a crowd, effects that wait
-/// for a slow journal follow an entity to and fro; with 8, some were dropped there.
+/// An effect that was sent on so often without finding its entity is dropped. Where small shards meet in a crowd, effects that
+/// wait for a slow journal follow an entity to and fro; with 8, some were dropped there.
 pub const EFFECT_HOPS_MAX: u8 = 64;
 
 /// One direction of a pair, at the sender.
