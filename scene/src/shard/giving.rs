@@ -44,6 +44,36 @@ pub(super) struct Gift {
     waiting: VecDeque<(NodeId, Message)>,
     news: MigrationNews,
     owned: Option<Migration>,
+    /// When it got into its state, and what the states cost that nobody ticks in.
+    since: Timestamp,
+    spent: Spent,
+}
+
+/// Where the time of a freeze went, in microseconds: for whoever wants it shorter.
+#[derive(Default)]
+struct Spent {
+    /// Until the last tick's entries were durable.
+    flush: u64,
+    /// Until the target had all of it.
+    copy: u64,
+    /// Until the target was its owner in the journal.
+    commit: u64,
+    /// Until the target said that it runs.
+    start: u64,
+}
+
+impl Gift {
+    /// A state is over.
+    fn note_time(&mut self, before: Giving, now: Timestamp) {
+        let took = now.0.saturating_sub(std::mem::replace(&mut self.since, now).0);
+        match before {
+            Giving::Freezing => self.spent.flush = took,
+            Giving::Frozen => self.spent.copy = took,
+            Giving::Committing => self.spent.commit = took,
+            Giving::Given => self.spent.start = took,
+            Giving::Preparing | Giving::Copying { .. } | Giving::Returning => {}
+        }
+    }
 }
 
 #[derive(Default)]
@@ -93,6 +123,8 @@ impl Shard {
             waiting: VecDeque::new(),
             news: news.clone(),
             owned: None,
+            since: self.now,
+            spent: Spent::default(),
         }));
         self.tell_world(news);
         self.keep_giving();
@@ -235,6 +267,9 @@ impl Shard {
         let Some(gift) = self.gift.as_mut() else { return };
         let before = gift.state;
         let (next, order) = before.step(heard);
+        if next != Some(before) {
+            gift.note_time(before, self.now);
+        }
         if let Some(state) = next {
             gift.state = state;
         }
@@ -308,26 +343,32 @@ impl Shard {
         }
     }
 
-    /// The tick is over: no further one runs here. Nobody is on the way out who is not past the commit point.
+    /// The tick is over: no further one runs here. Nobody is on the way out who is not past the commit point. What the tick
+    /// changed goes to the target while the journal writes it down.
     fn freeze(&mut self) {
         let leaves = &self.life.leaves;
         for xid in leaves.in_state(Letting::Offered).into_iter().chain(leaves.in_state(Letting::Reserved)) {
             self.step_leave(xid, LeaveHeard::CameBack);
         }
         self.journal_urgent();
+        self.flush();
         let (now, tick) = (self.now, self.tick);
         if let Some(gift) = self.gift.as_mut() {
             (gift.last, gift.due) = ((tick, now), now + FLUSH_TIMEOUT);
+            gift.news.rounds += 1;
         }
+        self.collect_round();
+        self.send_parts(usize::MAX);
     }
 
+    /// The last round's rest: what changed as the last entries became durable, and what is not an entity.
     fn send_final(&mut self) {
         self.collect_round();
         let now = self.now;
         let Some(gift) = self.gift.as_mut() else { return };
-        gift.news.rounds += 1;
         gift.due = now + READY_TIMEOUT;
         let (id, to) = (gift.id, gift.to);
+        gift.parts.retain(|part| part.bytes > 0 || !part.gone.is_empty());
         self.send_parts(usize::MAX);
         let Some(gift) = self.gift.as_ref() else { return };
         let rest = Box::new(self.rest(&gift.copied));
@@ -399,10 +440,11 @@ impl Shard {
 
     fn end_gift(&mut self, step: MigrationStep) {
         let Some(gift) = self.gift.take() else { return };
-        let news = MigrationNews { step, ..gift.news };
+        let (news, spent) = (MigrationNews { step, ..gift.news }, gift.spent);
         tracing::info!(
             shard = %self.id, to = %gift.to, ?step, rounds = news.rounds, bytes = news.bytes, blackout_us = news.blackout_us,
-            missed_ticks = news.missed_ticks, reason = news.reason, "migration ends"
+            missed_ticks = news.missed_ticks, reason = news.reason, flush_us = spent.flush, copy_us = spent.copy,
+            commit_us = spent.commit, start_us = spent.start, "migration ends"
         );
         self.tell_world(news);
     }
