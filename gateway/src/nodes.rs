@@ -31,6 +31,10 @@ pub(crate) const LOST_FROM_SIGHT_AFTER: Duration = Duration::from_secs(3);
 /// A shard that does not answer is asked so often before the directory is asked again.
 pub(crate) const ATTACH_TRIES_MAX: u8 = 3;
 
+/// Said to the client of an agent that a shard takes no more.
+const PARKED: &str =
+    "your character is parked: what it did last ended its part of the world three times; an operator can release it";
+
 /// An owner's proof that it runs an agent.
 #[derive(Clone, Copy, Debug)]
 struct Proof {
@@ -353,6 +357,11 @@ impl Gateway {
                     }
                     None => self.locate_soon(now, key),
                 }
+            }
+            AttachRefusal::Parked => {
+                self.set_owner(key, None);
+                self.send_away(now, key, RefusalCode::NotAllowed, PARKED);
+                self.forget(key);
             }
             AttachRefusal::NotNow => session.deadline = now + TRY_AGAIN_AFTER,
             AttachRefusal::Full if session.entering.is_some() => {

@@ -31,6 +31,8 @@ pub mod recut;
 
 pub mod sessions;
 
+pub mod trials;
+
 pub mod effects;
 
 pub mod rules;

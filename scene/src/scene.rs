@@ -179,6 +179,7 @@ impl Scene {
             Message::Control(Control::CancelMigration { id, .. }) if self.recut_cancelled(now, id) => {}
             Message::Migration(Migration::Recut { closed, routes }) => self.neighbours_recut(&closed, &routes),
             Message::JournalReply(ref reply) if self.recut_answered(now, reply) => {}
+            Message::Control(Control::Release { agent }) => self.shards.values_mut().for_each(|shard| shard.release(agent)),
             Message::Directory(Directory::Seek { agent }) => self.shards.values_mut().for_each(|shard| shard.seek(agent)),
             message => match shard_of(&message) {
                 Some(shard) => self.deliver(now, from, shard, message),

@@ -153,6 +153,25 @@ impl Sessions {
         SessionState { out_seq: OutSeq(state.out_seq.0 + RECOVERY_GAP), ..state }
     }
 
+    /// Whether an input waits to be applied.
+    pub fn has_inputs(&self, agent: EntityId) -> bool {
+        self.seats.get(&agent).is_some_and(|seat| !seat.window.is_empty())
+    }
+
+    /// The agent's inputs go on trial, or have passed it, see [`crate::trials`].
+    pub fn set_trial(&mut self, agent: EntityId, on_trial: bool) {
+        if let Some(seat) = self.seats.get_mut(&agent) {
+            seat.state.on_trial = on_trial;
+        }
+    }
+
+    /// The agent's inputs are beyond suspicion.
+    pub fn clear_crashes(&mut self, agent: EntityId) {
+        if let Some(seat) = self.seats.get_mut(&agent) {
+            seat.state.crashes = 0;
+        }
+    }
+
     /// The event after which a fresh client of the session in force goes on; what is made while it joins is for it.
     pub fn fresh_after(&self, agent: EntityId) -> OutSeq {
         self.seats.get(&agent).map_or(OutSeq(0), |seat| seat.fresh_after)
@@ -282,8 +301,13 @@ impl Sessions {
 
     /// Inputs to apply in this tick, in order per agent.
     pub fn drain_inputs(&mut self) -> Vec<ClientInput> {
+        self.drain_inputs_but(|_| false)
+    }
+
+    /// The same without those of agents that have to wait.
+    pub fn drain_inputs_but(&mut self, wait: impl Fn(EntityId) -> bool) -> Vec<ClientInput> {
         let mut inputs = Vec::new();
-        for seat in self.seats.values_mut().filter(|seat| !seat.window.is_empty()) {
+        for (_, seat) in self.seats.iter_mut().filter(|(agent, seat)| !seat.window.is_empty() && !wait(**agent)) {
             seat.window = seat.window.split_off(&seat.state.in_seq.next());
             for _ in 0..INPUTS_PER_TICK_MAX {
                 let Some(input) = seat.window.remove(&seat.state.in_seq.next()) else { break };

@@ -61,6 +61,10 @@ pub struct SessionState {
     pub outbox: Vec<ReliableEvent>,
     /// Asked of the ledger in the agent's name, oldest first; at most [`OPEN_OPERATIONS_MAX`].
     pub open: Vec<OpenOperation>,
+    /// How many owners of its shard in a row were lost while the agent's inputs were on trial.
+    pub crashes: u8,
+    /// The agent's inputs are on trial: an owner that is lost now may have been lost by them.
+    pub on_trial: bool,
 }
 
 /// Whether an entity takes part in the world.
@@ -71,6 +75,8 @@ pub enum Presence {
     Awake,
     /// At rest until its player comes back.
     Asleep,
+    /// At rest until an admin releases it: its inputs ended one owner of its shard after the other.
+    Parked,
 }
 
 /// An entity's state: persistent components when at rest, all registered ones when handed over.

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use pangaea_scene::trials::CRASHES_MAX;
 use pangaea_tests::sim::campaign;
-use pangaea_tests::sim::{Cluster, Options, Outcome, pinned};
+use pangaea_tests::sim::faults::Fault;
+use pangaea_tests::sim::orders::Order;
+use pangaea_tests::sim::{Cluster, Options, Outcome, Trouble, pinned};
 
 fn run(options: Options) -> Outcome {
     let seed = options.seed;
@@ -49,6 +52,19 @@ fn whatever_goes_wrong_everybody_plays_on() {
         assert!(!outcome.planned.is_empty());
         assert!(outcome.inputs > 6 * 35 * 8, "the world stood still for too long: {}", outcome.inputs);
     }
+}
+
+#[test]
+fn whose_input_ends_a_shard_three_times_is_parked_and_the_others_play_on() {
+    let cursed = |trouble| run(Options { span: Duration::from_secs(40), players: 4, cursed: true, trouble, ..Options::seed(6) });
+    let outcome = cursed(Trouble::None);
+    assert_eq!(outcome.parked, [0]);
+    // The first one is nobody's fault yet: only then are inputs tried.
+    assert_eq!(outcome.crashes, 1 + u64::from(CRASHES_MAX));
+    assert_eq!(outcome.playing, 3);
+    let released = cursed(Trouble::These(vec![(Duration::from_secs(25), Fault::Order(Order::Release))]));
+    assert_eq!((released.parked, released.playing), (vec![], 4));
+    assert_eq!(released.crashes, outcome.crashes);
 }
 
 #[test]

@@ -63,7 +63,8 @@ impl Inbox {
                 | Control::Migrate { .. }
                 | Control::CancelMigration { .. }
                 | Control::Rules(_)
-                | Control::Recut { .. },
+                | Control::Recut { .. }
+                | Control::Release { .. },
             )
             | Message::BeaconRequest(_)
             | Message::BusRequest(_)

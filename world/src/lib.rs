@@ -18,6 +18,7 @@ pub mod gates;
 pub mod inbox;
 pub mod moves;
 pub mod nodes;
+mod parked;
 pub mod restarts;
 pub mod rules;
 pub mod scripts;

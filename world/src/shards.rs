@@ -19,6 +19,7 @@ use crate::custody::{Custody, CustodyEvent, Holder};
 use crate::inbox::Inbox;
 use crate::moves::Moves;
 use crate::nodes::{Node, Nodes};
+use crate::parked::{self, Parked};
 use crate::restarts::Restarts;
 use crate::status::{Events, Happening};
 use crate::world::{Now, Outbox, Phase, Repeat, Setting, World};
@@ -209,9 +210,10 @@ impl Shard {
 
 pub(crate) fn plugin(world: &mut World) {
     world.insert_resource(ShardMap::default());
+    world.insert_resource(Parked::default());
     let repeat = Repeat::every(OWNERS_AGAIN);
     world.insert_resource(Owners { wanted: true, request: RequestId(0), ask: repeat, spread: false });
-    world.add_systems(Phase::Shards, (expect, remember, part, hear, elapse, ask, order).chain());
+    world.add_systems(Phase::Shards, (expect, remember, part, hear, parked::tell, elapse, ask, order).chain());
 }
 
 /// Makes an entity of each shard of the cluster's first cut.
@@ -300,6 +302,7 @@ fn hear(
     mut owners: ResMut<Owners>,
     mut events: ResMut<Events>,
     moves: Res<Moves>,
+    mut parked: ResMut<Parked>,
     mut shards: Shards,
     mut scenes: Query<&mut Node>,
 ) {
@@ -332,11 +335,17 @@ fn hear(
             let Some(mut shard) = shards.shard(*id).filter(|shard| shard.told < report.tick) else { continue };
             owners.wanted |= shard.step(now.at, CustodyEvent::Unlisted { by }, &mut events);
         }
-        hear_scene(now.at, by, report, &mut shards, &mut owners, &mut events);
+        hear_scene((now.at, by, report), &mut shards, &mut owners, &mut parked, &mut events);
     }
 }
 
-fn hear_scene(now: Timestamp, by: Holder, report: SceneReport, shards: &mut Shards, owners: &mut Owners, events: &mut Events) {
+fn hear_scene(
+    (now, by, report): (Timestamp, Holder, SceneReport),
+    shards: &mut Shards,
+    owners: &mut Owners,
+    parked: &mut Parked,
+    events: &mut Events,
+) {
     let tick = report.tick;
     for report in report.shards {
         let Some(mut shard) = shards.shard(report.shard) else {
@@ -366,6 +375,7 @@ fn hear_scene(now: Timestamp, by: Holder, report: SceneReport, shards: &mut Shar
         if shard.custody.holder() == Some(by) {
             if runs {
                 shard.usage.observe(now, &report);
+                parked.hear(now, &report, events);
             }
             shard.report = Some(report);
         }

@@ -139,6 +139,8 @@ pub struct ShardStatus {
     pub handovers_out: u64,
     /// Hand-overs taken since it runs.
     pub handovers_in: u64,
+    /// Agents that rest here until they are released: their inputs ended the shard's owners.
+    pub parked: Vec<EntityId>,
 }
 
 /// Something happened.
@@ -255,6 +257,20 @@ pub enum Happening {
         by: String,
         /// Why not.
         reason: String,
+    },
+    /// An agent's inputs ended its shard's owners: it rests until somebody releases it.
+    Parked {
+        /// Who.
+        agent: EntityId,
+        /// Where.
+        shard: ShardId,
+    },
+    /// A parked agent may play again.
+    Released {
+        /// Who.
+        agent: EntityId,
+        /// Where.
+        shard: ShardId,
     },
     /// An agent went from one shard to another.
     Handover {
@@ -379,6 +395,7 @@ fn shard_status(shard: &Shard) -> ShardStatus {
         load: report.map_or(0.0, |r| r.load_permille as f32 / 1_000.0),
         handovers_out: report.map_or(0, |r| r.handovers_out),
         handovers_in: report.map_or(0, |r| r.handovers_in),
+        parked: report.map_or_else(Vec::new, |r| r.parked.clone()),
     }
 }
 

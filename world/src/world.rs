@@ -26,7 +26,7 @@ use crate::moves::MoveError;
 use crate::rules::{Desk, Wish};
 use crate::shards::{Shard, ShardMap};
 use crate::status::{Event, Status};
-use crate::{agents, balance, chat, clock, gates, moves, nodes, rules, shards, status};
+use crate::{agents, balance, chat, clock, gates, moves, nodes, parked, rules, shards, status};
 
 /// Most messages that wait to be sent; beyond it the newest are dropped, their senders ask again.
 pub const OUTBOX_MAX: usize = 262_144;
@@ -267,6 +267,12 @@ impl World {
     /// Asks for a move to end where it began. `false`: it is over. It may be too late all the same.
     pub fn cancel_move(&mut self, id: MigrationId) -> bool {
         moves::cancel(&mut self.ecs, id)
+    }
+
+    /// Lets a parked agent play again; the shard where it rests. `None`: no such agent is parked. Its shard's owner is told until
+    /// it no longer reports the agent as parked.
+    pub fn release(&mut self, agent: EntityId) -> Option<ShardId> {
+        parked::release(&mut self.ecs, agent)
     }
 
     /// Lets the balancer carry out its plans, or not any more.

@@ -141,6 +141,18 @@ fn the_agent_is_followed_along_forwarders() {
 }
 
 #[test]
+fn the_client_of_a_parked_agent_is_told_so_and_sent_away() {
+    let mut stage = Stage::new();
+    let conn = stage.playing(ANA, cell(15, 15), 1);
+    stage.route(shard(1, 1), 2, 2);
+    stage.scene_says(2, Session::AttachRefused { agent: ANA, session: login(1), reason: AttachRefusal::Parked });
+    let (code, text) = stage.refusal(conn).expect("a last word");
+    assert_eq!(code, RefusalCode::NotAllowed);
+    assert!(text.contains("parked") && text.contains("operator"), "{text}");
+    assert_eq!(stage.gateway.report().sessions, 0, "nobody resumes it");
+}
+
+#[test]
 fn a_world_that_does_not_answer_is_asked_again_and_at_last_given_up() {
     let mut stage = Stage::new();
     let conn = stage.greeted();

@@ -29,6 +29,7 @@
 //! | `POST /api/migrate?shard=ID&to=SCENE` | [`MoveOrderView`]; `&dry_run=true` only asks |
 //! | `POST /api/shards/split?shard=ID`, `merge` | the same, from a scene to itself |
 //! | `POST /api/migrations/{number}/abort` | asks for a move to end where it began |
+//! | `POST /api/agents/{id}/release` | [`ReleaseView`]: a parked agent may play again; `?dry_run=true` only asks |
 //! | anything else | the page |
 //!
 //! Every `POST` wants an operator and is written into the audit log, see [`callers`] and [`audit`].
@@ -70,7 +71,7 @@ use pangaea_schemas::registry::Registry;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 
-pub use agents::{AgentMove, AgentMoveView, AgentPlace, AgentView, Kick, KickView, SessionView};
+pub use agents::{AgentMove, AgentMoveView, AgentPlace, AgentView, Kick, KickView, ReleaseView, SessionView};
 pub use audit::{AuditEntry, AuditLog};
 pub use balance::{BalanceView, LevelsView, PlanView, PlannedMergeView, PlannedMoveView, PlannedSplitView};
 pub use callers::{Caller, Rank};
@@ -154,6 +155,7 @@ pub fn routes(admin: Admin, bound: SocketAddr) -> Router {
         .route("/api/shards/split", post(recuts::split))
         .route("/api/shards/merge", post(recuts::merge))
         .route("/api/migrations/{id}/abort", post(shards::abort))
+        .route("/api/agents/{id}/release", post(agents::release))
         .fallback(get(bundle::file))
         .layer(middleware::from_fn_with_state(admin.clone(), callers::admit))
         .layer(middleware::from_fn_with_state(bound, guard::only_own_host))

@@ -54,6 +54,8 @@ pub enum AdminOrder {
         /// In words.
         reason: String,
     },
+    /// Let a parked agent play again.
+    Release(EntityId),
     /// This process is dead.
     Reaped {
         /// Which node it was.

@@ -148,6 +148,8 @@ pub struct ShardView {
     pub handovers_in: u64,
     /// Hand-overs begun since it runs.
     pub handovers_out: u64,
+    /// Agents that rest until they are released: their inputs ended the shard's owners.
+    pub parked: Vec<u64>,
 }
 
 /// A distribution in milliseconds.

@@ -197,6 +197,8 @@ impl WorldDriver {
             AdminOrder::AbortMove(_) => {}
             AdminOrder::Wish(wish) => self.world.wish(wish),
             AdminOrder::Unclear { reason } => self.world.refuse(EDITOR, reason),
+            AdminOrder::Release(agent) if self.world.release(agent).is_none() => return Err(format!("{agent} is not parked")),
+            AdminOrder::Release(_) => {}
         }
         Ok(None)
     }
@@ -417,6 +419,7 @@ fn shard_view(shard: &ShardStatus) -> ShardView {
         tick_ms: Quantiles { p50: f64::from(shard.tick_p50_ms), p99: f64::from(shard.tick_p99_ms) },
         load: f64::from(shard.load),
         handovers_in: shard.handovers_in,
+        parked: shard.parked.iter().map(|agent| agent.0).collect(),
         handovers_out: shard.handovers_out,
     }
 }
@@ -512,6 +515,19 @@ fn event_view(event: &WorldNews) -> EventView {
         Happening::ShardVacant { shard, was } => {
             EventView { from: Some(shard.to_string()), ..with("shard", format!("{shard} is without an owner, it was {was}")) }
         }
+        Happening::Parked { agent, shard } => EventView {
+            entity: Some(agent.0),
+            to: Some(shard.to_string()),
+            ..with(
+                "parked",
+                format!("{agent} of {shard} is parked: its inputs ended three owners; it rests until it is released"),
+            )
+        },
+        Happening::Released { agent, shard } => EventView {
+            entity: Some(agent.0),
+            to: Some(shard.to_string()),
+            ..with("parked", format!("{agent} of {shard} may play again"))
+        },
         Happening::Handover { agent, from, to } => EventView {
             entity: Some(agent.0),
             from: Some(from.to_string()),

@@ -80,6 +80,9 @@ impl Shard {
             if attach.session < current {
                 return Err(AttachRefusal::Replaced { current });
             }
+            if record.presence == Presence::Parked {
+                return Err(AttachRefusal::Parked);
+            }
             return self.wake(attach);
         }
         let fence = self.life.fence(agent);
@@ -100,6 +103,7 @@ impl Shard {
         record.epoch = record.epoch.max(self.life.fence(attach.agent).seen).next();
         record.presence = Presence::Awake;
         self.accept_epoch(&record);
+        self.mistrust(&record);
         let state = std::mem::take(&mut record.session);
         self.take_seat(attach, state, record.epoch);
         record.session = self.life.sessions.state(attach.agent).unwrap_or_default();
@@ -236,6 +240,8 @@ impl Shard {
             record.epoch = resident.epoch;
             record.session = session.unwrap_or_default();
             record.presence = Presence::Asleep;
+            record.session.on_trial = false;
+            self.life.trials.forget(agent);
             self.life.desk.forget(agent);
             self.clean(agent);
             self.writer.push(ShardOp::Put(record.clone()));

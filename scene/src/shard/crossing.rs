@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use pangaea_schemas::geometry::{CellId, ShardId};
 use pangaea_schemas::journal::{ShardOp, Xid};
 use pangaea_schemas::message::{ClientInput, Handover, HandoverMessage, Lane, Message, Refusal, Session};
-use pangaea_schemas::record::Record;
+use pangaea_schemas::record::{Record, SessionState};
 use pangaea_schemas::{AgentEpoch, EntityId};
 
 use super::residents::ValueGate;
@@ -108,13 +108,14 @@ impl Shard {
             let Some(mut record) = self.world.take(member, cell) else { continue };
             (record.epoch, record.cell) = (xid.epoch, cell);
             if let Some((session, unapplied)) = self.life.sessions.remove(member) {
-                record.session = session;
+                record.session = SessionState { on_trial: false, ..session };
                 inputs.extend(unapplied);
                 self.life.directory.went(member, xid.epoch);
             }
             let fence = self.life.own.arrivals.fence_mut(member);
             (fence.seen, fence.forward) = (xid.epoch, Some(target));
             self.life.residents.remove(&member);
+            self.life.trials.forget(member);
             self.life.desk.forget(member);
             self.clean(member);
             self.meter.left(member, target);
@@ -179,6 +180,7 @@ impl Shard {
         self.life.residents.insert(agent, Resident::new(epoch, self.now, gate));
         if is_player {
             self.seat_arrival(&record);
+            self.mistrust(&record);
             self.adopt_operations(&record);
             self.when_durable(Then::Look(agent, epoch));
         }

@@ -116,7 +116,7 @@ impl Shard {
         let mut shard = Box::new(Self::new(id, space.clone(), Arc::clone(config), Arc::clone(routes)));
         (shard.now, shard.tick) = (now, part.rest.tick);
         let (asleep, records): (Vec<Record>, Vec<Record>) =
-            part.records.into_iter().partition(|record| record.presence == Presence::Asleep);
+            part.records.into_iter().partition(|record| record.presence != Presence::Awake);
         shard.life.asleep.extend(asleep.into_iter().map(|record| (record.entity, record)));
         let hashes: Vec<u64> = records.iter().map(ShardWorld::hash_record).collect();
         shard.world.overwrite(&WorldDelta { records, gone: Vec::new() });

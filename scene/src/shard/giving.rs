@@ -7,7 +7,7 @@ use pangaea_schemas::journal::ShardOp;
 use pangaea_schemas::message::{
     Address, Control, Message, Migration, MigrationNews, MigrationStep, NEWS_CANCELLED, PART_BYTES_MAX, ShardRoute,
 };
-use pangaea_schemas::record::Record;
+use pangaea_schemas::record::{Presence, Record};
 use pangaea_schemas::{AgentEpoch, EntityId, MigrationId, NodeId, Nonce, Tick, Timestamp};
 
 use super::{Shard, Then};
@@ -30,7 +30,7 @@ pub(super) struct Gift {
     state: Giving,
     copied: Copied,
     /// Asleep agents as they were sent.
-    asleep: BTreeMap<EntityId, AgentEpoch>,
+    asleep: BTreeMap<EntityId, (AgentEpoch, Presence)>,
     /// Parts of the round that are not sent yet.
     parts: VecDeque<Part>,
     round_bytes: usize,
@@ -309,10 +309,11 @@ impl Shard {
         let Some(gift) = self.gift.as_mut() else { return };
         let delta = self.world.delta(&mut gift.copied);
         let asleep = &self.life.asleep;
+        let state = |record: &Record| (record.epoch, record.presence);
         let woken: Vec<EntityId> = gift.asleep.keys().filter(|agent| !asleep.contains_key(agent)).copied().collect();
         woken.iter().for_each(|agent| _ = gift.asleep.remove(agent));
         let sleepers: Vec<Record> =
-            asleep.values().filter(|r| gift.asleep.insert(r.entity, r.epoch) != Some(r.epoch)).cloned().collect();
+            asleep.values().filter(|r| gift.asleep.insert(r.entity, state(r)) != Some(state(r))).cloned().collect();
         let mut part = Part { gone: delta.gone, ..Part::default() };
         part.gone.extend(woken);
         gift.round_bytes = 8 * part.gone.len();

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `ownership` | a claim, a recovery, a doubt, an end |
 //! | `attendance` | a client attaches, plays, goes |
+//! | `probation` | a new owner tries whose inputs may have ended the former one |
 //! | `crossing` | an agent leaves or comes |
 //! | `dealings` | under which name something was agreed: its own, or a closed shard's |
 //! | `settling` | nobody asks any more where it went |
@@ -31,6 +32,7 @@ mod meter;
 mod neighbours;
 mod outside;
 mod ownership;
+mod probation;
 mod residents;
 mod rest;
 mod routes;
@@ -62,6 +64,7 @@ use crate::incarnation::{Happening, Incarnation};
 use crate::journal_writer::JournalWriter;
 use crate::lanes::Lanes;
 use crate::sessions::Sessions;
+use crate::trials::Trials;
 
 pub(crate) use giving::shard_of as shard_of_migration;
 pub use routes::Routes;
@@ -154,6 +157,8 @@ enum Then {
     GiftWritten,
     /// The first tick after a migration is in.
     Arrived,
+    /// The record of an agent on trial is in.
+    OnTrial(EntityId),
 }
 
 /// Everything that a stop drops.
@@ -161,6 +166,7 @@ enum Then {
 struct Life {
     residents: Residents,
     sessions: Sessions,
+    trials: Trials,
     asleep: BTreeMap<EntityId, Record>,
     leaves: Leaves,
     /// Agreed under the shard's own name.
@@ -423,6 +429,7 @@ impl Shard {
             handovers_out: self.meter.out,
             handovers_in: self.meter.taken,
             recent: std::mem::take(&mut self.meter.recent),
+            parked: self.parked(),
         })
     }
 

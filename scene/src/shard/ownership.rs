@@ -106,6 +106,7 @@ impl Shard {
             Then::Sent(to, upto) => self.effects_may_go(to, upto),
             Then::GiftWritten => self.gift_is_written(),
             Then::Arrived => self.arrival_is_durable(),
+            Then::OnTrial(agent) => self.life.trials.written(agent),
         }
     }
 
@@ -145,7 +146,8 @@ impl Shard {
         let only_claimed = images.iter().all(|image| image.index.0 == image.epoch.0);
         let is_empty = |i: &ShardImage| i.records.is_empty() && i.fences.is_empty() && i.departures.is_empty();
         self.life.is_empty_world = only_claimed && images.iter().all(is_empty);
-        let records = images.first_mut().map(|image| std::mem::take(&mut image.records)).unwrap_or_default();
+        let mut records = images.first_mut().map(|image| std::mem::take(&mut image.records)).unwrap_or_default();
+        self.judge(&mut records);
         for image in images {
             self.recover_dealings(image);
         }
@@ -153,7 +155,7 @@ impl Shard {
         for record in records {
             self.life.leaves.came_home(record.entity);
             match record.presence {
-                Presence::Asleep => {
+                Presence::Asleep | Presence::Parked => {
                     self.accept_epoch(&record);
                     self.life.asleep.insert(record.entity, record);
                 }
@@ -175,6 +177,7 @@ impl Shard {
             record.session = Sessions::recovered(record.session);
             record.session.gateway = None;
             self.life.sessions.seat(agent, record.session.clone(), Link::Lingering { until: self.now + LINGER });
+            self.life.trials.expect(agent, record.session.crashes);
             self.life.inbox.connected.push((agent, false));
             self.adopt_operations(&record);
         }

@@ -10,7 +10,8 @@ use std::time::Duration;
 use pangaea_schemas::EntityId;
 use pangaea_schemas::geometry::ShardId;
 use pangaea_schemas::journal::Xid;
-use pangaea_schemas::message::{RestAnswer, RestHeld, RestResident, ShardImage, ShardRest};
+use pangaea_schemas::message::{RestAnswer, RestHeld, RestResident, RestSeat, ShardImage, ShardRest};
+use pangaea_schemas::record::SessionState;
 
 use super::dealings::Dealings;
 use super::residents::ValueGate;
@@ -71,6 +72,13 @@ impl Shard {
             let gate = if resident.open { ValueGate::Open } else { ValueGate::Closed };
             let offer_after = now + Duration::from_micros(resident.dwell_us);
             life.residents.insert(resident.entity, Resident { epoch: resident.epoch, offer_after, gate });
+        }
+        for RestSeat { agent, state, .. } in &rest.seats {
+            match state {
+                SessionState { on_trial: true, crashes, .. } => life.trials.resume(*agent, *crashes),
+                SessionState { crashes: 0, .. } => {}
+                SessionState { crashes, .. } => life.trials.expect(*agent, *crashes),
+            }
         }
         life.sessions.take_over(now, rest.seats);
         let epoch = rest.durable.epoch;

@@ -125,7 +125,7 @@ impl Shard {
         for agent in &delta.gone {
             self.life.asleep.remove(agent);
         }
-        for sleeper in delta.records.extract_if(.., |record| record.presence == Presence::Asleep) {
+        for sleeper in delta.records.extract_if(.., |record| record.presence != Presence::Awake) {
             self.life.asleep.insert(sleeper.entity, sleeper);
         }
         self.world.overwrite(&delta);

@@ -43,6 +43,7 @@ impl Shard {
             self.forget_kin();
             self.populate_once();
             self.follow_neighbours();
+            self.begin_trials();
             let input = self.ingest();
             let newborn = input.births.iter().map(|(agent, _)| *agent).collect();
             let ingested = self.world.ingest(input);
@@ -59,6 +60,7 @@ impl Shard {
             let published = self.world.publish();
             self.send_feed(&published);
             self.tell_clients();
+            self.pass_trials();
             ended(TickPhase::Publish);
             self.persist(published.dirty);
             self.tell_directory();
@@ -106,7 +108,8 @@ impl Shard {
 
     /// Everything that came since the last tick, inputs in their sequence.
     fn ingest(&mut self) -> TickInput {
-        let inputs = self.life.sessions.drain_inputs();
+        let (trials, held) = (&self.life.trials, self.holds_trials());
+        let inputs = self.life.sessions.drain_inputs_but(|agent| held && trials.holds(agent));
         for input in &inputs {
             self.make_dirty(input.agent);
         }

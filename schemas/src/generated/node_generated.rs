@@ -11,10 +11,10 @@ pub mod pangaea {
         #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
         pub const ENUM_MIN_PRESENCE: u8 = 0;
         #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-        pub const ENUM_MAX_PRESENCE: u8 = 1;
+        pub const ENUM_MAX_PRESENCE: u8 = 2;
         #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
         #[allow(non_camel_case_types)]
-        pub const ENUM_VALUES_PRESENCE: [Presence; 2] = [Presence::Awake, Presence::Asleep];
+        pub const ENUM_VALUES_PRESENCE: [Presence; 3] = [Presence::Awake, Presence::Asleep, Presence::Parked];
 
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
         #[repr(transparent)]
@@ -23,15 +23,17 @@ pub mod pangaea {
         impl Presence {
             pub const Awake: Self = Self(0);
             pub const Asleep: Self = Self(1);
+            pub const Parked: Self = Self(2);
 
             pub const ENUM_MIN: u8 = 0;
-            pub const ENUM_MAX: u8 = 1;
-            pub const ENUM_VALUES: &'static [Self] = &[Self::Awake, Self::Asleep];
+            pub const ENUM_MAX: u8 = 2;
+            pub const ENUM_VALUES: &'static [Self] = &[Self::Awake, Self::Asleep, Self::Parked];
             /// Returns the variant's name or "" if unknown.
             pub fn variant_name(self) -> Option<&'static str> {
                 match self {
                     Self::Awake => Some("Awake"),
                     Self::Asleep => Some("Asleep"),
+                    Self::Parked => Some("Parked"),
                     _ => None,
                 }
             }
@@ -1389,6 +1391,8 @@ pub mod pangaea {
             pub const VT_OUT_SEQ: ::flatbuffers::VOffsetT = 10;
             pub const VT_OUTBOX: ::flatbuffers::VOffsetT = 12;
             pub const VT_OPEN: ::flatbuffers::VOffsetT = 14;
+            pub const VT_CRASHES: ::flatbuffers::VOffsetT = 16;
+            pub const VT_ON_TRIAL: ::flatbuffers::VOffsetT = 18;
 
             #[inline]
             pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -1410,6 +1414,8 @@ pub mod pangaea {
                 builder.add_out_seq(args.out_seq);
                 builder.add_in_seq(args.in_seq);
                 builder.add_gateway(args.gateway);
+                builder.add_on_trial(args.on_trial);
+                builder.add_crashes(args.crashes);
                 builder.finish()
             }
 
@@ -1463,6 +1469,20 @@ pub mod pangaea {
                     >>(SessionState::VT_OPEN, None)
                 }
             }
+            #[inline]
+            pub fn crashes(&self) -> u8 {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<u8>(SessionState::VT_CRASHES, Some(0)).unwrap() }
+            }
+            #[inline]
+            pub fn on_trial(&self) -> bool {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<bool>(SessionState::VT_ON_TRIAL, Some(false)).unwrap() }
+            }
         }
 
         impl ::flatbuffers::Verifiable for SessionState<'_> {
@@ -1475,6 +1495,8 @@ pub mod pangaea {
      .visit_field::<u32>("out_seq", Self::VT_OUT_SEQ, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<ReliableEvent>>>>("outbox", Self::VT_OUTBOX, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<OpenOperation>>>>("open", Self::VT_OPEN, false)?
+     .visit_field::<u8>("crashes", Self::VT_CRASHES, false)?
+     .visit_field::<bool>("on_trial", Self::VT_ON_TRIAL, false)?
      .finish();
                 Ok(())
             }
@@ -1488,11 +1510,22 @@ pub mod pangaea {
                 Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<ReliableEvent<'a>>>>>,
             pub open:
                 Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<OpenOperation<'a>>>>>,
+            pub crashes: u8,
+            pub on_trial: bool,
         }
         impl<'a> Default for SessionStateArgs<'a> {
             #[inline]
             fn default() -> Self {
-                SessionStateArgs { epoch: 0, gateway: 0, in_seq: 0, out_seq: 0, outbox: None, open: None }
+                SessionStateArgs {
+                    epoch: 0,
+                    gateway: 0,
+                    in_seq: 0,
+                    out_seq: 0,
+                    outbox: None,
+                    open: None,
+                    crashes: 0,
+                    on_trial: false,
+                }
             }
         }
 
@@ -1532,6 +1565,14 @@ pub mod pangaea {
                 self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(SessionState::VT_OPEN, open);
             }
             #[inline]
+            pub fn add_crashes(&mut self, crashes: u8) {
+                self.fbb_.push_slot::<u8>(SessionState::VT_CRASHES, crashes, 0);
+            }
+            #[inline]
+            pub fn add_on_trial(&mut self, on_trial: bool) {
+                self.fbb_.push_slot::<bool>(SessionState::VT_ON_TRIAL, on_trial, false);
+            }
+            #[inline]
             pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> SessionStateBuilder<'a, 'b, A> {
                 let start = _fbb.start_table();
                 SessionStateBuilder { fbb_: _fbb, start_: start }
@@ -1552,6 +1593,8 @@ pub mod pangaea {
                 ds.field("out_seq", &self.out_seq());
                 ds.field("outbox", &self.outbox());
                 ds.field("open", &self.open());
+                ds.field("crashes", &self.crashes());
+                ds.field("on_trial", &self.on_trial());
                 ds.finish()
             }
         }
@@ -24056,10 +24099,10 @@ pub mod pangaea {
             #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
             pub const ENUM_MIN_CONTROL_BODY: u8 = 0;
             #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-            pub const ENUM_MAX_CONTROL_BODY: u8 = 11;
+            pub const ENUM_MAX_CONTROL_BODY: u8 = 12;
             #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
             #[allow(non_camel_case_types)]
-            pub const ENUM_VALUES_CONTROL_BODY: [ControlBody; 12] = [
+            pub const ENUM_VALUES_CONTROL_BODY: [ControlBody; 13] = [
                 ControlBody::NONE,
                 ControlBody::Assign,
                 ControlBody::Scene,
@@ -24072,6 +24115,7 @@ pub mod pangaea {
                 ControlBody::Migrating,
                 ControlBody::Rules,
                 ControlBody::Recut,
+                ControlBody::Release,
             ];
 
             #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -24091,9 +24135,10 @@ pub mod pangaea {
                 pub const Migrating: Self = Self(9);
                 pub const Rules: Self = Self(10);
                 pub const Recut: Self = Self(11);
+                pub const Release: Self = Self(12);
 
                 pub const ENUM_MIN: u8 = 0;
-                pub const ENUM_MAX: u8 = 11;
+                pub const ENUM_MAX: u8 = 12;
                 pub const ENUM_VALUES: &'static [Self] = &[
                     Self::NONE,
                     Self::Assign,
@@ -24107,6 +24152,7 @@ pub mod pangaea {
                     Self::Migrating,
                     Self::Rules,
                     Self::Recut,
+                    Self::Release,
                 ];
                 /// Returns the variant's name or "" if unknown.
                 pub fn variant_name(self) -> Option<&'static str> {
@@ -24123,6 +24169,7 @@ pub mod pangaea {
                         Self::Migrating => Some("Migrating"),
                         Self::Rules => Some("Rules"),
                         Self::Recut => Some("Recut"),
+                        Self::Release => Some("Release"),
                         _ => None,
                     }
                 }
@@ -24325,6 +24372,7 @@ pub mod pangaea {
                 pub const VT_HANDOVERS_OUT: ::flatbuffers::VOffsetT = 22;
                 pub const VT_HANDOVERS_IN: ::flatbuffers::VOffsetT = 24;
                 pub const VT_RECENT: ::flatbuffers::VOffsetT = 26;
+                pub const VT_PARKED: ::flatbuffers::VOffsetT = 28;
 
                 #[inline]
                 pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -24340,6 +24388,9 @@ pub mod pangaea {
                     builder.add_handovers_out(args.handovers_out);
                     builder.add_epoch(args.epoch);
                     builder.add_shard(args.shard);
+                    if let Some(x) = args.parked {
+                        builder.add_parked(x);
+                    }
                     if let Some(x) = args.recent {
                         builder.add_recent(x);
                     }
@@ -24442,6 +24493,16 @@ pub mod pangaea {
                         )
                     }
                 }
+                #[inline]
+                pub fn parked(&self) -> Option<::flatbuffers::Vector<'a, u64>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab
+                            .get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u64>>>(ShardReport::VT_PARKED, None)
+                    }
+                }
             }
 
             impl ::flatbuffers::Verifiable for ShardReport<'_> {
@@ -24464,6 +24525,11 @@ pub mod pangaea {
                             Self::VT_RECENT,
                             false,
                         )?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u64>>>(
+                            "parked",
+                            Self::VT_PARKED,
+                            false,
+                        )?
                         .finish();
                     Ok(())
                 }
@@ -24481,6 +24547,7 @@ pub mod pangaea {
                 pub handovers_out: u64,
                 pub handovers_in: u64,
                 pub recent: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, Crossing>>>,
+                pub parked: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
             }
             impl<'a> Default for ShardReportArgs<'a> {
                 #[inline]
@@ -24498,6 +24565,7 @@ pub mod pangaea {
                         handovers_out: 0,
                         handovers_in: 0,
                         recent: None,
+                        parked: None,
                     }
                 }
             }
@@ -24556,6 +24624,10 @@ pub mod pangaea {
                     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ShardReport::VT_RECENT, recent);
                 }
                 #[inline]
+                pub fn add_parked(&mut self, parked: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, u64>>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ShardReport::VT_PARKED, parked);
+                }
+                #[inline]
                 pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ShardReportBuilder<'a, 'b, A> {
                     let start = _fbb.start_table();
                     ShardReportBuilder { fbb_: _fbb, start_: start }
@@ -24582,6 +24654,7 @@ pub mod pangaea {
                     ds.field("handovers_out", &self.handovers_out());
                     ds.field("handovers_in", &self.handovers_in());
                     ds.field("recent", &self.recent());
+                    ds.field("parked", &self.parked());
                     ds.finish()
                 }
             }
@@ -25748,6 +25821,92 @@ pub mod pangaea {
                     ds.finish()
                 }
             }
+            pub enum ReleaseOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct Release<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Release<'a> {
+                type Inner = Release<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> Release<'a> {
+                pub const VT_AGENT: ::flatbuffers::VOffsetT = 4;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Release { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args ReleaseArgs,
+                ) -> ::flatbuffers::WIPOffset<Release<'bldr>> {
+                    let mut builder = ReleaseBuilder::new(_fbb);
+                    builder.add_agent(args.agent);
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn agent(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Release::VT_AGENT, Some(0)).unwrap() }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Release<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?.visit_field::<u64>("agent", Self::VT_AGENT, false)?.finish();
+                    Ok(())
+                }
+            }
+            pub struct ReleaseArgs {
+                pub agent: u64,
+            }
+            impl<'a> Default for ReleaseArgs {
+                #[inline]
+                fn default() -> Self {
+                    ReleaseArgs { agent: 0 }
+                }
+            }
+
+            pub struct ReleaseBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ReleaseBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_agent(&mut self, agent: u64) {
+                    self.fbb_.push_slot::<u64>(Release::VT_AGENT, agent, 0);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ReleaseBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    ReleaseBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Release<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Release<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Release");
+                    ds.field("agent", &self.agent());
+                    ds.finish()
+                }
+            }
             pub enum MigrationNewsOffset {}
             #[derive(Copy, Clone, PartialEq)]
 
@@ -26215,6 +26374,20 @@ pub mod pangaea {
                         None
                     }
                 }
+
+                #[inline]
+                #[allow(non_snake_case)]
+                pub fn body_as_release(&self) -> Option<Release<'a>> {
+                    if self.body_type() == ControlBody::Release {
+                        let u = self.body();
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        Some(unsafe { Release::init_from_table(u) })
+                    } else {
+                        None
+                    }
+                }
             }
 
             impl ::flatbuffers::Verifiable for Control<'_> {
@@ -26272,6 +26445,9 @@ pub mod pangaea {
                                     ),
                                 ControlBody::Recut => {
                                     v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Recut>>("ControlBody::Recut", pos)
+                                }
+                                ControlBody::Release => {
+                                    v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Release>>("ControlBody::Release", pos)
                                 }
                                 _ => Ok(()),
                             },
@@ -26397,6 +26573,13 @@ pub mod pangaea {
                         }
                         ControlBody::Recut => {
                             if let Some(x) = self.body_as_recut() {
+                                ds.field("body", &x)
+                            } else {
+                                ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                            }
+                        }
+                        ControlBody::Release => {
+                            if let Some(x) = self.body_as_release() {
                                 ds.field("body", &x)
                             } else {
                                 ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
@@ -30956,15 +31139,16 @@ pub mod pangaea {
             #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
             pub const ENUM_MIN_ATTACH_REFUSAL_BODY: u8 = 0;
             #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-            pub const ENUM_MAX_ATTACH_REFUSAL_BODY: u8 = 4;
+            pub const ENUM_MAX_ATTACH_REFUSAL_BODY: u8 = 5;
             #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
             #[allow(non_camel_case_types)]
-            pub const ENUM_VALUES_ATTACH_REFUSAL_BODY: [AttachRefusalBody; 5] = [
+            pub const ENUM_VALUES_ATTACH_REFUSAL_BODY: [AttachRefusalBody; 6] = [
                 AttachRefusalBody::NONE,
                 AttachRefusalBody::NotHere,
                 AttachRefusalBody::Replaced,
                 AttachRefusalBody::NotNow,
                 AttachRefusalBody::Full,
+                AttachRefusalBody::Parked,
             ];
 
             #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -30977,10 +31161,12 @@ pub mod pangaea {
                 pub const Replaced: Self = Self(2);
                 pub const NotNow: Self = Self(3);
                 pub const Full: Self = Self(4);
+                pub const Parked: Self = Self(5);
 
                 pub const ENUM_MIN: u8 = 0;
-                pub const ENUM_MAX: u8 = 4;
-                pub const ENUM_VALUES: &'static [Self] = &[Self::NONE, Self::NotHere, Self::Replaced, Self::NotNow, Self::Full];
+                pub const ENUM_MAX: u8 = 5;
+                pub const ENUM_VALUES: &'static [Self] =
+                    &[Self::NONE, Self::NotHere, Self::Replaced, Self::NotNow, Self::Full, Self::Parked];
                 /// Returns the variant's name or "" if unknown.
                 pub fn variant_name(self) -> Option<&'static str> {
                     match self {
@@ -30989,6 +31175,7 @@ pub mod pangaea {
                         Self::Replaced => Some("Replaced"),
                         Self::NotNow => Some("NotNow"),
                         Self::Full => Some("Full"),
+                        Self::Parked => Some("Parked"),
                         _ => None,
                     }
                 }
@@ -31351,6 +31538,74 @@ pub mod pangaea {
                     ds.finish()
                 }
             }
+            pub enum ParkedOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct Parked<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Parked<'a> {
+                type Inner = Parked<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> Parked<'a> {
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Parked { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    _args: &'args ParkedArgs,
+                ) -> ::flatbuffers::WIPOffset<Parked<'bldr>> {
+                    let mut builder = ParkedBuilder::new(_fbb);
+                    builder.finish()
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Parked<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?.finish();
+                    Ok(())
+                }
+            }
+            pub struct ParkedArgs {}
+            impl<'a> Default for ParkedArgs {
+                #[inline]
+                fn default() -> Self {
+                    ParkedArgs {}
+                }
+            }
+
+            pub struct ParkedBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ParkedBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ParkedBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    ParkedBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Parked<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Parked<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Parked");
+                    ds.finish()
+                }
+            }
             pub enum AttachRefusalOffset {}
             #[derive(Copy, Clone, PartialEq)]
 
@@ -31462,6 +31717,20 @@ pub mod pangaea {
                         None
                     }
                 }
+
+                #[inline]
+                #[allow(non_snake_case)]
+                pub fn body_as_parked(&self) -> Option<Parked<'a>> {
+                    if self.body_type() == AttachRefusalBody::Parked {
+                        let u = self.body();
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        Some(unsafe { Parked::init_from_table(u) })
+                    } else {
+                        None
+                    }
+                }
             }
 
             impl ::flatbuffers::Verifiable for AttachRefusal<'_> {
@@ -31491,6 +31760,10 @@ pub mod pangaea {
                                 AttachRefusalBody::Full => {
                                     v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Full>>("AttachRefusalBody::Full", pos)
                                 }
+                                AttachRefusalBody::Parked => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Parked>>(
+                                    "AttachRefusalBody::Parked",
+                                    pos,
+                                ),
                                 _ => Ok(()),
                             },
                         )?
@@ -31566,6 +31839,13 @@ pub mod pangaea {
                         }
                         AttachRefusalBody::Full => {
                             if let Some(x) = self.body_as_full() {
+                                ds.field("body", &x)
+                            } else {
+                                ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                            }
+                        }
+                        AttachRefusalBody::Parked => {
+                            if let Some(x) = self.body_as_parked() {
                                 ds.field("body", &x)
                             } else {
                                 ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")

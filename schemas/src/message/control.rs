@@ -24,6 +24,9 @@ pub enum ShardPhase {
     Fenced = 5,
 }
 
+/// Most parked agents that one shard tells of.
+pub const PARKED_TOLD_MAX: usize = 64;
+
 /// A shard's numbers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ShardReport {
@@ -51,6 +54,8 @@ pub struct ShardReport {
     pub handovers_in: u64,
     /// Last hand-overs since the previous report: who, where to.
     pub recent: Vec<(EntityId, ShardId)>,
+    /// Agents that rest here until an admin releases them, at most [`PARKED_TOLD_MAX`].
+    pub parked: Vec<EntityId>,
 }
 
 /// A scene's numbers, every half second.
@@ -242,6 +247,11 @@ pub enum Control {
         shard: ShardId,
         /// Whether it is to be made of its children.
         merge: bool,
+    },
+    /// World to scene: the parked agent may play again.
+    Release {
+        /// Who.
+        agent: EntityId,
     },
     /// Scene to world, at each step.
     Migrating(MigrationNews),

@@ -27,7 +27,7 @@ pub use bus::{
 };
 pub use control::{
     ClientAddresses, Control, DRAIN_TARGETS_MAX, FAULT_TEXT_BYTES_MAX, FAULTS_MAX, GatewayReport, MigrationNews, MigrationStep,
-    NEWS_CANCELLED, SceneReport, ScriptFault, ShardPhase, ShardReport,
+    NEWS_CANCELLED, PARKED_TOLD_MAX, SceneReport, ScriptFault, ShardPhase, ShardReport,
 };
 pub use desk::{DESK_ROWS_MAX, Desk, KICK_BYTES_MAX, SessionRow};
 pub use directory::{Directory, Location};

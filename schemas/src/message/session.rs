@@ -47,6 +47,8 @@ pub enum AttachRefusal {
     NotNow,
     /// The shard takes no more agents.
     Full,
+    /// The agent's inputs ended one owner of its shard after the other: it rests until an admin releases it.
+    Parked,
 }
 
 /// Between a gateway and a shard.

@@ -1,5 +1,5 @@
 //! The conversations between nodes, in the order of `message/mod.rs`: each type's fields, spelled out once. A shard's migration
-//! is next door.
+//! is next door, and so is what the world orders and hears.
 
 use bytes::Bytes;
 use flatbuffers::FlatBufferBuilder;
@@ -10,20 +10,18 @@ use super::codec::{
 };
 use crate::client::{NAME_BYTES_MAX, TOKEN_BYTES_MAX};
 use crate::generated::node::{
-    attach, auth, beacon, blobs, bus, control, directory, effects, feed, handover, journal, ledger, session, tables, trade,
+    attach, auth, beacon, blobs, bus, directory, effects, feed, handover, journal, ledger, session, tables, trade,
 };
 use crate::generated::{node, record};
 use crate::geometry::{CellOffset, ShardId};
 use crate::journal::Mark;
 use crate::message::{
     AgentFeed, AppendId, AttachRefusal, AuthReply, AuthRequest, BLOB_BYTES_MAX, BUS_BYTES_MAX, Balance, BeaconEntry, BeaconReply,
-    BeaconRequest, Birth, BlobReply, BlobRequest, BusEvent, BusRequest, CellFeed, Changed, ClientAddresses, ClientInput, Control,
-    Credentials, Currency, DRAIN_TARGETS_MAX, Directory, EFFECT_BATCH_MAX, EffectMessage, Enter, FAULTS_MAX, Feed, FeedFilter,
-    FeedFrame, GatewayReport, Handover, HandoverMessage, Holdings, Item, ItemKind, JournalReply, JournalRequest, KEY_BYTES_MAX,
-    Lane, Leave, LedgerRefusal, LedgerReply, LedgerRequest, LedgerResult, Location, LoginRefusal, Message, MigrationNews,
-    MigrationStep, Motion, NodeInfo, Owed, Owner, Refusal, SceneReport, Session, ShardImage, ShardPhase, ShardReport, ShardRoute,
-    TRADE_ITEMS_MAX, Table, TableOp, TableReply, TableRequest, Trade, TradeSide, TradeState, TradeStep, Transaction,
-    VALUE_BYTES_MAX,
+    BeaconRequest, Birth, BlobReply, BlobRequest, BusEvent, BusRequest, CellFeed, Changed, ClientInput, Credentials, Currency,
+    Directory, EFFECT_BATCH_MAX, EffectMessage, Enter, Feed, FeedFilter, FeedFrame, Handover, HandoverMessage, Holdings, Item,
+    ItemKind, JournalReply, JournalRequest, KEY_BYTES_MAX, Lane, Leave, LedgerRefusal, LedgerReply, LedgerRequest, LedgerResult,
+    Location, LoginRefusal, Message, Motion, NodeInfo, Owed, Owner, Refusal, Session, ShardImage, ShardRoute, TRADE_ITEMS_MAX,
+    Table, TableOp, TableReply, TableRequest, Trade, TradeSide, TradeState, TradeStep, Transaction, VALUE_BYTES_MAX,
 };
 use crate::registry::TYPE_BYTES_MAX;
 use crate::{AgentEpoch, EffectSeq, EntityId, JournalIndex, NodeId, Nonce, OutSeq, Revision, SessionEpoch, ShardEpoch};
@@ -425,41 +423,7 @@ wire_enum! {
     carriers {}
 }
 
-// ---- control and directory ------------------------------------------------------------------------------------------------
-
-wire_code! { ShardPhase = control::ShardPhase { Claiming, Recovering, Fencing, Running, Unconfirmed, Fenced } }
-wire_row! { control::Crossing { entity: EntityId, target: ShardId } }
-wire_table! {
-    ShardReport = control::{ShardReport, ShardReportArgs} {
-        shard, epoch, phase, entities, players, ghosts, tick_p50_us, tick_p99_us, load_permille, handovers_out, handovers_in, recent,
-    }
-}
-wire_table! { SceneReport = control::{SceneReport, SceneReportArgs} { tick, late_ticks, shards, rules, faults <= FAULTS_MAX } }
-wire_table! {
-    GatewayReport = control::{GatewayReport, GatewayReportArgs} { connections, sessions, bytes_out, inputs, draining }
-}
-wire_table! { ClientAddresses = control::{ClientAddresses, ClientAddressesArgs} { tcp, ws } }
-wire_code! {
-    MigrationStep = control::MigrationStep { Preparing, Copying, Freezing, Frozen, Committing, Returning, Given, Done, Kept }
-}
-wire_table! {
-    MigrationNews = control::{MigrationNews, MigrationNewsArgs} {
-        id, shard, epoch, to, step, rounds, entities, bytes, blackout_us, missed_ticks, reason,
-    }
-}
-wire_enum! {
-    Control = control::{Control, ControlArgs, ControlBody}
-    variants {
-        Assign(AssignArgs, body_as_assign) { shard, above },
-        DrainGateway(DrainGatewayArgs, body_as_drain_gateway) { to <= DRAIN_TARGETS_MAX },
-        UndrainGateway(UndrainGatewayArgs, body_as_undrain_gateway) {},
-        Reaped(ReapedArgs, body_as_reaped) { node, nonce },
-        Migrate(MigrateArgs, body_as_migrate) { id, shard, to },
-        CancelMigration(CancelMigrationArgs, body_as_cancel_migration) { id, shard },
-        Recut(RecutArgs, body_as_recut) { id, shard, merge },
-    }
-    carriers { Scene(body_as_scene), Gateway(body_as_gateway), Migrating(body_as_migrating), Rules(body_as_rules) }
-}
+// ---- directory ------------------------------------------------------------------------------------------------------------
 
 wire_struct! { Location = directory::Location { shard, shard_epoch, owner } }
 wire_optional! { Location }
@@ -546,6 +510,7 @@ wire_enum! {
         Replaced(ReplacedArgs, body_as_replaced) { current },
         NotNow(NotNowArgs, body_as_not_now) {},
         Full(FullArgs, body_as_full) {},
+        Parked(ParkedArgs, body_as_parked) {},
     }
     carriers {}
 }

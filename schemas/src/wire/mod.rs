@@ -12,6 +12,7 @@
 //! [`client`] and [`update`] for clients.
 
 mod codec;
+mod control;
 mod conversations;
 mod desk;
 mod migration;

@@ -41,7 +41,7 @@ wire_struct! { Mark = record::Mark { epoch, number } }
 
 wire_table! { Effect = record::{Effect, EffectArgs} { to, from, id, bytes <= TYPE_BYTES_MAX, hops, within } }
 
-wire_code! { Presence = record::Presence { Awake, Asleep } }
+wire_code! { Presence = record::Presence { Awake, Asleep, Parked } }
 wire_table! { ComponentBytes = record::{ComponentBytes, ComponentBytesArgs} { id, bytes <= COMPONENT_BYTES_MAX } }
 wire_table! { ReliableEvent = record::{ReliableEvent, ReliableEventArgs} { seq, id, bytes <= TYPE_BYTES_MAX } }
 
@@ -62,7 +62,7 @@ impl<'a> Unpack<record::OpenOperation<'a>> for OpenOperation {
 
 wire_table! {
     SessionState = record::{SessionState, SessionStateArgs} {
-        epoch, gateway, in_seq, out_seq, outbox <= OUTBOX_MAX, open <= OPEN_OPERATIONS_MAX,
+        epoch, gateway, in_seq, out_seq, outbox <= OUTBOX_MAX, open <= OPEN_OPERATIONS_MAX, crashes, on_trial,
     }
 }
 wire_table! {

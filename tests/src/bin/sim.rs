@@ -41,6 +41,9 @@ struct Arguments {
     /// Of the faults drawn from the seed, only those with these numbers.
     #[arg(long, value_delimiter = ',')]
     only: Option<Vec<usize>>,
+    /// Let the first player find a bug of the game that ends its scene.
+    #[arg(long)]
+    cursed: bool,
     /// Players per seed.
     #[arg(long, default_value_t = 6)]
     players: usize,
@@ -98,7 +101,7 @@ fn all_mutants(arguments: &Arguments, seeds: u64) -> ExitCode {
 fn options(arguments: &Arguments, seed: u64) -> Options {
     let span = Duration::from_secs(arguments.seconds);
     let trouble = if arguments.clean { Trouble::None } else { Trouble::Drawn };
-    let mut options = Options { span, players: arguments.players, trouble, ..Options::seed(seed) };
+    let mut options = Options { span, players: arguments.players, trouble, cursed: arguments.cursed, ..Options::seed(seed) };
     if let Some(kept) = &arguments.only {
         let drawn = Cluster::new(options.clone()).planned().to_vec();
         options.trouble = Trouble::These(kept.iter().filter_map(|number| drawn.get(*number).copied()).collect());
@@ -205,8 +208,9 @@ fn explain(arguments: &Arguments, options: &Options, outcome: &Outcome) {
     let numbers = numbers.map(|number| number.to_string()).collect::<Vec<_>>().join(",");
     let which = if needed.is_empty() { "--clean".to_owned() } else { format!("--only {numbers}") };
     let mutant = arguments.mutant.map(|mutant| format!(" --mutant {mutant}")).unwrap_or_default();
+    let cursed = if arguments.cursed { " --cursed" } else { "" };
     let Options { seed, players, .. } = options;
-    println!("  again: cargo sim -- {seed} {which} --seconds {} --players {players}{mutant}", arguments.seconds);
+    println!("  again: cargo sim -- {seed} {which} --seconds {} --players {players}{mutant}{cursed}", arguments.seconds);
 }
 
 fn summary(arguments: &Arguments, tally: &Tally, took: Duration) {

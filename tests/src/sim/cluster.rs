@@ -18,6 +18,7 @@ use pangaea_world::auth::Input as AuthInput;
 
 use super::checks::Owners;
 use super::clock::Clock;
+use super::curse;
 use super::faults::{self, Fault, Planned};
 use super::journals::Journals;
 use super::network::{Link, Network};
@@ -26,6 +27,7 @@ use super::player::Player;
 use super::process::{Effect, Process, Shared};
 use super::promises::Promises;
 use super::schedule::{BEGINNING, Schedule};
+use super::sequences::Sequences;
 use super::trace::Trace;
 
 /// Time between two looks at the whole cluster.
@@ -38,6 +40,8 @@ const WHOLE_WORLD_ONE_IN: u32 = 8;
 const THIRD_SCENE_ONE_IN: u32 = 4;
 /// A data process that does not trust its disk starts again after this.
 const DISTRUST: Duration = Duration::from_millis(300);
+/// A process that a curse ended starts again after this.
+const RESTART: Duration = Duration::from_millis(300);
 /// A commit of the data node's disk takes so many microseconds.
 const COMMIT_US: std::ops::Range<u64> = 1_000..8_000;
 /// How many times longer on a slow disk.
@@ -144,6 +148,7 @@ pub struct Cluster {
     pub(super) undoubting: BTreeSet<(NodeId, ShardId)>,
     /// What the data node has promised.
     pub(super) promises: Promises,
+    sequences: Sequences,
     /// What scenes have heard from it.
     pub(super) journals: Journals,
     /// Who was in the world before anything went wrong.
@@ -158,6 +163,7 @@ pub struct Cluster {
     pub(super) longest_pause: Duration,
     pub(super) entities: usize,
     pub(super) handovers: u64,
+    pub(super) crashes: u64,
     pub(super) faults: Vec<String>,
     pub(super) trace: Trace,
 }
@@ -166,7 +172,7 @@ impl Cluster {
     /// A cluster of one world, data and auth process, two or three scenes and two gateways.
     pub fn new(options: Options) -> Self {
         let mut rng = Rng::with_seed(options.seed);
-        let game = match Game::build(pangaea_game::game) {
+        let game = match Game::build(if options.cursed { curse::game } else { pangaea_game::game }) {
             Ok(game) => game,
             Err(error) => panic!("{error}"),
         };
@@ -188,7 +194,9 @@ impl Cluster {
             schedule.after(*at, Event::Fault(*fault));
         }
         let (_, middle) = shared.spec.spawn_point();
-        let players = (0..options.players).map(|n| Player::new(format!("Player {n}"), rng.fork(), middle)).collect();
+        let mut players: Vec<Player> =
+            (0..options.players).map(|n| Player::new(format!("Player {n}"), rng.fork(), middle)).collect();
+        players.iter_mut().take(usize::from(options.cursed)).for_each(Player::find_the_curse);
         Self {
             network: Network::new(rng.fork()),
             trace: Trace::new(options.print),
@@ -208,6 +216,7 @@ impl Cluster {
             clocks_are_true: !planned.iter().any(|(_, fault)| fault.confuses_a_clock()),
             undoubting: BTreeSet::new(),
             promises: Promises::default(),
+            sequences: Sequences::default(),
             journals: Journals::default(),
             born: BTreeSet::new(),
             planned,
@@ -216,6 +225,7 @@ impl Cluster {
             longest_pause: Duration::ZERO,
             entities: 0,
             handovers: 0,
+            crashes: 0,
             faults: Vec::new(),
             options,
         }
@@ -360,6 +370,7 @@ impl Cluster {
             Ok(message) => {
                 self.trace.message(now, (from, to), &bytes, &message);
                 self.promises.overhear(&message);
+                self.faults.extend(self.sequences.overhear(&message));
                 self.journals.overhear(now, to, &message);
                 let acknowledged = matches!(&message, Message::Handover(HandoverMessage { step: Handover::Ack { .. }, .. }));
                 self.handovers += u64::from(acknowledged);
@@ -375,6 +386,12 @@ impl Cluster {
         let life = self.life(node);
         let Some(process) = self.processes.get_mut(&node) else { return };
         act(process);
+        if self.options.cursed && curse::has_struck() {
+            self.trace.line(now, node, format_args!("ends in the midst of its work"));
+            self.crashes += 1;
+            self.calm_after = self.calm_after.max(now.since(BEGINNING) + RESTART);
+            return self.kill(node, RESTART);
+        }
         let effects = process.settle(now);
         let deadline = process.deadline();
         if self.wakes.get(&node).is_none_or(|at| deadline < *at) {

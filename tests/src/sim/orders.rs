@@ -34,6 +34,8 @@ pub enum Order {
         /// For how long.
         span: Duration,
     },
+    /// Let everybody who is parked play again.
+    Release,
     /// Let the balancer level the scenes, or not any more.
     Level {
         /// Whether it may.
@@ -46,7 +48,7 @@ impl Order {
     pub fn span(&self) -> Duration {
         match self {
             Self::Drain { span, .. } => *span,
-            Self::Move { .. } | Self::Recut { .. } | Self::CallOff | Self::Level { .. } => Duration::ZERO,
+            Self::Move { .. } | Self::Recut { .. } | Self::CallOff | Self::Release | Self::Level { .. } => Duration::ZERO,
         }
     }
 
@@ -58,6 +60,7 @@ impl Order {
             Self::Recut { merges: true, .. } => "order-merge",
             Self::CallOff => "order-call-off",
             Self::Drain { .. } => "order-drain",
+            Self::Release => "order-release",
             Self::Level { .. } => "order-level",
         }
     }
@@ -91,6 +94,11 @@ impl Order {
                 world.order(world::Order::Drain(node));
                 format!("{node} is drained")
             }
+            Self::Release => {
+                let parked: Vec<_> = world.status().shards.into_iter().flat_map(|shard| shard.parked).collect();
+                let released = parked.into_iter().filter(|agent| world.release(*agent).is_some()).count();
+                format!("{released} agents are released")
+            }
             Self::Level { on } => {
                 world.switch_balance(on);
                 format!("balancing is {}", if on { "on" } else { "off" })
@@ -107,6 +115,7 @@ impl fmt::Display for Order {
             Self::Recut { shard, merges: true } => write!(f, "somebody merges shard #{shard} and its sisters"),
             Self::CallOff => write!(f, "somebody calls off all moves"),
             Self::Drain { node, span } => write!(f, "somebody drains {node} for {} ms", span.as_millis()),
+            Self::Release => write!(f, "somebody releases all who are parked"),
             Self::Level { on } => write!(f, "somebody switches balancing {}", if *on { "on" } else { "off" }),
         }
     }

@@ -28,12 +28,14 @@ pub struct Options {
     pub print: bool,
     /// What goes wrong.
     pub trouble: Trouble,
+    /// The first player finds the game's bug, see [`super::curse`], and is to be parked for it.
+    pub cursed: bool,
 }
 
 impl Options {
     /// A usual run of `seed`.
     pub fn seed(seed: u64) -> Self {
-        Self { seed, span: Duration::from_secs(20), players: 6, print: false, trouble: Trouble::None }
+        Self { seed, span: Duration::from_secs(20), players: 6, print: false, trouble: Trouble::None, cursed: false }
     }
 
     /// A usual run of `seed` in which things go wrong.
@@ -65,6 +67,10 @@ pub struct Outcome {
     pub border_trades: u64,
     /// Changes of value that the ledger told as done.
     pub transactions: u64,
+    /// Players whose agents are parked at the end, by number.
+    pub parked: Vec<usize>,
+    /// Processes that a curse ended.
+    pub crashes: u64,
     /// The longest time that any player waited for an input to be applied.
     pub longest_pause: Duration,
     /// What was to go wrong, in order of number.

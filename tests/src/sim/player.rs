@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fastrand::Rng;
-use pangaea_schemas::client::{ClientMessage, Input, PROTOCOL_VERSION, ServerMessage};
+use pangaea_schemas::client::{ClientMessage, Input, PROTOCOL_VERSION, RefusalCode, ServerMessage};
 use pangaea_schemas::geometry::{Position, ShardId};
 use pangaea_schemas::message::Credentials;
 use pangaea_schemas::record::ReliableEvent;
 use pangaea_schemas::wire::client::{FromServer, decode_server, encode_client};
 use pangaea_schemas::wire::update::Update;
-use pangaea_schemas::{EntityId, InSeq, OutSeq, RegistryHash, Timestamp, TypeId};
+use pangaea_schemas::{AgentEpoch, EntityId, InSeq, OutSeq, RegistryHash, Timestamp, TypeId};
 
 use super::sight::{Kind, Sight};
 
@@ -22,6 +22,8 @@ const UNACKED_MAX: usize = 60;
 const ROAM_M: f32 = 40.0;
 /// Near enough to the middle to be in reach of each other there, in metres.
 const MARKET_M: f32 = 2.0;
+/// Inputs after which a player that knows the curse says it.
+const CURSE_AFTER: u64 = 100;
 /// How near somebody must be to be given or traded something, in metres.
 const ARM_M: f32 = 4.0;
 
@@ -73,6 +75,12 @@ pub struct Player {
     pub belongings: Option<Belongings>,
     /// Who offered a trade that it has not answered.
     offered: Option<EntityId>,
+    /// Its owner's epoch, as last told over this connection.
+    routed: AgentEpoch,
+    /// It says the word that ends a process, once.
+    curses: bool,
+    /// It was told that its agent is parked.
+    parked: bool,
     /// It stands still and wants nothing any more.
     resting: bool,
     outbox: Vec<Bytes>,
@@ -112,6 +120,9 @@ impl Player {
             sight: Sight::default(),
             belongings: None,
             offered: None,
+            routed: AgentEpoch::ZERO,
+            curses: false,
+            parked: false,
             resting: false,
             outbox: Vec::new(),
             anomalies: Vec::new(),
@@ -144,10 +155,21 @@ impl Player {
         self.resting = true;
     }
 
+    /// It will say the word that ends a process.
+    pub fn find_the_curse(&mut self) {
+        self.curses = true;
+    }
+
+    /// Whether it was told that its agent is parked, and has not come in since.
+    pub fn is_parked(&self) -> bool {
+        self.parked
+    }
+
     /// The connection is there.
     pub fn connected(&mut self, now: Timestamp) {
         self.stage = Stage::Greeting;
         self.heard = now;
+        self.routed = AgentEpoch::ZERO;
         self.sight.start_over();
         let hello = ClientMessage::Hello { protocol: PROTOCOL_VERSION, registry: RegistryHash(0), client: "sim".to_owned() };
         self.say(&hello);
@@ -174,7 +196,9 @@ impl Player {
         if self.stage != Stage::Playing || self.unacked.len() >= UNACKED_MAX {
             return;
         }
-        let wish = if self.resting { None } else { self.wish(agents) };
+        let curse = (self.curses && self.inputs >= CURSE_AFTER).then(|| about("curse", EntityId::NONE));
+        self.curses &= curse.is_none();
+        let wish = curse.or_else(|| if self.resting { None } else { self.wish(agents) });
         let (id, bytes) = wish.unwrap_or_else(|| {
             let (dx, dz) = if self.resting { (0, 0) } else { self.heading };
             (TypeId::of("move"), vec![dx as u8, dz as u8])
@@ -304,9 +328,19 @@ impl Player {
                 }
             }
             ServerMessage::Refused { retry_after_ms: 0, code, text } => self.anomalies.push(format!("refused: {code:?} {text}")),
+            ServerMessage::Goodbye { code: RefusalCode::NotAllowed, text, .. } if text.contains("parked") => {
+                // What is not acknowledged is given up: it may be what did it.
+                (self.stage, self.parked, self.next_seq) = (Stage::Offline, true, self.applied.next());
+                self.unacked.clear();
+            }
             // A login that must wait is tried again over a new connection.
             ServerMessage::Refused { .. } | ServerMessage::Goodbye { .. } => self.stage = Stage::Offline,
-            ServerMessage::Routed { shard, scene, .. } => (self.shard, self.scene) = (shard.parse().ok(), scene),
+            ServerMessage::Routed { shard, scene, epoch } => {
+                if epoch < self.routed {
+                    self.anomalies.push(format!("is led back from its owner under {} to one under {epoch}", self.routed));
+                }
+                (self.shard, self.scene, self.routed) = (shard.parse().ok(), scene, epoch);
+            }
             ServerMessage::Watching { .. } | ServerMessage::Pong { .. } => {}
         }
     }
@@ -321,6 +355,7 @@ impl Player {
         // A gateway and an owner that die together know the client's inputs only as far as they were journaled.
         self.connected_at = in_seq;
         self.stage = Stage::Playing;
+        self.parked = false;
         self.token = Some(token);
         self.acknowledge(in_seq);
         if !self.unacked.is_empty() {

@@ -44,12 +44,13 @@ impl Cluster {
             self.born = checks::present(&self.processes);
         }
         let calm = self.calm_after + RECOVERY_MAX < since;
-        let silence = self.journals.silence(now);
-        for player in &mut self.players {
+        let (silence, cursed) = (self.journals.silence(now), self.options.cursed);
+        for (number, player) in self.players.iter_mut().enumerate() {
             player.sight.unwritten = silence;
+            let is_parked = is_rightly_parked(cursed, number, player);
             let idle = player.idle(now);
             self.longest_pause = self.longest_pause.max(idle);
-            if calm && idle > IDLE_MAX {
+            if calm && idle > IDLE_MAX && !is_parked {
                 self.faults.push(format!("{} plays no more: no input is applied for {} ms", player.name, idle.as_millis()));
             }
         }
@@ -131,6 +132,8 @@ impl Cluster {
             trades: self.players.iter().map(|player| player.trades.len() as u64).sum(),
             border_trades: checks::border_trades(&self.players),
             transactions: self.promises.done(),
+            parked: (0..self.players.len()).filter(|number| self.players[*number].is_parked()).collect(),
+            crashes: self.crashes,
             longest_pause: self.longest_pause,
             planned: self.planned,
             faults: self.faults,
@@ -142,8 +145,12 @@ impl Cluster {
         let mut wrong = checks::all_run(&self.processes, &self.owners, &self.shared.spec);
         wrong.extend(checks::outlived(&self.processes, &self.owners));
         wrong.extend(checks::lost(&self.processes, &self.born));
-        let away = self.players.iter().filter(|player| !player.is_playing());
-        wrong.extend(away.map(|player| format!("{} does not play at the end", player.name)));
+        let away = self
+            .players
+            .iter()
+            .enumerate()
+            .filter(|(number, player)| !player.is_playing() && !is_rightly_parked(self.options.cursed, *number, player));
+        wrong.extend(away.map(|(_, player)| format!("{} does not play at the end", player.name)));
         wrong
     }
 
@@ -152,7 +159,13 @@ impl Cluster {
         let truth = checks::positions(&self.processes, &self.owners);
         let everywhere: BTreeSet<EntityId> = checks::everywhere(&self.processes);
         let mut wrong = Vec::new();
-        for (player, near) in self.players.iter().zip(&self.near) {
+        let awake = self
+            .players
+            .iter()
+            .zip(&self.near)
+            .enumerate()
+            .filter(|(number, (player, _))| !is_rightly_parked(self.options.cursed, *number, player));
+        for (_, (player, near)) in awake {
             let name = &player.name;
             let drawn: BTreeSet<EntityId> = player.sight.drawn().map(|drawn| drawn.entity).collect();
             wrong.extend(drawn.difference(&everywhere).map(|ghost| format!("{name} sees {ghost}, which is nowhere")));
@@ -185,6 +198,11 @@ impl Cluster {
         }
         wrong
     }
+}
+
+/// Whether the player is parked, and had it coming.
+fn is_rightly_parked(cursed: bool, number: usize, player: &Player) -> bool {
+    cursed && number == 0 && player.is_parked()
 }
 
 fn who_is_near<'t>(player: &Player, truth: &'t BTreeMap<EntityId, Position>) -> impl Iterator<Item = EntityId> + use<'t> {

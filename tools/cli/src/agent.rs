@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
-use pangaea_node::admin::{AgentMove, AgentMoveView, AgentPlace, AgentView, Kick, KickView};
+use pangaea_node::admin::{AgentMove, AgentMoveView, AgentPlace, AgentView, Kick, KickView, ReleaseView, ShardView, StatusView};
 use serde::Serialize;
 
+use crate::args::JsonArgs;
 use crate::cluster::ClusterAddress;
 use crate::operator::OrderArgs;
 use crate::say;
@@ -19,6 +20,8 @@ const EXAMPLES: &str = "Examples:
   pangaea agent move e4711 --to 120.5,88
   pangaea agent move e4711 --to e4712 --dry-run      to where that one stands
   pangaea agent kick e4711 --words \"please read the rules\"
+  pangaea agent parked                               whose inputs ended their shard three times
+  pangaea agent release e4711                        it plays again when its player comes back
 A kicked player may log in again.";
 
 /// Pause between two looks at where somebody is.
@@ -42,6 +45,12 @@ pub(crate) enum AgentCommand {
     /// End an agent's session, with words to its player
     #[command(after_help = EXAMPLES)]
     Kick(KickArgs),
+    /// Show the agents that rest because their inputs ended their shard's owners
+    #[command(after_help = EXAMPLES)]
+    Parked(JsonArgs),
+    /// Let one of them play again
+    #[command(after_help = EXAMPLES)]
+    Release(ReleaseArgs),
 }
 
 /// Which agents.
@@ -94,6 +103,16 @@ pub(crate) struct KickArgs {
     /// Told to the player
     #[arg(long, default_value = "", value_name = "TEXT")]
     words: String,
+    #[command(flatten)]
+    how: OrderArgs,
+}
+
+/// Who is to play again.
+#[derive(Debug, Args)]
+pub(crate) struct ReleaseArgs {
+    /// Its id, such as e4711
+    #[arg(value_name = "AGENT", value_parser = agent_id)]
+    agent: u64,
     #[command(flatten)]
     how: OrderArgs,
 }
@@ -154,8 +173,35 @@ pub(crate) async fn run(cluster: &ClusterAddress, command: AgentCommand) -> anyh
             let text = format!("{name} (e{agent}) {verb} {gateway} with the words: {words}");
             say(&if how.json { serde_json::to_string_pretty(&view)? } else { text });
         }
+        AgentCommand::Parked(JsonArgs { json }) => {
+            let shards = cluster.ask::<StatusView>("/api/status").await?.shards;
+            let parked: Vec<ReleaseView> = shards.iter().flat_map(parked_in).collect();
+            say(&if json { serde_json::to_string_pretty(&parked)? } else { parked_table(&parked) });
+        }
+        AgentCommand::Release(ReleaseArgs { agent, how }) => {
+            let path = format!("/api/agents/{agent}/release?dry_run={}", how.dry_run);
+            let view: ReleaseView = cluster.order(&path, &how.operator).await?;
+            let verb =
+                if how.dry_run { "would play again. Nothing was ordered." } else { "plays again when its player comes back." };
+            let text = format!("e{agent} of {} {verb}", view.shard);
+            say(&if how.json { serde_json::to_string_pretty(&view)? } else { text });
+        }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Each with what its release would mean.
+fn parked_in(shard: &ShardView) -> impl Iterator<Item = ReleaseView> {
+    shard.parked.iter().map(|agent| ReleaseView { agent: *agent, shard: shard.id.clone(), dry_run: true })
+}
+
+fn parked_table(parked: &[ReleaseView]) -> String {
+    let mut text = format!("{:<12} {:<12}", "parked", "shard");
+    for ReleaseView { agent, shard, .. } in parked {
+        // Writing to a string does not fail.
+        let _ = write!(text, "\n{:<12} {shard:<12}", format!("e{agent}"));
+    }
+    text
 }
 
 /// Orders, and waits until the agent is in the shard where it should be. It may walk on meanwhile.
@@ -241,6 +287,14 @@ mod tests {
         for text in ["", "here", "1,", "e0", "1;2"] {
             assert!(goal(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn whoever_is_parked_is_listed_with_its_shard() {
+        let shard = ShardView { id: "0/3/1,0".to_owned(), parked: vec![7, 8], ..ShardView::default() };
+        let text = parked_table(&parked_in(&shard).collect::<Vec<_>>());
+        let rows: Vec<Vec<&str>> = text.lines().skip(1).map(|line| line.split_whitespace().collect()).collect();
+        assert_eq!(rows, [["e7", "0/3/1,0"], ["e8", "0/3/1,0"]]);
     }
 
     #[test]

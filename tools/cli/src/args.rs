@@ -74,7 +74,7 @@ pub(crate) enum Command {
     Scene(SceneArgs),
     /// List gateways, empty one, use it again; without such a word: run one gateway process
     Gateway(GatewayArgs),
-    /// List players' agents, look at one, put one elsewhere, send one away
+    /// List players' agents, look at one, put one elsewhere, send one away, release one that is parked
     #[command(subcommand)]
     Agent(AgentCommand),
     /// List sessions of players

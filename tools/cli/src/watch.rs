@@ -26,7 +26,7 @@ pub(crate) struct WatchArgs {
     /// Also those of so long before now, such as 90s, 15m or 2h
     #[arg(long, value_parser = span, value_name = "SPAN")]
     since: Option<Duration>,
-    /// Only these kinds: balance, handover, move, node, shard
+    /// Only these kinds: balance, handover, move, node, parked, script, shard, tune
     #[arg(long, value_delimiter = ',', value_name = "KINDS")]
     kind: Vec<String>,
     /// End after so long

@@ -88,6 +88,7 @@ mod tests {
             handovers_out: 0,
             handovers_in: 0,
             recent: crossed.iter().map(|to| (EntityId(1), *to)).collect(),
+            parked: Vec::new(),
         }
     }
 

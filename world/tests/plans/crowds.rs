@@ -175,5 +175,6 @@ fn report(shard: ShardId, load: f64) -> ShardReport {
         handovers_out: 0,
         handovers_in: 0,
         recent: Vec::new(),
+        parked: Vec::new(),
     }
 }

@@ -1,7 +1,7 @@
 //! What admins see and order.
 
-use pangaea_schemas::NodeId;
 use pangaea_schemas::message::{ClientAddresses, Control, Message};
+use pangaea_schemas::{EntityId, NodeId};
 use pangaea_world::Order;
 use pangaea_world::status::{Happening, NodeState};
 
@@ -20,6 +20,30 @@ fn status_shows_nodes_shards_and_sessions() {
     let shard = &status.shards[0];
     assert_eq!((shard.state, shard.owner, shard.entities, shard.players), ("running", Some(scene(1)), 10, 3));
     assert_eq!((shard.tick_p50_ms, shard.tick_p99_ms), (0.5, 1.5));
+}
+
+#[test]
+fn whoever_is_parked_is_shown_and_may_be_released() {
+    let mut stage = Stage::running();
+    let shard = *stage.shards_of(scene(1)).first().expect("it runs shards");
+    let (before, agent) = (stage.status().last_event, EntityId(77));
+    stage.parked.insert(shard, vec![agent]);
+    stage.pass(1_000);
+    assert!(stage.status().shards.iter().any(|known| known.id == shard && known.parked == [agent]));
+    assert_eq!(stage.world.release(EntityId(78)), None, "nobody else is parked");
+    assert_eq!(stage.world.release(agent), Some(shard));
+    stage.pass(100);
+    let told = |node, stage: &mut Stage| {
+        let release = Message::Control(Control::Release { agent });
+        stage.player(node).inbox.iter().filter(|message| **message == release).count()
+    };
+    assert_eq!((told(scene(1), &mut stage), told(scene(2), &mut stage)), (1, 0));
+    stage.pass(1_200);
+    assert_eq!(told(scene(1), &mut stage), 2, "it does not seem to have heard");
+    stage.parked.clear();
+    stage.pass(1_000);
+    let events: Vec<_> = stage.world.events_after(before).into_iter().map(|event| event.what).collect();
+    assert_eq!(events, [Happening::Parked { agent, shard }, Happening::Released { agent, shard }]);
 }
 
 #[test]

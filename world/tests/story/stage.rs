@@ -61,6 +61,8 @@ pub(crate) struct Stage {
     pub(crate) row: Option<(Revision, Bytes)>,
     /// What shards cost, in 1/1000 of a tick; 10 when not named.
     pub(crate) loads: BTreeMap<ShardId, u32>,
+    /// Whose inputs ended which shards.
+    pub(crate) parked: BTreeMap<ShardId, Vec<EntityId>>,
     /// Every order to move a shard: which, where from, where to.
     pub(crate) migrations: Vec<(ShardId, NodeId, NodeId)>,
     /// Splits and merges ordered: the parent, and whether it is to be one.
@@ -90,6 +92,7 @@ impl Stage {
             data_away: false,
             row: None,
             loads: BTreeMap::new(),
+            parked: BTreeMap::new(),
             migrations: Vec::new(),
             recuts: Vec::new(),
             hold_moves: false,
@@ -199,7 +202,7 @@ impl Stage {
             let request = BeaconRequest::Register { request: RequestId(0), node: info(*node, player.nonce), ttl_ms: 2_000 };
             self.beacon.handle(self.now, *node, request);
             let report = match node.role {
-                Role::Scene => Control::Scene(report(player, RATE.tick_at(self.now), &self.loads)),
+                Role::Scene => Control::Scene(report(player, RATE.tick_at(self.now), &self.loads, &self.parked)),
                 Role::Gateway => {
                     let Player { sessions, connections, draining, .. } = *player;
                     Control::Gateway(GatewayReport { sessions, connections, draining, ..Default::default() })
@@ -269,7 +272,7 @@ impl Stage {
     /// What a scene would report now.
     pub(crate) fn report_of(&mut self, node: NodeId) -> SceneReport {
         let tick = RATE.tick_at(self.now);
-        report(&self.players[&node], tick, &self.loads)
+        report(&self.players[&node], tick, &self.loads, &self.parked)
     }
 
     /// A shard's source says that the move which was ordered last is over.
@@ -408,7 +411,7 @@ fn info(node: NodeId, nonce: Nonce) -> NodeInfo {
     }
 }
 
-fn report(player: &Player, tick: Tick, loads: &BTreeMap<ShardId, u32>) -> SceneReport {
+fn report(player: &Player, tick: Tick, loads: &BTreeMap<ShardId, u32>, parked: &BTreeMap<ShardId, Vec<EntityId>>) -> SceneReport {
     let rules = player.rules.as_ref().map_or(0, |rules| rules.version);
     let shard = |(shard, epoch): (&ShardId, &ShardEpoch)| ShardReport {
         shard: *shard,
@@ -423,6 +426,7 @@ fn report(player: &Player, tick: Tick, loads: &BTreeMap<ShardId, u32>) -> SceneR
         handovers_out: 2,
         handovers_in: 1,
         recent: Vec::new(),
+        parked: parked.get(shard).cloned().unwrap_or_default(),
     };
     SceneReport { tick, late_ticks: 0, shards: player.runs.iter().map(shard).collect(), rules, faults: Vec::new() }
 }

@@ -3,6 +3,7 @@
 //! The world only knows in which shard an agent is; the rest is asked of the shard's owner and of the session's gateway.
 
 mod components;
+mod parked;
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
@@ -13,6 +14,9 @@ use pangaea_schemas::record::{Presence, Record};
 use pangaea_schemas::{EntityId, NodeId, ShardEpoch};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+pub use parked::ReleaseView;
+pub(super) use parked::release;
 
 use super::drains::DryRun;
 use super::orders::{Question, Refusal};

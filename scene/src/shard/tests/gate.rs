@@ -19,6 +19,8 @@ pub(super) struct Player {
     pub out_ack: OutSeq,
     pub sent: InSeq,
     pub unacked: Vec<ClientInput>,
+    /// It was told that its agent is parked.
+    pub parked: bool,
     /// The input that a shard asked for.
     pub expected: Option<InSeq>,
     /// Events as the client holds them.
@@ -97,6 +99,9 @@ impl Gate {
                 if let Some(player) = self.players.get_mut(&agent).filter(|player| !player.attached) {
                     player.shard = forward.or(Some(shard(1, 1)));
                 }
+            }
+            Message::Session(Session::AttachRefused { agent, reason: AttachRefusal::Parked, .. }) => {
+                self.players.get_mut(&agent).expect("joined").parked = true;
             }
             Message::Session(Session::Expected { agent, next, .. }) => {
                 self.players.get_mut(&agent).expect("joined").expected = Some(next);

@@ -8,6 +8,7 @@ mod gate;
 mod groups;
 mod journal;
 mod migration;
+mod probation;
 mod recut;
 mod value;
 

@@ -136,7 +136,7 @@ impl Dice {
         Record {
             entity: self.entity(),
             epoch: self.ae(),
-            presence: self.pick(&[Presence::Awake, Presence::Asleep]),
+            presence: self.pick(&[Presence::Awake, Presence::Asleep, Presence::Parked]),
             cell: self.cell(),
             position: self.position(),
             session: SessionState {
@@ -146,6 +146,8 @@ impl Dice {
                 out_seq: OutSeq(self.small()),
                 outbox: self.some(Self::event),
                 open: self.some(Self::open_operation),
+                crashes: self.small() as u8,
+                on_trial: self.pick(&[false, true]),
             },
             components: self.some(Self::component),
         }
@@ -439,6 +441,7 @@ impl Dice {
             handovers_out: self.n(),
             handovers_in: self.n(),
             recent: self.some(|d| (d.entity(), d.shard())),
+            parked: self.some(Self::entity),
         }
     }
 
@@ -446,6 +449,7 @@ impl Dice {
         let mut controls = self.migration_controls();
         controls.extend([
             Control::Assign { shard: self.shard(), above: self.epoch() },
+            Control::Release { agent: self.entity() },
             Control::Scene(SceneReport {
                 tick: Tick(self.n()),
                 late_ticks: self.n(),
@@ -551,6 +555,7 @@ impl Dice {
             AttachRefusal::Replaced { current: self.se() },
             AttachRefusal::NotNow,
             AttachRefusal::Full,
+            AttachRefusal::Parked,
         ]
     }
 
