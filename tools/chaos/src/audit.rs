@@ -7,9 +7,9 @@ use anyhow::{Context, bail};
 use pangaea_bots::{Belongings, Vitals};
 use pangaea_node::admin::{LedgerView, client};
 use pangaea_node::up::PortTable;
-use pangaea_persistence::{Data, LmdbOptions, LmdbStore};
+use pangaea_persistence::{Data, LmdbOptions, LmdbStore, Store};
 use pangaea_schemas::cluster::ClusterSpec;
-use pangaea_schemas::geometry::{ShardId, SpaceId};
+use pangaea_schemas::geometry::{CellId, ShardId, SpaceId};
 use pangaea_schemas::message::{
     Currency, Holdings, JournalReply, JournalRequest, LedgerReply, LedgerRequest, LedgerResult, Message, OpId, Transaction,
 };
@@ -52,7 +52,9 @@ pub fn files(store: &Path, cluster: &ClusterSpec, bots: &[Vitals]) -> anyhow::Re
             findings.value.push(format!("{} was told that it owns {told:?}, but it owns {holdings:?}", bot.agent));
         }
     }
-    let homes = files.homes(cluster)?;
+    let shards = files.shards()?;
+    findings.ownership.extend(miscut(cluster, &shards));
+    let homes = files.homes(&shards)?;
     for (entity, shards) in homes.settled.iter().filter(|(_, shards)| shards.len() > 1) {
         findings.ownership.push(format!("{entity} is in {} shards: {shards:?}", shards.len()));
     }
@@ -74,11 +76,11 @@ fn agrees(told: &Belongings, holdings: &Holdings) -> bool {
 }
 
 /// A data node that nobody else talks to.
-struct Files {
-    data: Data<LmdbStore>,
+struct Files<S> {
+    data: Data<S>,
 }
 
-impl Files {
+impl<S: Store> Files<S> {
     fn ask(&mut self, message: Message) -> Vec<Message> {
         self.data.handle(Timestamp::default(), AUDITOR, message);
         self.data.commit(Timestamp::default());
@@ -98,9 +100,19 @@ impl Files {
         }
     }
 
-    fn homes(&mut self, cluster: &ClusterSpec) -> anyhow::Result<Homes> {
+    /// The shards that have an owner, however the map was cut.
+    fn shards(&mut self) -> anyhow::Result<Vec<ShardId>> {
+        match self.ask(Message::JournalRequest(JournalRequest::Owners { request: RequestId(1) })).pop() {
+            Some(Message::JournalReply(JournalReply::OwnerList { owners, .. })) => {
+                Ok(owners.into_iter().map(|(shard, ..)| shard).collect())
+            }
+            other => bail!("asked for the owners of shards, the journals answer {other:?}"),
+        }
+    }
+
+    fn homes(&mut self, shards: &[ShardId]) -> anyhow::Result<Homes> {
         let mut homes = Homes::default();
-        for shard in cluster.spaces.iter().flat_map(|space| space.first_shards()) {
+        for &shard in shards {
             for reply in self.ask(Message::JournalRequest(JournalRequest::Load { request: RequestId(1), shard })) {
                 let Message::JournalReply(JournalReply::Image { part, .. }) = reply else {
                     bail!("the journal of {shard} answers {reply:?}");
@@ -116,6 +128,14 @@ impl Files {
     }
 }
 
+/// Land that is in no shard with an owner, or in several of them; of each of the first shards one cell is named.
+fn miscut(cluster: &ClusterSpec, shards: &[ShardId]) -> Vec<String> {
+    let owners = |cell: CellId| shards.iter().filter(|shard| shard.contains(cell)).count();
+    let land = cluster.spaces.iter().flat_map(|space| space.first_shards());
+    let wrong = land.filter_map(|land| land.cells().find(|cell| owners(*cell) != 1));
+    wrong.map(|cell| format!("{cell} is in {} shards with an owner", owners(cell))).collect()
+}
+
 /// Where everybody is by the journals.
 #[derive(Default)]
 struct Homes {
@@ -127,11 +147,57 @@ struct Homes {
 
 #[cfg(test)]
 mod tests {
-    use pangaea_schemas::message::{Balance, Item, ItemKind, Owner};
+    use pangaea_persistence::MemoryStore;
+    use pangaea_schemas::journal::{Entry, ShardOp};
+    use pangaea_schemas::message::{AppendId, Balance, Item, ItemKind, Owner};
+    use pangaea_schemas::record::{Presence, Record, SessionState};
+    use pangaea_schemas::{AgentEpoch, JournalIndex, Nonce, ShardEpoch, Tick};
 
     use super::*;
 
     const ADA: EntityId = EntityId(7);
+
+    /// A journal's first entries, by one owner.
+    fn write(files: &mut Files<MemoryStore>, shard: ShardId, entries: impl IntoIterator<Item = ShardOp>) {
+        let nonce = Nonce(9);
+        let ops = std::iter::once(ShardOp::Owner { node: AUDITOR, nonce }).chain(entries);
+        for (seq, op) in (0..).zip(ops) {
+            let entry = Entry { epoch: ShardEpoch(1), tick: Tick(seq), ops: vec![op] };
+            let id = AppendId { nonce, seq: shard.to_bits() + seq };
+            let append = JournalRequest::Append { shard, id, expected: JournalIndex(seq), entry };
+            let [Message::JournalReply(JournalReply::Appended { .. })] = &files.ask(Message::JournalRequest(append))[..] else {
+                panic!("{shard} takes no entry {seq}");
+            };
+        }
+    }
+
+    #[test]
+    fn who_is_in_a_shard_that_was_cut_later_is_found_and_all_land_has_one_owner() {
+        let cluster = ClusterSpec::demo();
+        let mut files = Files { data: Data::new(MemoryStore::default()) };
+        let first: Vec<ShardId> = cluster.spaces.iter().flat_map(|space| space.first_shards()).collect();
+        let cell = first[0].cells().last().expect("a shard has cells");
+        let ada = Record {
+            entity: ADA,
+            epoch: AgentEpoch(1),
+            presence: Presence::Awake,
+            cell,
+            position: cell.corner(),
+            session: SessionState::default(),
+            components: Vec::new(),
+        };
+        write(&mut files, first[0], [ShardOp::Put(ada), ShardOp::Split { tails: vec![JournalIndex(0); 4] }]);
+        first[2..].iter().for_each(|shard| write(&mut files, *shard, []));
+        let shards = files.shards().expect("readable");
+        let children = first[0].children().expect("it has some");
+        assert!(children.iter().all(|child| shards.contains(child)) && !shards.contains(&first[0]), "{shards:?}");
+        assert_eq!(files.homes(&shards).expect("readable").settled[&ADA], [children[3]]);
+        let [unowned] = &miscut(&cluster, &shards)[..] else { panic!("{:?}", miscut(&cluster, &shards)) };
+        assert!(unowned.contains("0 shards"), "{unowned}");
+        let doubled: Vec<ShardId> = shards.iter().copied().chain([first[1], first[0]]).collect();
+        let [twice] = &miscut(&cluster, &doubled)[..] else { panic!("{:?}", miscut(&cluster, &doubled)) };
+        assert!(twice.contains("2 shards"), "{twice}");
+    }
 
     fn owns(gold: u64, items: &[u64]) -> Holdings {
         let item = |id: &u64| Item { item: EntityId(*id), kind: ItemKind(1), owner: Owner::Agent(ADA) };
