@@ -325,14 +325,12 @@ impl Player {
                     if event.seq > self.last_event {
                         self.last_event = event.seq;
                         self.look_into_purse(event.id, &event.bytes);
+                        self.abilities.news.count(&mut self.tally.deeds, self.sight.own, event.id, &event.bytes);
                         self.offered = self.abilities.offered(event.id, &event.bytes).or(self.offered);
                     }
                 }
             }
-            FromServer::Message(ServerMessage::Routed { shard, scene, .. }) => {
-                self.shard = shard.parse().ok();
-                self.tally.anomalies.whereabouts.routed(scene);
-            }
+            FromServer::Message(ServerMessage::Routed { shard, scene, .. }) => self.routed(shard.parse().ok(), scene),
             FromServer::Message(ServerMessage::Goodbye { code, text, reconnect_to, .. }) => {
                 let goal = Some(reconnect_to).filter(|goal| code == RefusalCode::Draining && !goal.is_empty());
                 self.sent_on = goal.map(|goal| self.like_own(goal));
@@ -343,6 +341,16 @@ impl Player {
             }
             FromServer::Message(_) => {}
         }
+    }
+
+    fn routed(&mut self, shard: Option<ShardId>, scene: String) {
+        let whereabouts = &mut self.tally.anomalies.whereabouts;
+        if self.shard.is_some() && shard != self.shard {
+            self.tally.deeds.crossings += 1;
+            self.tally.deeds.scene_changes += u64::from(scene != whereabouts.scene);
+        }
+        whereabouts.routed(scene);
+        self.shard = shard;
     }
 
     fn see(&mut self, now: Instant, update: &Update) {

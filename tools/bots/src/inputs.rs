@@ -4,6 +4,7 @@ use bytes::Bytes;
 use pangaea_schemas::registry::{Field, FieldType, Registry, TypeInfo};
 use pangaea_schemas::{EntityId, TypeId};
 
+use crate::deeds::News;
 use crate::vitals::Belongings;
 
 /// The parts of a game that bots know how to use; what a game does not have is not used.
@@ -25,6 +26,7 @@ pub(crate) struct Abilities {
     pub(crate) item: Option<TypeId>,
     pace: Option<(TypeId, Field)>,
     holdings: Option<Holdings>,
+    pub(crate) news: News,
 }
 
 /// An input with which gold changes hands.
@@ -81,6 +83,7 @@ impl Abilities {
             trade_accept: input("trade_accept", "from", FieldType::Entity),
             trade_offered: named(&registry.events, "trade_offered")
                 .and_then(|ty| Some((ty.id, of_type(ty, "from", FieldType::Entity)?))),
+            news: News::of(registry),
             player: component("player"),
             health: component("health"),
             item: component("item"),

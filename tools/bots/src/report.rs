@@ -7,6 +7,7 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use crate::anomaly::{Anomalies, Sighting};
+use crate::deeds::Deeds;
 
 /// Longest time a histogram holds in µs: a minute.
 const LONGEST_US: u64 = 60_000_000;
@@ -39,6 +40,8 @@ pub struct Report {
     pub input_to_seen_ms: Spread,
     /// How often a gateway that was drained sent a bot to another one, where it went on.
     pub sent_on: u64,
+    /// What the bots did, since they came in.
+    pub deeds: Deeds,
     /// By kind.
     pub anomalies: BTreeMap<&'static str, u64>,
     /// All together.
@@ -59,6 +62,7 @@ pub(crate) struct Tally {
     pub(crate) updates: u64,
     pub(crate) bytes: u64,
     pub(crate) sent_on: u64,
+    pub(crate) deeds: Deeds,
     pub(crate) gaps: Histogram<u32>,
     pub(crate) latencies: Histogram<u32>,
     pub(crate) anomalies: Anomalies,
@@ -67,7 +71,8 @@ pub(crate) struct Tally {
 impl Default for Tally {
     fn default() -> Self {
         let (gaps, latencies) = (spans(), spans());
-        Self { joined: 0, inputs: 0, updates: 0, bytes: 0, sent_on: 0, gaps, latencies, anomalies: Anomalies::default() }
+        let (deeds, anomalies) = (Deeds::default(), Anomalies::default());
+        Self { joined: 0, inputs: 0, updates: 0, bytes: 0, sent_on: 0, deeds, gaps, latencies, anomalies }
     }
 }
 
@@ -78,6 +83,7 @@ impl Tally {
         self.updates += other.updates;
         self.bytes += other.bytes;
         self.sent_on += other.sent_on;
+        self.deeds.add(other.deeds);
         // Both have the same bounds, so adding cannot fail.
         let _ = self.gaps.add(&other.gaps);
         let _ = self.latencies.add(&other.latencies);
@@ -95,6 +101,7 @@ impl Tally {
             gap_ms: spread(&self.gaps),
             input_to_seen_ms: spread(&self.latencies),
             sent_on: self.sent_on,
+            deeds: self.deeds,
             anomalies: self.anomalies.counts(),
             anomalies_total: self.anomalies.total(),
             examples: self.anomalies.examples().map(|(kind, text)| format!("{kind}: {text}")).collect(),
@@ -138,6 +145,7 @@ mod tests {
         assert_eq!(json["updates_per_client_s"], 19.9);
         assert_eq!(json["bytes_per_client_s"], 2_000.0);
         assert_eq!(json["sent_on"], 0);
+        assert_eq!(json["deeds"]["crossings"], 0);
         assert_eq!(json["anomalies"]["jump"], 1);
         assert_eq!(json["anomalies_total"], 1);
         let p50 = json["gap_ms"]["p50"].as_f64().expect("a number");

@@ -51,7 +51,7 @@ impl Drawn {
 
 /// Everything in sight of one bot.
 pub(crate) struct Sight {
-    own: EntityId,
+    pub(crate) own: EntityId,
     /// Full speed in m/s, as the own agent's component says.
     pub(crate) speed: Option<f32>,
     pub(crate) own_seen: Instant,

@@ -47,7 +47,7 @@ pub struct ChaosOptions {
     pub scenes: u16,
     /// Gateway processes.
     pub gateways: u16,
-    /// Only these kinds of fault, by name; all when empty.
+    /// Only these kinds of fault, by name, and each at least once; all when empty, as many as there is time for.
     pub only: Vec<FaultKind>,
     /// Instead of faults that are drawn: everybody who takes part in a shard's migration is killed at every step of it.
     pub drill: bool,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use pangaea_bots::Spread;
+use pangaea_bots::{Deeds, Spread};
 use serde::Serialize;
 
 /// Anomalies of one kind told in words.
@@ -38,6 +38,8 @@ pub struct ChaosReport {
     pub connected: u32,
     /// Inputs of all bots together.
     pub inputs_per_s: f64,
+    /// What the bots did meanwhile.
+    pub deeds: Deeds,
     /// Anomalies in words, the first of each kind; with JSON on stderr.
     #[serde(skip)]
     pub examples: Vec<String>,

@@ -41,6 +41,8 @@ const SCENE_BACK_PROMISE: Duration = Duration::from_secs(2);
 const VALUE_ON_ITS_WAY: Duration = Duration::from_millis(100);
 /// Value that moved so shortly before a fault must move again after it; with few bots it may just rest.
 const VALUE_FLOWS_WITHIN: Duration = Duration::from_secs(10);
+/// In so many rounds per kind of fault each kind that was asked for by name has been done.
+const MORE_ROUNDS: usize = 3;
 /// All bots are in the world by then.
 const GATHER_TIME_MAX: Duration = Duration::from_secs(60);
 /// At the end all inputs are answered by then.
@@ -212,11 +214,24 @@ impl Storm {
         }
         let mut plan = Plan::new(self.options.seed, self.cluster.nodes(), &kinds);
         let play_began = Instant::now();
-        while play_began.elapsed() < self.options.play {
-            let overlapping = play_began.elapsed() > self.options.play / 2;
+        for round in 0.. {
+            let is_over = play_began.elapsed() >= self.options.play;
+            let missing = self.named_and_not_done(&kinds);
+            if is_over && (missing.is_empty() || round >= MORE_ROUNDS * kinds.len()) {
+                missing.into_iter().for_each(|kind| self.anomaly("not_done", format!("{kind} was wanted")));
+                break;
+            }
+            // Two at once may hurt the same node, and then only one of them is done.
+            let overlapping = !is_over && play_began.elapsed() > self.options.play / 2;
             self.suffer(&plan.next_round(overlapping)).await?;
         }
         Ok(())
+    }
+
+    /// Kinds that somebody asked for by name are each done once, however long that takes.
+    fn named_and_not_done(&self, kinds: &[FaultKind]) -> Vec<String> {
+        let named = kinds.iter().filter(|kind| self.options.only.contains(kind)).map(|kind| kind.name());
+        named.filter(|kind| !self.report.faults.contains_key(kind)).collect()
     }
 
     /// What is wanted and can be done here.
@@ -483,7 +498,7 @@ impl Storm {
 
 /// Judge what the bots saw, and count what nothing excuses.
 fn weigh(report: &mut ChaosReport, seen: Report, episodes: &[Episode], began: Instant) {
-    (report.connected, report.inputs_per_s) = (seen.connected, seen.inputs_per_s);
+    (report.connected, report.inputs_per_s, report.deeds) = (seen.connected, seen.inputs_per_s, seen.deeds);
     let verdict = judge(episodes, &seen.sightings);
     report.allowed = verdict.allowed;
     for sighting in verdict.anomalies {

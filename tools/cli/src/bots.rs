@@ -79,7 +79,7 @@ async fn stdin_ends() {
 
 fn table(report: &Report) -> String {
     let spread = |s: &Spread| format!("p50 {:.1}  p99 {:.1}  max {:.1} ms", s.p50, s.p99, s.max);
-    let mut text = format!("{} bots connected\n", report.connected);
+    let (deeds, mut text) = (report.deeds, format!("{} bots connected\n", report.connected));
     let rows = [
         ("inputs", format!("{:.0}/s", report.inputs_per_s)),
         ("updates", format!("{:.1}/s per bot", report.updates_per_client_s)),
@@ -87,6 +87,9 @@ fn table(report: &Report) -> String {
         ("gap", spread(&report.gap_ms)),
         ("input to seen", spread(&report.input_to_seen_ms)),
         ("sent on", format!("{} times, by gateways that were drained", report.sent_on)),
+        ("borders", format!("{} crossed, {} to another process", deeds.crossings, deeds.scene_changes)),
+        ("deals", format!("{} trades, {} payments", deeds.trades, deeds.payments)),
+        ("fights", format!("{} blows, {} laid down", deeds.blows, deeds.felled)),
         ("anomalies", report.anomalies_total.to_string()),
     ];
     for (name, value) in rows {

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
+use pangaea_bots::Deeds;
 use pangaea_chaos::{ChaosOptions, ChaosReport, FaultKind};
 use pangaea_node::halt::Point;
 use pangaea_node::role::SCENES_DEFAULT;
@@ -44,7 +45,7 @@ pub(crate) struct ChaosArgs {
     /// Gateway processes
     #[arg(long, default_value_t = 2, value_name = "N")]
     gateways: u16,
-    /// Only these kinds of fault, such as kill_scene,cut_link
+    /// Only these kinds of fault, such as kill_scene,cut_link; each at least once, even if that takes longer
     #[arg(long, value_delimiter = ',', value_name = "KINDS")]
     only: Vec<FaultKind>,
     /// Instead of faults that are drawn: kills everybody who takes part in a shard's migration at every step of it, each once
@@ -101,7 +102,13 @@ fn table(report: &ChaosReport) -> String {
 }
 
 fn write_table(text: &mut String, report: &ChaosReport) -> std::fmt::Result {
-    writeln!(text, "seed {}, {} bots, {:.0} inputs/s\n", report.seed, report.connected, report.inputs_per_s)?;
+    writeln!(text, "seed {}, {} bots, {:.0} inputs/s", report.seed, report.connected, report.inputs_per_s)?;
+    let Deeds { crossings, scene_changes, trades, payments, blows, felled } = report.deeds;
+    write!(
+        text,
+        "{crossings} borders crossed, {scene_changes} of them between processes; {trades} trades, {payments} payments; "
+    )?;
+    writeln!(text, "{blows} blows, {felled} laid down\n")?;
     writeln!(text, "{:<18} {:>6} {:>9} {:>9} {:>9}  allowed sights", "fault", "count", "p50 ms", "p99 ms", "max ms")?;
     for kind in report.faults.keys().chain(report.recovery_ms.contains_key("overlapping").then_some(&"overlapping".to_owned())) {
         write!(text, "{kind:<18} {:>6}", report.faults.get(kind).copied().unwrap_or_default())?;
@@ -137,6 +144,7 @@ mod tests {
         let report = ChaosReport {
             seed: 42,
             faults: [("kill_scene".to_owned(), 3)].into(),
+            deeds: Deeds { crossings: 4_711, trades: 12, ..Deeds::default() },
             recovery_ms: [("kill_scene".to_owned(), Spread { p50: 800.0, p99: 950.0, max: 950.0 })].into(),
             allowed: [("kill_scene".to_owned(), [("jump", 4)].into())].into(),
             skipped: [("full_disk".to_owned(), "no permission".to_owned())].into(),
@@ -145,8 +153,17 @@ mod tests {
             ..ChaosReport::default()
         };
         let text = table(&report);
-        for words in ["seed 42", "950", "4 jump", "SKIPPED: no permission", "1 anomalies", "THE LEDGER IS WRONG", "one too many"]
-        {
+        for words in [
+            "seed 42",
+            "4711 borders",
+            "12 trades",
+            "950",
+            "4 jump",
+            "SKIPPED: no permission",
+            "1 anomalies",
+            "THE LEDGER IS WRONG",
+            "one too many",
+        ] {
             assert!(text.contains(words), "{words} in {text}");
         }
     }
