@@ -1,14 +1,14 @@
-//! Processes that are killed: nobody is kicked out for good, and nothing is left behind.
+//! Processes that are killed: nobody is kicked out for good, and nothing is left behind. What a crowd sees of that, and what is
+//! in the files afterwards, is what `pangaea chaos` looks at.
 
 use std::io;
-use std::process::{Child, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::player::{Player, guest};
-use crate::process::{Cluster, Site, all_run, free_ports, program, read_json, signal};
+use crate::process::{Site, all_run, free_ports, program, read_json, signal};
 
 /// The world works again within this time, whatever was killed.
 const RECOVERY_TIME_MAX: Duration = Duration::from_secs(10);
@@ -16,23 +16,6 @@ const RECOVERY_TIME_MAX: Duration = Duration::from_secs(10);
 const ORPHANS_TIME_MAX: Duration = Duration::from_secs(5);
 /// Pause between two tries to come back.
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(100);
-
-fn bots(cluster: &Cluster, count: u32) -> Child {
-    let count = count.to_string();
-    let mut bots = cluster.command(&["bots", "--count", &count, "--seconds", "12", "--scenario", "border-storm", "--json"]);
-    let bots = bots.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("bots start");
-    cluster.await_status("bots play", Duration::from_secs(30), |status| status["sessions"].as_u64() >= count.parse().ok());
-    bots
-}
-
-/// What bots saw; anomalies of other kinds than `allowed` are faults.
-fn report(bots: Child, allowed: &[&str]) -> Value {
-    let (_, report) = read_json(&bots.wait_with_output().expect("bots end"));
-    let kinds = report["anomalies"].as_object().expect("counts by kind");
-    let faults: Vec<_> = kinds.keys().filter(|kind| !allowed.contains(&kind.as_str())).collect();
-    assert!(faults.is_empty(), "{report:#}");
-    report
-}
 
 /// Come back, again and again until it works.
 fn resume(player: &Player, gateway: &str) -> Player {
@@ -61,7 +44,6 @@ fn sessions_go_on_at_another_gateway_when_theirs_is_killed() {
     let site = Site::new();
     let cluster = site.up(&["--gateways", "2"]);
     let (first, second) = (cluster.gateway(1), cluster.gateway(2));
-    let bots = bots(&cluster, 20);
     let mut player = Player::enter(&first, guest("Wanderer"));
     player.walk(127, 0, 20).expect("walked");
     let applied = player.applied;
@@ -81,11 +63,6 @@ fn sessions_go_on_at_another_gateway_when_theirs_is_killed() {
     assert!(back.position.distance(player.position) < 1.0, "from {:?} to {:?}", player.position, back.position);
     println!("back at the other gateway after {:.1?}", killed.elapsed());
     back.walk(-127, 0, 20).expect("it walks on");
-
-    // Half of the bots lose their line once; they come back where they were, at the other gateway.
-    let report = report(bots, &["disconnected"]);
-    assert_eq!(report["connected"], 20, "{report:#}");
-    assert_eq!(report["anomalies"]["disconnected"], 10, "{report:#}");
     assert_eq!(cluster.ask(&["ledger"]).0, Some(0));
     assert_eq!(cluster.stop().status.code(), Some(0));
 }
@@ -94,7 +71,6 @@ fn sessions_go_on_at_another_gateway_when_theirs_is_killed() {
 fn the_world_comes_back_when_a_scene_is_killed() {
     let site = Site::new();
     let cluster = site.up(&["--gateways", "2"]);
-    let bots = bots(&cluster, 20);
     let mut player = Player::enter(&cluster.gateway(1), guest("Witness"));
     player.walk(127, 0, 20).expect("walked");
 
@@ -108,11 +84,6 @@ fn the_world_comes_back_when_a_scene_is_killed() {
     player.walk(127, 0, 20).expect("nobody was kicked out");
     assert!(killed.elapsed() < RECOVERY_TIME_MAX, "{:.1?}", killed.elapsed());
     println!("the witness walks again {:.1?} after the kill", killed.elapsed());
-
-    // A scene's last moments may not have reached the journal: up to a second of motion is lived again.
-    let report = report(bots, &["jump", "input_back"]);
-    println!("what bots saw: {}", report["anomalies"]);
-    assert_eq!(report["connected"], 20, "{report:#}");
     assert_eq!(cluster.ask(&["ledger"]).0, Some(0));
     assert_eq!(cluster.stop().status.code(), Some(0));
 }

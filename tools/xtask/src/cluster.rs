@@ -23,7 +23,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// `pangaea up` as a child process; killed, with all its roles, when dropped.
 pub(crate) struct Cluster {
     up: Child,
-    program: PathBuf,
     folder: PathBuf,
     url: String,
 }
@@ -39,7 +38,7 @@ impl Cluster {
         let mut command = Command::new(&program);
         command.args(["up", "--port-base", &base.to_string(), "--data-dir"]).arg(&folder).args(options);
         let up = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("cannot start the cluster")?;
-        let mut cluster = Self { up, program, folder, url: format!("http://127.0.0.1:{base}") };
+        let mut cluster = Self { up, folder, url: format!("http://127.0.0.1:{base}") };
         cluster.await_up()?;
         Ok(cluster)
     }
@@ -54,11 +53,6 @@ impl Cluster {
         let file = self.folder.join("keys/operator.token");
         let token = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
         Ok(token.trim().to_owned())
-    }
-
-    /// `pangaea COMMAND` against it; an error unless it succeeds.
-    pub(crate) fn command(&self, words: &[&str]) -> anyhow::Result<()> {
-        run(Command::new(&self.program).args(["--cluster", &self.url]).args(words).stdin(Stdio::null()))
     }
 
     /// End it in good order.
@@ -96,7 +90,7 @@ impl Drop for Cluster {
 }
 
 /// A base whose ports are all free now.
-fn free_ports() -> anyhow::Result<u16> {
+pub(crate) fn free_ports() -> anyhow::Result<u16> {
     let is_free = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
     let mut bases = BASES.step_by(usize::from(PORTS));
     bases.find(|base| (*base..base + PORTS).all(is_free)).context("no ports are free")
