@@ -22,7 +22,11 @@ impl Gateway {
             | Desk::Place { .. }
             | Desk::Placed { .. }
             | Desk::Sessions { .. }
-            | Desk::Kicked { .. } => return tracing::debug!(%from, "a word of an admin's that is not for a gateway"),
+            | Desk::Kicked { .. }
+            | Desk::Record { .. }
+            | Desk::TakeRecorded { .. }
+            | Desk::EndRecording { .. }
+            | Desk::Recorded { .. } => return tracing::debug!(%from, "a word of an admin's that is not for a gateway"),
         };
         self.send(Address::Node(from), Message::Desk(answer));
     }

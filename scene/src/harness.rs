@@ -9,6 +9,7 @@ use bytes::Bytes;
 use pangaea_schemas::geometry::{CellId, ShardId, SpaceId, SpaceSpec};
 use pangaea_schemas::message::{Birth, CellFeed, ClientInput, Effect, Enter, FeedFrame, LedgerResult, OpId, ScriptFault};
 use pangaea_schemas::record::ComponentBytes;
+use pangaea_schemas::recording::{RECORDING_SECONDS_MAX, Recording};
 use pangaea_schemas::rules::{Rules, ScriptRule, Source, TuneSpec, TuneValue};
 use pangaea_schemas::{AccountId, EntityId, InSeq, SessionEpoch, ShardEpoch, Tick, TickRate, TypeId};
 
@@ -16,6 +17,7 @@ use crate::ecs::{
     Copied, Plain, Player, Position, Published, Settlement, ShardWorld, Simulated, TickInput, Transfer, Velocity, ghost_motion,
 };
 use crate::game::{BuiltGame, Game};
+use crate::recording::{Order, Replay};
 
 /// Ids of a harness begin here; those below are for tests that need their own.
 const FIRST_ID: u64 = 1_000;
@@ -167,6 +169,48 @@ impl Harness {
         other
     }
 
+    /// From the next tick on the shard is recorded, see [`Self::replay`]. Put nobody there and change nothing by hand until then:
+    /// a recording holds what comes the way of inputs, effects, ghosts and the like.
+    ///
+    /// # Panics
+    /// When the world cannot be built anew.
+    pub fn record(&mut self) {
+        let fresh = Self::of(self.game.clone()).world;
+        let order = Order { key: 1, seconds: RECORDING_SECONDS_MAX, registry: self.game.registry_hash() };
+        assert!(self.world.begin_tape(fresh, order), "the copy differs");
+        self.world.rules_are(&self.rules);
+    }
+
+    /// End the recording with one more tick, and give its bytes.
+    ///
+    /// # Panics
+    /// When nothing is recorded.
+    pub fn recorded(&mut self) -> Bytes {
+        let Some(tape) = self.world.tape_mut() else { panic!("nothing is recorded: call `record` first") };
+        tape.end("the test has seen enough");
+        self.tick();
+        let mut bytes = Vec::new();
+        while let Some(part) =
+            self.world.tape_mut().and_then(|tape| tape.fetch(bytes.len() as u64)).filter(|part| !part.is_empty())
+        {
+            bytes.extend_from_slice(&part);
+        }
+        bytes.into()
+    }
+
+    /// End the recording with one more tick and run it again; how many ticks that were, or what came of it that was not the same,
+    /// in words. What a feature keeps outside its components is found so.
+    ///
+    /// # Errors
+    /// See above.
+    ///
+    /// # Panics
+    /// When nothing is recorded.
+    pub fn replay(&mut self) -> Result<u64, String> {
+        let bytes = self.recorded();
+        replay(&self.game, &bytes)
+    }
+
     /// What else the next tick begins with.
     pub fn next_input(&mut self) -> &mut TickInput {
         &mut self.input
@@ -217,5 +261,27 @@ impl Harness {
     fn fresh_id(&mut self) -> EntityId {
         self.next_id += 1;
         EntityId(self.next_id)
+    }
+}
+
+/// Run a recording again; see [`Harness::replay`].
+///
+/// # Errors
+/// What was not the same, or why it cannot be run, in words.
+pub fn replay(game: &BuiltGame, bytes: &Bytes) -> Result<u64, String> {
+    let recording = Recording::read(bytes).map_err(|error| error.to_string())?;
+    let mut replay = Replay::new(game, recording).map_err(|error| error.to_string())?;
+    let mut ticks = 0;
+    while let Some(tick) = replay.step().map_err(|error| error.to_string())? {
+        if let Some(difference) = tick.difference {
+            return Err(difference.to_string());
+        }
+        ticks += 1;
+    }
+    match replay.hashes() {
+        (Some(recorded), here) if recorded != here => {
+            Err(format!("in the end the state hash is {here:016x} instead of {recorded:016x}"))
+        }
+        _ => Ok(ticks),
     }
 }

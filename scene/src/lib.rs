@@ -29,6 +29,8 @@ pub mod migration;
 
 pub mod recut;
 
+pub mod recording;
+
 pub mod sessions;
 
 pub mod trials;

@@ -24,7 +24,7 @@ use pangaea_schemas::{EntityId, NodeId, Nonce, RequestId, Revision, ShardEpoch, 
 use crate::game::BuiltGame;
 use crate::peers::Peers;
 use crate::rules::Rulebook;
-use crate::shard::{Outgoing, Routes, SHARD_IDS, Shard, ShardConfig, shard_of_migration};
+use crate::shard::{NOT_RECORDED, Outgoing, Routes, SHARD_IDS, Shard, ShardConfig, shard_of_migration};
 
 /// The world hears of the scene this often.
 pub const REPORT_EVERY: Duration = Duration::from_millis(500);
@@ -338,6 +338,12 @@ impl Scene {
                 let (agent, session) = (input.agent, input.session);
                 Message::Session(Session::Misrouted { agent, session, forward: None })
             }
+            Message::Desk(
+                Desk::Record { request, .. } | Desk::TakeRecorded { request, .. } | Desk::EndRecording { request, .. },
+            ) => {
+                let refusal = NOT_RECORDED.to_owned();
+                Message::Desk(Desk::Recorded { request, bytes: Default::default(), refusal })
+            }
             // Whoever sent anything else finds out from the beacon, and sends again.
             _ => return,
         };
@@ -556,7 +562,13 @@ fn shard_of(message: &Message) -> Option<ShardId> {
         Message::Session(Session::Attach { shard, .. } | Session::Detach { shard, .. } | Session::Inputs { shard, .. }) => {
             Some(*shard)
         }
-        Message::Desk(Desk::Look { shard, .. } | Desk::Place { shard, .. }) => Some(*shard),
+        Message::Desk(
+            Desk::Look { shard, .. }
+            | Desk::Place { shard, .. }
+            | Desk::Record { shard, .. }
+            | Desk::TakeRecorded { shard, .. }
+            | Desk::EndRecording { shard, .. },
+        ) => Some(*shard),
         _ => None,
     }
 }

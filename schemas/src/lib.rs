@@ -16,6 +16,7 @@ pub mod journal;
 pub mod message;
 pub mod mutant;
 pub mod record;
+pub mod recording;
 pub mod registry;
 pub mod rules;
 pub mod ticket;

@@ -6,6 +6,7 @@ use pangaea_scene::trials::CRASHES_MAX;
 use pangaea_tests::sim::campaign;
 use pangaea_tests::sim::faults::Fault;
 use pangaea_tests::sim::orders::Order;
+use pangaea_tests::sim::outcome::Replayed;
 use pangaea_tests::sim::{Cluster, Options, Outcome, Trouble, pinned};
 
 fn run(options: Options) -> Outcome {
@@ -26,8 +27,10 @@ fn the_same_seed_tells_the_same_story_line_by_line() {
 #[test]
 fn while_nothing_goes_wrong_everybody_plays_without_a_pause() {
     let mut trades = 0;
+    let mut recorded = Vec::new();
     for seed in 1..=3 {
-        let outcome = run(Options { span: Duration::from_secs(20), ..Options::seed(seed) });
+        let outcome = run(Options { span: Duration::from_secs(20), record: true, ..Options::seed(seed) });
+        recorded.push(outcome.replayed);
         assert_eq!(outcome.playing, 6);
         assert!(outcome.handovers > 0, "players cross borders between two scenes");
         assert!(outcome.inputs > 6 * 15 * 10, "most inputs are applied: {}", outcome.inputs);
@@ -36,6 +39,11 @@ fn while_nothing_goes_wrong_everybody_plays_without_a_pause() {
         trades += outcome.trades;
     }
     assert!(trades > 0, "players trade");
+    // Had a recorded shard not come to the same when it ran again, that would be a fault.
+    assert!(recorded.iter().all(|recorded| recorded.is_whole && recorded.ticks > 100), "{recorded:?}");
+    let sum = |count: fn(&Replayed) -> usize| recorded.iter().map(count).sum::<usize>();
+    let counts = [sum(|r| r.inputs), sum(|r| r.arrivals), sum(|r| r.exits), sum(|r| r.effects), sum(|r| r.answers)];
+    assert!(counts.iter().all(|count| *count > 0), "too little happened in what was recorded: {recorded:?}");
 }
 
 #[test]
@@ -47,8 +55,9 @@ fn players_trade_over_the_border_of_two_scenes() {
 #[test]
 fn whatever_goes_wrong_everybody_plays_on() {
     for seed in 1..=6 {
-        let outcome = run(Options::faulty(seed));
+        let outcome = run(Options { record: true, ..Options::faulty(seed) });
         assert_eq!(outcome.playing, 6);
+        assert!(outcome.replayed.ticks > 0, "nothing was recorded");
         assert!(!outcome.planned.is_empty());
         assert!(outcome.inputs > 6 * 35 * 8, "the world stood still for too long: {}", outcome.inputs);
     }

@@ -28,6 +28,8 @@
 //! | `POST /api/scripts/{name}/{on,off,rollback,remove,save}` | [`ScriptOrder`], answered by [`ScriptOrderView`]; as above |
 //! | `POST /api/migrate?shard=ID&to=SCENE` | [`MoveOrderView`]; `&dry_run=true` only asks |
 //! | `POST /api/shards/split?shard=ID`, `merge` | the same, from a scene to itself |
+//! | `POST /api/recordings?shard=ID&seconds=N`, `…/end?shard=ID` | [`RecordingView`]; `&dry_run=true` only asks |
+//! | `GET /api/recordings/part?shard=ID&key=KEY&from=BYTE` | bytes of a recording, for whoever began it |
 //! | `POST /api/migrations/{number}/abort` | asks for a move to end where it began |
 //! | `POST /api/agents/{id}/release` | [`ReleaseView`]: a parked agent may play again; `?dry_run=true` only asks |
 //! | anything else | the page |
@@ -50,6 +52,7 @@ mod guard;
 mod names;
 mod orders;
 mod recent;
+mod recordings;
 mod recuts;
 mod scenes;
 mod scripts;
@@ -71,7 +74,7 @@ use pangaea_schemas::registry::Registry;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 
-pub use agents::{AgentMove, AgentMoveView, AgentPlace, AgentView, Kick, KickView, ReleaseView, SessionView};
+pub use agents::{AgentMove, AgentMoveView, AgentPlace, AgentView, Kick, KickView, ReleaseView, SessionView, components_by_name};
 pub use audit::{AuditEntry, AuditLog};
 pub use balance::{BalanceView, LevelsView, PlanView, PlannedMergeView, PlannedMoveView, PlannedSplitView};
 pub use callers::{Caller, Rank};
@@ -79,6 +82,7 @@ pub use gateways::GatewayOrderView;
 pub use names::unknown;
 pub use orders::{AdminOrder, Asked, ORDERS_MAX, OrderAnswer, Ordered, Question, Told, Wanted};
 pub use recent::RecentEvents;
+pub use recordings::RecordingView;
 pub use scenes::SceneOrderView;
 pub use scripts::{FaultView, ScriptOrder, ScriptOrderView, ScriptView, ScriptsView};
 pub use shards::{GatherView, MoveOrderView};
@@ -154,6 +158,9 @@ pub fn routes(admin: Admin, bound: SocketAddr) -> Router {
         .route("/api/migrate", post(shards::migrate))
         .route("/api/shards/split", post(recuts::split))
         .route("/api/shards/merge", post(recuts::merge))
+        .route("/api/recordings", post(recordings::begin))
+        .route("/api/recordings/end", post(recordings::end))
+        .route("/api/recordings/part", get(recordings::part))
         .route("/api/migrations/{id}/abort", post(shards::abort))
         .route("/api/agents/{id}/release", post(agents::release))
         .fallback(get(bundle::file))

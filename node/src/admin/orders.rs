@@ -128,6 +128,26 @@ pub enum Question {
         /// For the client.
         words: String,
     },
+    /// A shard is to be recorded.
+    Record {
+        /// Which.
+        shard: ShardId,
+        /// Names the recording.
+        key: u64,
+        /// For so long.
+        seconds: u32,
+    },
+    /// What was recorded.
+    TakeRecorded {
+        /// Of which shard.
+        shard: ShardId,
+        /// Names the recording.
+        key: u64,
+        /// In bytes from its beginning.
+        from: u64,
+    },
+    /// A recording of this shard is to end.
+    EndRecording(ShardId),
 }
 
 /// The answer, as the node gave it, with the node; or why there is none.

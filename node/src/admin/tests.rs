@@ -107,6 +107,12 @@ fn answer_for_nodes(asked: Asked) {
         }
         Question::Kick { agent: of, .. } => Ok((gateway, Desk::Kicked { request, here: of == agent })),
         Question::Agents { .. } => Err("nobody runs it".to_owned()),
+        Question::Record { .. } | Question::TakeRecorded { .. } => {
+            Ok((scene, Desk::Recorded { request, bytes: Default::default(), refusal: String::new() }))
+        }
+        Question::EndRecording(_) => {
+            Ok((scene, Desk::Recorded { request, bytes: Default::default(), refusal: "nobody records it".to_owned() }))
+        }
     };
     let _ = answer.send(told);
 }
@@ -241,6 +247,23 @@ async fn who_has_a_session_is_sent_away_with_words() {
     assert_eq!(stage.noted("done").await.body, r#"{"words": "be kind"}"#);
     let (status, text) = stage.post("/api/agents/e12/kick", &local, "{}").await.expect_err("refused");
     assert_eq!((status, text.as_str()), (409, "e12 has no session now"));
+}
+
+#[tokio::test]
+async fn a_recording_is_an_operators_and_its_key_is_told_to_nobody_else() {
+    let mut stage = Stage::new().await;
+    let (local, viewer) = (stage.local.clone(), stage.token("vera", Rank::Viewer).await);
+    let path = "/api/recordings?shard=0/3/1,0&seconds=60";
+    assert_eq!(stage.post(path, &viewer, "{}").await.expect_err("refused").0, 403);
+    let begun = stage.post(path, &local, "{}").await.expect("begun");
+    let key = begun["key"].as_str().expect("a key").to_owned();
+    assert_eq!((key.len(), &begun["scene"]), (16, &"scene-1".into()));
+    let entries = serde_json::to_string(&stage.audit.latest(9)).expect("JSON");
+    assert!(entries.contains("recordings") && !entries.contains(&key), "{entries}");
+    let (status, text) = stage.post("/api/recordings?shard=0/3/1,0&seconds=601", &local, "{}").await.expect_err("too long");
+    assert_eq!((status, text.as_str()), (400, "a recording takes from 1 to 600 seconds; 601 is not among them"));
+    let ended = stage.post("/api/recordings/end?shard=0/3/1,0", &local, "{}").await;
+    assert_eq!(ended.expect_err("there is none"), (409, "nobody records it".to_owned()));
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use pangaea_schemas::geometry::ShardId;
 use pangaea_schemas::message::{Desk, Message};
 use pangaea_schemas::{EntityId, NodeId, RequestId, Timestamp};
 use pangaea_world::World;
@@ -63,11 +64,12 @@ fn address(world: &World, question: Question, request: RequestId) -> Result<(Nod
         let place = world.locate(agent);
         place.ok_or_else(|| format!("{agent} is nowhere known, or its shard has no owner now; see `pangaea agent list`"))
     };
+    let owner_of = |shard: ShardId| {
+        let place = world.location(shard).map(|location| location.owner);
+        place.ok_or_else(|| format!("shard {shard} has no running owner now"))
+    };
     Ok(match question {
-        Question::Agents { shard, after, limit } => {
-            let owner = world.location(shard).ok_or_else(|| format!("shard {shard} has no running owner now"))?.owner;
-            (owner, Desk::Look { request, shard, after, limit, full: false })
-        }
+        Question::Agents { shard, after, limit } => (owner_of(shard)?, Desk::Look { request, shard, after, limit, full: false }),
         Question::Agent(agent) => {
             let place = place_of(agent)?;
             let after = EntityId(agent.0.saturating_sub(1));
@@ -79,5 +81,8 @@ fn address(world: &World, question: Question, request: RequestId) -> Result<(Nod
         }
         Question::Sessions { gateway, after, limit } => (gateway, Desk::ListSessions { request, after, limit }),
         Question::Kick { gateway, agent, words } => (gateway, Desk::Kick { request, agent, words }),
+        Question::Record { shard, key, seconds } => (owner_of(shard)?, Desk::Record { request, shard, key, seconds }),
+        Question::TakeRecorded { shard, key, from } => (owner_of(shard)?, Desk::TakeRecorded { request, shard, key, from }),
+        Question::EndRecording(shard) => (owner_of(shard)?, Desk::EndRecording { request, shard }),
     })
 }

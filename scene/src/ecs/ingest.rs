@@ -135,6 +135,7 @@ impl ShardWorld {
     /// Apply all that came, in a fixed order: ghosts, entities, connections, then messages.
     pub(crate) fn ingest(&mut self, input: TickInput) -> Simulated {
         let mut out = Simulated::default();
+        self.on_tape(|tape| tape.hear_input(&input));
         self.world.resource_mut::<Now>().tick = input.tick;
         self.ingest_ghosts(&input.ghosts, &input.ghost_sources_lost);
         for record in &input.arrivals {

@@ -7,12 +7,12 @@
 use bevy_ecs::resource::Resource;
 use bevy_ecs::system::{Deferred, Res, SystemParam};
 use pangaea_schemas::EntityId;
-use pangaea_schemas::message::{Holdings, Item, LedgerResult, OpId, Transaction};
+use pangaea_schemas::message::{Holdings, Item, LedgerResult, OpId, RestAnswer, Transaction};
 
 use super::mail::Draft;
 
 /// A change of value that a system asks for.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub struct Transfer {
     /// In whose name: an agent of this shard. None: the shard's own.
     pub by: Option<EntityId>,
@@ -31,6 +31,21 @@ pub struct Settlement {
     pub asked: Transaction,
     /// The ledger's answer, durable; never [`LedgerResult::Unavailable`].
     pub result: LedgerResult,
+}
+
+/// As it travels and is recorded.
+impl From<&Settlement> for RestAnswer {
+    fn from(settlement: &Settlement) -> Self {
+        let Settlement { op, by, asked, result } = settlement.clone();
+        Self { op, by: by.unwrap_or_default(), asked, result }
+    }
+}
+
+impl From<RestAnswer> for Settlement {
+    fn from(answer: RestAnswer) -> Self {
+        let RestAnswer { op, by, asked, result } = answer;
+        Self { op, by: by.is_some().then_some(by), asked, result }
+    }
 }
 
 /// Asks the ledger for changes of value. Nothing has happened until [`Settled`] says so.

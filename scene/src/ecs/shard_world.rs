@@ -29,6 +29,7 @@ use super::publish::border;
 use super::senses::{IdPool, Now};
 use super::settle::{Bounds, MovedQuery};
 use crate::game::{BuiltGame, Parts};
+use crate::recording::Tape;
 use crate::scripts::Desk;
 
 /// An entity is reported as crossing once it stands this far outside its shard.
@@ -62,6 +63,8 @@ pub struct ShardWorld {
     pub(crate) births: Vec<fn(&mut Birthing)>,
     /// Version of the rules that hold.
     rules: u64,
+    /// All that comes from outside goes onto it while the shard is recorded: see [`crate::recording`].
+    pub(crate) tape: Option<Box<Tape>>,
 }
 
 /// What a tick begins with. Each list is in order of arrival; the world applies all of it.
@@ -111,7 +114,7 @@ pub struct Simulated {
 }
 
 /// An entity that stands in another shard.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Crossing {
     /// Who.
     pub entity: EntityId,
@@ -167,6 +170,7 @@ impl ShardWorld {
             abundance: game.abundance,
             births,
             rules: Rules::default().version,
+            tape: None,
         }
     }
 
@@ -180,6 +184,7 @@ impl ShardWorld {
     pub fn rules_are(&mut self, rules: &Rules) {
         if self.rules != rules.version {
             self.rules = rules.version;
+            self.on_tape(|tape| tape.hear_rules(rules));
             tune(&mut self.world, &self.kinds, rules);
             if self.world.contains_resource::<Desk>() {
                 self.world.resource_scope(|world, mut desk: Mut<Desk>| desk.rules_are(world, rules));
@@ -212,6 +217,7 @@ impl ShardWorld {
         self.settle_moved();
         out.crossings = self.crossings();
         self.empty_outbox(&mut out);
+        self.on_tape(|tape| tape.hear_said(&out));
         out
     }
 
@@ -219,18 +225,22 @@ impl ShardWorld {
     /// epoch and the session in it are default. `None`: it is not here.
     pub fn take(&mut self, entity: EntityId, to: CellId) -> Option<Record> {
         let record = self.record_of(entity, Presence::Awake, |_| true);
+        self.on_tape(|tape| tape.hear_exit(entity, Some(to)));
         self.remove(entity, Some(to), record)
     }
 
     /// The entity falls asleep: followers hear `leave(None)`. Its persistent record, as [`Presence::Asleep`].
     pub fn put_to_sleep(&mut self, entity: EntityId) -> Option<Record> {
         let record = self.record_of(entity, Presence::Asleep, |kind| kind.persistent);
+        self.on_tape(|tape| tape.hear_exit(entity, None));
         self.remove(entity, None, record)
     }
 
     /// The tick's change feed: one walk over what changed, shared by all followers.
     pub fn publish(&mut self) -> Published {
-        self.publish_feed()
+        let published = self.publish_feed();
+        self.end_taped_tick(&published);
+        published
     }
 
     /// All that is in a cell of this shard now, for a new follower.
@@ -251,6 +261,7 @@ impl ShardWorld {
 
     /// Give ids for entities that systems and spawners make: `count` of them from `first`.
     pub fn refill_ids(&mut self, first: EntityId, count: u64) {
+        self.on_tape(|tape| tape.hear_ids(first, count));
         self.world.resource_mut::<IdPool>().refill(first, count);
     }
 
@@ -262,6 +273,10 @@ impl ShardWorld {
     /// The last tick that it ran.
     pub fn tick(&self) -> Tick {
         self.world.resource::<Now>().tick
+    }
+
+    pub(crate) fn rate(&self) -> TickRate {
+        self.world.resource::<Now>().rate
     }
 
     /// How full the shard is.

@@ -2,10 +2,11 @@
 
 use std::ops::Bound::{Excluded, Unbounded};
 
+use bytes::Bytes;
 use pangaea_schemas::geometry::Position;
 use pangaea_schemas::message::{Address, DESK_ROWS_MAX, Desk, Message};
 use pangaea_schemas::record::{Presence, Record};
-use pangaea_schemas::{EntityId, NodeId};
+use pangaea_schemas::{EntityId, NodeId, RequestId};
 
 use super::Shard;
 
@@ -20,12 +21,16 @@ impl Shard {
                 Desk::Seen { request, shard: self.id, epoch: self.epoch(), agents, more }
             }
             Desk::Place { request, agent, position, .. } => Desk::Placed { request, here: self.place(agent, position) },
+            Desk::Record { request, key, seconds, .. } => told(request, self.begin_recording(key, seconds)),
+            Desk::TakeRecorded { request, key, from: place, .. } => told(request, self.fetch_recording(key, place)),
+            Desk::EndRecording { request, .. } => told(request, self.end_recording()),
             Desk::Seen { .. }
             | Desk::Placed { .. }
             | Desk::ListSessions { .. }
             | Desk::Sessions { .. }
             | Desk::Kick { .. }
-            | Desk::Kicked { .. } => return tracing::debug!(%from, "a word of an admin's that is not for a shard"),
+            | Desk::Kicked { .. }
+            | Desk::Recorded { .. } => return tracing::debug!(%from, "a word of an admin's that is not for a shard"),
         };
         self.send(Address::Node(from), Message::Desk(answer));
     }
@@ -71,4 +76,9 @@ impl Shard {
         }
         taken
     }
+}
+
+fn told(request: RequestId, outcome: Result<Bytes, &'static str>) -> Desk {
+    let (bytes, refusal) = outcome.map_or_else(|why| (Bytes::new(), why.to_owned()), |bytes| (bytes, String::new()));
+    Desk::Recorded { request, bytes, refusal }
 }

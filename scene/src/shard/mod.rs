@@ -15,6 +15,7 @@
 //! | `value` | the ledger is asked, and answers |
 //! | `giving`, `taking`, `rest` | the whole shard moves to another scene |
 //! | `admin` | an admin looks, or puts somebody elsewhere |
+//! | `recording` | an admin records it |
 //! | `cutting` | the shard becomes four, or one of four |
 //! | `outside` | feed, directory |
 //! | `tick` | the phases |
@@ -33,6 +34,7 @@ mod neighbours;
 mod outside;
 mod ownership;
 mod probation;
+mod recording;
 mod residents;
 mod rest;
 mod routes;
@@ -67,6 +69,7 @@ use crate::sessions::Sessions;
 use crate::trials::Trials;
 
 pub(crate) use giving::shard_of as shard_of_migration;
+pub(crate) use recording::NOT_RECORDED;
 pub use routes::Routes;
 pub use tick::TickPhase;
 

@@ -38,7 +38,7 @@ impl Shard {
             seats: life.sessions.rest(self.now),
             held: life.leaves.out().map(|(xid, leave)| RestHeld { leader: xid.entity, inputs: leave.inputs.clone() }).collect(),
             operations: life.desk.rest(),
-            answers: life.inbox.ledger.iter().map(rest_of_answer).collect(),
+            answers: life.inbox.ledger.iter().map(RestAnswer::from).collect(),
             peers: self.lanes.all().collect(),
             followers: life.followers.rest(),
             dirty,
@@ -96,7 +96,7 @@ impl Shard {
             }
         }
         life.desk.take_over(rest.operations);
-        life.inbox.ledger = rest.answers.into_iter().map(answer_of_rest).collect();
+        life.inbox.ledger = rest.answers.into_iter().map(Settlement::from).collect();
         life.inbox.effects = rest.arrived;
         life.followers.take_over(rest.tick, rest.followers);
         life.urgent = rest.dirty.into_iter().collect();
@@ -106,14 +106,4 @@ impl Shard {
         }
         true
     }
-}
-
-fn rest_of_answer(settlement: &Settlement) -> RestAnswer {
-    let Settlement { op, by, asked, result } = settlement.clone();
-    RestAnswer { op, by: by.unwrap_or_default(), asked, result }
-}
-
-fn answer_of_rest(rest: RestAnswer) -> Settlement {
-    let RestAnswer { op, by, asked, result } = rest;
-    Settlement { op, by: by.is_some().then_some(by), asked, result }
 }

@@ -27573,10 +27573,10 @@ pub mod pangaea {
             #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
             pub const ENUM_MIN_DESK_BODY: u8 = 0;
             #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-            pub const ENUM_MAX_DESK_BODY: u8 = 8;
+            pub const ENUM_MAX_DESK_BODY: u8 = 12;
             #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
             #[allow(non_camel_case_types)]
-            pub const ENUM_VALUES_DESK_BODY: [DeskBody; 9] = [
+            pub const ENUM_VALUES_DESK_BODY: [DeskBody; 13] = [
                 DeskBody::NONE,
                 DeskBody::Look,
                 DeskBody::Seen,
@@ -27586,6 +27586,10 @@ pub mod pangaea {
                 DeskBody::Sessions,
                 DeskBody::Kick,
                 DeskBody::Kicked,
+                DeskBody::Record,
+                DeskBody::TakeRecorded,
+                DeskBody::EndRecording,
+                DeskBody::Recorded,
             ];
 
             #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -27602,9 +27606,13 @@ pub mod pangaea {
                 pub const Sessions: Self = Self(6);
                 pub const Kick: Self = Self(7);
                 pub const Kicked: Self = Self(8);
+                pub const Record: Self = Self(9);
+                pub const TakeRecorded: Self = Self(10);
+                pub const EndRecording: Self = Self(11);
+                pub const Recorded: Self = Self(12);
 
                 pub const ENUM_MIN: u8 = 0;
-                pub const ENUM_MAX: u8 = 8;
+                pub const ENUM_MAX: u8 = 12;
                 pub const ENUM_VALUES: &'static [Self] = &[
                     Self::NONE,
                     Self::Look,
@@ -27615,6 +27623,10 @@ pub mod pangaea {
                     Self::Sessions,
                     Self::Kick,
                     Self::Kicked,
+                    Self::Record,
+                    Self::TakeRecorded,
+                    Self::EndRecording,
+                    Self::Recorded,
                 ];
                 /// Returns the variant's name or "" if unknown.
                 pub fn variant_name(self) -> Option<&'static str> {
@@ -27628,6 +27640,10 @@ pub mod pangaea {
                         Self::Sessions => Some("Sessions"),
                         Self::Kick => Some("Kick"),
                         Self::Kicked => Some("Kicked"),
+                        Self::Record => Some("Record"),
+                        Self::TakeRecorded => Some("TakeRecorded"),
+                        Self::EndRecording => Some("EndRecording"),
+                        Self::Recorded => Some("Recorded"),
                         _ => None,
                     }
                 }
@@ -28937,6 +28953,512 @@ pub mod pangaea {
                     ds.finish()
                 }
             }
+            pub enum RecordOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct Record<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Record<'a> {
+                type Inner = Record<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> Record<'a> {
+                pub const VT_REQUEST: ::flatbuffers::VOffsetT = 4;
+                pub const VT_SHARD: ::flatbuffers::VOffsetT = 6;
+                pub const VT_KEY: ::flatbuffers::VOffsetT = 8;
+                pub const VT_SECONDS: ::flatbuffers::VOffsetT = 10;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Record { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args RecordArgs,
+                ) -> ::flatbuffers::WIPOffset<Record<'bldr>> {
+                    let mut builder = RecordBuilder::new(_fbb);
+                    builder.add_key(args.key);
+                    builder.add_shard(args.shard);
+                    builder.add_request(args.request);
+                    builder.add_seconds(args.seconds);
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn request(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Record::VT_REQUEST, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn shard(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Record::VT_SHARD, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn key(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Record::VT_KEY, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn seconds(&self) -> u32 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u32>(Record::VT_SECONDS, Some(0)).unwrap() }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Record<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<u64>("request", Self::VT_REQUEST, false)?
+                        .visit_field::<u64>("shard", Self::VT_SHARD, false)?
+                        .visit_field::<u64>("key", Self::VT_KEY, false)?
+                        .visit_field::<u32>("seconds", Self::VT_SECONDS, false)?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct RecordArgs {
+                pub request: u64,
+                pub shard: u64,
+                pub key: u64,
+                pub seconds: u32,
+            }
+            impl<'a> Default for RecordArgs {
+                #[inline]
+                fn default() -> Self {
+                    RecordArgs { request: 0, shard: 0, key: 0, seconds: 0 }
+                }
+            }
+
+            pub struct RecordBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> RecordBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_request(&mut self, request: u64) {
+                    self.fbb_.push_slot::<u64>(Record::VT_REQUEST, request, 0);
+                }
+                #[inline]
+                pub fn add_shard(&mut self, shard: u64) {
+                    self.fbb_.push_slot::<u64>(Record::VT_SHARD, shard, 0);
+                }
+                #[inline]
+                pub fn add_key(&mut self, key: u64) {
+                    self.fbb_.push_slot::<u64>(Record::VT_KEY, key, 0);
+                }
+                #[inline]
+                pub fn add_seconds(&mut self, seconds: u32) {
+                    self.fbb_.push_slot::<u32>(Record::VT_SECONDS, seconds, 0);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> RecordBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    RecordBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Record<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Record<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Record");
+                    ds.field("request", &self.request());
+                    ds.field("shard", &self.shard());
+                    ds.field("key", &self.key());
+                    ds.field("seconds", &self.seconds());
+                    ds.finish()
+                }
+            }
+            pub enum TakeRecordedOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct TakeRecorded<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for TakeRecorded<'a> {
+                type Inner = TakeRecorded<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> TakeRecorded<'a> {
+                pub const VT_REQUEST: ::flatbuffers::VOffsetT = 4;
+                pub const VT_SHARD: ::flatbuffers::VOffsetT = 6;
+                pub const VT_KEY: ::flatbuffers::VOffsetT = 8;
+                pub const VT_FROM: ::flatbuffers::VOffsetT = 10;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    TakeRecorded { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args TakeRecordedArgs,
+                ) -> ::flatbuffers::WIPOffset<TakeRecorded<'bldr>> {
+                    let mut builder = TakeRecordedBuilder::new(_fbb);
+                    builder.add_from(args.from);
+                    builder.add_key(args.key);
+                    builder.add_shard(args.shard);
+                    builder.add_request(args.request);
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn request(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(TakeRecorded::VT_REQUEST, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn shard(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(TakeRecorded::VT_SHARD, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn key(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(TakeRecorded::VT_KEY, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn from(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(TakeRecorded::VT_FROM, Some(0)).unwrap() }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for TakeRecorded<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<u64>("request", Self::VT_REQUEST, false)?
+                        .visit_field::<u64>("shard", Self::VT_SHARD, false)?
+                        .visit_field::<u64>("key", Self::VT_KEY, false)?
+                        .visit_field::<u64>("from", Self::VT_FROM, false)?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct TakeRecordedArgs {
+                pub request: u64,
+                pub shard: u64,
+                pub key: u64,
+                pub from: u64,
+            }
+            impl<'a> Default for TakeRecordedArgs {
+                #[inline]
+                fn default() -> Self {
+                    TakeRecordedArgs { request: 0, shard: 0, key: 0, from: 0 }
+                }
+            }
+
+            pub struct TakeRecordedBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> TakeRecordedBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_request(&mut self, request: u64) {
+                    self.fbb_.push_slot::<u64>(TakeRecorded::VT_REQUEST, request, 0);
+                }
+                #[inline]
+                pub fn add_shard(&mut self, shard: u64) {
+                    self.fbb_.push_slot::<u64>(TakeRecorded::VT_SHARD, shard, 0);
+                }
+                #[inline]
+                pub fn add_key(&mut self, key: u64) {
+                    self.fbb_.push_slot::<u64>(TakeRecorded::VT_KEY, key, 0);
+                }
+                #[inline]
+                pub fn add_from(&mut self, from: u64) {
+                    self.fbb_.push_slot::<u64>(TakeRecorded::VT_FROM, from, 0);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> TakeRecordedBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    TakeRecordedBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<TakeRecorded<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for TakeRecorded<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("TakeRecorded");
+                    ds.field("request", &self.request());
+                    ds.field("shard", &self.shard());
+                    ds.field("key", &self.key());
+                    ds.field("from", &self.from());
+                    ds.finish()
+                }
+            }
+            pub enum EndRecordingOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct EndRecording<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for EndRecording<'a> {
+                type Inner = EndRecording<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> EndRecording<'a> {
+                pub const VT_REQUEST: ::flatbuffers::VOffsetT = 4;
+                pub const VT_SHARD: ::flatbuffers::VOffsetT = 6;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    EndRecording { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args EndRecordingArgs,
+                ) -> ::flatbuffers::WIPOffset<EndRecording<'bldr>> {
+                    let mut builder = EndRecordingBuilder::new(_fbb);
+                    builder.add_shard(args.shard);
+                    builder.add_request(args.request);
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn request(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(EndRecording::VT_REQUEST, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn shard(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(EndRecording::VT_SHARD, Some(0)).unwrap() }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for EndRecording<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<u64>("request", Self::VT_REQUEST, false)?
+                        .visit_field::<u64>("shard", Self::VT_SHARD, false)?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct EndRecordingArgs {
+                pub request: u64,
+                pub shard: u64,
+            }
+            impl<'a> Default for EndRecordingArgs {
+                #[inline]
+                fn default() -> Self {
+                    EndRecordingArgs { request: 0, shard: 0 }
+                }
+            }
+
+            pub struct EndRecordingBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> EndRecordingBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_request(&mut self, request: u64) {
+                    self.fbb_.push_slot::<u64>(EndRecording::VT_REQUEST, request, 0);
+                }
+                #[inline]
+                pub fn add_shard(&mut self, shard: u64) {
+                    self.fbb_.push_slot::<u64>(EndRecording::VT_SHARD, shard, 0);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> EndRecordingBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    EndRecordingBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<EndRecording<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for EndRecording<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("EndRecording");
+                    ds.field("request", &self.request());
+                    ds.field("shard", &self.shard());
+                    ds.finish()
+                }
+            }
+            pub enum RecordedOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct Recorded<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Recorded<'a> {
+                type Inner = Recorded<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> Recorded<'a> {
+                pub const VT_REQUEST: ::flatbuffers::VOffsetT = 4;
+                pub const VT_BYTES: ::flatbuffers::VOffsetT = 6;
+                pub const VT_REFUSAL: ::flatbuffers::VOffsetT = 8;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Recorded { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args RecordedArgs<'args>,
+                ) -> ::flatbuffers::WIPOffset<Recorded<'bldr>> {
+                    let mut builder = RecordedBuilder::new(_fbb);
+                    builder.add_request(args.request);
+                    if let Some(x) = args.refusal {
+                        builder.add_refusal(x);
+                    }
+                    if let Some(x) = args.bytes {
+                        builder.add_bytes(x);
+                    }
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn request(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Recorded::VT_REQUEST, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn bytes(&self) -> Option<::flatbuffers::Vector<'a, u8>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(Recorded::VT_BYTES, None)
+                    }
+                }
+                #[inline]
+                pub fn refusal(&self) -> Option<&'a str> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Recorded::VT_REFUSAL, None) }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Recorded<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<u64>("request", Self::VT_REQUEST, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>(
+                            "bytes",
+                            Self::VT_BYTES,
+                            false,
+                        )?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("refusal", Self::VT_REFUSAL, false)?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct RecordedArgs<'a> {
+                pub request: u64,
+                pub bytes: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
+                pub refusal: Option<::flatbuffers::WIPOffset<&'a str>>,
+            }
+            impl<'a> Default for RecordedArgs<'a> {
+                #[inline]
+                fn default() -> Self {
+                    RecordedArgs { request: 0, bytes: None, refusal: None }
+                }
+            }
+
+            pub struct RecordedBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> RecordedBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_request(&mut self, request: u64) {
+                    self.fbb_.push_slot::<u64>(Recorded::VT_REQUEST, request, 0);
+                }
+                #[inline]
+                pub fn add_bytes(&mut self, bytes: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, u8>>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Recorded::VT_BYTES, bytes);
+                }
+                #[inline]
+                pub fn add_refusal(&mut self, refusal: ::flatbuffers::WIPOffset<&'b str>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Recorded::VT_REFUSAL, refusal);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> RecordedBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    RecordedBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Recorded<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Recorded<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Recorded");
+                    ds.field("request", &self.request());
+                    ds.field("bytes", &self.bytes());
+                    ds.field("refusal", &self.refusal());
+                    ds.finish()
+                }
+            }
             pub enum DeskOffset {}
             #[derive(Copy, Clone, PartialEq)]
 
@@ -29100,6 +29622,62 @@ pub mod pangaea {
                         None
                     }
                 }
+
+                #[inline]
+                #[allow(non_snake_case)]
+                pub fn body_as_record(&self) -> Option<Record<'a>> {
+                    if self.body_type() == DeskBody::Record {
+                        let u = self.body();
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        Some(unsafe { Record::init_from_table(u) })
+                    } else {
+                        None
+                    }
+                }
+
+                #[inline]
+                #[allow(non_snake_case)]
+                pub fn body_as_take_recorded(&self) -> Option<TakeRecorded<'a>> {
+                    if self.body_type() == DeskBody::TakeRecorded {
+                        let u = self.body();
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        Some(unsafe { TakeRecorded::init_from_table(u) })
+                    } else {
+                        None
+                    }
+                }
+
+                #[inline]
+                #[allow(non_snake_case)]
+                pub fn body_as_end_recording(&self) -> Option<EndRecording<'a>> {
+                    if self.body_type() == DeskBody::EndRecording {
+                        let u = self.body();
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        Some(unsafe { EndRecording::init_from_table(u) })
+                    } else {
+                        None
+                    }
+                }
+
+                #[inline]
+                #[allow(non_snake_case)]
+                pub fn body_as_recorded(&self) -> Option<Recorded<'a>> {
+                    if self.body_type() == DeskBody::Recorded {
+                        let u = self.body();
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        Some(unsafe { Recorded::init_from_table(u) })
+                    } else {
+                        None
+                    }
+                }
             }
 
             impl ::flatbuffers::Verifiable for Desk<'_> {
@@ -29137,6 +29715,20 @@ pub mod pangaea {
                                 }
                                 DeskBody::Kicked => {
                                     v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Kicked>>("DeskBody::Kicked", pos)
+                                }
+                                DeskBody::Record => {
+                                    v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Record>>("DeskBody::Record", pos)
+                                }
+                                DeskBody::TakeRecorded => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<TakeRecorded>>(
+                                    "DeskBody::TakeRecorded",
+                                    pos,
+                                ),
+                                DeskBody::EndRecording => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<EndRecording>>(
+                                    "DeskBody::EndRecording",
+                                    pos,
+                                ),
+                                DeskBody::Recorded => {
+                                    v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Recorded>>("DeskBody::Recorded", pos)
                                 }
                                 _ => Ok(()),
                             },
@@ -29241,6 +29833,34 @@ pub mod pangaea {
                         }
                         DeskBody::Kicked => {
                             if let Some(x) = self.body_as_kicked() {
+                                ds.field("body", &x)
+                            } else {
+                                ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                            }
+                        }
+                        DeskBody::Record => {
+                            if let Some(x) = self.body_as_record() {
+                                ds.field("body", &x)
+                            } else {
+                                ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                            }
+                        }
+                        DeskBody::TakeRecorded => {
+                            if let Some(x) = self.body_as_take_recorded() {
+                                ds.field("body", &x)
+                            } else {
+                                ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                            }
+                        }
+                        DeskBody::EndRecording => {
+                            if let Some(x) = self.body_as_end_recording() {
+                                ds.field("body", &x)
+                            } else {
+                                ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                            }
+                        }
+                        DeskBody::Recorded => {
+                            if let Some(x) = self.body_as_recorded() {
                                 ds.field("body", &x)
                             } else {
                                 ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
@@ -40553,6 +41173,1884 @@ pub mod pangaea {
                 }
             }
         } // pub mod migration
+
+        #[allow(unused_imports, dead_code)]
+        pub mod recording {
+
+            // struct Link, aligned to 8
+            #[repr(transparent)]
+            #[derive(Clone, Copy, PartialEq)]
+            pub struct Link(pub [u8; 16]);
+            impl Default for Link {
+                fn default() -> Self {
+                    Self([0; 16])
+                }
+            }
+            impl ::core::fmt::Debug for Link {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+                    f.debug_struct("Link").field("agent", &self.agent()).field("is_connected", &self.is_connected()).finish()
+                }
+            }
+
+            impl ::flatbuffers::SimpleToVerifyInSlice for Link {}
+            impl<'a> ::flatbuffers::Follow<'a> for Link {
+                type Inner = &'a Link;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    unsafe { <&'a Link>::follow(buf, loc) }
+                }
+            }
+            impl<'a> ::flatbuffers::Follow<'a> for &'a Link {
+                type Inner = &'a Link;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    unsafe { ::flatbuffers::follow_cast_ref::<Link>(buf, loc) }
+                }
+            }
+            impl<'b> ::flatbuffers::Push for Link {
+                type Output = Link;
+                #[inline]
+                unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+                    let src = unsafe {
+                        ::core::slice::from_raw_parts(self as *const Link as *const u8, <Self as ::flatbuffers::Push>::size())
+                    };
+                    dst.copy_from_slice(src);
+                }
+                #[inline]
+                fn alignment() -> ::flatbuffers::PushAlignment {
+                    ::flatbuffers::PushAlignment::new(8)
+                }
+            }
+
+            impl<'a> ::flatbuffers::Verifiable for Link {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.in_buffer::<Self>(pos)
+                }
+            }
+
+            impl<'a> Link {
+                #[allow(clippy::too_many_arguments)]
+                pub fn new(agent: u64, is_connected: bool) -> Self {
+                    let mut s = Self([0; 16]);
+                    s.set_agent(agent);
+                    s.set_is_connected(is_connected);
+                    s
+                }
+
+                pub fn agent(&self) -> u64 {
+                    let mut mem = ::core::mem::MaybeUninit::<<u64 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    ::flatbuffers::EndianScalar::from_little_endian(unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            self.0[0..].as_ptr(),
+                            mem.as_mut_ptr() as *mut u8,
+                            ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                        mem.assume_init()
+                    })
+                }
+
+                pub fn set_agent(&mut self, x: u64) {
+                    let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            &x_le as *const _ as *const u8,
+                            self.0[0..].as_mut_ptr(),
+                            ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                    }
+                }
+
+                pub fn is_connected(&self) -> bool {
+                    let mut mem = ::core::mem::MaybeUninit::<<bool as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    ::flatbuffers::EndianScalar::from_little_endian(unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            self.0[8..].as_ptr(),
+                            mem.as_mut_ptr() as *mut u8,
+                            ::core::mem::size_of::<<bool as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                        mem.assume_init()
+                    })
+                }
+
+                pub fn set_is_connected(&mut self, x: bool) {
+                    let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            &x_le as *const _ as *const u8,
+                            self.0[8..].as_mut_ptr(),
+                            ::core::mem::size_of::<<bool as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                    }
+                }
+            }
+
+            // struct Exit, aligned to 8
+            #[repr(transparent)]
+            #[derive(Clone, Copy, PartialEq)]
+            pub struct Exit(pub [u8; 16]);
+            impl Default for Exit {
+                fn default() -> Self {
+                    Self([0; 16])
+                }
+            }
+            impl ::core::fmt::Debug for Exit {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+                    f.debug_struct("Exit").field("entity", &self.entity()).field("to", &self.to()).finish()
+                }
+            }
+
+            impl ::flatbuffers::SimpleToVerifyInSlice for Exit {}
+            impl<'a> ::flatbuffers::Follow<'a> for Exit {
+                type Inner = &'a Exit;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    unsafe { <&'a Exit>::follow(buf, loc) }
+                }
+            }
+            impl<'a> ::flatbuffers::Follow<'a> for &'a Exit {
+                type Inner = &'a Exit;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    unsafe { ::flatbuffers::follow_cast_ref::<Exit>(buf, loc) }
+                }
+            }
+            impl<'b> ::flatbuffers::Push for Exit {
+                type Output = Exit;
+                #[inline]
+                unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+                    let src = unsafe {
+                        ::core::slice::from_raw_parts(self as *const Exit as *const u8, <Self as ::flatbuffers::Push>::size())
+                    };
+                    dst.copy_from_slice(src);
+                }
+                #[inline]
+                fn alignment() -> ::flatbuffers::PushAlignment {
+                    ::flatbuffers::PushAlignment::new(8)
+                }
+            }
+
+            impl<'a> ::flatbuffers::Verifiable for Exit {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.in_buffer::<Self>(pos)
+                }
+            }
+
+            impl<'a> Exit {
+                #[allow(clippy::too_many_arguments)]
+                pub fn new(entity: u64, to: u64) -> Self {
+                    let mut s = Self([0; 16]);
+                    s.set_entity(entity);
+                    s.set_to(to);
+                    s
+                }
+
+                pub fn entity(&self) -> u64 {
+                    let mut mem = ::core::mem::MaybeUninit::<<u64 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    ::flatbuffers::EndianScalar::from_little_endian(unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            self.0[0..].as_ptr(),
+                            mem.as_mut_ptr() as *mut u8,
+                            ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                        mem.assume_init()
+                    })
+                }
+
+                pub fn set_entity(&mut self, x: u64) {
+                    let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            &x_le as *const _ as *const u8,
+                            self.0[0..].as_mut_ptr(),
+                            ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                    }
+                }
+
+                pub fn to(&self) -> u64 {
+                    let mut mem = ::core::mem::MaybeUninit::<<u64 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    ::flatbuffers::EndianScalar::from_little_endian(unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            self.0[8..].as_ptr(),
+                            mem.as_mut_ptr() as *mut u8,
+                            ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                        mem.assume_init()
+                    })
+                }
+
+                pub fn set_to(&mut self, x: u64) {
+                    let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            &x_le as *const _ as *const u8,
+                            self.0[8..].as_mut_ptr(),
+                            ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                    }
+                }
+            }
+
+            // struct Look, aligned to 8
+            #[repr(transparent)]
+            #[derive(Clone, Copy, PartialEq)]
+            pub struct Look(pub [u8; 16]);
+            impl Default for Look {
+                fn default() -> Self {
+                    Self([0; 16])
+                }
+            }
+            impl ::core::fmt::Debug for Look {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+                    f.debug_struct("Look").field("entity", &self.entity()).field("hash", &self.hash()).finish()
+                }
+            }
+
+            impl ::flatbuffers::SimpleToVerifyInSlice for Look {}
+            impl<'a> ::flatbuffers::Follow<'a> for Look {
+                type Inner = &'a Look;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    unsafe { <&'a Look>::follow(buf, loc) }
+                }
+            }
+            impl<'a> ::flatbuffers::Follow<'a> for &'a Look {
+                type Inner = &'a Look;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    unsafe { ::flatbuffers::follow_cast_ref::<Look>(buf, loc) }
+                }
+            }
+            impl<'b> ::flatbuffers::Push for Look {
+                type Output = Look;
+                #[inline]
+                unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+                    let src = unsafe {
+                        ::core::slice::from_raw_parts(self as *const Look as *const u8, <Self as ::flatbuffers::Push>::size())
+                    };
+                    dst.copy_from_slice(src);
+                }
+                #[inline]
+                fn alignment() -> ::flatbuffers::PushAlignment {
+                    ::flatbuffers::PushAlignment::new(8)
+                }
+            }
+
+            impl<'a> ::flatbuffers::Verifiable for Look {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.in_buffer::<Self>(pos)
+                }
+            }
+
+            impl<'a> Look {
+                #[allow(clippy::too_many_arguments)]
+                pub fn new(entity: u64, hash: u32) -> Self {
+                    let mut s = Self([0; 16]);
+                    s.set_entity(entity);
+                    s.set_hash(hash);
+                    s
+                }
+
+                pub fn entity(&self) -> u64 {
+                    let mut mem = ::core::mem::MaybeUninit::<<u64 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    ::flatbuffers::EndianScalar::from_little_endian(unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            self.0[0..].as_ptr(),
+                            mem.as_mut_ptr() as *mut u8,
+                            ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                        mem.assume_init()
+                    })
+                }
+
+                pub fn set_entity(&mut self, x: u64) {
+                    let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            &x_le as *const _ as *const u8,
+                            self.0[0..].as_mut_ptr(),
+                            ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                    }
+                }
+
+                pub fn hash(&self) -> u32 {
+                    let mut mem = ::core::mem::MaybeUninit::<<u32 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    ::flatbuffers::EndianScalar::from_little_endian(unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            self.0[8..].as_ptr(),
+                            mem.as_mut_ptr() as *mut u8,
+                            ::core::mem::size_of::<<u32 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                        mem.assume_init()
+                    })
+                }
+
+                pub fn set_hash(&mut self, x: u32) {
+                    let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            &x_le as *const _ as *const u8,
+                            self.0[8..].as_mut_ptr(),
+                            ::core::mem::size_of::<<u32 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                    }
+                }
+            }
+
+            pub enum SpaceOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct Space<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Space<'a> {
+                type Inner = Space<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> Space<'a> {
+                pub const VT_SPACE: ::flatbuffers::VOffsetT = 4;
+                pub const VT_NAME: ::flatbuffers::VOffsetT = 6;
+                pub const VT_LEVEL: ::flatbuffers::VOffsetT = 8;
+                pub const VT_SHARD_LEVEL: ::flatbuffers::VOffsetT = 10;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Space { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args SpaceArgs<'args>,
+                ) -> ::flatbuffers::WIPOffset<Space<'bldr>> {
+                    let mut builder = SpaceBuilder::new(_fbb);
+                    if let Some(x) = args.name {
+                        builder.add_name(x);
+                    }
+                    builder.add_space(args.space);
+                    builder.add_shard_level(args.shard_level);
+                    builder.add_level(args.level);
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn space(&self) -> u16 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u16>(Space::VT_SPACE, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn name(&self) -> Option<&'a str> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Space::VT_NAME, None) }
+                }
+                #[inline]
+                pub fn level(&self) -> u8 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u8>(Space::VT_LEVEL, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn shard_level(&self) -> u8 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u8>(Space::VT_SHARD_LEVEL, Some(0)).unwrap() }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Space<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<u16>("space", Self::VT_SPACE, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("name", Self::VT_NAME, false)?
+                        .visit_field::<u8>("level", Self::VT_LEVEL, false)?
+                        .visit_field::<u8>("shard_level", Self::VT_SHARD_LEVEL, false)?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct SpaceArgs<'a> {
+                pub space: u16,
+                pub name: Option<::flatbuffers::WIPOffset<&'a str>>,
+                pub level: u8,
+                pub shard_level: u8,
+            }
+            impl<'a> Default for SpaceArgs<'a> {
+                #[inline]
+                fn default() -> Self {
+                    SpaceArgs { space: 0, name: None, level: 0, shard_level: 0 }
+                }
+            }
+
+            pub struct SpaceBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> SpaceBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_space(&mut self, space: u16) {
+                    self.fbb_.push_slot::<u16>(Space::VT_SPACE, space, 0);
+                }
+                #[inline]
+                pub fn add_name(&mut self, name: ::flatbuffers::WIPOffset<&'b str>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Space::VT_NAME, name);
+                }
+                #[inline]
+                pub fn add_level(&mut self, level: u8) {
+                    self.fbb_.push_slot::<u8>(Space::VT_LEVEL, level, 0);
+                }
+                #[inline]
+                pub fn add_shard_level(&mut self, shard_level: u8) {
+                    self.fbb_.push_slot::<u8>(Space::VT_SHARD_LEVEL, shard_level, 0);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> SpaceBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    SpaceBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Space<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Space<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Space");
+                    ds.field("space", &self.space());
+                    ds.field("name", &self.name());
+                    ds.field("level", &self.level());
+                    ds.field("shard_level", &self.shard_level());
+                    ds.finish()
+                }
+            }
+            pub enum HeadOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct Head<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Head<'a> {
+                type Inner = Head<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> Head<'a> {
+                pub const VT_SHARD: ::flatbuffers::VOffsetT = 4;
+                pub const VT_SPACE: ::flatbuffers::VOffsetT = 6;
+                pub const VT_HZ: ::flatbuffers::VOffsetT = 8;
+                pub const VT_REGISTRY: ::flatbuffers::VOffsetT = 10;
+                pub const VT_AFTER: ::flatbuffers::VOffsetT = 12;
+                pub const VT_SEED: ::flatbuffers::VOffsetT = 14;
+                pub const VT_PENDING: ::flatbuffers::VOffsetT = 16;
+                pub const VT_IDS: ::flatbuffers::VOffsetT = 18;
+                pub const VT_HASH: ::flatbuffers::VOffsetT = 20;
+                pub const VT_ENTITIES: ::flatbuffers::VOffsetT = 22;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Head { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args HeadArgs<'args>,
+                ) -> ::flatbuffers::WIPOffset<Head<'bldr>> {
+                    let mut builder = HeadBuilder::new(_fbb);
+                    builder.add_hash(args.hash);
+                    builder.add_seed(args.seed);
+                    builder.add_after(args.after);
+                    builder.add_registry(args.registry);
+                    builder.add_shard(args.shard);
+                    builder.add_entities(args.entities);
+                    if let Some(x) = args.ids {
+                        builder.add_ids(x);
+                    }
+                    if let Some(x) = args.pending {
+                        builder.add_pending(x);
+                    }
+                    if let Some(x) = args.space {
+                        builder.add_space(x);
+                    }
+                    builder.add_hz(args.hz);
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn shard(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Head::VT_SHARD, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn space(&self) -> Option<Space<'a>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<Space>>(Head::VT_SPACE, None) }
+                }
+                #[inline]
+                pub fn hz(&self) -> u16 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u16>(Head::VT_HZ, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn registry(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Head::VT_REGISTRY, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn after(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Head::VT_AFTER, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn seed(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Head::VT_SEED, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn pending(
+                    &self,
+                ) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::super::record::Effect<'a>>>>
+                {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<
+                            ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::super::record::Effect>>,
+                        >>(Head::VT_PENDING, None)
+                    }
+                }
+                #[inline]
+                pub fn ids(&self) -> Option<::flatbuffers::Vector<'a, super::migration::IdBlock>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, super::migration::IdBlock>>>(
+                            Head::VT_IDS,
+                            None,
+                        )
+                    }
+                }
+                #[inline]
+                pub fn hash(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Head::VT_HASH, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn entities(&self) -> u32 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u32>(Head::VT_ENTITIES, Some(0)).unwrap() }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Head<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<u64>("shard", Self::VT_SHARD, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<Space>>("space", Self::VT_SPACE, false)?
+                        .visit_field::<u16>("hz", Self::VT_HZ, false)?
+                        .visit_field::<u64>("registry", Self::VT_REGISTRY, false)?
+                        .visit_field::<u64>("after", Self::VT_AFTER, false)?
+                        .visit_field::<u64>("seed", Self::VT_SEED, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<
+                            ::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<super::super::record::Effect>>,
+                        >>("pending", Self::VT_PENDING, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, super::migration::IdBlock>>>(
+                            "ids",
+                            Self::VT_IDS,
+                            false,
+                        )?
+                        .visit_field::<u64>("hash", Self::VT_HASH, false)?
+                        .visit_field::<u32>("entities", Self::VT_ENTITIES, false)?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct HeadArgs<'a> {
+                pub shard: u64,
+                pub space: Option<::flatbuffers::WIPOffset<Space<'a>>>,
+                pub hz: u16,
+                pub registry: u64,
+                pub after: u64,
+                pub seed: u64,
+                pub pending: Option<
+                    ::flatbuffers::WIPOffset<
+                        ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::super::record::Effect<'a>>>,
+                    >,
+                >,
+                pub ids: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, super::migration::IdBlock>>>,
+                pub hash: u64,
+                pub entities: u32,
+            }
+            impl<'a> Default for HeadArgs<'a> {
+                #[inline]
+                fn default() -> Self {
+                    HeadArgs {
+                        shard: 0,
+                        space: None,
+                        hz: 0,
+                        registry: 0,
+                        after: 0,
+                        seed: 0,
+                        pending: None,
+                        ids: None,
+                        hash: 0,
+                        entities: 0,
+                    }
+                }
+            }
+
+            pub struct HeadBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> HeadBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_shard(&mut self, shard: u64) {
+                    self.fbb_.push_slot::<u64>(Head::VT_SHARD, shard, 0);
+                }
+                #[inline]
+                pub fn add_space(&mut self, space: ::flatbuffers::WIPOffset<Space<'b>>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<Space>>(Head::VT_SPACE, space);
+                }
+                #[inline]
+                pub fn add_hz(&mut self, hz: u16) {
+                    self.fbb_.push_slot::<u16>(Head::VT_HZ, hz, 0);
+                }
+                #[inline]
+                pub fn add_registry(&mut self, registry: u64) {
+                    self.fbb_.push_slot::<u64>(Head::VT_REGISTRY, registry, 0);
+                }
+                #[inline]
+                pub fn add_after(&mut self, after: u64) {
+                    self.fbb_.push_slot::<u64>(Head::VT_AFTER, after, 0);
+                }
+                #[inline]
+                pub fn add_seed(&mut self, seed: u64) {
+                    self.fbb_.push_slot::<u64>(Head::VT_SEED, seed, 0);
+                }
+                #[inline]
+                pub fn add_pending(
+                    &mut self,
+                    pending: ::flatbuffers::WIPOffset<
+                        ::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<super::super::record::Effect<'b>>>,
+                    >,
+                ) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Head::VT_PENDING, pending);
+                }
+                #[inline]
+                pub fn add_ids(&mut self, ids: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, super::migration::IdBlock>>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Head::VT_IDS, ids);
+                }
+                #[inline]
+                pub fn add_hash(&mut self, hash: u64) {
+                    self.fbb_.push_slot::<u64>(Head::VT_HASH, hash, 0);
+                }
+                #[inline]
+                pub fn add_entities(&mut self, entities: u32) {
+                    self.fbb_.push_slot::<u32>(Head::VT_ENTITIES, entities, 0);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> HeadBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    HeadBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Head<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Head<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Head");
+                    ds.field("shard", &self.shard());
+                    ds.field("space", &self.space());
+                    ds.field("hz", &self.hz());
+                    ds.field("registry", &self.registry());
+                    ds.field("after", &self.after());
+                    ds.field("seed", &self.seed());
+                    ds.field("pending", &self.pending());
+                    ds.field("ids", &self.ids());
+                    ds.field("hash", &self.hash());
+                    ds.field("entities", &self.entities());
+                    ds.finish()
+                }
+            }
+            pub enum PartOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct Part<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Part<'a> {
+                type Inner = Part<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> Part<'a> {
+                pub const VT_RECORDS: ::flatbuffers::VOffsetT = 4;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Part { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args PartArgs<'args>,
+                ) -> ::flatbuffers::WIPOffset<Part<'bldr>> {
+                    let mut builder = PartBuilder::new(_fbb);
+                    if let Some(x) = args.records {
+                        builder.add_records(x);
+                    }
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn records(
+                    &self,
+                ) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::super::record::Record<'a>>>>
+                {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<
+                            ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::super::record::Record>>,
+                        >>(Part::VT_RECORDS, None)
+                    }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Part<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<
+                            ::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<super::super::record::Record>>,
+                        >>("records", Self::VT_RECORDS, false)?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct PartArgs<'a> {
+                pub records: Option<
+                    ::flatbuffers::WIPOffset<
+                        ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::super::record::Record<'a>>>,
+                    >,
+                >,
+            }
+            impl<'a> Default for PartArgs<'a> {
+                #[inline]
+                fn default() -> Self {
+                    PartArgs { records: None }
+                }
+            }
+
+            pub struct PartBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> PartBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_records(
+                    &mut self,
+                    records: ::flatbuffers::WIPOffset<
+                        ::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<super::super::record::Record<'b>>>,
+                    >,
+                ) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Part::VT_RECORDS, records);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> PartBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    PartBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Part<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Part<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Part");
+                    ds.field("records", &self.records());
+                    ds.finish()
+                }
+            }
+            pub enum BirthOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct Birth<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Birth<'a> {
+                type Inner = Birth<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> Birth<'a> {
+                pub const VT_AGENT: ::flatbuffers::VOffsetT = 4;
+                pub const VT_BIRTH: ::flatbuffers::VOffsetT = 6;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Birth { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args BirthArgs<'args>,
+                ) -> ::flatbuffers::WIPOffset<Birth<'bldr>> {
+                    let mut builder = BirthBuilder::new(_fbb);
+                    builder.add_agent(args.agent);
+                    if let Some(x) = args.birth {
+                        builder.add_birth(x);
+                    }
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn agent(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Birth::VT_AGENT, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn birth(&self) -> Option<super::session::Birth<'a>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<super::session::Birth>>(Birth::VT_BIRTH, None) }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Birth<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<u64>("agent", Self::VT_AGENT, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<super::session::Birth>>("birth", Self::VT_BIRTH, false)?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct BirthArgs<'a> {
+                pub agent: u64,
+                pub birth: Option<::flatbuffers::WIPOffset<super::session::Birth<'a>>>,
+            }
+            impl<'a> Default for BirthArgs<'a> {
+                #[inline]
+                fn default() -> Self {
+                    BirthArgs { agent: 0, birth: None }
+                }
+            }
+
+            pub struct BirthBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> BirthBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_agent(&mut self, agent: u64) {
+                    self.fbb_.push_slot::<u64>(Birth::VT_AGENT, agent, 0);
+                }
+                #[inline]
+                pub fn add_birth(&mut self, birth: ::flatbuffers::WIPOffset<super::session::Birth<'b>>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<super::session::Birth>>(Birth::VT_BIRTH, birth);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> BirthBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    BirthBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Birth<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Birth<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Birth");
+                    ds.field("agent", &self.agent());
+                    ds.field("birth", &self.birth());
+                    ds.finish()
+                }
+            }
+            pub enum PlacementOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct Placement<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Placement<'a> {
+                type Inner = Placement<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> Placement<'a> {
+                pub const VT_ENTITY: ::flatbuffers::VOffsetT = 4;
+                pub const VT_POSITION: ::flatbuffers::VOffsetT = 6;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Placement { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args PlacementArgs<'args>,
+                ) -> ::flatbuffers::WIPOffset<Placement<'bldr>> {
+                    let mut builder = PlacementBuilder::new(_fbb);
+                    builder.add_entity(args.entity);
+                    if let Some(x) = args.position {
+                        builder.add_position(x);
+                    }
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn entity(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Placement::VT_ENTITY, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn position(&self) -> Option<&'a super::super::record::Position> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<super::super::record::Position>(Placement::VT_POSITION, None) }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Placement<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<u64>("entity", Self::VT_ENTITY, false)?
+                        .visit_field::<super::super::record::Position>("position", Self::VT_POSITION, false)?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct PlacementArgs<'a> {
+                pub entity: u64,
+                pub position: Option<&'a super::super::record::Position>,
+            }
+            impl<'a> Default for PlacementArgs<'a> {
+                #[inline]
+                fn default() -> Self {
+                    PlacementArgs { entity: 0, position: None }
+                }
+            }
+
+            pub struct PlacementBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> PlacementBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_entity(&mut self, entity: u64) {
+                    self.fbb_.push_slot::<u64>(Placement::VT_ENTITY, entity, 0);
+                }
+                #[inline]
+                pub fn add_position(&mut self, position: &super::super::record::Position) {
+                    self.fbb_.push_slot_always::<&super::super::record::Position>(Placement::VT_POSITION, position);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> PlacementBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    PlacementBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Placement<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Placement<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Placement");
+                    ds.field("entity", &self.entity());
+                    ds.field("position", &self.position());
+                    ds.finish()
+                }
+            }
+            pub enum CheckOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct Check<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Check<'a> {
+                type Inner = Check<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> Check<'a> {
+                pub const VT_ENTITIES: ::flatbuffers::VOffsetT = 4;
+                pub const VT_SAID: ::flatbuffers::VOffsetT = 6;
+                pub const VT_LOOKED: ::flatbuffers::VOffsetT = 8;
+                pub const VT_COLUMNS: ::flatbuffers::VOffsetT = 10;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Check { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args CheckArgs<'args>,
+                ) -> ::flatbuffers::WIPOffset<Check<'bldr>> {
+                    let mut builder = CheckBuilder::new(_fbb);
+                    builder.add_said(args.said);
+                    if let Some(x) = args.columns {
+                        builder.add_columns(x);
+                    }
+                    if let Some(x) = args.looked {
+                        builder.add_looked(x);
+                    }
+                    builder.add_entities(args.entities);
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn entities(&self) -> u32 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u32>(Check::VT_ENTITIES, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn said(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Check::VT_SAID, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn looked(&self) -> Option<::flatbuffers::Vector<'a, Look>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, Look>>>(Check::VT_LOOKED, None)
+                    }
+                }
+                #[inline]
+                pub fn columns(&self) -> Option<::flatbuffers::Vector<'a, u64>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u64>>>(Check::VT_COLUMNS, None)
+                    }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Check<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<u32>("entities", Self::VT_ENTITIES, false)?
+                        .visit_field::<u64>("said", Self::VT_SAID, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, Look>>>(
+                            "looked",
+                            Self::VT_LOOKED,
+                            false,
+                        )?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u64>>>(
+                            "columns",
+                            Self::VT_COLUMNS,
+                            false,
+                        )?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct CheckArgs<'a> {
+                pub entities: u32,
+                pub said: u64,
+                pub looked: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, Look>>>,
+                pub columns: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
+            }
+            impl<'a> Default for CheckArgs<'a> {
+                #[inline]
+                fn default() -> Self {
+                    CheckArgs { entities: 0, said: 0, looked: None, columns: None }
+                }
+            }
+
+            pub struct CheckBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> CheckBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_entities(&mut self, entities: u32) {
+                    self.fbb_.push_slot::<u32>(Check::VT_ENTITIES, entities, 0);
+                }
+                #[inline]
+                pub fn add_said(&mut self, said: u64) {
+                    self.fbb_.push_slot::<u64>(Check::VT_SAID, said, 0);
+                }
+                #[inline]
+                pub fn add_looked(&mut self, looked: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, Look>>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Check::VT_LOOKED, looked);
+                }
+                #[inline]
+                pub fn add_columns(&mut self, columns: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, u64>>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Check::VT_COLUMNS, columns);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> CheckBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    CheckBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Check<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Check<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Check");
+                    ds.field("entities", &self.entities());
+                    ds.field("said", &self.said());
+                    ds.field("looked", &self.looked());
+                    ds.field("columns", &self.columns());
+                    ds.finish()
+                }
+            }
+            pub enum TickOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct Tick<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Tick<'a> {
+                type Inner = Tick<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> Tick<'a> {
+                pub const VT_TICK: ::flatbuffers::VOffsetT = 4;
+                pub const VT_RULES: ::flatbuffers::VOffsetT = 6;
+                pub const VT_IDS: ::flatbuffers::VOffsetT = 8;
+                pub const VT_ARRIVALS: ::flatbuffers::VOffsetT = 10;
+                pub const VT_BIRTHS: ::flatbuffers::VOffsetT = 12;
+                pub const VT_LINKS: ::flatbuffers::VOffsetT = 14;
+                pub const VT_PLACEMENTS: ::flatbuffers::VOffsetT = 16;
+                pub const VT_INPUTS: ::flatbuffers::VOffsetT = 18;
+                pub const VT_EFFECTS: ::flatbuffers::VOffsetT = 20;
+                pub const VT_ANSWERS: ::flatbuffers::VOffsetT = 22;
+                pub const VT_NEWS: ::flatbuffers::VOffsetT = 24;
+                pub const VT_GHOSTS: ::flatbuffers::VOffsetT = 26;
+                pub const VT_SILENT: ::flatbuffers::VOffsetT = 28;
+                pub const VT_EXITS: ::flatbuffers::VOffsetT = 30;
+                pub const VT_CHECK: ::flatbuffers::VOffsetT = 32;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Tick { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args TickArgs<'args>,
+                ) -> ::flatbuffers::WIPOffset<Tick<'bldr>> {
+                    let mut builder = TickBuilder::new(_fbb);
+                    builder.add_tick(args.tick);
+                    if let Some(x) = args.check {
+                        builder.add_check(x);
+                    }
+                    if let Some(x) = args.exits {
+                        builder.add_exits(x);
+                    }
+                    if let Some(x) = args.silent {
+                        builder.add_silent(x);
+                    }
+                    if let Some(x) = args.ghosts {
+                        builder.add_ghosts(x);
+                    }
+                    if let Some(x) = args.news {
+                        builder.add_news(x);
+                    }
+                    if let Some(x) = args.answers {
+                        builder.add_answers(x);
+                    }
+                    if let Some(x) = args.effects {
+                        builder.add_effects(x);
+                    }
+                    if let Some(x) = args.inputs {
+                        builder.add_inputs(x);
+                    }
+                    if let Some(x) = args.placements {
+                        builder.add_placements(x);
+                    }
+                    if let Some(x) = args.links {
+                        builder.add_links(x);
+                    }
+                    if let Some(x) = args.births {
+                        builder.add_births(x);
+                    }
+                    if let Some(x) = args.arrivals {
+                        builder.add_arrivals(x);
+                    }
+                    if let Some(x) = args.ids {
+                        builder.add_ids(x);
+                    }
+                    if let Some(x) = args.rules {
+                        builder.add_rules(x);
+                    }
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn tick(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Tick::VT_TICK, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn rules(
+                    &self,
+                ) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::rules::Rules<'a>>>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<
+                            ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::rules::Rules>>,
+                        >>(Tick::VT_RULES, None)
+                    }
+                }
+                #[inline]
+                pub fn ids(&self) -> Option<::flatbuffers::Vector<'a, super::migration::IdBlock>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, super::migration::IdBlock>>>(
+                            Tick::VT_IDS,
+                            None,
+                        )
+                    }
+                }
+                #[inline]
+                pub fn arrivals(
+                    &self,
+                ) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::super::record::Record<'a>>>>
+                {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<
+                            ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::super::record::Record>>,
+                        >>(Tick::VT_ARRIVALS, None)
+                    }
+                }
+                #[inline]
+                pub fn births(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Birth<'a>>>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Birth>>>>(Tick::VT_BIRTHS, None)
+                    }
+                }
+                #[inline]
+                pub fn links(&self) -> Option<::flatbuffers::Vector<'a, Link>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, Link>>>(Tick::VT_LINKS, None)
+                    }
+                }
+                #[inline]
+                pub fn placements(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Placement<'a>>>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<
+                            ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Placement>>,
+                        >>(Tick::VT_PLACEMENTS, None)
+                    }
+                }
+                #[inline]
+                pub fn inputs(
+                    &self,
+                ) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::session::ClientInput<'a>>>>
+                {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<
+                            ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::session::ClientInput>>,
+                        >>(Tick::VT_INPUTS, None)
+                    }
+                }
+                #[inline]
+                pub fn effects(
+                    &self,
+                ) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::super::record::Effect<'a>>>>
+                {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<
+                            ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::super::record::Effect>>,
+                        >>(Tick::VT_EFFECTS, None)
+                    }
+                }
+                #[inline]
+                pub fn answers(
+                    &self,
+                ) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::migration::RestAnswer<'a>>>>
+                {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<
+                            ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::migration::RestAnswer>>,
+                        >>(Tick::VT_ANSWERS, None)
+                    }
+                }
+                #[inline]
+                pub fn news(
+                    &self,
+                ) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::bus::BusEvent<'a>>>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<
+                            ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::bus::BusEvent>>,
+                        >>(Tick::VT_NEWS, None)
+                    }
+                }
+                #[inline]
+                pub fn ghosts(
+                    &self,
+                ) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::feed::FeedFrame<'a>>>>
+                {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<
+                            ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::feed::FeedFrame>>,
+                        >>(Tick::VT_GHOSTS, None)
+                    }
+                }
+                #[inline]
+                pub fn silent(&self) -> Option<::flatbuffers::Vector<'a, u64>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u64>>>(Tick::VT_SILENT, None)
+                    }
+                }
+                #[inline]
+                pub fn exits(&self) -> Option<::flatbuffers::Vector<'a, Exit>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, Exit>>>(Tick::VT_EXITS, None)
+                    }
+                }
+                #[inline]
+                pub fn check(&self) -> Option<Check<'a>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<Check>>(Tick::VT_CHECK, None) }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Tick<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+     .visit_field::<u64>("tick", Self::VT_TICK, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<super::rules::Rules>>>>("rules", Self::VT_RULES, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, super::migration::IdBlock>>>("ids", Self::VT_IDS, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<super::super::record::Record>>>>("arrivals", Self::VT_ARRIVALS, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<Birth>>>>("births", Self::VT_BIRTHS, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, Link>>>("links", Self::VT_LINKS, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<Placement>>>>("placements", Self::VT_PLACEMENTS, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<super::session::ClientInput>>>>("inputs", Self::VT_INPUTS, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<super::super::record::Effect>>>>("effects", Self::VT_EFFECTS, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<super::migration::RestAnswer>>>>("answers", Self::VT_ANSWERS, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<super::bus::BusEvent>>>>("news", Self::VT_NEWS, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<super::feed::FeedFrame>>>>("ghosts", Self::VT_GHOSTS, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u64>>>("silent", Self::VT_SILENT, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, Exit>>>("exits", Self::VT_EXITS, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<Check>>("check", Self::VT_CHECK, false)?
+     .finish();
+                    Ok(())
+                }
+            }
+            pub struct TickArgs<'a> {
+                pub tick: u64,
+                pub rules: Option<
+                    ::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::rules::Rules<'a>>>>,
+                >,
+                pub ids: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, super::migration::IdBlock>>>,
+                pub arrivals: Option<
+                    ::flatbuffers::WIPOffset<
+                        ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::super::record::Record<'a>>>,
+                    >,
+                >,
+                pub births:
+                    Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Birth<'a>>>>>,
+                pub links: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, Link>>>,
+                pub placements:
+                    Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Placement<'a>>>>>,
+                pub inputs: Option<
+                    ::flatbuffers::WIPOffset<
+                        ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::session::ClientInput<'a>>>,
+                    >,
+                >,
+                pub effects: Option<
+                    ::flatbuffers::WIPOffset<
+                        ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::super::record::Effect<'a>>>,
+                    >,
+                >,
+                pub answers: Option<
+                    ::flatbuffers::WIPOffset<
+                        ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::migration::RestAnswer<'a>>>,
+                    >,
+                >,
+                pub news: Option<
+                    ::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::bus::BusEvent<'a>>>>,
+                >,
+                pub ghosts: Option<
+                    ::flatbuffers::WIPOffset<
+                        ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::feed::FeedFrame<'a>>>,
+                    >,
+                >,
+                pub silent: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
+                pub exits: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, Exit>>>,
+                pub check: Option<::flatbuffers::WIPOffset<Check<'a>>>,
+            }
+            impl<'a> Default for TickArgs<'a> {
+                #[inline]
+                fn default() -> Self {
+                    TickArgs {
+                        tick: 0,
+                        rules: None,
+                        ids: None,
+                        arrivals: None,
+                        births: None,
+                        links: None,
+                        placements: None,
+                        inputs: None,
+                        effects: None,
+                        answers: None,
+                        news: None,
+                        ghosts: None,
+                        silent: None,
+                        exits: None,
+                        check: None,
+                    }
+                }
+            }
+
+            pub struct TickBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> TickBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_tick(&mut self, tick: u64) {
+                    self.fbb_.push_slot::<u64>(Tick::VT_TICK, tick, 0);
+                }
+                #[inline]
+                pub fn add_rules(
+                    &mut self,
+                    rules: ::flatbuffers::WIPOffset<
+                        ::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<super::rules::Rules<'b>>>,
+                    >,
+                ) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Tick::VT_RULES, rules);
+                }
+                #[inline]
+                pub fn add_ids(&mut self, ids: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, super::migration::IdBlock>>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Tick::VT_IDS, ids);
+                }
+                #[inline]
+                pub fn add_arrivals(
+                    &mut self,
+                    arrivals: ::flatbuffers::WIPOffset<
+                        ::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<super::super::record::Record<'b>>>,
+                    >,
+                ) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Tick::VT_ARRIVALS, arrivals);
+                }
+                #[inline]
+                pub fn add_births(
+                    &mut self,
+                    births: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<Birth<'b>>>>,
+                ) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Tick::VT_BIRTHS, births);
+                }
+                #[inline]
+                pub fn add_links(&mut self, links: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, Link>>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Tick::VT_LINKS, links);
+                }
+                #[inline]
+                pub fn add_placements(
+                    &mut self,
+                    placements: ::flatbuffers::WIPOffset<
+                        ::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<Placement<'b>>>,
+                    >,
+                ) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Tick::VT_PLACEMENTS, placements);
+                }
+                #[inline]
+                pub fn add_inputs(
+                    &mut self,
+                    inputs: ::flatbuffers::WIPOffset<
+                        ::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<super::session::ClientInput<'b>>>,
+                    >,
+                ) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Tick::VT_INPUTS, inputs);
+                }
+                #[inline]
+                pub fn add_effects(
+                    &mut self,
+                    effects: ::flatbuffers::WIPOffset<
+                        ::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<super::super::record::Effect<'b>>>,
+                    >,
+                ) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Tick::VT_EFFECTS, effects);
+                }
+                #[inline]
+                pub fn add_answers(
+                    &mut self,
+                    answers: ::flatbuffers::WIPOffset<
+                        ::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<super::migration::RestAnswer<'b>>>,
+                    >,
+                ) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Tick::VT_ANSWERS, answers);
+                }
+                #[inline]
+                pub fn add_news(
+                    &mut self,
+                    news: ::flatbuffers::WIPOffset<
+                        ::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<super::bus::BusEvent<'b>>>,
+                    >,
+                ) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Tick::VT_NEWS, news);
+                }
+                #[inline]
+                pub fn add_ghosts(
+                    &mut self,
+                    ghosts: ::flatbuffers::WIPOffset<
+                        ::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<super::feed::FeedFrame<'b>>>,
+                    >,
+                ) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Tick::VT_GHOSTS, ghosts);
+                }
+                #[inline]
+                pub fn add_silent(&mut self, silent: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, u64>>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Tick::VT_SILENT, silent);
+                }
+                #[inline]
+                pub fn add_exits(&mut self, exits: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, Exit>>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Tick::VT_EXITS, exits);
+                }
+                #[inline]
+                pub fn add_check(&mut self, check: ::flatbuffers::WIPOffset<Check<'b>>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<Check>>(Tick::VT_CHECK, check);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> TickBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    TickBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Tick<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Tick<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Tick");
+                    ds.field("tick", &self.tick());
+                    ds.field("rules", &self.rules());
+                    ds.field("ids", &self.ids());
+                    ds.field("arrivals", &self.arrivals());
+                    ds.field("births", &self.births());
+                    ds.field("links", &self.links());
+                    ds.field("placements", &self.placements());
+                    ds.field("inputs", &self.inputs());
+                    ds.field("effects", &self.effects());
+                    ds.field("answers", &self.answers());
+                    ds.field("news", &self.news());
+                    ds.field("ghosts", &self.ghosts());
+                    ds.field("silent", &self.silent());
+                    ds.field("exits", &self.exits());
+                    ds.field("check", &self.check());
+                    ds.finish()
+                }
+            }
+            pub enum EndOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct End<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for End<'a> {
+                type Inner = End<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> End<'a> {
+                pub const VT_WHY: ::flatbuffers::VOffsetT = 4;
+                pub const VT_TICKS: ::flatbuffers::VOffsetT = 6;
+                pub const VT_HASH: ::flatbuffers::VOffsetT = 8;
+                pub const VT_IS_WHOLE: ::flatbuffers::VOffsetT = 10;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    End { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args EndArgs<'args>,
+                ) -> ::flatbuffers::WIPOffset<End<'bldr>> {
+                    let mut builder = EndBuilder::new(_fbb);
+                    builder.add_hash(args.hash);
+                    builder.add_ticks(args.ticks);
+                    if let Some(x) = args.why {
+                        builder.add_why(x);
+                    }
+                    builder.add_is_whole(args.is_whole);
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn why(&self) -> Option<&'a str> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(End::VT_WHY, None) }
+                }
+                #[inline]
+                pub fn ticks(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(End::VT_TICKS, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn hash(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(End::VT_HASH, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn is_whole(&self) -> bool {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<bool>(End::VT_IS_WHOLE, Some(false)).unwrap() }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for End<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("why", Self::VT_WHY, false)?
+                        .visit_field::<u64>("ticks", Self::VT_TICKS, false)?
+                        .visit_field::<u64>("hash", Self::VT_HASH, false)?
+                        .visit_field::<bool>("is_whole", Self::VT_IS_WHOLE, false)?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct EndArgs<'a> {
+                pub why: Option<::flatbuffers::WIPOffset<&'a str>>,
+                pub ticks: u64,
+                pub hash: u64,
+                pub is_whole: bool,
+            }
+            impl<'a> Default for EndArgs<'a> {
+                #[inline]
+                fn default() -> Self {
+                    EndArgs { why: None, ticks: 0, hash: 0, is_whole: false }
+                }
+            }
+
+            pub struct EndBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> EndBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_why(&mut self, why: ::flatbuffers::WIPOffset<&'b str>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(End::VT_WHY, why);
+                }
+                #[inline]
+                pub fn add_ticks(&mut self, ticks: u64) {
+                    self.fbb_.push_slot::<u64>(End::VT_TICKS, ticks, 0);
+                }
+                #[inline]
+                pub fn add_hash(&mut self, hash: u64) {
+                    self.fbb_.push_slot::<u64>(End::VT_HASH, hash, 0);
+                }
+                #[inline]
+                pub fn add_is_whole(&mut self, is_whole: bool) {
+                    self.fbb_.push_slot::<bool>(End::VT_IS_WHOLE, is_whole, false);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> EndBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    EndBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<End<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for End<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("End");
+                    ds.field("why", &self.why());
+                    ds.field("ticks", &self.ticks());
+                    ds.field("hash", &self.hash());
+                    ds.field("is_whole", &self.is_whole());
+                    ds.finish()
+                }
+            }
+        } // pub mod recording
 
         #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
         pub const ENUM_MIN_NODE_BODY: u8 = 0;

@@ -2,6 +2,8 @@
 //!
 //! Nothing here is repeated by anybody: an admin who hears nothing asks again.
 
+use bytes::Bytes;
+
 use crate::geometry::{Position, ShardId};
 use crate::record::Record;
 use crate::{AccountId, EntityId, NodeId, RequestId, SessionEpoch, ShardEpoch};
@@ -10,6 +12,9 @@ use crate::{AccountId, EntityId, NodeId, RequestId, SessionEpoch, ShardEpoch};
 pub const DESK_ROWS_MAX: u32 = 256;
 /// Longest last words to a client in bytes.
 pub const KICK_BYTES_MAX: usize = 512;
+
+/// Most bytes of a recording in one answer.
+pub const RECORDED_BYTES_MAX: usize = 512 * 1_024;
 
 /// One session, as its gateway knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,6 +118,45 @@ pub enum Desk {
         /// The session was here.
         here: bool,
     },
+    /// World to a shard's owner: from the next tick on keep all that ticks begin with, see [`crate::recording`]. A second order
+    /// with the same key changes nothing.
+    Record {
+        /// Echoed in the answer.
+        request: RequestId,
+        /// Which shard.
+        shard: ShardId,
+        /// Names the recording, and is known only to who ordered it.
+        key: u64,
+        /// For so long.
+        seconds: u32,
+    },
+    /// World to a shard's owner: what was recorded from here on. What stands before needs not be kept any more.
+    TakeRecorded {
+        /// Echoed in the answer.
+        request: RequestId,
+        /// Which shard.
+        shard: ShardId,
+        /// Names the recording.
+        key: u64,
+        /// In bytes from its beginning.
+        from: u64,
+    },
+    /// World to a shard's owner: a recording of it, whoever ordered it, ends with the next tick.
+    EndRecording {
+        /// Echoed in the answer.
+        request: RequestId,
+        /// Which shard.
+        shard: ShardId,
+    },
+    /// Owner to world.
+    Recorded {
+        /// Of the order.
+        request: RequestId,
+        /// At most [`RECORDED_BYTES_MAX`]; the recording itself says when it is over.
+        bytes: Bytes,
+        /// Why there is nothing, in words; empty: there is.
+        refusal: String,
+    },
 }
 
 impl Desk {
@@ -122,8 +166,15 @@ impl Desk {
             Self::Seen { request, .. }
             | Self::Placed { request, .. }
             | Self::Sessions { request, .. }
-            | Self::Kicked { request, .. } => Some(*request),
-            Self::Look { .. } | Self::Place { .. } | Self::ListSessions { .. } | Self::Kick { .. } => None,
+            | Self::Kicked { request, .. }
+            | Self::Recorded { request, .. } => Some(*request),
+            Self::Look { .. }
+            | Self::Place { .. }
+            | Self::ListSessions { .. }
+            | Self::Kick { .. }
+            | Self::Record { .. }
+            | Self::TakeRecorded { .. }
+            | Self::EndRecording { .. } => None,
         }
     }
 }

@@ -17,7 +17,7 @@ pub enum FeedFilter {
 }
 
 /// An entity comes into a cell, or into sight.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub struct Enter {
     /// Who.
     pub entity: EntityId,
@@ -26,7 +26,7 @@ pub struct Enter {
 }
 
 /// Where an entity is in its cell and where it is going.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Motion {
     /// Who.
     pub entity: EntityId,
@@ -56,7 +56,7 @@ impl Motion {
 }
 
 /// One component changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Changed {
     /// Whose.
     pub entity: EntityId,
@@ -65,7 +65,7 @@ pub struct Changed {
 }
 
 /// An entity leaves a cell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Leave {
     /// Who.
     pub entity: EntityId,
@@ -74,7 +74,7 @@ pub struct Leave {
 }
 
 /// What changed in one cell in one tick. Shared by all followers of the cell.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Hash)]
 pub struct CellFeed {
     /// Which cell.
     pub cell: CellId,

@@ -3,7 +3,7 @@
 use super::codec::{wire_enum, wire_table};
 use crate::client::NAME_BYTES_MAX;
 use crate::generated::node::desk;
-use crate::message::{Desk, KICK_BYTES_MAX, SessionRow};
+use crate::message::{Desk, KICK_BYTES_MAX, RECORDED_BYTES_MAX, SessionRow};
 
 wire_table! {
     SessionRow = desk::{SessionRow, SessionRowArgs} {
@@ -21,6 +21,10 @@ wire_enum! {
         Sessions(SessionsArgs, body_as_sessions) { request, sessions, more },
         Kick(KickArgs, body_as_kick) { request, agent, words <= KICK_BYTES_MAX },
         Kicked(KickedArgs, body_as_kicked) { request, here },
+        Record(RecordArgs, body_as_record) { request, shard, key, seconds },
+        TakeRecorded(TakeRecordedArgs, body_as_take_recorded) { request, shard, key, from },
+        EndRecording(EndRecordingArgs, body_as_end_recording) { request, shard },
+        Recorded(RecordedArgs, body_as_recorded) { request, bytes <= RECORDED_BYTES_MAX, refusal },
     }
     carriers {}
 }

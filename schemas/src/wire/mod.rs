@@ -17,6 +17,7 @@ mod conversations;
 mod desk;
 mod migration;
 mod record;
+mod recording;
 mod registry;
 mod rules;
 

@@ -5,11 +5,12 @@ use flatbuffers::{FlatBufferBuilder, Follow, Verifiable, WIPOffset};
 
 use super::codec::{Pack, Unpack};
 use super::{NODE_LIMITS, WireError, decode_part};
-use crate::generated::node::{beacon, journal, ledger, rules, trade};
+use crate::generated::node::{beacon, journal, ledger, recording, rules, trade};
 use crate::generated::record as fb;
 use crate::journal::{Decision, Departure, Entry};
 use crate::message::{Effect, LedgerResult, NodeInfo, ShardImage, ShardRoute, Trade, Transaction};
 use crate::record::Record;
+use crate::recording::{RecordedTick, RecordingEnd, RecordingHead, RecordingPart};
 use crate::rules::Book;
 
 /// A type that is stored on its own.
@@ -53,6 +54,10 @@ stored! {
     LedgerResult = ledger::LedgerResult<'_>, b"LRS", 1;
     Trade = trade::Trade<'_>, b"TRD", 1;
     Book = rules::Book<'_>, b"RUL", 1;
+    RecordingHead = recording::Head<'_>, b"RCH", 1;
+    RecordingPart = recording::Part<'_>, b"RCP", 1;
+    RecordedTick = recording::Tick<'_>, b"RCT", 1;
+    RecordingEnd = recording::End<'_>, b"RCE", 1;
 }
 
 fn write<'b, T, R: 'b>(value: &T, form: [u8; 4]) -> Bytes

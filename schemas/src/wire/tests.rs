@@ -15,6 +15,7 @@ use crate::frame::FrameLimit;
 use crate::journal::Entry;
 use crate::message::{BeaconRequest, Credentials, KEY_BYTES_MAX, Message, NodeInfo, ShardRoute};
 use crate::record::Record;
+use crate::recording::{RecordedTick, RecordingEnd, RecordingHead, RecordingPart};
 use crate::rules::Book;
 use crate::{InSeq, NodeId, Nonce, OutSeq, RegistryHash, RequestId, Role, TypeId};
 
@@ -35,6 +36,7 @@ const DECODERS: &[fn(&Bytes) -> bool] = &[
     |b| Record::from_stored(b).is_ok(),
     |b| NodeInfo::from_stored(b).is_ok(),
     |b| Book::from_stored(b).is_ok(),
+    |b| RecordedTick::from_stored(b).is_ok(),
 ];
 
 proptest! {
@@ -54,6 +56,22 @@ proptest! {
         prop_assert_eq!(Book::from_stored(&book.to_stored()), Ok(book));
         let entry = dice.entry();
         prop_assert_eq!(Entry::from_stored(&entry.to_stored()), Ok(entry));
+    }
+
+    #[test]
+    fn recordings_round_trip_and_survive_damage(seed: u64, at: prop::sample::Index, bit in 0u8..8) {
+        let mut dice = samples::Dice::new(seed);
+        let (head, part, end) = (dice.recording_head(), dice.recording_part(), dice.recording_end());
+        prop_assert_eq!(RecordingHead::from_stored(&head.to_stored()), Ok(head));
+        prop_assert_eq!(RecordingPart::from_stored(&part.to_stored()), Ok(part));
+        prop_assert_eq!(RecordingEnd::from_stored(&end.to_stored()), Ok(end));
+        let tick = dice.recorded_tick();
+        let good = tick.to_stored();
+        prop_assert_eq!(RecordedTick::from_stored(&good), Ok(tick));
+        let mut flipped = good.to_vec();
+        flipped[at.index(good.len())] ^= 1 << bit;
+        survives(DECODERS, &flipped);
+        survives(DECODERS, &good[..at.index(good.len())]);
     }
 
     #[test]

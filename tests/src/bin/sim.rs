@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use pangaea_schemas::mutant::{self, Mutant};
 use pangaea_tests::sim::campaign::{self, Next, Tally};
+use pangaea_tests::sim::outcome::Replayed;
 use pangaea_tests::sim::{Cluster, Options, Outcome, Trouble, hunt};
 use serde_json::json;
 
@@ -47,6 +48,9 @@ struct Arguments {
     /// Players per seed.
     #[arg(long, default_value_t = 6)]
     players: usize,
+    /// Record the liveliest shard, too, and run it again: it must come to the same.
+    #[arg(long)]
+    record: bool,
     /// Let this planted bug live; with --seeds, stop when it is found.
     #[arg(long)]
     mutant: Option<Mutant>,
@@ -101,7 +105,8 @@ fn all_mutants(arguments: &Arguments, seeds: u64) -> ExitCode {
 fn options(arguments: &Arguments, seed: u64) -> Options {
     let span = Duration::from_secs(arguments.seconds);
     let trouble = if arguments.clean { Trouble::None } else { Trouble::Drawn };
-    let mut options = Options { span, players: arguments.players, trouble, cursed: arguments.cursed, ..Options::seed(seed) };
+    let (players, cursed, record) = (arguments.players, arguments.cursed, arguments.record);
+    let mut options = Options { span, players, trouble, cursed, record, ..Options::seed(seed) };
     if let Some(kept) = &arguments.only {
         let drawn = Cluster::new(options.clone()).planned().to_vec();
         options.trouble = Trouble::These(kept.iter().filter_map(|number| drawn.get(*number).copied()).collect());
@@ -191,6 +196,13 @@ fn report(seed: u64, outcome: &Outcome) {
         if outcome.is_well() { "ok" } else { "FAILED" },
         longest_pause.as_millis(),
     );
+    if outcome.replayed != Replayed::default() {
+        let Replayed { ticks, inputs, arrivals, exits, effects, answers, is_whole } = outcome.replayed;
+        let whole = if is_whole { "" } else { ", then broke off" };
+        println!(
+            "  recorded {ticks} ticks{whole}: {inputs} inputs, {arrivals} arrivals, {exits} exits, {effects} effects, {answers} answers"
+        );
+    }
     for fault in outcome.faults.iter().take(5) {
         println!("  {fault}");
     }
@@ -209,8 +221,10 @@ fn explain(arguments: &Arguments, options: &Options, outcome: &Outcome) {
     let which = if needed.is_empty() { "--clean".to_owned() } else { format!("--only {numbers}") };
     let mutant = arguments.mutant.map(|mutant| format!(" --mutant {mutant}")).unwrap_or_default();
     let cursed = if arguments.cursed { " --cursed" } else { "" };
+    let record = if options.record { " --record" } else { "" };
     let Options { seed, players, .. } = options;
-    println!("  again: cargo sim -- {seed} {which} --seconds {} --players {players}{mutant}{cursed}", arguments.seconds);
+    let seconds = arguments.seconds;
+    println!("  again: cargo sim -- {seed} {which} --seconds {seconds} --players {players}{record}{mutant}{cursed}");
 }
 
 fn summary(arguments: &Arguments, tally: &Tally, took: Duration) {

@@ -26,6 +26,7 @@ use super::outcome::{Options, Outcome, Trouble};
 use super::player::Player;
 use super::process::{Effect, Process, Shared};
 use super::promises::Promises;
+use super::recorder::{ADMIN, Recorder};
 use super::schedule::{BEGINNING, Schedule};
 use super::sequences::Sequences;
 use super::trace::Trace;
@@ -166,6 +167,8 @@ pub struct Cluster {
     pub(super) crashes: u64,
     pub(super) faults: Vec<String>,
     pub(super) trace: Trace,
+    /// An admin who records a shard.
+    pub(super) recorder: Option<Recorder>,
 }
 
 impl Cluster {
@@ -227,6 +230,7 @@ impl Cluster {
             handovers: 0,
             crashes: 0,
             faults: Vec::new(),
+            recorder: options.record.then(Recorder::default),
             options,
         }
     }
@@ -293,7 +297,10 @@ impl Cluster {
             }
             Event::Turn(player) => self.turn(player),
             Event::Rest => self.players.iter_mut().for_each(Player::rest),
-            Event::Look => self.look(),
+            Event::Look => {
+                self.look();
+                self.go_on_recording();
+            }
             Event::Fault(fault) => self.go_wrong(fault),
             Event::Torn(a, b, heals) => self.tear(a, b, heals),
             Event::Healed(a, b) => self.heal(a, b),
@@ -406,6 +413,7 @@ impl Cluster {
     fn carry_out(&mut self, node: NodeId, life: u64, effect: Effect) {
         let now = self.schedule.now();
         match effect {
+            Effect::Send(ADMIN, message) => self.admin_hears(message),
             Effect::Send(to, message) => {
                 if self.processes.contains_key(&to) && !self.network.is_blocked(now, node, to) {
                     self.post(node, to, message);

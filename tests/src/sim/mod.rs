@@ -22,6 +22,7 @@ pub mod pinned;
 pub mod player;
 pub mod process;
 pub mod promises;
+pub mod recorder;
 pub mod schedule;
 pub mod sequences;
 pub mod sight;

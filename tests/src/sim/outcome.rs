@@ -30,12 +30,15 @@ pub struct Options {
     pub trouble: Trouble,
     /// The first player finds the game's bug, see [`super::curse`], and is to be parked for it.
     pub cursed: bool,
+    /// An admin records the liveliest shard, and it is run again; see [`super::recorder`].
+    pub record: bool,
 }
 
 impl Options {
     /// A usual run of `seed`.
     pub fn seed(seed: u64) -> Self {
-        Self { seed, span: Duration::from_secs(20), players: 6, print: false, trouble: Trouble::None, cursed: false }
+        let trouble = Trouble::None;
+        Self { seed, span: Duration::from_secs(20), players: 6, print: false, trouble, cursed: false, record: false }
     }
 
     /// A usual run of `seed` in which things go wrong.
@@ -73,10 +76,31 @@ pub struct Outcome {
     pub crashes: u64,
     /// The longest time that any player waited for an input to be applied.
     pub longest_pause: Duration,
+    /// What was recorded and ran again to the same.
+    pub replayed: Replayed,
     /// What was to go wrong, in order of number.
     pub planned: Vec<Planned>,
     /// What was wrong, in words.
     pub faults: Vec<String>,
+}
+
+/// A recording, in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Replayed {
+    /// Ticks that ran again.
+    pub ticks: u64,
+    /// Inputs of players.
+    pub inputs: usize,
+    /// Who came in from another shard, was born or woke up.
+    pub arrivals: usize,
+    /// Who left or fell asleep.
+    pub exits: usize,
+    /// Effects from other shards.
+    pub effects: usize,
+    /// Answers of the ledger.
+    pub answers: usize,
+    /// The whole state was compared in the end; otherwise the recording broke off.
+    pub is_whole: bool,
 }
 
 impl Outcome {

@@ -121,7 +121,9 @@ impl Cluster {
         if self.faults.is_empty() && self.options.span > self.calm_after + RECOVERY_MAX + REST {
             self.faults = self.what_is_not_believed();
         }
+        let replayed = self.replay_recorded();
         Outcome {
+            replayed,
             hash: self.trace.hash(),
             lines: self.trace.lines(),
             playing: self.players.iter().filter(|player| player.is_playing()).count(),

@@ -1,9 +1,13 @@
 //! A day in the life: a cluster that comes up, is played on, goes down and comes back with everything where it was.
 
-use std::time::Duration;
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::player::{Player, account};
-use crate::process::{Cluster, Site, all_run, of_shards};
+use crate::process::{Cluster, Site, all_run, of_shards, read_json, signal};
 
 #[test]
 fn bots_storm_the_borders_and_nothing_is_wrong() {
@@ -22,6 +26,8 @@ fn bots_storm_the_borders_and_nothing_is_wrong() {
     }
     assert!(of_shards(&status, "entities").iter().sum::<u64>() > 100, "the world is populated: {status:#}");
 
+    let file = site.folder().join("storm.rec");
+    let recording = record(&cluster, &site, &file, "5");
     let (code, report) = cluster.ask(&["bots", "--count", "20", "--seconds", "8", "--scenario", "border-storm"]);
     assert_eq!(report["connected"], 20, "{report:#}");
     assert_eq!(report["anomalies_total"], 0, "{report:#}");
@@ -32,6 +38,11 @@ fn bots_storm_the_borders_and_nothing_is_wrong() {
     let counted = cluster.metrics("world-1");
     assert!(counted.lines().any(|line| line.starts_with("pangaea_handovers{")), "{counted}");
 
+    let (code, recorded) = read_json(&recording.wait_with_output().expect("it ends"));
+    assert_eq!((code, &recorded["result"], &recorded["ticks"]), (Some(0), &"recorded".into(), &100.into()), "{recorded:#}");
+    runs_again(&cluster, &file);
+    ends_by_ctrl_c(&cluster, &site);
+
     let (code, ledger) = cluster.ask(&["ledger"]);
     assert_eq!((code, &ledger["ok"]), (Some(0), &true.into()), "{ledger:#}");
     assert_eq!(ledger["currencies"]["gold"]["issued"], ledger["currencies"]["gold"]["held"], "nothing was burnt: {ledger:#}");
@@ -39,6 +50,47 @@ fn bots_storm_the_borders_and_nothing_is_wrong() {
     let ended = cluster.stop();
     assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
     assert!(ended.stdout.contains("The world is in"), "{}", ended.stdout);
+}
+
+/// An admin who records one of the shards that meet where bots storm.
+fn record(cluster: &Cluster, site: &Site, file: &Path, seconds: &str) -> Child {
+    let mut command = cluster.command(&["record", "0/3/1,1", "--seconds", seconds, "--json", "--out"]);
+    command.arg(file).arg("--data-dir").arg(site.folder()).stdout(Stdio::piped()).spawn().expect("pangaea starts")
+}
+
+/// The recording comes to the same, and one with a flipped bit is not run.
+fn runs_again(cluster: &Cluster, file: &Path) {
+    let replay = |file: &Path| cluster.command(&["replay", "--json"]).arg(file).output().expect("pangaea starts");
+    let (code, played) = read_json(&replay(file));
+    assert_eq!((code, &played["result"]), (Some(0), &"same".into()), "{played:#}");
+    assert_eq!(played["hash"]["recorded"], played["hash"]["replayed"], "{played:#}");
+    assert!(played["inputs"].as_u64() > Some(20), "bots play there: {played:#}");
+    let mut bytes = fs::read(file).expect("a recording");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    let bad = file.with_extension("bad");
+    fs::write(&bad, bytes).expect("written");
+    let refused = replay(&bad);
+    let words = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!((refused.status.code(), words.contains("is damaged in the frame at byte")), (Some(1), true), "{words}");
+}
+
+/// Ctrl-C ends a recording well; meanwhile nobody else records the shard.
+fn ends_by_ctrl_c(cluster: &Cluster, site: &Site) {
+    let file = site.folder().join("short.rec");
+    let recording = record(cluster, site, &file, "60");
+    let began = Instant::now();
+    while fs::metadata(&file).map_or(0, |file| file.len()) == 0 {
+        assert!(began.elapsed() < Duration::from_secs(20), "nothing is recorded");
+        thread::sleep(Duration::from_millis(20));
+    }
+    let other = record(cluster, site, &site.folder().join("other.rec"), "1").wait_with_output().expect("it ends");
+    assert_eq!(other.status.code(), Some(1), "it is being recorded");
+    signal(recording.id(), "INT");
+    let (code, recorded) = read_json(&recording.wait_with_output().expect("it ends"));
+    assert_eq!((code, &recorded["why"]), (Some(0), &"it was told to end".into()), "{recorded:#}");
+    let (code, played) = read_json(&cluster.command(&["replay", "--json"]).arg(&file).output().expect("pangaea starts"));
+    assert_eq!((code, &played["result"]), (Some(0), &"same".into()), "{played:#}");
 }
 
 /// What must be the same after a night's rest.

@@ -131,7 +131,7 @@ struct Outcome {
 }
 
 /// Such as `e4711` or the bare number.
-fn agent_id(text: &str) -> Result<u64, String> {
+pub(crate) fn agent_id(text: &str) -> Result<u64, String> {
     let id = text.strip_prefix('e').unwrap_or(text).parse().ok().filter(|id| *id != 0);
     id.ok_or_else(|| "expected something like e4711".to_owned())
 }

@@ -19,6 +19,8 @@ use crate::exit::ExitCodesArgs;
 use crate::gateway::GatewayArgs;
 use crate::ledger::LedgerArgs;
 use crate::new::NewArgs;
+use crate::record::RecordArgs;
+use crate::replay::ReplayArgs;
 use crate::roles::RoleArgs;
 use crate::scene::SceneArgs;
 use crate::script::ScriptCommand;
@@ -96,6 +98,10 @@ pub(crate) enum Command {
     /// Set what designers may set while people play: list, set, undo
     #[command(subcommand)]
     Tune(TuneCommand),
+    /// Write a shard and all that reaches it into a file, while people play in it
+    Record(RecordArgs),
+    /// Run a recorded shard again, and tell whether the same comes of it
+    Replay(ReplayArgs),
     /// Audit all gold and items
     Ledger(LedgerArgs),
     /// Let bots play and report every anomaly they see

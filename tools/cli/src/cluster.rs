@@ -52,6 +52,15 @@ impl ClusterAddress {
         self.understand(path, body)
     }
 
+    /// The bytes at `path`.
+    ///
+    /// # Errors
+    /// As [`Self::ask`].
+    pub(crate) async fn fetch(&self, path: &str) -> anyhow::Result<Vec<u8>> {
+        let body = client::get(&self.address, path, self.token.as_deref()).await;
+        body.map_err(|error| self.explain(path, error))
+    }
+
     /// Order something at `path`; what it means.
     ///
     /// # Errors

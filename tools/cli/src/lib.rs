@@ -25,6 +25,8 @@ mod moves;
 mod new;
 mod operator;
 mod progress;
+mod record;
+mod replay;
 mod roles;
 mod scene;
 mod script;
@@ -104,6 +106,8 @@ fn run(cli: Cli, layer: Option<&FileLayer>, game: fn(&mut Game), systems: WorldS
         Command::Ledger(args) => ledger::show(&cluster, &args),
         Command::Script(command) => wait_for(script::run(&cluster, command, game)),
         Command::Tune(command) => wait_for(tune::run(&cluster, command)),
+        Command::Record(args) => wait_for(record::run(&cluster, &args)),
+        Command::Replay(args) => replay::run(&args, game),
         Command::Engine(command) => wait_for(engine::run(command)),
         Command::Bench(args) => bench::run(args),
         Command::Chaos(args) => wait_for(chaos::run(args)),

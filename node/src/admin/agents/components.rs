@@ -4,8 +4,8 @@ use pangaea_schemas::record::ComponentBytes;
 use pangaea_schemas::registry::{Field, FieldType, Registry, TypeInfo};
 use serde_json::{Map, Value, json};
 
-/// By name. What is not described is told by its id and size.
-pub(super) fn read(registry: &Registry, components: &[ComponentBytes]) -> Map<String, Value> {
+/// Components by name, with their fields. What is not described is told by its id and size.
+pub fn read(registry: &Registry, components: &[ComponentBytes]) -> Map<String, Value> {
     let told = components.iter().map(|component| {
         let info = registry.components.iter().find(|info| info.id == component.id);
         match info {

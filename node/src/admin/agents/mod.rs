@@ -23,6 +23,8 @@ use super::orders::{Question, Refusal};
 use super::view::SpaceView;
 use super::{Admin, StatusView};
 
+pub use components::read as components_by_name;
+
 /// Rows of a list when nobody says how many.
 const ROWS_DEFAULT: usize = 100;
 /// Most rows of a list.

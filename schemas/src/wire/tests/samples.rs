@@ -2,6 +2,7 @@
 
 mod desk;
 mod migration;
+mod recording;
 mod rules;
 
 use std::sync::Arc;

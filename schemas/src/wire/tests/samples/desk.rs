@@ -17,6 +17,10 @@ impl Dice {
             Desk::Sessions { request, sessions: self.some(Self::session_row), more: self.flag() },
             Desk::Kick { request, agent, words: self.text() },
             Desk::Kicked { request, here: self.flag() },
+            Desk::Record { request, shard, key: self.n(), seconds: limit },
+            Desk::TakeRecorded { request, shard, key: self.n(), from: self.n() },
+            Desk::EndRecording { request, shard },
+            Desk::Recorded { request, bytes: self.bytes(), refusal: self.text() },
         ]
     }
 

@@ -102,7 +102,7 @@ impl Dice {
         transactions.into_iter().map(operation).collect()
     }
 
-    fn answers(&mut self) -> Vec<RestAnswer> {
+    pub(super) fn answers(&mut self) -> Vec<RestAnswer> {
         let (asked, by) = (Transaction::Look { agent: self.entity() }, self.entity());
         let answer = |result| RestAnswer { op: OpId(3), by, asked: asked.clone(), result };
         self.ledger_results().into_iter().map(answer).collect()
