@@ -24,6 +24,7 @@ use serde::de::DeserializeOwned;
 use crate::ecs::kinds::{ComponentKind, Kinds, MessageKind};
 use crate::ecs::tunables::TunableKind;
 use crate::ecs::{Birthing, Plain, Player, Position, Seeding, Tied, Tunables, Velocity, install};
+use crate::layouts::Layouts;
 use crate::scripts::{self, Engine, Fault, Words};
 
 /// The parts of Simulate, in this order. Systems of one phase that touch the same data need `.before` or `.after`.
@@ -158,12 +159,18 @@ pub struct Game {
 pub struct BuiltGame {
     root: fn(&mut Game),
     registry: Registry,
+    layouts: Arc<Layouts>,
     tunables: Arc<[TuneSpec]>,
     scripting: Scripting,
     pub(crate) abundance: u16,
 }
 
 impl BuiltGame {
+    /// What it keeps and says, to be compared with another build's.
+    pub fn layouts(&self) -> Layouts {
+        Layouts::clone(&self.layouts)
+    }
+
     /// What clients and peers are told of the game's types.
     pub fn registry(&self) -> &Registry {
         &self.registry
@@ -263,7 +270,9 @@ impl Game {
         }
         let tunables = game.kinds.tunables.iter().flat_map(|kind| kind.specs.iter().cloned()).collect();
         let scripting = Scripting { engine: game.engine.take(), words: Arc::new(game.kinds.words()) };
-        Ok(BuiltGame { root, registry: game.describe(), tunables, scripting, abundance: 1 })
+        let registry = game.describe();
+        let layouts = Arc::new(Layouts::of(registry.hash().to_string(), &game.kinds));
+        Ok(BuiltGame { root, registry, layouts, tunables, scripting, abundance: 1 })
     }
 
     fn described(root: fn(&mut Self)) -> Self {

@@ -11,6 +11,8 @@ pub mod prelude;
 
 pub mod game;
 
+pub mod layouts;
+
 pub mod ecs;
 
 pub mod scripts;

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `GET /api/status` | [`StatusView`] |
 //! | `GET /api/config` | [`ConfigView`] |
+//! | `GET /api/layouts` | [`Layouts`]: what the world's build keeps and says |
 //! | `GET /api/events` | server-sent events, one [`EventView`] each; `Last-Event-ID` or `?after=SEQ` continues |
 //! | `GET /api/me` | [`Caller`]: who asks, and what they may do |
 //! | `GET /api/audit` | [`AuditEntry`]s, the latest last; `?limit=N` |
@@ -69,6 +70,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
+use pangaea_scene::layouts::Layouts;
 use pangaea_schemas::NodeId;
 use pangaea_schemas::registry::Registry;
 use serde::{Deserialize, Serialize};
@@ -122,6 +124,8 @@ pub struct Admin {
     pub check_script: CheckScript,
     /// What the game's components look like.
     pub registry: Arc<Registry>,
+    /// All that the game keeps and says.
+    pub layouts: Arc<Layouts>,
 }
 
 /// All routes, guarded for the address they are bound to. To be served with the address of who connects, without which nobody
@@ -130,6 +134,7 @@ pub fn routes(admin: Admin, bound: SocketAddr) -> Router {
     Router::new()
         .route("/api/status", get(status))
         .route("/api/config", get(config))
+        .route("/api/layouts", get(|State(admin): State<Admin>| async move { Json(Layouts::clone(&admin.layouts)) }))
         .route("/api/events", get(events::tell))
         .route("/api/me", get(callers::me))
         .route("/api/audit", get(audit::show))

@@ -30,7 +30,15 @@ impl Stage {
         let audit = Arc::new(AuditLog::open(folder.path()).expect("opened"));
         let tokens = Arc::new(Tokens::open(folder.path()).expect("opened"));
         let check_script = Arc::new(|_: &str, _: &str| Ok(()));
-        let admin = Admin { shown, orders, tokens, audit: Arc::clone(&audit), registry: Arc::default(), check_script };
+        let admin = Admin {
+            shown,
+            orders,
+            tokens,
+            audit: Arc::clone(&audit),
+            registry: Arc::default(),
+            layouts: Arc::default(),
+            check_script,
+        };
         let service = routes(admin, bound).into_make_service_with_connect_info::<SocketAddr>();
         tokio::spawn(axum::serve(listener, service).into_future());
         let local = keys.operator_token().expect("made");

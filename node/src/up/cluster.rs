@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use pangaea_schemas::cluster::ClusterSpec;
@@ -11,6 +12,7 @@ use tokio::time::Instant;
 
 use super::child::ChildSpec;
 use super::data_dir::DataDir;
+use super::doorbell::{UpAnswer, UpOrder};
 use super::ports::{GATEWAYS_MAX, PORTS, PortTable, SCENES_MAX, SERVERS_MAX, TRIPLE_MAX};
 use super::supervisor::{Death, Supervisor};
 use super::{LOOK_EVERY, UP_TIME_MAX, UpEngine, UpOptions};
@@ -23,6 +25,9 @@ use crate::role::{ABUNDANCE_DEFAULT, CONNECTIONS_MAX_DEFAULT, ClientListeners, R
 /// Bots that are not told when to stop.
 const BOTS_FOR_EVER_S: u64 = 10 * 365 * 24 * 3_600;
 
+/// A scene that is stopped for good ends within this, or is killed. It has no shards by then, and nobody else is watched meanwhile.
+const SCENE_STOP_GRACE: Duration = Duration::from_secs(5);
+
 /// Runs a server that knows nothing of stdin until stdin ends, whatever ends it: also the death of whoever holds its other end.
 const SERVE_UNTIL_STDIN_ENDS: &str = "exec 3<&0; \"$0\" -c \"$1\" 3<&- </dev/null & server=$!; \
      { cat <&3 >/dev/null; kill $server; } & watch=$!; \
@@ -31,6 +36,7 @@ const SERVE_UNTIL_STDIN_ENDS: &str = "exec 3<&0; \"$0\" -c \"$1\" 3<&- </dev/nul
 /// Every process of one cluster, each started again when it dies. Dropping it kills them.
 pub struct LocalCluster {
     plan: Plan,
+    options: UpOptions,
     supervisor: Supervisor,
 }
 
@@ -46,7 +52,7 @@ impl LocalCluster {
             plan.servers.iter().map(|server| plan.server_process(server, options)).collect::<anyhow::Result<Vec<_>>>()?;
         let roles = plan.nodes.iter().map(|node| plan.role_process(*node, options));
         let supervisor = Supervisor::start(servers.into_iter().chain(roles).collect())?;
-        Ok(Self { plan, supervisor })
+        Ok(Self { plan, options: options.clone(), supervisor })
     }
 
     /// Wait until all nodes are registered and all shards run; `tell` hears what is waited for, again and again. From then on
@@ -82,6 +88,54 @@ impl LocalCluster {
     /// It cannot be started.
     pub(super) fn add_bots(&mut self, options: &UpOptions) -> anyhow::Result<()> {
         self.supervisor.add(self.plan.bots_process(options))
+    }
+
+    /// Start scenes of another build beside those that run. All, or none.
+    ///
+    /// # Errors
+    /// There is no room for so many, or they cannot be started; the text says which.
+    async fn start_scenes(&mut self, program: &Path, count: u16) -> anyhow::Result<Vec<NodeId>> {
+        let free = (1..=SCENES_MAX).map(|n| NodeId::new(Role::Scene, n)).filter(|scene| !self.plan.nodes.contains(scene));
+        let scenes: Vec<_> = free.take(usize::from(count)).collect();
+        let running = self.plan.nodes.iter().filter(|node| node.role == Role::Scene).count();
+        if scenes.len() < usize::from(count) {
+            bail!("{running} scenes run, and one machine takes {SCENES_MAX}: there is no room for {count} more");
+        }
+        self.plan.ports.check(&scenes)?;
+        for scene in &scenes {
+            let spec = self.plan.role_process(*scene, &self.options);
+            if let Err(error) = self.supervisor.add(ChildSpec { program: program.to_owned(), ..spec }) {
+                let names: Vec<_> = scenes.iter().map(NodeId::to_string).collect();
+                self.stop_scenes(&names).await;
+                return Err(error);
+            }
+            self.plan.nodes.push(*scene);
+        }
+        Ok(scenes)
+    }
+
+    /// Stop scenes for good. Their names, if they ran.
+    async fn stop_scenes(&mut self, names: &[String]) -> Vec<String> {
+        let mut ended = Vec::new();
+        for name in names {
+            let Some(scene) = name.parse().ok().filter(|node: &NodeId| node.role == Role::Scene) else { continue };
+            if self.supervisor.end(name, SCENE_STOP_GRACE).await.is_some() {
+                ended.push(name.clone());
+            }
+            self.plan.nodes.retain(|node| *node != scene);
+        }
+        ended
+    }
+
+    /// Do what somebody rang for.
+    pub(super) async fn obey(&mut self, order: &UpOrder) -> UpAnswer {
+        match order {
+            UpOrder::Start { program, scenes } => {
+                let started = self.start_scenes(program, *scenes).await.map_err(|error| format!("{error:#}"))?;
+                Ok(started.iter().map(NodeId::to_string).collect())
+            }
+            UpOrder::Stop { scenes } => Ok(self.stop_scenes(scenes).await),
+        }
     }
 
     /// Who died since the last look. The world is told, and whose pause is over is started again.

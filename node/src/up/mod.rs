@@ -8,6 +8,7 @@
 mod child;
 mod cluster;
 mod data_dir;
+mod doorbell;
 mod ports;
 mod screen;
 mod supervisor;
@@ -16,6 +17,7 @@ use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -26,8 +28,11 @@ use tokio::time::Instant;
 pub use child::{Child, ChildSpec, Ended};
 pub use cluster::{LocalCluster, nodes};
 pub use data_dir::{DataDir, DataDirError};
+pub use doorbell::{UpAnswer, UpOrder, ring};
 pub use ports::{GATEWAYS_MAX, PORTS, PlannedPort, PortInUse, PortTable, SCENES_MAX, SERVERS_MAX, TRIPLE_MAX};
 pub use supervisor::{Death, Supervisor};
+
+use doorbell::Doorbell;
 
 use crate::engine::EngineOptions;
 use crate::telemetry::LogFormat;
@@ -131,18 +136,30 @@ async fn live(options: &UpOptions, cluster: &mut LocalCluster) -> anyhow::Result
             None => std::future::pending().await,
         }
     };
+    let doorbell = Doorbell::hang(cluster.data_dir())?;
     tokio::select! {
         () = run_for => Ok(()),
         () = end.wanted() => Ok(()),
-        () = keep_alive(cluster) => Ok(()),
+        () = keep_alive(cluster, &doorbell) => Ok(()),
     }
 }
 
-/// Start again what dies, until this future is dropped.
-async fn keep_alive(cluster: &mut LocalCluster) {
+/// Start again what dies, and do what is rung for, until this future is dropped.
+async fn keep_alive(cluster: &mut LocalCluster, doorbell: &Doorbell) {
+    let (mut look, mut rung) = (tokio::time::interval(LOOK_EVERY), pin!(doorbell.rung()));
     loop {
-        tokio::time::sleep(LOOK_EVERY).await;
-        cluster.look().iter().for_each(|death| say(&death.to_string()));
+        tokio::select! {
+            _ = look.tick() => cluster.look().iter().for_each(|death| say(&death.to_string())),
+            (order, caller) = &mut rung => {
+                let answer = cluster.obey(&order).await;
+                say(&match &answer {
+                    Ok(names) => format!("{}: {}", order.done(), names.join(", ")),
+                    Err(words) => format!("refused: {words}"),
+                });
+                caller.answer(answer).await;
+                rung.set(doorbell.rung());
+            }
+        }
     }
 }
 

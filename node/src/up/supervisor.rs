@@ -108,6 +108,16 @@ impl Supervisor {
         Ok(())
     }
 
+    /// End one for good: it is not started again. `None`: there is none of this name that has not ended.
+    pub async fn end(&mut self, name: &str, grace: Duration) -> Option<Ended> {
+        let at = self.members.iter().position(|member| member.spec.name == name)?;
+        match self.members.remove(at).state {
+            State::Running(child, _) => Some(child.stop(grace).await),
+            State::Dead { .. } => Some(Ended::InOrder),
+            State::Ended => None,
+        }
+    }
+
     /// Who died since the last look.
     pub fn poll_deaths(&mut self) -> Vec<Death> {
         let now = Instant::now();
@@ -275,6 +285,19 @@ mod tests {
         assert!(supervisor.running().is_empty(), "it rests");
         supervisor.restart_due_by(Instant::now() + REST);
         assert_eq!(supervisor.running().len(), 1, "it is tried again");
+    }
+
+    #[tokio::test]
+    async fn who_is_ended_for_good_is_not_started_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let idle = |name| shell(folder.path(), name, "cat >/dev/null");
+        let mut supervisor = Supervisor::start(vec![idle("scene-1"), idle("scene-2")]).expect("started");
+        assert_eq!(supervisor.end("scene-1", Duration::from_secs(30)).await, Some(Ended::InOrder));
+        assert_eq!(supervisor.end("scene-1", Duration::from_secs(30)).await, None);
+        supervisor.restart_due_by(Instant::now() + REST);
+        assert!(supervisor.poll_deaths().is_empty());
+        assert_eq!(supervisor.running().iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["scene-2"]);
+        supervisor.add(idle("scene-1")).expect("its name is free again");
     }
 
     #[tokio::test]

@@ -9,12 +9,14 @@
 //! | `admins` | what commands of admins print and end with, tokens, the audit log, agents
 //! | `edge` | clients that misbehave, and a gateway that is emptied under load |
 //! | `scenes` | a scene that is emptied under load, stopped, started and used again |
+//! | `deploying` | a new build that takes over under load, and one that is taken back |
 //! | `tuning` | designers who set values while the world runs |
 //! | `recovery` | processes that are killed |
 //!
 //! One cluster runs at a time, whoever runs the tests: they measure time, and a machine has few cores.
 
 mod admins;
+mod deploying;
 mod edge;
 mod life;
 mod player;

@@ -14,6 +14,7 @@ use crate::cluster::ClusterAddress;
 use crate::completions::CompletionsArgs;
 use crate::config::ConfigCommand;
 use crate::data::DataArgs;
+use crate::deploy::{DeployArgs, LayoutsArgs};
 use crate::engine::EngineCommand;
 use crate::exit::ExitCodesArgs;
 use crate::gateway::GatewayArgs;
@@ -76,6 +77,10 @@ pub(crate) enum Command {
     Scene(SceneArgs),
     /// List gateways, empty one, use it again; without such a word: run one gateway process
     Gateway(GatewayArgs),
+    /// Change to a new build while people play: one shard first, the others when it does well, back when it does not
+    Deploy(DeployArgs),
+    /// Print what this build keeps and says: what `deploy` compares
+    Layouts(LayoutsArgs),
     /// List players' agents, look at one, put one elsewhere, send one away, release one that is parked
     #[command(subcommand)]
     Agent(AgentCommand),

@@ -46,8 +46,12 @@ pub(crate) struct Moved {
 impl Moved {
     /// Of all moves away from a scene after the one with this number.
     fn away_from(status: &StatusView, scene: &str, after: u64) -> Self {
-        let ours = |shift: &&MoveView| shift.from == scene && shift.id > after && shift.step == "done";
-        status.moves.iter().filter(ours).fold(Self::default(), |sum, shift| Self {
+        Self::of(status.moves.iter().filter(|shift| shift.from == scene && shift.id > after && shift.step == "done"))
+    }
+
+    /// Of moves that are done.
+    pub(crate) fn of<'m>(moves: impl Iterator<Item = &'m MoveView>) -> Self {
+        moves.fold(Self::default(), |sum, shift| Self {
             moved_shards: sum.moved_shards + 1,
             blackout_ms_max: sum.blackout_ms_max.max(shift.blackout_ms),
             missed_ticks: sum.missed_ticks + shift.missed_ticks,

@@ -16,6 +16,7 @@ mod cluster;
 mod completions;
 mod config;
 mod data;
+mod deploy;
 mod drain;
 mod engine;
 mod exit;
@@ -92,6 +93,8 @@ fn run(cli: Cli, layer: Option<&FileLayer>, game: fn(&mut Game), systems: WorldS
         Command::Shard(command) => wait_for(shard::run(&cluster, command)),
         Command::Agent(command) => wait_for(agent::run(&cluster, command)),
         Command::Session(command) => wait_for(session::run(&cluster, command)),
+        Command::Deploy(args) => wait_for(deploy::run(&cluster, args)),
+        Command::Layouts(args) => deploy::show_layouts(&args, game),
         Command::Gateway(GatewayArgs { command: Some(command), .. }) => wait_for(gateway::run(&cluster, command)),
         Command::Gateway(args) => roles::run(args.role.options(pangaea_schemas::Role::Gateway)?, game),
         Command::Status(args) => wait_for(status::show(&cluster, &args)),

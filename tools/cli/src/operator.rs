@@ -1,6 +1,6 @@
 //! What all commands take that change anything: whose token they show when none is named, and how to order.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
@@ -15,6 +15,11 @@ pub(crate) struct OperatorArgs {
 }
 
 impl OperatorArgs {
+    /// The data folder.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.data_dir
+    }
+
     /// The data folder's own token.
     ///
     /// # Errors

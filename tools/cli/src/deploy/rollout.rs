@@ -1,0 +1,292 @@
+//! The steps of a deploy, forward and back. Each leaves the cluster whole: whoever ends in between leaves scenes of both builds at
+//! work, which `pangaea scene drain` can empty.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use pangaea_node::admin::{BalanceView, LedgerView, MoveOrderView, MoveView, SceneOrderView, StatusView};
+use pangaea_node::up::{UpOrder, ring};
+
+use super::health::{Baseline, canary_fault, died};
+use super::{Outcome, health};
+use crate::cluster::ClusterAddress;
+use crate::drain::Moved;
+use crate::moves;
+use crate::operator::OrderArgs;
+use crate::say_aside;
+
+/// Pause between two looks at the cluster.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// A scene that was started is registered within this.
+const START_TIME_MAX: Duration = Duration::from_secs(30);
+/// A shard's figures are of too few ticks to be judged before this.
+const WARM_UP: Duration = Duration::from_secs(2);
+/// What is worse than before for so long is no accident.
+const SUSTAINED: Duration = Duration::from_secs(3);
+/// All shards have moved within this; a second or so for each, some at a time.
+const DRAIN_TIME_MAX: Duration = Duration::from_secs(600);
+
+/// A deploy under way.
+pub(super) struct Rollout<'a> {
+    cluster: &'a ClusterAddress,
+    order: &'a OrderArgs,
+    program: PathBuf,
+    watch: Duration,
+    before: Baseline,
+    /// The last move before the deploy.
+    last_move: u64,
+    /// What left the old scenes since, by number: a status tells the latest moves only.
+    moves: BTreeMap<u64, MoveView>,
+    /// Scenes of the new build with their processes.
+    started: Vec<(String, u32)>,
+    outcome: Outcome,
+}
+
+impl<'a> Rollout<'a> {
+    pub(super) fn new(
+        cluster: &'a ClusterAddress,
+        order: &'a OrderArgs,
+        program: PathBuf,
+        watch: Duration,
+        status: &StatusView,
+        outcome: Outcome,
+    ) -> Self {
+        let last_move = status.moves.last().map_or(0, |shift| shift.id);
+        Self {
+            cluster,
+            order,
+            program,
+            watch,
+            before: Baseline::of(status),
+            last_move,
+            moves: BTreeMap::new(),
+            started: Vec::new(),
+            outcome,
+        }
+    }
+
+    /// All of it.
+    ///
+    /// # Errors
+    /// It failed and could not be taken back either; the text says what is where.
+    pub(super) async fn run(mut self) -> anyhow::Result<Outcome> {
+        let began = Instant::now();
+        // A balancer would not wait for the canary.
+        let balances = self.cluster.ask::<BalanceView>("/api/balance").await?.on;
+        self.balance(false).await?;
+        let fault = tokio::select! {
+            forward = self.forward() => forward.map_err(|error| ("taken back", format!("{error:#}"))),
+            _ = tokio::signal::ctrl_c() => Err(("aborted", "Ctrl-C was pressed".to_owned())),
+        };
+        let (result, reason) = match fault {
+            Ok(()) => ("deployed", String::new()),
+            Err((result, reason)) => {
+                self.tell(&format!("{reason}: taking it back"));
+                let back = self.take_back().await;
+                back.with_context(|| {
+                    format!("{reason}; it could not be taken back: scenes of both builds run, see `pangaea scene list`")
+                })?;
+                (result, reason)
+            }
+        };
+        if balances {
+            self.balance(true).await?;
+        }
+        let new = self.started.iter().map(|(name, _)| name.clone()).collect();
+        Ok(Outcome { result: result.to_owned(), reason, seconds: began.elapsed().as_secs_f64(), new, ..self.outcome })
+    }
+
+    /// # Errors
+    /// Why it must be taken back.
+    async fn forward(&mut self) -> anyhow::Result<()> {
+        let first = self.start(1).await?;
+        self.move_canary(&first).await?;
+        self.watch_canary(&first).await?;
+        let others = self.outcome.old.len().saturating_sub(1);
+        if others > 0 {
+            self.start(u16::try_from(others).unwrap_or(u16::MAX)).await?;
+        }
+        self.empty_old().await?;
+        self.check_ledger().await?;
+        self.tell(&format!("all is at the new build: stopping {}", self.outcome.old.join(", ")));
+        self.stop(&self.outcome.old).await
+    }
+
+    /// Starts scenes of the new build, and waits until they are there. The first one's name.
+    async fn start(&mut self, scenes: u16) -> anyhow::Result<String> {
+        let names = ring(self.order.operator.folder(), &UpOrder::Start { program: self.program.clone(), scenes }).await?;
+        // Whatever comes, they are known from here on; 0 is nobody's process.
+        let from = self.started.len();
+        self.started.extend(names.into_iter().map(|name| (name, 0)));
+        let began = Instant::now();
+        loop {
+            let status = self.look().await?;
+            for (name, pid) in &mut self.started[from..] {
+                *pid = status.nodes.iter().find(|node| node.id == *name && node.state == "up").map_or(0, |node| node.pid);
+            }
+            match self.started.iter().find(|(_, pid)| *pid == 0) {
+                None => break,
+                Some((name, _)) if began.elapsed() > START_TIME_MAX => {
+                    bail!("{name} of the new build is not up after {} s; see its log", START_TIME_MAX.as_secs())
+                }
+                Some(_) => tokio::time::sleep(LOOK_EVERY).await,
+            }
+        }
+        let names: Vec<_> = self.started[from..].iter().map(|(name, _)| name.as_str()).collect();
+        self.tell(&format!("{} of the new build: up", names.join(", ")));
+        self.started.get(from).map(|(name, _)| name.clone()).context("`pangaea up` started none")
+    }
+
+    async fn move_canary(&self, to: &str) -> anyhow::Result<()> {
+        let (canary, operator) = (&self.outcome.canary, &self.order.operator);
+        let order: MoveOrderView = self.cluster.order(&format!("/api/migrate?shard={canary}&to={to}"), operator).await?;
+        let shift = moves::follow(self.cluster, operator, moves::number_of(&order)?, self.order.json).await?.shift;
+        if shift.step != "done" {
+            bail!("{canary} stayed where it was: {}", shift.reason);
+        }
+        self.tell(&format!(
+            "{canary}, the canary, moved to {to}: {:.1} ms, {} ticks missed",
+            shift.blackout_ms, shift.missed_ticks
+        ));
+        Ok(())
+    }
+
+    async fn watch_canary(&mut self, scene: &str) -> anyhow::Result<()> {
+        let (began, mut patience) = (Instant::now(), Patience::default());
+        while began.elapsed() < self.watch.max(WARM_UP + SUSTAINED) || patience.is_tried() {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let status = self.look().await?;
+            self.must_live(&status)?;
+            if began.elapsed() > WARM_UP {
+                let fault = canary_fault(&status, &self.outcome.canary, scene, self.outcome.before_ms);
+                patience.judge(fault)?;
+            }
+            let canary = status.shards.iter().find(|shard| shard.id == self.outcome.canary);
+            self.outcome.after_ms = canary.map_or(0.0, health::tick_ms);
+        }
+        self.check_ledger().await?;
+        let (canary, before, after) = (&self.outcome.canary, self.outcome.before_ms, self.outcome.after_ms);
+        self.tell(&format!("{canary}'s median tick: {before:.2} ms before, {after:.2} ms now"));
+        Ok(())
+    }
+
+    /// Moves all shards from the old scenes to the new ones.
+    async fn empty_old(&mut self) -> anyhow::Result<()> {
+        for scene in &self.outcome.old {
+            self.scene(scene, "drain").await?;
+        }
+        let (began, mut patience) = (Instant::now(), Patience::default());
+        while began.elapsed() < DRAIN_TIME_MAX {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let status = self.look().await?;
+            self.must_live(&status)?;
+            patience.judge(self.before.regress(&status))?;
+            self.note_moves(&status);
+            let is_old = |name: &String| self.outcome.old.contains(name);
+            let left: u32 = status.scenes.iter().filter(|scene| is_old(&scene.id)).map(|scene| scene.shards).sum();
+            if left == 0 && !patience.is_tried() {
+                self.outcome.moved = Moved::of(self.moves.values());
+                return Ok(());
+            }
+        }
+        bail!("the old scenes still have shards after {} s", DRAIN_TIME_MAX.as_secs())
+    }
+
+    fn note_moves(&mut self, status: &StatusView) {
+        let is_ours =
+            |shift: &&MoveView| shift.id > self.last_move && shift.step == "done" && self.outcome.old.contains(&shift.from);
+        self.moves.extend(status.moves.iter().filter(is_ours).map(|shift| (shift.id, shift.clone())));
+    }
+
+    /// Everything back to the old scenes; the new ones stop.
+    async fn take_back(&self) -> anyhow::Result<()> {
+        for scene in &self.outcome.old {
+            self.scene(scene, "undrain").await?;
+        }
+        let status = self.look().await?;
+        let ours = |status: &StatusView| {
+            let is_ours = |id: &str| self.started.iter().any(|(name, _)| name == id);
+            status.scenes.iter().filter(|scene| is_ours(&scene.id)).cloned().collect::<Vec<_>>()
+        };
+        for scene in ours(&status) {
+            self.scene(&scene.id, "drain").await?;
+        }
+        let began = Instant::now();
+        while ours(&self.look().await?).iter().any(|scene| scene.shards > 0) {
+            if began.elapsed() > DRAIN_TIME_MAX {
+                bail!("the new scenes still have shards after {} s", DRAIN_TIME_MAX.as_secs());
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        let scenes: Vec<_> = self.started.iter().map(|(name, _)| name.clone()).collect();
+        self.stop(&scenes).await
+    }
+
+    /// Stops empty scenes for good. Whoever comes with their names later is to take shards.
+    async fn stop(&self, scenes: &[String]) -> anyhow::Result<()> {
+        for scene in self.look().await?.scenes.iter().filter(|scene| scenes.contains(&scene.id)) {
+            self.scene(&scene.id, "undrain").await?;
+        }
+        ring(self.order.operator.folder(), &UpOrder::Stop { scenes: scenes.to_vec() }).await.map(drop)
+    }
+
+    fn must_live(&self, status: &StatusView) -> anyhow::Result<()> {
+        died(status, &self.started).map_or(Ok(()), |fault| bail!("{fault}"))
+    }
+
+    async fn check_ledger(&self) -> anyhow::Result<()> {
+        let ledger: LedgerView = self.cluster.ask("/api/ledger").await?;
+        if !ledger.ok {
+            bail!("the ledger does not add up: {}", ledger.faults.join("; "));
+        }
+        Ok(())
+    }
+
+    async fn look(&self) -> anyhow::Result<StatusView> {
+        self.cluster.ask("/api/status").await
+    }
+
+    async fn scene(&self, scene: &str, verb: &str) -> anyhow::Result<SceneOrderView> {
+        self.cluster.order(&format!("/api/scenes/{scene}/{verb}"), &self.order.operator).await
+    }
+
+    async fn balance(&self, on: bool) -> anyhow::Result<()> {
+        let word = if on { "on" } else { "off" };
+        self.cluster.order::<BalanceView>(&format!("/api/balance/{word}"), &self.order.operator).await.map(drop)
+    }
+
+    fn tell(&self, text: &str) {
+        if !self.order.json {
+            say_aside(text);
+        }
+    }
+}
+
+/// How long something has been worse than before, look by look.
+#[derive(Default)]
+struct Patience {
+    since: Option<Instant>,
+}
+
+impl Patience {
+    /// # Errors
+    /// It has been worse for too long.
+    fn judge(&mut self, fault: Option<String>) -> anyhow::Result<()> {
+        let Some(fault) = fault else {
+            self.since = None;
+            return Ok(());
+        };
+        let since = *self.since.get_or_insert_with(Instant::now);
+        if since.elapsed() > SUSTAINED {
+            bail!("{fault}");
+        }
+        Ok(())
+    }
+
+    /// The last look was a bad one.
+    fn is_tried(&self) -> bool {
+        self.since.is_some()
+    }
+}
