@@ -48,20 +48,24 @@ fn hear(mut inbox: ResMut<Inbox>, nodes: Res<Nodes>, mut gateways: Query<&mut No
 fn obey(mut inbox: ResMut<Inbox>, mut nodes: ResMut<Nodes>, mut ordered: ResMut<Ordered>, mut drainable: Query<&mut Node>) {
     for order in inbox.orders.drain(..) {
         let (Order::Drain(id) | Order::Undrain(id)) = order;
+        let drained = matches!(order, Order::Drain(_));
+        tracing::info!(node = %id, drained, "drain ordered");
+        match id.role {
+            // The balancer empties it. One that left meanwhile comes back as ordered.
+            Role::Scene if drained => _ = nodes.drained.insert(id),
+            Role::Scene => _ = nodes.drained.remove(&id),
+            Role::Gateway => {}
+            Role::World | Role::Data | Role::Auth => continue,
+        }
         let Some(mut node) = nodes.entity(id).and_then(|entity| drainable.get_mut(entity).ok()) else { continue };
         // One that ends drains by itself, and nothing calls it back.
         if node.info.draining {
             continue;
         }
-        node.drained = matches!(order, Order::Drain(_));
-        match id.role {
-            Role::Gateway => _ = ordered.0.insert(id, Repeat::every(ORDER_AGAIN)),
-            // The balancer empties it.
-            Role::Scene if node.drained => _ = nodes.drained.insert(id),
-            Role::Scene => _ = nodes.drained.remove(&id),
-            Role::World | Role::Data | Role::Auth => node.drained = false,
+        node.drained = drained;
+        if id.role == Role::Gateway {
+            ordered.0.insert(id, Repeat::every(ORDER_AGAIN));
         }
-        tracing::info!(node = %id, drained = node.drained, "drain ordered");
     }
 }
 

@@ -104,6 +104,20 @@ fn a_drained_scene_stays_drained_while_it_is_stopped_and_started() {
 }
 
 #[test]
+fn a_scene_that_is_undrained_while_it_is_away_comes_back_to_be_used() {
+    let mut stage = Stage::running();
+    stage.world.order(Order::Drain(scene(1)));
+    stage.pass(10_000);
+    stage.kill(scene(1));
+    stage.pass(4_000);
+    stage.world.order(Order::Undrain(scene(1)));
+    stage.pass(1_000);
+    stage.start(scene(1));
+    stage.pass(1_000);
+    assert_eq!(state(&mut stage, scene(1)), NodeState::Up);
+}
+
+#[test]
 fn an_undrained_scene_keeps_what_is_left_and_is_used_again() {
     let mut stage = Stage::running();
     stage.world.order(Order::Drain(scene(1)));
