@@ -25,7 +25,7 @@ use crate::role::{ABUNDANCE_DEFAULT, CONNECTIONS_MAX_DEFAULT, ClientListeners, R
 /// Bots that are not told when to stop.
 const BOTS_FOR_EVER_S: u64 = 10 * 365 * 24 * 3_600;
 
-/// A scene that is stopped for good ends within this, or is killed. It has no shards by then, and nobody else is watched meanwhile.
+/// A scene that is stopped for good ends within this, or is killed. It has no shards then, and nobody else is watched meanwhile.
 const SCENE_STOP_GRACE: Duration = Duration::from_secs(5);
 
 /// Runs a server that knows nothing of stdin until stdin ends, whatever ends it: also the death of whoever holds its other end.

@@ -1,5 +1,5 @@
-//! The steps of a deploy, forward and back. Each leaves the cluster whole: whoever ends in between leaves scenes of both builds at
-//! work, which `pangaea scene drain` can empty.
+//! The steps of a deploy, forward and back. Each leaves the cluster whole: whoever ends in between leaves scenes of both builds
+//! at work, which `pangaea scene drain` can empty.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
