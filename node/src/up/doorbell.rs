@@ -1,7 +1,7 @@
 //! Orders to a cluster on this machine that its world cannot carry out: start scenes of another build, stop scenes.
 //!
-//! `pangaea up` listens on a socket in the data folder, which nobody but the same user may write to. One order per connection, one
-//! line of JSON each way.
+//! `pangaea up` listens on a socket in the data folder, which nobody but the same user may write to. One order per connection,
+//! one line of JSON each way.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;

@@ -25,6 +25,8 @@ const START_TIME_MAX: Duration = Duration::from_secs(30);
 const WARM_UP: Duration = Duration::from_secs(2);
 /// What is worse than before for so long is no accident.
 const SUSTAINED: Duration = Duration::from_secs(3);
+/// A scene that was stopped has left the cluster within this: its lease is over.
+const LEAVE_TIME_MAX: Duration = Duration::from_secs(10);
 /// All shards have moved within this; a second or so for each, some at a time.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(600);
 
@@ -229,7 +231,16 @@ impl<'a> Rollout<'a> {
         for scene in self.look().await?.scenes.iter().filter(|scene| scenes.contains(&scene.id)) {
             self.scene(&scene.id, "undrain").await?;
         }
-        ring(self.order.operator.folder(), &UpOrder::Stop { scenes: scenes.to_vec() }).await.map(drop)
+        ring(self.order.operator.folder(), &UpOrder::Stop { scenes: scenes.to_vec() }).await?;
+        let began = Instant::now();
+        // Whoever deploys next must not take them for scenes of the cluster.
+        while self.look().await?.scenes.iter().any(|scene| scenes.contains(&scene.id)) {
+            if began.elapsed() > LEAVE_TIME_MAX {
+                bail!("{} are stopped, but the world still knows them; see its log", scenes.join(", "));
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        Ok(())
     }
 
     fn must_live(&self, status: &StatusView) -> anyhow::Result<()> {
