@@ -130,6 +130,17 @@ pub struct Fault {
     pub delay: Duration,
 }
 
+impl Fault {
+    /// The role of the process that is hurt, if it is one.
+    pub(crate) fn victim_role(&self) -> Option<Role> {
+        match self.victim {
+            Victim::Node(node) => Some(node.role),
+            Victim::Move { killed, .. } => Some(killed.role),
+            Victim::Link(..) | Victim::Disk => None,
+        }
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.kind.name())?;

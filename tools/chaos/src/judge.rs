@@ -7,15 +7,21 @@
 //! | kill a shard's target or data while it stands still in its move | as above, for both scenes; of data not *set back* |
 //! | kill anybody while a shard that stands still in its move does not hear its target | the same; of the world not *set back* |
 //! | restart a scene; cut or hold its link to a gateway | *paused*, *unseen* |
-//! | kill or restart a gateway | *reconnect* |
-//! | pause a gateway | *reconnect*, *catch up* |
+//! | restart a gateway | *reconnect* |
+//! | kill a gateway | *reconnect*, *detour* |
+//! | pause a gateway | *reconnect*, *detour*, *catch up* |
 //! | anything done to data or its disk; cut or hold a scene's link to data | *crossing* |
 //! | cut or hold the link between two scenes | *crossing* |
 //! | anything done to the world; other links; a slow link | nothing: play goes on |
+//! | hold a scene's link to a gateway until the gateway gives it up | *catch up*, of the scene's agents |
+//! | a *set back* while a journal is away | as much more as it was away |
+//! | loss of a gateway while a *crossing* waits | its clients may give up the next gateway, too, which has nothing to show |
 //!
 //! - *set back*: its agents live at most a second again;
-//! - *paused*: its agents stand still; *unseen*: others lose sight of entities whose owner changes;
+//! - *paused*: its agents stand still, also for whoever is sent to another gateway just then; *unseen*: others lose sight of
+//!   entities whose owner changes;
 //! - *reconnect*: its clients lose their connection, and get in elsewhere;
+//! - *detour*: whoever another gateway had sent to it waits for it first;
 //! - *catch up*: its clients' picture stands still, and then shows where everybody has walked meanwhile;
 //! - *crossing*: who was let go by one shard waits until a journal says so and the other has heard it; a client that changes its
 //!   gateway just then sees nothing before that.
@@ -24,6 +30,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use pangaea_bots::{AnomalyKind, Sighting};
+use pangaea_node::mesh::SILENCE_MAX;
 use pangaea_schemas::{NodeId, Role};
 
 use crate::fault::{Fault, FaultKind, Victim};
@@ -67,13 +74,16 @@ enum Whom {
 type Allowance = (AnomalyKind, Whom, f64);
 
 impl Episode {
-    /// Whether this fault excuses that sight.
-    pub fn excuses(&self, sighting: &Sighting) -> bool {
+    /// Whether this fault, or what it does together with the others, excuses that sight.
+    fn excuses(&self, sighting: &Sighting, episodes: &[Self]) -> bool {
         if sighting.at < self.began || sighting.at > self.over + AFTERMATH {
             return false;
         }
-        let lasted = self.over.duration_since(self.began) + AFTERMATH;
-        allowances(&self.fault, lasted).into_iter().any(|(kind, whom, size_max)| {
+        let mut allowed = allowances(&self.fault, self.over.duration_since(self.began) + AFTERMATH);
+        for other in episodes.iter().filter(|other| self.overlaps(other)) {
+            other.adds_to(&self.fault, &mut allowed);
+        }
+        allowed.into_iter().any(|(kind, whom, size_max)| {
             let hurt = match whom {
                 Whom::Agents => [&sighting.scene, &sighting.former_scene].iter().any(|scene| self.fault.victim.touches(scene)),
                 Whom::Clients => self.fault.victim.touches(&sighting.gateway),
@@ -82,12 +92,36 @@ impl Episode {
             kind == sighting.kind && hurt && sighting.size <= size_max
         })
     }
+
+    fn overlaps(&self, other: &Self) -> bool {
+        other.began <= self.over + AFTERMATH && self.began <= other.over + AFTERMATH
+    }
+
+    /// What another fault allows besides because this one happens at the same time.
+    fn adds_to(&self, other: &Fault, allowed: &mut Vec<Allowance>) {
+        if !keeps_a_journal_away(&self.fault) {
+            return;
+        }
+        let away_s = (self.over.duration_since(self.began) + AFTERMATH).as_secs_f64();
+        for (kind, _, size_max) in allowed.iter_mut() {
+            match kind {
+                // What was not written down since it is away is gone with its scene.
+                AnomalyKind::Jump if other.victim_role() == Some(Role::Scene) => *size_max += SPEED_M_PER_S * away_s,
+                AnomalyKind::InputBack => *size_max += INPUTS_PER_S * away_s,
+                _ => {}
+            }
+        }
+        if other.victim_role() == Some(Role::Gateway) {
+            allowed.push((AnomalyKind::Disconnected, Whom::Onlookers, 1.0));
+        }
+    }
 }
 
 fn allowances(fault: &Fault, lasted: Duration) -> Vec<Allowance> {
     let pause_ms = lasted.as_secs_f64() * 1e3;
     // Nobody's position is fresh while a shard stands still, and entities of its cells come and go with its owners.
-    let paused = [(AnomalyKind::UpdateGap, Whom::Agents, pause_ms), (AnomalyKind::Vanished, Whom::Agents, pause_ms)];
+    let paused =
+        [AnomalyKind::UpdateGap, AnomalyKind::SlowReturn, AnomalyKind::Vanished].map(|kind| (kind, Whom::Agents, pause_ms));
     let unseen = [(AnomalyKind::Blinked, Whom::Onlookers, BLINK_MS), (AnomalyKind::Vanished, Whom::Agents, pause_ms)];
     let set_back = [(AnomalyKind::Jump, Whom::Agents, SET_BACK_M), (AnomalyKind::InputBack, Whom::Agents, INPUTS_PER_S)];
     let reconnect = [(AnomalyKind::Disconnected, Whom::Clients, 1.0), (AnomalyKind::UpdateGap, Whom::Clients, pause_ms)];
@@ -99,7 +133,11 @@ fn allowances(fault: &Fault, lasted: Duration) -> Vec<Allowance> {
     ];
     // When the picture goes on, it shows where everybody has walked meanwhile.
     let way_m = SPEED_M_PER_S * lasted.as_secs_f64() + LATE_STEPS_M;
+    let detour = [(AnomalyKind::SlowReturn, Whom::Onlookers, pause_ms)];
     let catch_up = [(AnomalyKind::Jump, Whom::Clients, way_m), (AnomalyKind::Blinked, Whom::Clients, BLINK_MS)];
+    if keeps_a_journal_away(fault) {
+        return crossing.to_vec();
+    }
     match (fault.kind, ends(fault.victim)) {
         (FaultKind::Kill(Role::Scene) | FaultKind::Pause(Role::Scene), _) => [&paused[..], &unseen, &set_back].concat(),
         (FaultKind::Kill(Role::Data), _) if matches!(fault.victim, Victim::Move { .. }) => {
@@ -107,19 +145,30 @@ fn allowances(fault: &Fault, lasted: Duration) -> Vec<Allowance> {
         }
         (FaultKind::Kill(Role::World), _) if matches!(fault.victim, Victim::Move { .. }) => [&paused[..], &unseen].concat(),
         (FaultKind::Restart(Role::Scene), _) => [&paused[..], &unseen].concat(),
-        (FaultKind::Kill(Role::Gateway) | FaultKind::Restart(Role::Gateway), _) => reconnect.to_vec(),
-        (FaultKind::Pause(Role::Gateway), _) => [&reconnect[..], &catch_up].concat(),
-        (FaultKind::Kill(Role::Data) | FaultKind::Pause(Role::Data) | FaultKind::Restart(Role::Data), _)
-        | (FaultKind::FullDisk, _)
-        | (FaultKind::CutLink | FaultKind::HoldLink, [Some(Role::Scene), Some(Role::Data)]) => crossing.to_vec(),
+        (FaultKind::Restart(Role::Gateway), _) => reconnect.to_vec(),
+        (FaultKind::Kill(Role::Gateway), _) => [&reconnect[..], &detour].concat(),
+        (FaultKind::Pause(Role::Gateway), _) => [&reconnect[..], &detour, &catch_up].concat(),
         (FaultKind::Kill(_) | FaultKind::Pause(_) | FaultKind::Restart(_), _) => Vec::new(),
         (FaultKind::CutLink | FaultKind::HoldLink, [Some(Role::Scene), Some(Role::Scene)]) => crossing.to_vec(),
         // Without the world a scene's lease runs out, and others take its shards.
         (FaultKind::CutLink | FaultKind::HoldLink, [Some(Role::Scene), Some(Role::World)]) => {
             [&paused[..], &unseen, &set_back].concat()
         }
+        (FaultKind::HoldLink, [Some(Role::Scene), Some(Role::Gateway)]) if lasted >= SILENCE_MAX + AFTERMATH => {
+            [&paused[..], &unseen, &[(AnomalyKind::Jump, Whom::Agents, way_m)]].concat()
+        }
         (FaultKind::CutLink | FaultKind::HoldLink, [Some(Role::Scene), Some(Role::Gateway)]) => [&paused[..], &unseen].concat(),
-        (FaultKind::CutLink | FaultKind::HoldLink | FaultKind::SlowLink, _) => Vec::new(),
+        (FaultKind::FullDisk | FaultKind::CutLink | FaultKind::HoldLink | FaultKind::SlowLink, _) => Vec::new(),
+    }
+}
+
+/// Whether what is not durable yet stays so while it lasts.
+fn keeps_a_journal_away(fault: &Fault) -> bool {
+    match (fault.kind, ends(fault.victim)) {
+        (FaultKind::Kill(Role::Data), _) => !matches!(fault.victim, Victim::Move { .. }),
+        (FaultKind::Pause(Role::Data) | FaultKind::Restart(Role::Data) | FaultKind::FullDisk, _)
+        | (FaultKind::CutLink | FaultKind::HoldLink, [Some(Role::Scene), Some(Role::Data)]) => true,
+        _ => false,
     }
 }
 
@@ -142,11 +191,11 @@ pub struct Verdict {
     pub anomalies: Vec<Sighting>,
 }
 
-/// Judge each sight by itself.
+/// Judge each sight by itself: one fault, with what others do to it, must excuse it.
 pub fn judge(episodes: &[Episode], sightings: &[Sighting]) -> Verdict {
     let mut verdict = Verdict::default();
     for sighting in sightings {
-        match episodes.iter().find(|episode| episode.excuses(sighting)) {
+        match episodes.iter().find(|episode| episode.excuses(sighting, episodes)) {
             Some(episode) => {
                 let by_kind = verdict.allowed.entry(episode.fault.kind.name()).or_default();
                 *by_kind.entry(sighting.kind.name()).or_default() += 1;
@@ -163,6 +212,12 @@ mod tests {
 
     const SCENE: NodeId = NodeId::new(Role::Scene, 1);
     const WORLD: NodeId = NodeId::new(Role::World, 1);
+
+    impl Episode {
+        fn excuses_alone(&self, sighting: &Sighting) -> bool {
+            self.excuses(sighting, &[])
+        }
+    }
 
     /// Ten seconds after `start`, a fault of one second.
     fn episode(start: Instant, kind: FaultKind, victim: Victim) -> Episode {
@@ -181,10 +236,10 @@ mod tests {
         let start = Instant::now();
         let kill = episode(start, FaultKind::Kill(Role::Scene), Victim::Node(SCENE));
         let then = kill.began + Duration::from_millis(700);
-        assert!(kill.excuses(&saw(then, AnomalyKind::Jump, 8.0, "scene-1")));
-        assert!(kill.excuses(&saw(then, AnomalyKind::Blinked, 1.0, "scene-2")), "onlookers");
+        assert!(kill.excuses_alone(&saw(then, AnomalyKind::Jump, 8.0, "scene-1")));
+        assert!(kill.excuses_alone(&saw(then, AnomalyKind::Blinked, 1.0, "scene-2")), "onlookers");
         let taken_over = Sighting { former_scene: "scene-1".to_owned(), ..saw(then, AnomalyKind::Jump, 8.0, "scene-2") };
-        assert!(kill.excuses(&taken_over));
+        assert!(kill.excuses_alone(&taken_over));
         let unexcused = [
             saw(then, AnomalyKind::Jump, 30.0, "scene-1"),
             saw(then, AnomalyKind::Jump, 8.0, "scene-2"),
@@ -204,8 +259,8 @@ mod tests {
     fn an_orderly_restart_excuses_no_step_back() {
         let start = Instant::now();
         let restart = episode(start, FaultKind::Restart(Role::Scene), Victim::Node(SCENE));
-        assert!(restart.excuses(&saw(restart.began, AnomalyKind::UpdateGap, 2_100.0, "scene-1")));
-        assert!(!restart.excuses(&saw(restart.began, AnomalyKind::InputBack, 1.0, "scene-1")));
+        assert!(restart.excuses_alone(&saw(restart.began, AnomalyKind::UpdateGap, 2_100.0, "scene-1")));
+        assert!(!restart.excuses_alone(&saw(restart.began, AnomalyKind::InputBack, 1.0, "scene-1")));
     }
 
     #[test]
@@ -217,14 +272,17 @@ mod tests {
         let disk = episode(start, FaultKind::FullDisk, Victim::Disk);
         for episode in [&world, &data, &disk] {
             for kind in [AnomalyKind::UpdateGap, AnomalyKind::InputBack, AnomalyKind::EventGap, AnomalyKind::Disconnected] {
-                assert!(!episode.excuses(&saw(episode.began, kind, 1.0, "scene-1")), "{kind:?} by {}", episode.fault);
+                assert!(!episode.excuses_alone(&saw(episode.began, kind, 1.0, "scene-1")), "{kind:?} by {}", episode.fault);
             }
         }
         let crossing = saw(data.began, AnomalyKind::Vanished, 1_000.0, "scene-1");
-        assert!(data.excuses(&crossing) && disk.excuses(&crossing), "who is between two shards waits for the journal");
-        assert!(!world.excuses(&crossing));
+        assert!(
+            data.excuses_alone(&crossing) && disk.excuses_alone(&crossing),
+            "who is between two shards waits for the journal"
+        );
+        assert!(!world.excuses_alone(&crossing));
         let jump = saw(data.began, AnomalyKind::Jump, 12.0, "scene-1");
-        assert!(!data.excuses(&jump), "who paid sees himself walking on while that is not durable");
+        assert!(!data.excuses_alone(&jump), "who paid sees himself walking on while that is not durable");
     }
 
     #[test]
@@ -234,12 +292,15 @@ mod tests {
         let data = Victim::Move { killed: NodeId::new(Role::Data, 1), from, to };
         let kill = episode(start, FaultKind::Kill(Role::Data), data);
         for scene in ["scene-1", "scene-2"] {
-            assert!(kill.excuses(&saw(kill.began, AnomalyKind::UpdateGap, 1_900.0, scene)));
-            assert!(!kill.excuses(&saw(kill.began, AnomalyKind::Jump, 5.0, scene)));
+            assert!(kill.excuses_alone(&saw(kill.began, AnomalyKind::UpdateGap, 1_900.0, scene)));
+            assert!(!kill.excuses_alone(&saw(kill.began, AnomalyKind::Jump, 5.0, scene)));
         }
-        assert!(!kill.excuses(&saw(kill.began, AnomalyKind::UpdateGap, 1_900.0, "scene-3")));
+        assert!(!kill.excuses_alone(&saw(kill.began, AnomalyKind::UpdateGap, 1_900.0, "scene-3")));
         let target = episode(start, FaultKind::Kill(Role::Scene), Victim::Move { killed: to, from, to });
-        assert!(target.excuses(&saw(target.began, AnomalyKind::Jump, 5.0, "scene-1")), "it may have been the target's already");
+        assert!(
+            target.excuses_alone(&saw(target.began, AnomalyKind::Jump, 5.0, "scene-1")),
+            "it may have been the target's already"
+        );
     }
 
     #[test]
@@ -247,9 +308,54 @@ mod tests {
         let start = Instant::now();
         for victim in [Victim::Link(SCENE, WORLD), Victim::Link(WORLD, SCENE)] {
             let cut = episode(start, FaultKind::CutLink, victim);
-            assert!(cut.excuses(&saw(cut.began, AnomalyKind::Jump, 5.0, "scene-1")));
-            assert!(!cut.excuses(&saw(cut.began, AnomalyKind::Disconnected, 1.0, "scene-1")));
+            assert!(cut.excuses_alone(&saw(cut.began, AnomalyKind::Jump, 5.0, "scene-1")));
+            assert!(!cut.excuses_alone(&saw(cut.began, AnomalyKind::Disconnected, 1.0, "scene-1")));
         }
+    }
+
+    #[test]
+    fn a_scene_that_is_lost_while_a_journal_is_away_sets_back_by_as_much_more() {
+        let start = Instant::now();
+        let pause = episode(start, FaultKind::Pause(Role::Scene), Victim::Node(SCENE));
+        let data = episode(start, FaultKind::Pause(Role::Data), Victim::Node(NodeId::new(Role::Data, 1)));
+        let back = |inputs| saw(pause.began, AnomalyKind::InputBack, inputs, "scene-1");
+        let unexcused = |episodes: &[Episode], inputs| judge(episodes, &[back(inputs)]).anomalies.len();
+        let alone = std::slice::from_ref(&pause);
+        assert_eq!((unexcused(alone, 25.0), unexcused(alone, 26.0)), (0, 1));
+        let both = [pause.clone(), data.clone()];
+        assert_eq!((unexcused(&both, 87.0), unexcused(&both, 88.0)), (0, 1), "one second, and 2.5 more");
+        let later = Episode { began: pause.over + AFTERMATH * 2, over: pause.over + AFTERMATH * 3, ..data.clone() };
+        assert_eq!(unexcused(&[pause.clone(), later], 26.0), 1, "not at the same time");
+        assert_eq!(unexcused(&[data], 1.0), 1, "nobody is set back by data alone");
+    }
+
+    #[test]
+    fn who_is_sent_to_a_gateway_with_nothing_to_show_may_give_it_up() {
+        let start = Instant::now();
+        let gateway = |n| Victim::Node(NodeId::new(Role::Gateway, n));
+        let (restart, disk) =
+            (episode(start, FaultKind::Restart(Role::Gateway), gateway(2)), (FaultKind::FullDisk, Victim::Disk));
+        let disk = episode(start, disk.0, disk.1);
+        let lost = saw(restart.began, AnomalyKind::Disconnected, 1.0, "scene-1");
+        assert_eq!(judge(&[restart.clone(), disk.clone()], std::slice::from_ref(&lost)).anomalies, []);
+        for alone in [restart.clone(), disk] {
+            assert_eq!(judge(&[alone], std::slice::from_ref(&lost)).anomalies.len(), 1);
+        }
+        let late = saw(restart.began, AnomalyKind::SlowReturn, 2_400.0, "scene-1");
+        let pause = episode(start, FaultKind::Pause(Role::Gateway), gateway(1));
+        assert!(pause.excuses_alone(&late) && !restart.excuses_alone(&late));
+        let scene = episode(start, FaultKind::Pause(Role::Scene), Victim::Node(SCENE));
+        assert!(scene.excuses_alone(&late) && !scene.excuses_alone(&saw(scene.began, late.kind, late.size, "scene-2")));
+    }
+
+    #[test]
+    fn a_gateway_that_gave_up_a_held_link_shows_where_all_walked_meanwhile() {
+        let start = Instant::now();
+        let link = Victim::Link(SCENE, NodeId::new(Role::Gateway, 1));
+        let short = episode(start, FaultKind::HoldLink, link);
+        let long = Episode { over: short.began + SILENCE_MAX, ..short.clone() };
+        let jump = saw(short.began, AnomalyKind::Jump, 10.0, "scene-1");
+        assert!(long.excuses_alone(&jump) && !short.excuses_alone(&jump));
     }
 
     #[test]

@@ -59,7 +59,7 @@ fn describe(view: &BalanceView) -> String {
     }
     let cuts = splits.iter().map(|split| &split.text).chain(merges.iter().map(|merge| &merge.text));
     for planned in cuts {
-        let _ = write!(text, "\n{planned} (planned only, nothing does it yet)");
+        let _ = write!(text, "\n{planned}");
     }
     let _ = match moves.is_empty() {
         true => write!(text, "\nnothing to move"),
@@ -93,7 +93,7 @@ mod tests {
                 "balancing is on",
                 "the scenes' loads: 10.0% to 50.0%, mean 30.0%",
                 "move 0/3/0,0 from scene-1 to scene-2: why",
-                "split 0/3/1,0: why (planned only, nothing does it yet)",
+                "split 0/3/1,0: why",
                 "after these moves: 29.0% to 31.0%, mean 30.0%",
             ]
         );
