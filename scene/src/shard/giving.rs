@@ -344,32 +344,26 @@ impl Shard {
         }
     }
 
-    /// The tick is over: no further one runs here. Nobody is on the way out who is not past the commit point. What the tick
-    /// changed goes to the target while the journal writes it down.
+    /// The tick is over: no further one runs here. Nobody is on the way out who is not past the commit point.
     fn freeze(&mut self) {
         let leaves = &self.life.leaves;
         for xid in leaves.in_state(Letting::Offered).into_iter().chain(leaves.in_state(Letting::Reserved)) {
             self.step_leave(xid, LeaveHeard::CameBack);
         }
         self.journal_urgent();
-        self.flush();
         let (now, tick) = (self.now, self.tick);
         if let Some(gift) = self.gift.as_mut() {
             (gift.last, gift.due) = ((tick, now), now + FLUSH_TIMEOUT);
-            gift.news.rounds += 1;
         }
-        self.collect_round();
-        self.send_parts(usize::MAX);
     }
 
-    /// The last round's rest: what changed as the last entries became durable, and what is not an entity.
     fn send_final(&mut self) {
         self.collect_round();
         let now = self.now;
         let Some(gift) = self.gift.as_mut() else { return };
+        gift.news.rounds += 1;
         gift.due = now + READY_TIMEOUT;
         let (id, to) = (gift.id, gift.to);
-        gift.parts.retain(|part| part.bytes > 0 || !part.gone.is_empty());
         self.send_parts(usize::MAX);
         let Some(gift) = self.gift.as_ref() else { return };
         let rest = Box::new(self.rest(&gift.copied));
