@@ -20,6 +20,7 @@ pub const QUARRY: &[Mutant] = &[
     Mutant::DestroyBeforeAccept,
     Mutant::ResumeByTimeout,
     Mutant::InputsNotResent,
+    Mutant::InputTwiceAfterResume,
 ];
 
 /// A planted bug that was found.
