@@ -304,7 +304,8 @@ fn hear(
             for id in opened {
                 let event = CustodyEvent::Reported { by: Holder { node: from, nonce }, phase: ShardPhase::Running };
                 let epoch_of = |entity| shards.get(entity).map_or(ShardEpoch::ZERO, |shard| shard.epoch);
-                let shard = Shard::new(id, news.epoch);
+                // A report from before the cut says nothing of it.
+                let shard = Shard { told: now.tick, ..Shard::new(id, news.epoch) };
                 shards::open((&mut commands, &mut map), epoch_of, shard, (now.at, event, &mut events));
             }
         }

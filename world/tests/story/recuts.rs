@@ -1,6 +1,7 @@
 //! The map is cut anew, by order or by the balancer, and the world knows which shards there are: also its successor.
 
 use pangaea_schemas::geometry::ShardId;
+use pangaea_schemas::message::{Control, Message};
 use pangaea_world::moves::{MoveError, MoveKind};
 use pangaea_world::status::Happening;
 
@@ -40,6 +41,23 @@ fn a_split_shard_gives_its_place_on_the_map_to_its_children_and_a_merge_takes_it
     let told: Vec<_> = stage.world.events_after(0).into_iter().map(|event| event.what).collect();
     let recut = |merged| Happening::Recut { shard, merged, at: scene(1), blackout_us: 0 };
     assert!(told.contains(&recut(false)) && told.contains(&recut(true)));
+}
+
+#[test]
+fn a_report_from_before_a_cut_takes_no_opened_shard_from_its_owner() {
+    let mut stage = Stage::running();
+    let (shard, _) = home(&mut stage);
+    for merge in [false, true] {
+        let before = stage.report_of(scene(1));
+        stage.orders.clear();
+        stage.world.recut(shard, merge, false).expect("possible");
+        stage.pass(100);
+        stage.send(scene(1), Message::Control(Control::Scene(before)));
+        // Shorter than until the next report, longer than a failed claim's pause.
+        stage.pass(350);
+        assert!(stage.orders.is_empty(), "its owner runs it: {:?}", stage.orders);
+        assert!(stage.status().shards.iter().all(|shard| shard.state == "running"));
+    }
 }
 
 #[test]
