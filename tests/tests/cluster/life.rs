@@ -27,7 +27,7 @@ fn bots_storm_the_borders_and_nothing_is_wrong() {
     assert!(of_shards(&status, "entities").iter().sum::<u64>() > 100, "the world is populated: {status:#}");
 
     let file = site.folder().join("storm.rec");
-    let recording = record(&cluster, &site, &file, "5");
+    let recording = record(&cluster, &site, &file, "8");
     let (code, report) = cluster.ask(&["bots", "--count", "20", "--seconds", "8", "--scenario", "border-storm"]);
     assert_eq!(report["connected"], 20, "{report:#}");
     assert_eq!(report["anomalies_total"], 0, "{report:#}");
@@ -39,7 +39,7 @@ fn bots_storm_the_borders_and_nothing_is_wrong() {
     assert!(counted.lines().any(|line| line.starts_with("pangaea_handovers{")), "{counted}");
 
     let (code, recorded) = read_json(&recording.wait_with_output().expect("it ends"));
-    assert_eq!((code, &recorded["result"], &recorded["ticks"]), (Some(0), &"recorded".into(), &100.into()), "{recorded:#}");
+    assert_eq!((code, &recorded["result"], &recorded["ticks"]), (Some(0), &"recorded".into(), &160.into()), "{recorded:#}");
     runs_again(&cluster, &file);
     ends_by_ctrl_c(&cluster, &site);
 
