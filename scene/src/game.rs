@@ -167,8 +167,8 @@ pub struct BuiltGame {
 
 impl BuiltGame {
     /// What it keeps and says, to be compared with another build's.
-    pub fn layouts(&self) -> Layouts {
-        Layouts::clone(&self.layouts)
+    pub fn layouts(&self) -> &Arc<Layouts> {
+        &self.layouts
     }
 
     /// What clients and peers are told of the game's types.

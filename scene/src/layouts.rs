@@ -83,6 +83,8 @@ fn fields(info: &TypeInfo) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use crate::game::Game;
     use crate::prelude::*;
 
@@ -107,8 +109,8 @@ mod tests {
         }
     }
 
-    fn layouts(game: fn(&mut Game)) -> Layouts {
-        Game::build(game).expect("a game").layouts()
+    fn layouts(game: fn(&mut Game)) -> Arc<Layouts> {
+        Arc::clone(Game::build(game).expect("a game").layouts())
     }
 
     #[test]

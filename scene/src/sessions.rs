@@ -299,12 +299,7 @@ impl Sessions {
         Inputting::Waits
     }
 
-    /// Inputs to apply in this tick, in order per agent.
-    pub fn drain_inputs(&mut self) -> Vec<ClientInput> {
-        self.drain_inputs_but(|_| false)
-    }
-
-    /// The same without those of agents that have to wait.
+    /// Inputs to apply in this tick, in order per agent; without those of agents that have to wait.
     pub fn drain_inputs_but(&mut self, wait: impl Fn(EntityId) -> bool) -> Vec<ClientInput> {
         let mut inputs = Vec::new();
         for (_, seat) in self.seats.iter_mut().filter(|(agent, seat)| !seat.window.is_empty() && !wait(**agent)) {
@@ -432,7 +427,7 @@ mod tests {
     }
 
     fn applied(sessions: &mut Sessions) -> Vec<u32> {
-        sessions.drain_inputs().iter().map(|i| i.seq.0).collect()
+        sessions.drain_inputs_but(|_| false).iter().map(|i| i.seq.0).collect()
     }
 
     fn told(sessions: &mut Sessions, at_ms: u64) -> Vec<u32> {

@@ -134,7 +134,7 @@ pub fn routes(admin: Admin, bound: SocketAddr) -> Router {
     Router::new()
         .route("/api/status", get(status))
         .route("/api/config", get(config))
-        .route("/api/layouts", get(|State(admin): State<Admin>| async move { Json(Layouts::clone(&admin.layouts)) }))
+        .route("/api/layouts", get(|State(admin): State<Admin>| async move { Json(admin.layouts.as_ref().clone()) }))
         .route("/api/events", get(events::tell))
         .route("/api/me", get(callers::me))
         .route("/api/audit", get(audit::show))

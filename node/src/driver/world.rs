@@ -119,7 +119,7 @@ impl Driver for WorldDriver {
             written: 0,
         };
         let registry = Arc::new(context.game.registry().clone());
-        let layouts = Arc::new(context.game.layouts());
+        let layouts = Arc::clone(context.game.layouts());
         let admin = Admin { shown, orders, tokens, audit: Arc::new(audit), registry, layouts, check_script: check };
         Ok((driver, standby::guard(admin::routes(admin, context.options.http), asked_elsewhere)))
     }

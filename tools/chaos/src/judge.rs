@@ -14,8 +14,8 @@
 //! | cut or hold the link between two scenes | *crossing* |
 //! | anything done to the world; other links; a slow link | nothing: play goes on |
 //! | hold a scene's link to a gateway until the gateway gives it up | *catch up*, of the scene's agents |
-//! | a *set back* while a journal is away | as much more as it was away |
-//! | loss of a gateway while a *crossing* waits | its clients may give up the next gateway, too, which has nothing to show |
+//! | kill or pause a scene while a journal is away | *set back* by as much more |
+//! | anything done to a gateway while a journal is away | its clients may give up the next one, too, which has nothing to show |
 //!
 //! - *set back*: its agents live at most a second again;
 //! - *paused*: its agents stand still, also for whoever is sent to another gateway just then; *unseen*: others lose sight of
@@ -103,16 +103,15 @@ impl Episode {
             return;
         }
         let away_s = (self.over.duration_since(self.began) + AFTERMATH).as_secs_f64();
-        for (kind, _, size_max) in allowed.iter_mut() {
-            match kind {
-                // What was not written down since it is away is gone with its scene.
-                AnomalyKind::Jump if other.victim_role() == Some(Role::Scene) => *size_max += SPEED_M_PER_S * away_s,
+        match other.victim_role() {
+            // What was not written down since it is away is gone with its scene.
+            Some(Role::Scene) => allowed.iter_mut().for_each(|(kind, _, size_max)| match kind {
+                AnomalyKind::Jump => *size_max += SPEED_M_PER_S * away_s,
                 AnomalyKind::InputBack => *size_max += INPUTS_PER_S * away_s,
                 _ => {}
-            }
-        }
-        if other.victim_role() == Some(Role::Gateway) {
-            allowed.push((AnomalyKind::Disconnected, Whom::Onlookers, 1.0));
+            }),
+            Some(Role::Gateway) => allowed.push((AnomalyKind::Disconnected, Whom::Onlookers, 1.0)),
+            _ => {}
         }
     }
 }

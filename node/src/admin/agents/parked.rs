@@ -7,7 +7,7 @@ use pangaea_schemas::EntityId;
 use serde::{Deserialize, Serialize};
 
 use super::agent_of;
-use crate::admin::drains::DryRun;
+use crate::admin::drains::{self, DryRun};
 use crate::admin::orders::Refusal;
 use crate::admin::view::ShardView;
 use crate::admin::{Admin, AdminOrder, unknown};
@@ -28,11 +28,8 @@ pub(in crate::admin) async fn release(
     Path(id): Path<String>,
     Query(DryRun { dry_run }): Query<DryRun>,
 ) -> Result<Json<ReleaseView>, Refusal> {
-    let (view, order) = judge(&admin.shown.borrow().status.shards, agent_of(&id)?, dry_run)?;
-    if !dry_run {
-        admin.order(order).await?;
-    }
-    Ok(Json(view))
+    let judged = judge(&admin.shown.borrow().status.shards, agent_of(&id)?, dry_run);
+    drains::carry_out(&admin, dry_run, judged).await
 }
 
 fn judge(shards: &[ShardView], agent: EntityId, dry_run: bool) -> Result<(ReleaseView, AdminOrder), Refusal> {

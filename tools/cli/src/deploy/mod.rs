@@ -66,8 +66,9 @@ pub(crate) struct LayoutsArgs {
 
 /// What this build keeps and says.
 pub(crate) fn show_layouts(args: &LayoutsArgs, game: fn(&mut Game)) -> anyhow::Result<ExitCode> {
-    let layouts = Game::build(game)?.layouts();
-    say(&if args.json { serde_json::to_string(&layouts)? } else { layouts.in_words() });
+    let game = Game::build(game)?;
+    let layouts = game.layouts().as_ref();
+    say(&if args.json { serde_json::to_string(layouts)? } else { layouts.in_words() });
     Ok(ExitCode::SUCCESS)
 }
 

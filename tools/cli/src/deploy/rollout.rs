@@ -83,7 +83,12 @@ impl<'a> Rollout<'a> {
             _ = tokio::signal::ctrl_c() => Err(("aborted", "Ctrl-C was pressed".to_owned())),
         };
         let (result, reason) = match fault {
-            Ok(()) => ("deployed", String::new()),
+            Ok(()) => {
+                // There is no way back from here.
+                self.tell(&format!("all is at the new build: stopping {}", self.outcome.old.join(", ")));
+                self.stop(&self.outcome.old).await.context("the new build has all shards")?;
+                ("deployed", String::new())
+            }
             Err((result, reason)) => {
                 self.tell(&format!("{reason}: taking it back"));
                 let back = self.take_back().await;
@@ -111,9 +116,7 @@ impl<'a> Rollout<'a> {
             self.start(u16::try_from(others).unwrap_or(u16::MAX)).await?;
         }
         self.empty_old().await?;
-        self.check_ledger().await?;
-        self.tell(&format!("all is at the new build: stopping {}", self.outcome.old.join(", ")));
-        self.stop(&self.outcome.old).await
+        self.check_ledger().await
     }
 
     /// Starts scenes of the new build, and waits until they are there. The first one's name.
@@ -122,22 +125,17 @@ impl<'a> Rollout<'a> {
         // Whatever comes, they are known from here on; 0 is nobody's process.
         let from = self.started.len();
         self.started.extend(names.into_iter().map(|name| (name, 0)));
-        let began = Instant::now();
-        loop {
-            let status = self.look().await?;
-            for (name, pid) in &mut self.started[from..] {
-                *pid = status.nodes.iter().find(|node| node.id == *name && node.state == "up").map_or(0, |node| node.pid);
-            }
-            match self.started.iter().find(|(_, pid)| *pid == 0) {
-                None => break,
-                Some((name, _)) if began.elapsed() > START_TIME_MAX => {
-                    bail!("{name} of the new build is not up after {} s; see its log", START_TIME_MAX.as_secs())
-                }
-                Some(_) => tokio::time::sleep(LOOK_EVERY).await,
-            }
+        let names = self.started[from..].iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
+        let process_of = |status: &StatusView, name: &str| {
+            status.nodes.iter().find(|node| node.id == name && node.state == "up").map(|node| node.pid)
+        };
+        let all_up = |status: &StatusView| self.started[from..].iter().all(|(name, _)| process_of(status, name).is_some());
+        let late = format!("{names} of the new build: not up; see the log");
+        let status = self.until(START_TIME_MAX, &late, all_up).await?;
+        self.tell(&format!("{names} of the new build: up"));
+        for (name, pid) in &mut self.started[from..] {
+            *pid = process_of(&status, name).unwrap_or_default();
         }
-        let names: Vec<_> = self.started[from..].iter().map(|(name, _)| name.as_str()).collect();
-        self.tell(&format!("{} of the new build: up", names.join(", ")));
         self.started.get(from).map(|(name, _)| name.clone()).context("`pangaea up` started none")
     }
 
@@ -215,13 +213,8 @@ impl<'a> Rollout<'a> {
         for scene in ours(&status) {
             self.scene(&scene.id, "drain").await?;
         }
-        let began = Instant::now();
-        while ours(&self.look().await?).iter().any(|scene| scene.shards > 0) {
-            if began.elapsed() > DRAIN_TIME_MAX {
-                bail!("the new scenes still have shards after {} s", DRAIN_TIME_MAX.as_secs());
-            }
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
+        let are_empty = |status: &StatusView| ours(status).iter().all(|scene| scene.shards == 0);
+        self.until(DRAIN_TIME_MAX, "the new scenes still have shards", are_empty).await?;
         let scenes: Vec<_> = self.started.iter().map(|(name, _)| name.clone()).collect();
         self.stop(&scenes).await
     }
@@ -232,15 +225,25 @@ impl<'a> Rollout<'a> {
             self.scene(&scene.id, "undrain").await?;
         }
         ring(self.order.operator.folder(), &UpOrder::Stop { scenes: scenes.to_vec() }).await?;
-        let began = Instant::now();
         // Whoever deploys next must not take them for scenes of the cluster.
-        while self.look().await?.scenes.iter().any(|scene| scenes.contains(&scene.id)) {
-            if began.elapsed() > LEAVE_TIME_MAX {
-                bail!("{} are stopped, but the world still knows them; see its log", scenes.join(", "));
+        let have_left = |status: &StatusView| !status.scenes.iter().any(|scene| scenes.contains(&scene.id));
+        let late = format!("{} are stopped, but the world still knows them; see its log", scenes.join(", "));
+        self.until(LEAVE_TIME_MAX, &late, have_left).await.map(drop)
+    }
+
+    /// Looks until it is so. `late`: what is said when it takes too long.
+    async fn until(&self, at_most: Duration, late: &str, is_so: impl Fn(&StatusView) -> bool) -> anyhow::Result<StatusView> {
+        let began = Instant::now();
+        loop {
+            let status = self.look().await?;
+            if is_so(&status) {
+                return Ok(status);
+            }
+            if began.elapsed() > at_most {
+                bail!("{late} (after {} s)", at_most.as_secs());
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
-        Ok(())
     }
 
     fn must_live(&self, status: &StatusView) -> anyhow::Result<()> {
