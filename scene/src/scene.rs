@@ -237,7 +237,7 @@ impl Scene {
 
     /// After the shards have ticked: what they said, routes, reports.
     pub fn end_tick(&mut self, now: Timestamp) {
-        self.collect(now);
+        // Before shards hear each other: who comes in after a shard's last tick would be in its journal, but not in its world.
         self.end_recuts(now);
         self.collect(now);
         self.publish_routes(now);

@@ -143,6 +143,8 @@ pub(super) struct Cluster {
     pub ledger_is_away: bool,
     /// Commits do not arrive: they are answered with a refusal.
     pub refuses: bool,
+    /// Commits do not arrive, nor is anything answered to them.
+    pub loses_commits: bool,
     /// The highest epoch that was refused.
     pub refused: AgentEpoch,
     /// What scenes said of migrations.
@@ -185,6 +187,7 @@ impl Cluster {
             weather: Weather::default(),
             ledger_is_away: false,
             refuses: false,
+            loses_commits: false,
             refused: AgentEpoch::ZERO,
             news: vec![],
             told: vec![],
@@ -282,6 +285,11 @@ impl Cluster {
 
     pub(super) fn post(&mut self, from: NodeId, to: NodeId, message: Message) {
         if self.cut_off.contains(&from) || self.cut_off.contains(&to) || self.rng.u32(..100) < self.weather.lost {
+            return;
+        }
+        if self.loses_commits
+            && let Message::Handover(HandoverMessage { step: Handover::Commit { .. }, .. }) = &message
+        {
             return;
         }
         if self.refuses

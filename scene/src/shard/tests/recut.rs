@@ -4,7 +4,7 @@ use pangaea_schemas::geometry::{ShardId, SpaceId};
 use pangaea_schemas::message::{Control, Message, MigrationNews, MigrationStep};
 use pangaea_schemas::{MigrationId, NodeId, Tick};
 
-use super::cluster::{Cluster, Go, WORLD, Weather, go, scene_id};
+use super::cluster::{Cluster, Go, WORLD, Weather, go, scene_id, shard};
 use super::{ANNA, BERT, STORM, anna_did, settle, walk, with_anna};
 use crate::recut::state::Cutting;
 
@@ -226,4 +226,27 @@ fn an_effect_that_was_meant_for_the_one_finds_its_way_through_the_four() {
     assert_eq!(cluster.cut(), four(2));
     assert_eq!(cluster.homes(ANNA), [(scene_id(2), children()[2])]);
     assert_eq!(cluster.steps_of(ANNA).map(|steps| steps.pokes), Some(hits));
+}
+
+#[test]
+fn who_comes_from_a_shard_of_the_same_scene_as_the_last_tick_ends_is_in_the_new_cut_too() {
+    let west = shard(0, 1);
+    for wait in 0..40 {
+        let mut cluster = with_anna(9);
+        cluster.loses_commits = true;
+        walk(&mut cluster, -1.0, 8);
+        assert_eq!(cluster.homes(ANNA), [], "she is on her way");
+        // The shard that let her go follows her to the other scene. It commits again by itself, in some tick.
+        let order = Control::Migrate { id: MigrationId(1), shard: HOME, to: scene_id(1) };
+        cluster.post(WORLD, scene_id(2), Message::Control(order));
+        while cluster.owners(HOME).iter().all(|(node, _)| *node != scene_id(1)) {
+            cluster.steps(1);
+        }
+        cluster.steps(wait);
+        cluster.post(WORLD, scene_id(1), Message::Control(Control::Recut { id: MigrationId(2), shard: west, merge: false }));
+        settle(&mut cluster);
+        assert_eq!(cluster.over(2).map(|news| news.step), Some(MigrationStep::Done), "after {wait} steps");
+        assert_eq!(cluster.homes(ANNA).len(), 1, "after {wait} steps");
+        assert_eq!(anna_did(&cluster), 8, "after {wait} steps");
+    }
 }
