@@ -155,6 +155,14 @@ impl<T> JournalWriter<T> {
         }
     }
 
+    /// Makes sure that something is still to be sent, an entry without operations if there is nothing else: its answer tells who
+    /// owns the journal from now on.
+    pub fn prove(&mut self) {
+        if self.waiting.is_empty() {
+            self.waiting.push_back(Batch::default());
+        }
+    }
+
     /// Remembers what may happen once everything pushed so far is durable. `Some` gives it back at once: nothing is waited for.
     pub fn after(&mut self, then: T) -> Option<T> {
         if Mutant::AcknowledgeBeforeDurable.lives() {

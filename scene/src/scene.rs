@@ -131,6 +131,9 @@ impl Scene {
     /// The driver renewed the node's lease with a request sent at `sent`.
     pub fn lease_renewed(&mut self, sent: Timestamp) {
         let until = sent + self.spec.lease;
+        if self.lease_until < sent {
+            self.shards.values_mut().for_each(|shard| shard.lease_lapsed());
+        }
         self.shards.values_mut().for_each(|shard| shard.lease(until));
         self.lease_until = self.lease_until.max(until);
     }

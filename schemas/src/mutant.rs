@@ -63,6 +63,8 @@ mutants! {
     DoubtForEver, "doubt-for-ever", "P1";
     /// A lease counts from the moment its renewal was answered, not from the moment it was sent.
     LeaseFromReply, "lease-from-reply", "I1";
+    /// An owner whose lease was over goes on under the next one without asking its journal.
+    LapsedLeaseTrusted, "lapsed-lease-trusted", "P1";
     /// What must wait for the journal happens as soon as it is written down.
     AcknowledgeBeforeDurable, "acknowledge-before-durable", "J4";
     /// The target is told to take over before the source's OUT is durable.

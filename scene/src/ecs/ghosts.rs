@@ -1,8 +1,9 @@
 //! Ghosts: read-only copies of the neighbours' border entities, made from their cells' feeds.
 //!
 //! Every ghost belongs to the neighbour's cell that showed it last, so news of a cell it has left already change nothing. An
-//! entity that leaves a cell for another one stays for [`LIMBO_TICKS`] until that one shows it. A real entity has no ghost:
-//! real wins.
+//! entity that leaves a cell for another one, or nobody knows for which, stays for [`LIMBO_TICKS`] until that one shows it; one
+//! that comes here, for [`COMING_TICKS`]. So effects on it find the shard that lets it go, which keeps them until it has come.
+//! A real entity has no ghost: real wins.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,6 +21,8 @@ use super::shard_world::ShardWorld;
 
 /// How long a ghost between two cells is kept.
 const LIMBO_TICKS: u64 = 40;
+/// How long one is kept that comes here: a hand-over takes as long as the journal is away.
+const COMING_TICKS: u64 = 1_200;
 
 /// Which ghosts are where.
 #[derive(Default)]
@@ -75,7 +78,7 @@ impl ShardWorld {
         let Some(shard) = self.ghosts.cells.get(&to).map(|followed| followed.shard) else { return };
         self.show(shard, to, record.entity, &record.components);
         self.move_ghost(to, quantise(record.entity, to, record.position.into(), Velocity::default()));
-        self.put_into_limbo(record.entity);
+        self.put_into_limbo(record.entity, LIMBO_TICKS);
     }
 
     fn apply_cell(&mut self, shard: ShardId, feed: &CellFeed) {
@@ -84,7 +87,7 @@ impl ShardWorld {
         if feed.snapshot {
             let shown: BTreeSet<EntityId> = feed.entered.iter().map(|enter| enter.entity).collect();
             let gone: Vec<EntityId> = here.members.difference(&shown).copied().collect();
-            gone.into_iter().for_each(|id| self.forget_ghost(id));
+            gone.into_iter().for_each(|id| self.put_into_limbo(id, LIMBO_TICKS));
         }
         for enter in &feed.entered {
             self.show(shard, feed.cell, enter.entity, &enter.components);
@@ -149,15 +152,15 @@ impl ShardWorld {
         if self.ghost_in(cell, leave.entity).is_none() {
             return;
         }
-        if leave.to.is_some_and(|to| self.ghosts.cells.contains_key(&to) || self.bounds.shard.contains(to)) {
-            self.put_into_limbo(leave.entity);
-        } else {
-            self.forget_ghost(leave.entity);
+        match leave.to {
+            Some(to) if self.bounds.shard.contains(to) => self.put_into_limbo(leave.entity, COMING_TICKS),
+            Some(to) if self.ghosts.cells.contains_key(&to) => self.put_into_limbo(leave.entity, LIMBO_TICKS),
+            Some(_) | None => self.forget_ghost(leave.entity),
         }
     }
 
-    fn put_into_limbo(&mut self, id: EntityId) {
-        let until = Tick(self.world.resource::<Now>().tick.0 + LIMBO_TICKS);
+    fn put_into_limbo(&mut self, id: EntityId, ticks: u64) {
+        let until = Tick(self.world.resource::<Now>().tick.0 + ticks);
         let Some(entity) = self.world.resource::<Population>().ghost(id) else { return };
         if let Some(mut ghost) = self.world.get_mut::<Ghost>(entity) {
             ghost.until = Some(until);

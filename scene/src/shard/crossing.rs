@@ -9,7 +9,7 @@ use pangaea_schemas::record::{Record, SessionState};
 use pangaea_schemas::{AgentEpoch, EntityId};
 
 use super::residents::ValueGate;
-use super::{ENTITIES_MAX, Resident, Shard, Then};
+use super::{ENTITIES_MAX, LET_GO_SILENCE, Resident, Shard, Then};
 use crate::ecs::Crossing;
 use crate::handover::source::{Heard, Leave, Letting, SourceOrder};
 use crate::handover::target::CommitAnswer;
@@ -27,8 +27,10 @@ impl Shard {
                 self.step_leave(xid, Heard::CameBack);
             }
         }
-        for xid in self.life.leaves.in_state(Letting::Reserved) {
-            self.step_leave(xid, Heard::TickEnded);
+        if !self.is_silent(LET_GO_SILENCE) {
+            for xid in self.life.leaves.in_state(Letting::Reserved) {
+                self.step_leave(xid, Heard::TickEnded);
+            }
         }
         for xid in self.life.leaves.due(self.now) {
             self.step_leave(xid, Heard::TimedOut);

@@ -55,6 +55,7 @@ use pangaea_schemas::journal::{Mark, Xid};
 use pangaea_schemas::message::{
     Address, BusEvent, Control, Envelope, Message, Migration, OpId, Refusal, ShardReport, ShardRoute,
 };
+use pangaea_schemas::mutant::Mutant;
 use pangaea_schemas::record::Record;
 use pangaea_schemas::rules::Rules;
 use pangaea_schemas::{AgentEpoch, EffectSeq, EntityId, NodeId, Nonce, RequestId, ShardEpoch, Tick, TickRate, Timestamp};
@@ -98,8 +99,10 @@ pub const SHARD_IDS: u64 = 4_096;
 pub const LEASE_MARGIN: Duration = Duration::from_millis(300);
 /// A shard is unconfirmed when its journal has not answered for this long.
 pub const JOURNAL_SILENCE: Duration = Duration::from_millis(1_500);
-/// An unconfirmed shard stops after this.
-pub const DOUBT_MAX: Duration = Duration::from_secs(30);
+/// Nobody is let go while the journal has not answered for this long: they would be nowhere until it does.
+pub const LET_GO_SILENCE: Duration = Duration::from_millis(500);
+/// An unconfirmed shard stops after this: an engine may be away for half a minute, and then needs seconds to choose a leader.
+pub const DOUBT_MAX: Duration = Duration::from_secs(60);
 /// A persistent change is in the journal at most this much later.
 pub const PERSIST_WITHIN: Duration = Duration::from_secs(1);
 
@@ -162,6 +165,17 @@ enum Then {
     Arrived,
     /// The record of an agent on trial is in.
     OnTrial(EntityId),
+    /// An entry that was first sent after the lease had lapsed is in.
+    Proven,
+}
+
+/// Whether the journal has said since the last lapse of the lease that this owner is in force.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Proof {
+    #[default]
+    Given,
+    Wanted,
+    Asked,
 }
 
 /// Everything that a stop drops.
@@ -191,6 +205,7 @@ struct Life {
     /// The shard has never had an entity.
     is_empty_world: bool,
     doubted_since: Option<Timestamp>,
+    proof: Proof,
 }
 
 /// One shard at one scene.
@@ -348,6 +363,13 @@ impl Shard {
     /// The node's lease runs until then, measured from when its renewal was sent.
     pub fn lease(&mut self, until: Timestamp) {
         self.lease_until = self.lease_until.max(until);
+    }
+
+    /// The lease was over before it was renewed: somebody else may own the shard meanwhile, and only the journal knows.
+    pub fn lease_lapsed(&mut self) {
+        if !Mutant::LapsedLeaseTrusted.lives() {
+            self.life.proof = Proof::Wanted;
+        }
     }
 
     /// Owners are believed to be these. Whatever waits for a shard with a new owner is sent again at once.

@@ -1,5 +1,7 @@
 //! Claiming a shard, recovering it, doubting it, losing it: the orders of [`crate::incarnation`] carried out.
 
+use std::time::Duration;
+
 use pangaea_schemas::journal::ShardOp;
 use pangaea_schemas::message::{Address, Handover, JournalReply, JournalRequest, Lane, Message, ShardImage};
 use pangaea_schemas::record::{Presence, Record, SessionState};
@@ -7,7 +9,7 @@ use pangaea_schemas::{RequestId, ShardEpoch, Timestamp};
 
 use super::dealings::Dealings;
 use super::residents::ValueGate;
-use super::{DOUBT_MAX, JOURNAL_SILENCE, LEASE_MARGIN, Life, Resident, Shard, Then, buckets, new_world};
+use super::{DOUBT_MAX, JOURNAL_SILENCE, LEASE_MARGIN, Life, Proof, Resident, Shard, Then, buckets, new_world};
 use crate::incarnation::{Happening, Order};
 use crate::journal_writer::{APPEND_RESEND, ConflictVerdict};
 use crate::lanes::Hearing;
@@ -107,6 +109,9 @@ impl Shard {
             Then::GiftWritten => self.gift_is_written(),
             Then::Arrived => self.arrival_is_durable(),
             Then::OnTrial(agent) => self.life.trials.written(agent),
+            Then::Proven if self.life.proof == Proof::Asked => self.life.proof = Proof::Given,
+            // The lease has lapsed once more.
+            Then::Proven => {}
         }
     }
 
@@ -245,8 +250,12 @@ impl Shard {
         if self.recovery.as_ref().is_some_and(|recovery| recovery.ask_again <= now) {
             self.load();
         }
-        let silent = self.writer.unanswered_since().is_some_and(|since| now.since(since) >= JOURNAL_SILENCE);
-        if silent || now + LEASE_MARGIN >= self.lease_until {
+        if self.life.proof == Proof::Wanted && self.incarnation.ticks() && !self.is_frozen() {
+            self.life.proof = Proof::Asked;
+            self.writer.prove();
+            self.when_durable(Then::Proven);
+        }
+        if self.is_silent(JOURNAL_SILENCE) || now + LEASE_MARGIN >= self.lease_until || self.life.proof != Proof::Given {
             let since = *self.life.doubted_since.get_or_insert(now);
             self.happens(Happening::Doubted);
             if now.since(since) >= DOUBT_MAX {
@@ -256,6 +265,11 @@ impl Shard {
             self.life.doubted_since = None;
             self.happens(Happening::Confirmed);
         }
+    }
+
+    /// Whether the journal has owed an answer for so long.
+    pub(super) fn is_silent(&self, span: Duration) -> bool {
+        self.writer.unanswered_since().is_some_and(|since| self.now.since(since) >= span)
     }
 
     /// Compares the epochs of a message between shards with what is known. A higher epoch of this shard ends this owner.

@@ -117,7 +117,9 @@ pub fn hunter(mutant: Mutant) -> Hunter {
         Mutant::StaleLaneHeard => Hunter::Model(ZOMBIE),
         Mutant::OperationTwice => Hunter::Model(PAYMENT),
         Mutant::LedgerFenceIgnored | Mutant::ConfirmationSurvives | Mutant::ConfirmAnyTerms => Hunter::Model(TRADE),
-        Mutant::LeaseFromReply => Hunter::Simulator("leases are measured in time, and models have none"),
+        Mutant::LeaseFromReply | Mutant::LapsedLeaseTrusted => {
+            Hunter::Simulator("leases are measured in time, and models have none")
+        }
         Mutant::RouteEpochIgnored
         | Mutant::InputsNotResent
         | Mutant::InputTwiceAfterResume

@@ -140,7 +140,7 @@ fn who_goes_to_a_neighbour_is_seen_as_its_ghost_at_once() {
 }
 
 #[test]
-fn a_snapshot_says_who_is_there_and_nobody_else() {
+fn whom_a_snapshot_does_not_show_is_forgotten_after_a_while() {
     let [mut west, mut east] = Side::pair();
     for id in 1..=3 {
         east.world.spawn(EntityId(id), Position::new(130.0, 5.0 + id as f32), health(1.0));
@@ -157,11 +157,13 @@ fn a_snapshot_says_who_is_there_and_nobody_else() {
     assert_eq!(west.ghosts().len(), 3, "a lost source's ghosts stay");
     west.news.push_back(east.snapshot());
     west.tick(3, 1);
+    assert_eq!(west.world.shown_by(EntityId(1)), Some(east.shard), "it may be on its way: effects on it ask there");
+    west.tick(43, 0);
     assert_eq!(west.ghosts().into_keys().collect::<Vec<_>>(), [EntityId(3)]);
 }
 
 #[test]
-fn who_left_for_a_cell_that_never_shows_it_is_forgotten_after_a_while() {
+fn who_left_for_here_is_waited_for_as_long_as_a_hand_over_may_take() {
     let [mut west, mut east] = Side::pair();
     east.world.spawn(EntityId(1), Position::new(130.0, 5.0), health(1.0));
     east.tick(1, 0);
@@ -173,8 +175,8 @@ fn who_left_for_a_cell_that_never_shows_it_is_forgotten_after_a_while() {
     west.news.push_back(news);
     west.tick(2, 1);
     assert_eq!(west.ghosts().len(), 1, "it is on its way");
-    west.tick(41, 0);
-    assert_eq!(west.ghosts().len(), 1);
-    west.tick(42, 0);
+    west.tick(1_201, 0);
+    assert_eq!(west.world.shown_by(EntityId(1)), Some(east.shard), "effects on it ask there");
+    west.tick(1_202, 0);
     assert_eq!(west.ghosts().len(), 0);
 }

@@ -80,7 +80,9 @@ fn a_shard_that_comes_after_its_tick_was_due_runs_that_tick_at_once() {
         let Some(news) = cluster.ended(1).filter(|news| news.step == MigrationStep::Done).cloned() else { continue };
         let interval = TickRate::DEFAULT.interval().as_micros() as u64;
         // Ticks that were over before it came are missed; the one that was under way is not.
-        assert_eq!(u64::from(news.missed_ticks), news.blackout_us / interval, "seed {seed}: {news:?}");
+        // One that would have begun in the very moment in which it came may be either.
+        let (at_least, at_most) = (news.blackout_us.saturating_sub(1) / interval, news.blackout_us / interval);
+        assert!((at_least..=at_most).contains(&u64::from(news.missed_ticks)), "seed {seed}: {news:?}");
         between += usize::from(news.blackout_us % interval != 0);
         settle(&mut cluster);
         assert_eq!(anna_did(&cluster), 60, "seed {seed}");
@@ -91,7 +93,7 @@ fn a_shard_that_comes_after_its_tick_was_due_runs_that_tick_at_once() {
 #[test]
 fn it_moves_to_and_fro_through_storms_while_agents_cross_its_border() {
     let mut done = 0;
-    for seed in 0..5 {
+    for seed in 0..8 {
         let mut cluster = with_anna(seed);
         cluster.weather = STORM;
         for (id, x) in (0..).zip([-1.0, 1.0, -1.0, 1.0, -1.0, 1.0]) {

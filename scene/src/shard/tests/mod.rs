@@ -3,6 +3,7 @@
 
 mod admin;
 mod cluster;
+mod doubt;
 mod forgetting;
 mod gate;
 mod groups;
