@@ -164,20 +164,37 @@ impl LocalCluster {
         self.supervisor.running().into_iter().find(|(running, _)| *running == name).map(|(_, pid)| pid)
     }
 
+    /// The engine's servers that were started here: names, and processes of those that run.
+    pub fn servers(&self) -> Vec<(&str, Option<u32>)> {
+        let running = self.supervisor.running();
+        // The supervisor knows the shell around it.
+        let server_in = |shell: u32| child_named(shell, server::PROGRAM);
+        let pid = |name: &str| running.iter().find(|(other, _)| *other == name).and_then(|(_, shell)| server_in(*shell));
+        self.plan.servers.iter().map(|server| (server.name.as_str(), pid(&server.name))).collect()
+    }
+
+    /// The admin API's answer to a `GET`, whoever leads.
+    ///
+    /// # Errors
+    /// No world process that leads answers, or something else.
+    pub async fn get(&self, path: &str) -> anyhow::Result<Vec<u8>> {
+        let mut answer = Err(anyhow::anyhow!("there is no world process"));
+        // Whoever stands by says so.
+        for web in self.plan.webs() {
+            answer = client::get(&web, path, None).await.map_err(anyhow::Error::from);
+            if answer.is_ok() {
+                break;
+            }
+        }
+        answer
+    }
+
     /// What the admin API says now.
     ///
     /// # Errors
     /// The world does not answer, or something else.
     pub async fn status(&self) -> anyhow::Result<StatusView> {
-        let mut answer = Err(anyhow::anyhow!("there is no world process"));
-        // Whoever stands by says so.
-        for web in self.plan.webs() {
-            answer = client::get(&web, "/api/status", None).await.map_err(anyhow::Error::from);
-            if answer.is_ok() {
-                break;
-            }
-        }
-        serde_json::from_slice(&answer?).context("the admin API's status is not JSON")
+        serde_json::from_slice(&self.get("/api/status").await?).context("the admin API's status is not JSON")
     }
 
     /// What a status lacks, in words; `None` when the world is up.
@@ -339,19 +356,18 @@ impl Plan {
     }
 }
 
-/// The nodes of a cluster on this machine with an embedded engine, in start order, which is the order of roles.
-pub fn nodes(scenes: u16, gateways: u16) -> Vec<NodeId> {
-    nodes_by_role([(Role::World, 1), (Role::Data, 1), (Role::Auth, 1), (Role::Scene, scenes), (Role::Gateway, gateways)])
-}
-
-/// The nodes that `options` ask for, in the same order.
-pub(super) fn nodes_of(options: &UpOptions) -> Vec<NodeId> {
+/// The nodes that `options` ask for, in start order, which is the order of roles.
+pub fn nodes_of(options: &UpOptions) -> Vec<NodeId> {
     let UpOptions { worlds, datas, scenes, gateways, .. } = *options;
-    nodes_by_role([(Role::World, worlds), (Role::Data, datas), (Role::Auth, 1), (Role::Scene, scenes), (Role::Gateway, gateways)])
+    let counts = [(Role::World, worlds), (Role::Data, datas), (Role::Auth, 1), (Role::Scene, scenes), (Role::Gateway, gateways)];
+    counts.into_iter().flat_map(|(role, count)| (1..=count).map(move |n| NodeId::new(role, n))).collect()
 }
 
-fn nodes_by_role(counts: [(Role, u16); 5]) -> Vec<NodeId> {
-    counts.into_iter().flat_map(|(role, count)| (1..=count).map(move |n| NodeId::new(role, n))).collect()
+/// The child of a process that runs this program.
+fn child_named(parent: u32, program: &str) -> Option<u32> {
+    let children = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).ok()?;
+    let mut pids = children.split_whitespace().filter_map(|pid| pid.parse().ok());
+    pids.find(|pid: &u32| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == program))
 }
 
 /// The servers of the engine that are started here.

@@ -26,7 +26,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
 pub use child::{Child, ChildSpec, Ended};
-pub use cluster::{LocalCluster, nodes};
+pub use cluster::{LocalCluster, nodes_of};
 pub use data_dir::{DataDir, DataDirError};
 pub use doorbell::{UpAnswer, UpOrder, ring};
 pub use ports::{GATEWAYS_MAX, PORTS, PlannedPort, PortInUse, PortTable, SCENES_MAX, SERVERS_MAX, TRIPLE_MAX};

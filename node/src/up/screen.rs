@@ -75,7 +75,7 @@ mod tests {
             log: crate::telemetry::LogFormat::Human,
             advertised: std::collections::BTreeMap::new(),
         };
-        let nodes = super::super::cluster::nodes(options.scenes, options.gateways);
+        let nodes = super::super::cluster::nodes_of(&options);
         let text = text(PortTable::new(7_100).expect("fits"), &nodes, &options.data_dir, &options);
         for node in &nodes {
             assert!(text.contains(&node.to_string()), "{node} in {text}");

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use pangaea_bots::{Belongings, Vitals};
-use pangaea_node::admin::{LedgerView, client};
-use pangaea_node::up::PortTable;
+use pangaea_node::admin::LedgerView;
+use pangaea_node::up::LocalCluster;
 use pangaea_persistence::{Data, LmdbOptions, LmdbStore, Store};
 use pangaea_schemas::cluster::ClusterSpec;
 use pangaea_schemas::geometry::{CellId, ShardId, SpaceId};
@@ -27,13 +27,13 @@ pub struct Findings {
     pub ownership: Vec<String>,
 }
 
-/// The audit that the data node makes of itself.
+/// The audit that a data node makes of itself, in words.
 ///
 /// # Errors
 /// It does not answer.
-pub async fn live(ports: PortTable) -> anyhow::Result<Vec<String>> {
-    let body = client::get(&ports.web().to_string(), "/api/ledger", None).await?;
-    let view: LedgerView = serde_json::from_slice(&body).context("the ledger's audit is not JSON")?;
+pub async fn live(cluster: &LocalCluster) -> anyhow::Result<Vec<String>> {
+    let view: LedgerView =
+        serde_json::from_slice(&cluster.get("/api/ledger").await?).context("the ledger's audit is not JSON")?;
     Ok(if view.ok || !view.faults.is_empty() { view.faults } else { vec!["the ledger is not ok".to_owned()] })
 }
 

@@ -23,11 +23,15 @@ pub enum FaultKind {
     SlowLink,
     /// The data node's disk is full for a while.
     FullDisk,
+    /// `SIGKILL` of one server of the engine.
+    KillEngine,
+    /// `SIGSTOP` of all servers of the engine for half a minute.
+    PauseEngine,
 }
 
 impl FaultKind {
     /// All of them. Auth is left alone: nobody in the world needs it.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::Kill(Role::Scene),
         Self::Kill(Role::Gateway),
         Self::Kill(Role::Data),
@@ -44,7 +48,20 @@ impl FaultKind {
         Self::HoldLink,
         Self::SlowLink,
         Self::FullDisk,
+        Self::KillEngine,
+        Self::PauseEngine,
     ];
+
+    /// Why this cannot be done to such a cluster, in words: `engine`, whether it relies on servers of its own.
+    pub fn is_impossible(self, engine: bool) -> Option<&'static str> {
+        match (self, engine) {
+            (Self::KillEngine | Self::PauseEngine, false) => {
+                Some("the engine is in the cluster's own processes: see --engine nats")
+            }
+            (Self::FullDisk, true) => Some("which disk would matter is the engine's business"),
+            _ => None,
+        }
+    }
 
     /// The name in reports.
     pub fn name(self) -> String {
@@ -56,6 +73,8 @@ impl FaultKind {
             Self::HoldLink => "hold_link".to_owned(),
             Self::SlowLink => "slow_link".to_owned(),
             Self::FullDisk => "full_disk".to_owned(),
+            Self::KillEngine => "kill_engine".to_owned(),
+            Self::PauseEngine => "pause_engine".to_owned(),
         }
     }
 }
@@ -82,6 +101,10 @@ pub enum Victim {
     Link(NodeId, NodeId),
     /// The store's disk.
     Disk,
+    /// One server of the engine, counted from 1.
+    Server(u16),
+    /// All servers of the engine.
+    Engine,
     /// One process, while a shard that stands still on its way between two scenes waits for it.
     Move {
         /// The process.
@@ -100,6 +123,7 @@ impl Victim {
             Self::Node(node) => node.to_string() == name,
             Self::Link(a, b) => a.to_string() == name || b.to_string() == name,
             Self::Disk => name == NodeId::new(Role::Data, 1).to_string(),
+            Self::Server(_) | Self::Engine => false,
             Self::Move { killed, from, to } => [killed, from, to].iter().any(|node| node.to_string() == name),
         }
     }
@@ -108,12 +132,14 @@ impl Victim {
     pub fn meets(self, other: Self) -> bool {
         let data = NodeId::new(Role::Data, 1);
         let ends = |victim| match victim {
-            Self::Node(node) => [node, node, node],
-            Self::Link(a, b) => [a, b, b],
-            Self::Disk => [data, data, data],
-            Self::Move { killed, from, to } => [killed, from, to],
+            Self::Node(node) => vec![node],
+            Self::Link(a, b) => vec![a, b],
+            Self::Disk => vec![data],
+            Self::Server(_) | Self::Engine => vec![],
+            Self::Move { killed, from, to } => vec![killed, from, to],
         };
-        ends(self).iter().any(|end| ends(other).contains(end))
+        let of_engine = |victim| matches!(victim, Self::Server(_) | Self::Engine);
+        of_engine(self) && of_engine(other) || ends(self).iter().any(|end| ends(other).contains(end))
     }
 }
 
@@ -136,7 +162,7 @@ impl Fault {
         match self.victim {
             Victim::Node(node) => Some(node.role),
             Victim::Move { killed, .. } => Some(killed.role),
-            Victim::Link(..) | Victim::Disk => None,
+            Victim::Link(..) | Victim::Disk | Victim::Server(_) | Victim::Engine => None,
         }
     }
 }
@@ -149,7 +175,8 @@ impl fmt::Display for Fault {
             Victim::Link(from, to) if self.kind == FaultKind::HoldLink => write!(f, " {from} -> {to}")?,
             Victim::Link(a, b) => write!(f, " {a} - {b}")?,
             Victim::Move { killed, from, to } => write!(f, " {killed} while a shard moves from {from} to {to}")?,
-            Victim::Disk => {}
+            Victim::Server(server) => write!(f, " server {server}")?,
+            Victim::Disk | Victim::Engine => {}
         }
         if !self.delay.is_zero() {
             write!(f, " by {} ms", self.delay.as_millis())?;

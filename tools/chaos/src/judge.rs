@@ -10,7 +10,7 @@
 //! | restart a gateway | *reconnect* |
 //! | kill a gateway | *reconnect*, *detour* |
 //! | pause a gateway | *reconnect*, *detour*, *catch up* |
-//! | anything done to data or its disk; cut or hold a scene's link to data | *crossing* |
+//! | anything done to data, its disk or the engine; cut or hold a scene's link to data | *crossing* |
 //! | cut or hold the link between two scenes | *crossing* |
 //! | anything done to the world; other links; a slow link | nothing: play goes on |
 //! | hold a scene's link to a gateway until the gateway gives it up | *catch up*, of the scene's agents |
@@ -158,6 +158,7 @@ fn allowances(fault: &Fault, lasted: Duration) -> Vec<Allowance> {
         }
         (FaultKind::CutLink | FaultKind::HoldLink, [Some(Role::Scene), Some(Role::Gateway)]) => [&paused[..], &unseen].concat(),
         (FaultKind::FullDisk | FaultKind::CutLink | FaultKind::HoldLink | FaultKind::SlowLink, _) => Vec::new(),
+        (FaultKind::KillEngine | FaultKind::PauseEngine, _) => Vec::new(),
     }
 }
 
@@ -166,6 +167,7 @@ fn keeps_a_journal_away(fault: &Fault) -> bool {
     match (fault.kind, ends(fault.victim)) {
         (FaultKind::Kill(Role::Data), _) => !matches!(fault.victim, Victim::Move { .. }),
         (FaultKind::Pause(Role::Data) | FaultKind::Restart(Role::Data) | FaultKind::FullDisk, _)
+        | (FaultKind::KillEngine | FaultKind::PauseEngine, _)
         | (FaultKind::CutLink | FaultKind::HoldLink, [Some(Role::Scene), Some(Role::Data)]) => true,
         _ => false,
     }
@@ -177,7 +179,7 @@ fn ends(victim: Victim) -> [Option<Role>; 2] {
     match victim {
         Victim::Link(a, b) if b.role == Role::Scene => roles(b, a),
         Victim::Link(a, b) => roles(a, b),
-        Victim::Node(_) | Victim::Disk | Victim::Move { .. } => [None, None],
+        Victim::Node(_) | Victim::Disk | Victim::Server(_) | Victim::Engine | Victim::Move { .. } => [None, None],
     }
 }
 

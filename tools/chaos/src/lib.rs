@@ -25,6 +25,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use pangaea_node::halt::Point;
+use pangaea_node::up::UpEngine;
 
 pub use fault::FaultKind;
 pub use report::ChaosReport;
@@ -47,6 +48,12 @@ pub struct ChaosOptions {
     pub scenes: u16,
     /// Gateway processes.
     pub gateways: u16,
+    /// World processes, of which one leads; several need the engine.
+    pub worlds: u16,
+    /// Data processes with a copy each; several need the engine.
+    pub datas: u16,
+    /// Where beacon, journals, bus and blobs are. Servers that others run cannot be hurt.
+    pub engine: UpEngine,
     /// Only these kinds of fault, by name, and each at least once; all when empty, as many as there is time for.
     pub only: Vec<FaultKind>,
     /// Instead of faults that are drawn: everybody who takes part in a shard's migration is killed at every step of it.

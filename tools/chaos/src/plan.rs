@@ -16,6 +16,8 @@ const LINK_MS: Range<u64> = 1_000..6_500;
 const DELAY_MS: Range<u64> = 30..150;
 /// How long the disk is full.
 const DISK_MS: Range<u64> = 2_000..4_000;
+/// How long the engine stands still.
+const ENGINE_MS: Range<u64> = 30_000..30_001;
 /// The second of two faults begins so long after the first.
 const OVERLAP_MS: Range<u64> = 0..1_500;
 /// Rest between two rounds.
@@ -37,14 +39,15 @@ pub struct Round {
 pub struct Plan {
     rng: Rng,
     nodes: Vec<NodeId>,
+    servers: u16,
     kinds: Vec<FaultKind>,
     deck: Vec<FaultKind>,
 }
 
 impl Plan {
-    /// Faults of these kinds on these nodes.
-    pub fn new(seed: u64, nodes: &[NodeId], kinds: &[FaultKind]) -> Self {
-        Self { rng: Rng::with_seed(seed), nodes: nodes.to_vec(), kinds: kinds.to_vec(), deck: Vec::new() }
+    /// Faults of these kinds on these nodes, and on so many servers of the engine.
+    pub fn new(seed: u64, nodes: &[NodeId], servers: u16, kinds: &[FaultKind]) -> Self {
+        Self { rng: Rng::with_seed(seed), nodes: nodes.to_vec(), servers, kinds: kinds.to_vec(), deck: Vec::new() }
     }
 
     /// The next round: one fault, or two that overlap and hurt nobody twice.
@@ -67,6 +70,8 @@ impl Plan {
             FaultKind::CutLink | FaultKind::HoldLink => (self.link(), self.span(LINK_MS), Duration::ZERO),
             FaultKind::SlowLink => (self.link(), self.span(LINK_MS), self.span(DELAY_MS)),
             FaultKind::FullDisk => (Victim::Disk, self.span(DISK_MS), Duration::ZERO),
+            FaultKind::KillEngine => (Victim::Server(self.rng.u16(1..=self.servers.max(1))), Duration::ZERO, Duration::ZERO),
+            FaultKind::PauseEngine => (Victim::Engine, self.span(ENGINE_MS), Duration::ZERO),
         };
         Fault { kind, victim, lasts, delay }
     }
@@ -101,7 +106,7 @@ mod tests {
 
     fn plan(seed: u64) -> Plan {
         let nodes = [(Role::World, 1), (Role::Data, 1), (Role::Auth, 1), (Role::Scene, 1), (Role::Scene, 2), (Role::Gateway, 1)];
-        Plan::new(seed, &nodes.map(|(role, n)| NodeId::new(role, n)), &FaultKind::ALL)
+        Plan::new(seed, &nodes.map(|(role, n)| NodeId::new(role, n)), 3, &FaultKind::ALL)
     }
 
     #[test]

@@ -11,7 +11,7 @@ use anyhow::{Context, bail};
 use pangaea_bots::{BotOptions, Endpoint, Fleet, Report, Scenario, Sighting, Stage, Vitals};
 use pangaea_node::halt::HaltDrill;
 use pangaea_node::telemetry::LogFormat;
-use pangaea_node::up::{DataDir, LocalCluster, PortTable, UpOptions, nodes};
+use pangaea_node::up::{DataDir, LocalCluster, PortTable, UpEngine, UpOptions, nodes_of};
 use pangaea_schemas::cluster::ClusterSpec;
 use pangaea_schemas::{NodeId, Role};
 use rustix::process::{Pid, Signal, kill_process};
@@ -68,11 +68,18 @@ async fn run_undisturbed(options: &ChaosOptions) -> anyhow::Result<ChaosReport> 
     let mut home = Home::of(options)?;
     let drill = if options.drill { Some(HaltDrill::prepare(&home.folder).context("cannot prepare the drill")?) } else { None };
     let mut skipped = BTreeMap::new();
-    let disk = Disk::mount(&home.store()).inspect_err(|error| {
-        say(&format!("SKIPPING full_disk: {error:#}"));
-        skipped.insert(FaultKind::FullDisk.name(), format!("{error:#}"));
+    let engine = matches!(options.engine, UpEngine::Own { .. });
+    let impossible = FaultKind::ALL.into_iter().filter_map(|kind| Some((kind.name(), kind.is_impossible(engine)?.to_owned())));
+    skipped.extend(impossible);
+    let disk = (!skipped.contains_key(&FaultKind::FullDisk.name())).then(|| Disk::mount(&home.store()));
+    let disk = disk.and_then(|disk| {
+        let told = disk.inspect_err(|error| {
+            say(&format!("SKIPPING full_disk: {error:#}"));
+            skipped.insert(FaultKind::FullDisk.name(), format!("{error:#}"));
+        });
+        told.ok()
     });
-    let storm = Storm::start(options, &home, disk.ok(), skipped).await?;
+    let storm = Storm::start(options, &home, disk, skipped).await?;
     let report = storm.live(drill).await?;
     if report.ok() {
         home.remove()
@@ -120,6 +127,27 @@ impl Home {
     }
 }
 
+/// The cluster that is hurt.
+fn up_options(options: &ChaosOptions, home: &Home) -> UpOptions {
+    UpOptions {
+        data_dir: home.folder.clone(),
+        port_base: options.port_base,
+        scenes: options.scenes,
+        gateways: options.gateways,
+        worlds: options.worlds,
+        datas: options.datas,
+        engine: options.engine.clone(),
+        bots: 0,
+        run_for: None,
+        tick_threads: 0,
+        design: None,
+        abundance: pangaea_node::role::ABUNDANCE_DEFAULT,
+        verbose: false,
+        log: LogFormat::Human,
+        advertised: BTreeMap::new(),
+    }
+}
+
 /// What is due at a moment of a round.
 #[derive(Clone, Copy, Debug)]
 enum Step {
@@ -151,26 +179,11 @@ impl Storm {
         skipped: BTreeMap<String, String>,
     ) -> anyhow::Result<Self> {
         let ports = PortTable::new(options.port_base).context("--port-base is out of range")?;
-        let all = nodes(options.scenes, options.gateways);
-        let relays = Relays::open(all.iter().map(|node| (*node, ports.node(*node)))).await?;
+        let mut up = up_options(options, home);
+        let relays = Relays::open(nodes_of(&up).into_iter().map(|node| (node, ports.node(node)))).await?;
+        up.advertised = relays.addresses().clone();
         let began = Instant::now();
-        let mut cluster = LocalCluster::start(&UpOptions {
-            data_dir: home.folder.clone(),
-            port_base: options.port_base,
-            scenes: options.scenes,
-            gateways: options.gateways,
-            worlds: 1,
-            datas: 1,
-            engine: pangaea_node::up::UpEngine::Embedded,
-            bots: 0,
-            run_for: None,
-            tick_threads: 0,
-            design: None,
-            abundance: pangaea_node::role::ABUNDANCE_DEFAULT,
-            verbose: false,
-            log: LogFormat::Human,
-            advertised: relays.addresses().clone(),
-        })?;
+        let mut cluster = LocalCluster::start(&up)?;
         cluster.until_up(&mut |_| {}).await?;
         cluster.set_calm(true);
         let fleet = Fleet::start(&BotOptions {
@@ -212,7 +225,8 @@ impl Storm {
         if kinds.is_empty() {
             bail!("no kind of fault is left that can be done here");
         }
-        let mut plan = Plan::new(self.options.seed, self.cluster.nodes(), &kinds);
+        let servers = self.cluster.servers().len() as u16;
+        let mut plan = Plan::new(self.options.seed, self.cluster.nodes(), servers, &kinds);
         let play_began = Instant::now();
         for round in 0.. {
             let is_over = play_began.elapsed() >= self.options.play;
@@ -291,7 +305,9 @@ impl Storm {
             (FaultKind::Pause(_), Victim::Node(node)) => self.signal(node, Signal::STOP),
             (_, Victim::Link(a, b)) => self.set_weather(fault, a, b, true),
             (FaultKind::FullDisk, _) => self.disk.as_ref().map_or(Ok(()), Disk::fill)?,
-            (_, Victim::Node(_) | Victim::Disk | Victim::Move { .. }) => {}
+            (FaultKind::KillEngine, Victim::Server(server)) => self.kill_server(usize::from(server) - 1),
+            (FaultKind::PauseEngine, _) => self.signal_servers(Signal::STOP),
+            (_, Victim::Node(_) | Victim::Disk | Victim::Server(_) | Victim::Engine | Victim::Move { .. }) => {}
         }
         Ok(())
     }
@@ -301,7 +317,8 @@ impl Storm {
             (FaultKind::Pause(_), Victim::Node(node)) => self.signal(node, Signal::CONT),
             (_, Victim::Link(a, b)) => self.set_weather(fault, a, b, false),
             (FaultKind::FullDisk, _) => self.disk.as_ref().map_or(Ok(()), Disk::clear)?,
-            (_, Victim::Node(_) | Victim::Disk | Victim::Move { .. }) => {}
+            (FaultKind::PauseEngine, _) => self.signal_servers(Signal::CONT),
+            (_, Victim::Node(_) | Victim::Disk | Victim::Server(_) | Victim::Engine | Victim::Move { .. }) => {}
         }
         Ok(())
     }
@@ -326,12 +343,20 @@ impl Storm {
         }
     }
 
-    fn signal(&self, node: NodeId, signal: Signal) {
-        let pid = self.cluster.pid(node).and_then(|pid| Pid::from_raw(pid as i32));
-        // A process that is being started again is hurt already.
-        if let Some(pid) = pid {
-            let _ = kill_process(pid, signal);
+    fn kill_server(&mut self, at: usize) {
+        let Some((name, pid)) = self.cluster.servers().get(at).map(|(name, pid)| ((*name).to_owned(), *pid)) else { return };
+        if pid.is_some() {
+            *self.deaths_due.entry(name).or_default() += 1;
+            send(pid, Signal::KILL);
         }
+    }
+
+    fn signal_servers(&self, signal: Signal) {
+        self.cluster.servers().into_iter().for_each(|(_, pid)| send(pid, signal));
+    }
+
+    fn signal(&self, node: NodeId, signal: Signal) {
+        send(self.cluster.pid(node), signal);
     }
 
     /// Look after the processes until then.
@@ -455,7 +480,7 @@ impl Storm {
         self.look_until(Instant::now() + REST_TIME).await;
         let bots: Vec<_> = self.fleet.vitals().collect();
         self.check_status(&bots).await;
-        match audit::live(self.cluster.ports()).await {
+        match audit::live(&self.cluster).await {
             Ok(faults) => self.report.ledger_faults.extend(faults.into_iter().map(|fault| format!("live: {fault}"))),
             Err(error) => self.report.ledger_faults.push(format!("live: {error:#}")),
         }
@@ -476,23 +501,32 @@ impl Storm {
 
     async fn stop(self, bots: &[Vitals]) -> anyhow::Result<ChaosReport> {
         self.say("stop");
-        let Self { cluster, disk, fleet, episodes, recoveries, mut report, began, folder, .. } = self;
+        let Self { options, cluster, disk, fleet, episodes, recoveries, mut report, began, folder, .. } = self;
         let seen = fleet.end().await;
         for trouble in cluster.stop().await {
             report.count("bad_end", trouble);
         }
-        match audit::files(&folder.join("data"), &ClusterSpec::demo(), bots) {
-            Ok(findings) => {
-                report.ledger_faults.extend(findings.value.into_iter().map(|fault| format!("files: {fault}")));
-                findings.ownership.into_iter().for_each(|fault| report.count("owners", fault));
+        for copy in (1..=options.datas).map(|n| if n == 1 { "data".to_owned() } else { format!("data-{n}") }) {
+            match audit::files(&folder.join(&copy), &ClusterSpec::demo(), bots) {
+                Ok(findings) => {
+                    report.ledger_faults.extend(findings.value.into_iter().map(|fault| format!("files in {copy}: {fault}")));
+                    findings.ownership.into_iter().for_each(|fault| report.count("owners", format!("{copy}: {fault}")));
+                }
+                Err(error) => report.ledger_faults.push(format!("files in {copy}: {error:#}")),
             }
-            Err(error) => report.ledger_faults.push(format!("files: {error:#}")),
         }
         disk.map_or(Ok(()), Disk::keep)?;
         report.ledger_ok = report.ledger_faults.is_empty();
         report.recovery_ms = recoveries.into_iter().map(|(kind, spans)| (kind, spread(spans))).collect();
         weigh(&mut report, seen, &episodes, began);
         Ok(report)
+    }
+}
+
+/// A process that is being started again is hurt already.
+fn send(pid: Option<u32>, signal: Signal) {
+    if let Some(pid) = pid.and_then(|pid| Pid::from_raw(pid as i32)) {
+        let _ = kill_process(pid, signal);
     }
 }
 

@@ -10,13 +10,17 @@ use pangaea_bots::Deeds;
 use pangaea_chaos::{ChaosOptions, ChaosReport, FaultKind};
 use pangaea_node::halt::Point;
 use pangaea_node::role::SCENES_DEFAULT;
+use pangaea_node::up::UpEngine;
 
+use crate::engine::EngineKind;
+use crate::up::own_engine;
 use crate::{say, say_aside};
 
 const EXAMPLES: &str = "Examples:
   pangaea chaos                                     a minute of faults on a cluster of its own
   pangaea chaos --seconds 3600 --bots 300 --json
   pangaea chaos --seed 42                           the same faults in the same order
+  pangaea chaos --engine nats --worlds 2 --datas 2 --only kill_engine,kill_world,kill_data,kill_scene,pause_engine
   pangaea chaos --drill                             at every step of a shard's migration kills source, target, world and data
 Exit code 1 when anything was lost, or seen that no fault excuses. Filling a disk needs the right to mount one.";
 
@@ -45,6 +49,18 @@ pub(crate) struct ChaosArgs {
     /// Gateway processes
     #[arg(long, default_value_t = 2, value_name = "N")]
     gateways: u16,
+    /// World processes, of which one leads; several need the engine
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    worlds: u16,
+    /// Data processes with a copy each; several need the engine
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    datas: u16,
+    /// Where beacon, journals, bus and blobs are: in processes of the cluster, or on NATS JetStream servers, which are hurt, too
+    #[arg(long, value_enum, default_value = "embedded")]
+    engine: EngineKind,
+    /// With --engine nats: how many servers to start, 1 or 3
+    #[arg(long, default_value_t = 3, value_name = "N")]
+    engine_nodes: u16,
     /// Only these kinds of fault, such as kill_scene,cut_link; each at least once, even if that takes longer
     #[arg(long, value_delimiter = ',', value_name = "KINDS")]
     only: Vec<FaultKind>,
@@ -63,8 +79,15 @@ pub(crate) struct ChaosArgs {
 }
 
 impl ChaosArgs {
-    pub(crate) fn options(self, drawn_seed: u64) -> ChaosOptions {
-        ChaosOptions {
+    pub(crate) fn options(self, drawn_seed: u64) -> anyhow::Result<ChaosOptions> {
+        let engine = match self.engine {
+            EngineKind::Embedded => UpEngine::Embedded,
+            EngineKind::Nats => own_engine(self.engine_nodes)?,
+        };
+        Ok(ChaosOptions {
+            engine,
+            worlds: self.worlds,
+            datas: self.datas,
             play: Duration::from_secs(self.seconds),
             bots: self.bots,
             seed: self.seed.unwrap_or(drawn_seed),
@@ -76,7 +99,7 @@ impl ChaosArgs {
             drill: self.drill,
             drill_at: self.at,
             patience: self.patience.max(0.1),
-        }
+        })
     }
 }
 
@@ -84,7 +107,7 @@ impl ChaosArgs {
 pub(crate) async fn run(args: ChaosArgs) -> anyhow::Result<ExitCode> {
     let json = args.json;
     let drawn = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |since| since.as_millis() as u64);
-    let report = pangaea_chaos::run(&args.options(drawn)).await?;
+    let report = pangaea_chaos::run(&args.options(drawn)?).await?;
     if json {
         report.examples.iter().for_each(|example| say_aside(example));
         say(&serde_json::to_string_pretty(&report)?);

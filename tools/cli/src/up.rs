@@ -122,7 +122,7 @@ fn usual_design() -> Option<PathBuf> {
     ["game", "."].into_iter().map(PathBuf::from).find(|folder| folder.join(SHEET).is_file())
 }
 
-fn own_engine(servers: u16) -> anyhow::Result<UpEngine> {
+pub(crate) fn own_engine(servers: u16) -> anyhow::Result<UpEngine> {
     ensure!(servers == 1 || servers == SERVERS_MAX, "--engine-nodes is 1, or {SERVERS_MAX} for a majority without one of them");
     let program = server::program(Path::new(".")).with_context(|| {
         format!(
