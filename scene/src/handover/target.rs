@@ -2,12 +2,16 @@
 //!
 //! | what the fence of the leader says | and | answer to COMMIT |
 //! |---|---|---|
-//! | seen < xid.epoch | can take | Take: append IN, run at once, ROUTE; ACK once durable |
+//! | seen < xid.epoch | room was reserved | Take: append IN, run at once, ROUTE; ACK once durable |
+//! | seen < xid.epoch | there is room | the same, under the next epoch |
 //! | seen < xid.epoch | cannot take | Refuse: append REFUSED; REFUSE once durable |
 //! | accepted ≥ xid.epoch | IN durable | Confirm: ACK again |
 //! | accepted < xid.epoch ≤ seen | REFUSED durable | Deny: REFUSE again |
 //! | seen ≥ xid.epoch | not durable yet | Wait: the answer comes when it is |
 //! | (forgotten) | the source has settled it long ago | Wait: nobody wants an answer |
+//!
+//! Who has reserved nothing may be a new owner, after one that ran the members and showed them, and died before IN was durable.
+//! An epoch has one owner: so they run under the next one. A source that takes back goes beyond that.
 //!
 //! `seen` is the highest epoch that any commit named, refused ones included; `accepted` the highest that was taken. They are kept
 //! apart so that a doubled COMMIT of a refused hand-over is refused again, for ever. What they were for one hand-over is
@@ -25,8 +29,8 @@ use super::{RESERVATION, RESERVATIONS_MAX};
 /// What a commit is answered with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CommitAnswer {
-    /// Take them: new.
-    Take,
+    /// Take them: new. They run under this epoch.
+    Take(AgentEpoch),
     /// Turn them down for ever: new.
     Refuse,
     /// They are here, or were.
@@ -37,12 +41,26 @@ pub enum CommitAnswer {
     Wait,
 }
 
+/// Whether those who come have room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// It was promised to them.
+    Reserved,
+    /// There is some.
+    Free,
+    /// There is none.
+    None,
+}
+
 /// The table above.
-pub fn answer(fence: Fence, xid: Xid, can_take: bool, is_pending: bool) -> CommitAnswer {
+pub fn answer(fence: Fence, xid: Xid, room: Room, is_pending: bool) -> CommitAnswer {
     let seen = if Mutant::AcceptedForSeen.lives() { fence.accepted } else { fence.seen };
     match (seen < xid.epoch || Mutant::AcceptTwice.lives(), fence.accepted >= xid.epoch) {
-        (true, _) if can_take => CommitAnswer::Take,
-        (true, _) => CommitAnswer::Refuse,
+        (true, _) => match room {
+            Room::Reserved => CommitAnswer::Take(xid.epoch),
+            Room::Free => CommitAnswer::Take(xid.epoch.next()),
+            Room::None => CommitAnswer::Refuse,
+        },
         (false, _) if is_pending => CommitAnswer::Wait,
         (false, true) => CommitAnswer::Confirm,
         (false, false) => CommitAnswer::Deny,
@@ -179,8 +197,12 @@ impl Arrivals {
 
     /// What to do with a commit; a reservation is used up by it. Room for those without one is `free`.
     pub fn commit(&mut self, xid: Xid, members: u32, free: u32) -> CommitAnswer {
-        let fits = self.reserved.remove(&xid).is_some() || self.promised() + members <= free;
-        self.remembered(xid).map_or(CommitAnswer::Wait, |fence| answer(fence, xid, fits, self.pending.contains(&xid)))
+        let room = match self.reserved.remove(&xid) {
+            Some(_) => Room::Reserved,
+            None if self.promised() + members <= free => Room::Free,
+            None => Room::None,
+        };
+        self.remembered(xid).map_or(CommitAnswer::Wait, |fence| answer(fence, xid, room, self.pending.contains(&xid)))
     }
 
     /// The members are taken: IN is on its way into the journal.
@@ -232,11 +254,20 @@ mod tests {
     #[test]
     fn a_doubled_commit_is_taken_once() {
         let mut arrivals = Arrivals::default();
-        assert_eq!(arrivals.commit(xid(2), 1, 10), CommitAnswer::Take);
+        assert_eq!(arrivals.commit(xid(2), 1, 10), CommitAnswer::Take(AgentEpoch(3)));
         arrivals.take(xid(2), [EntityId(5)]);
         assert_eq!(arrivals.commit(xid(2), 1, 10), CommitAnswer::Wait, "no answer before it is durable");
         arrivals.settled(xid(2));
         assert_eq!(arrivals.commit(xid(2), 1, 10), CommitAnswer::Confirm);
+    }
+
+    #[test]
+    fn who_was_promised_room_lives_under_the_epoch_of_the_hand_over_and_with_a_later_owner_under_the_next() {
+        let mut former = Arrivals::default();
+        assert_eq!(former.reserve(Timestamp(0), xid(2), 1, 10), Some(true));
+        assert_eq!(former.commit(xid(2), 1, 10), CommitAnswer::Take(AgentEpoch(2)));
+        // It died before that was durable.
+        assert_eq!(Arrivals::default().commit(xid(2), 1, 10), CommitAnswer::Take(AgentEpoch(3)));
     }
 
     #[test]
@@ -246,7 +277,7 @@ mod tests {
         arrivals.refuse(xid(2), [EntityId(5)]);
         arrivals.settled(xid(2));
         assert_eq!(arrivals.commit(xid(2), 1, 10), CommitAnswer::Deny);
-        assert_eq!(arrivals.commit(xid(4), 1, 10), CommitAnswer::Take, "the next one is another matter");
+        assert_eq!(arrivals.commit(xid(4), 1, 10), CommitAnswer::Take(AgentEpoch(5)), "the next one is another matter");
     }
 
     #[test]
@@ -284,7 +315,7 @@ mod tests {
         assert_eq!(arrivals.fence(EntityId(5)), Fence::default());
         assert_eq!(arrivals.commit(xid(2), 1, 10), CommitAnswer::Wait);
         assert_eq!(arrivals.commit(xid(3), 1, 10), CommitAnswer::Wait);
-        assert_eq!(arrivals.commit(xid(4), 1, 10), CommitAnswer::Take);
+        assert_eq!(arrivals.commit(xid(4), 1, 10), CommitAnswer::Take(AgentEpoch(5)));
     }
 
     #[test]
@@ -294,7 +325,7 @@ mod tests {
         let mut arrivals = Arrivals::recovered([], decided, stable);
         let answers = [1, 2, 3, 4].map(|number| arrivals.commit(xid(number), 1, 10));
         use CommitAnswer::{Confirm, Deny, Take, Wait};
-        assert_eq!(answers, [Wait, Confirm, Deny, Take]);
+        assert_eq!(answers, [Wait, Confirm, Deny, Take(AgentEpoch(5))]);
     }
 
     #[test]

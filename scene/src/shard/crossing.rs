@@ -155,14 +155,14 @@ impl Shard {
         }
     }
 
-    /// The target refused durably: the members are live here again, under the next epoch.
+    /// The target refused durably: the members are live here again, under an epoch that no owner of the target gave them.
     fn take_back(&mut self, xid: Xid) {
         let Some(leave) = self.life.leaves.remove(xid) else { return };
         tracing::info!(shard = %self.id, agent = %xid.entity, "taken back");
         let Leave { target, records, inputs, .. } = leave;
         self.remember_settled(target, xid, &[]);
         for mut record in records {
-            record.epoch = xid.epoch.next();
+            record.epoch = xid.epoch.next().next();
             record.cell = self.id.nearest_cell(CellId::at(self.id.space, record.position));
             self.writer.push(ShardOp::Put(record.clone()));
             self.settle_in(record);
@@ -286,7 +286,7 @@ impl Shard {
         }
         let (room, name) = (self.room(), lane.to);
         match self.dealings(name).arrivals.commit(xid, members.len() as u32, room) {
-            CommitAnswer::Take => self.take_in(name, xid, members, inputs),
+            CommitAnswer::Take(epoch) => self.take_in(name, xid, epoch, (members, inputs)),
             CommitAnswer::Refuse => {
                 let members: Vec<EntityId> = members.iter().map(|record| record.entity).collect();
                 self.dealings(name).arrivals.refuse(xid, members.iter().copied());
@@ -299,10 +299,10 @@ impl Shard {
         }
     }
 
-    fn take_in(&mut self, name: ShardId, xid: Xid, mut members: Vec<Record>, inputs: Vec<ClientInput>) {
-        tracing::info!(shard = %self.id, agent = %xid.entity, epoch = %xid.epoch, source = %xid.source, "taken in");
+    fn take_in(&mut self, name: ShardId, xid: Xid, epoch: AgentEpoch, (mut members, inputs): (Vec<Record>, Vec<ClientInput>)) {
+        tracing::info!(shard = %self.id, agent = %xid.entity, %epoch, source = %xid.source, "taken in");
         for record in &mut members {
-            record.epoch = xid.epoch;
+            record.epoch = epoch;
             record.cell = self.id.nearest_cell(CellId::at(self.id.space, record.position));
         }
         self.meter.taken += members.len() as u64;

@@ -488,8 +488,14 @@ impl Storm {
     }
 
     async fn check_status(&mut self, bots: &[Vitals]) {
-        if let Some(lacks) = self.lacks().await {
-            self.anomaly("not_running", lacks);
+        // What died last may have come back to a world that still waited for an engine.
+        let began = Instant::now();
+        while let Some(lacks) = self.lacks().await {
+            if began.elapsed() > self.patient(BACK_TIME_MAX) {
+                self.anomaly("not_running", lacks);
+                break;
+            }
+            self.look_until(Instant::now() + STATUS_EVERY).await;
         }
         let Ok(status) = self.cluster.status().await else { return };
         let players: u64 = status.shards.iter().map(|shard| u64::from(shard.players)).sum();

@@ -424,7 +424,7 @@ impl Stage<'_> {
         self.check_refusal(target, xid);
         self.remember_settled(who, target, xid, &[]);
         for mut record in records {
-            record.epoch = xid.epoch.next();
+            record.epoch = xid.epoch.next().next();
             record.cell = shard_id(who.0).first_cell();
             let owner = self.owner(who);
             owner.writer.push(ShardOp::Put(record.clone()));
@@ -512,8 +512,9 @@ impl Stage<'_> {
     fn committed(&mut self, who: Who, from: ShardId, xid: Xid, members: &[Record], room: u32) {
         let owner = self.owner(who);
         match owner.arrivals.commit(xid, members.len() as u32, room) {
-            CommitAnswer::Take => {
-                owner.writer.push(ShardOp::In { xid, members: members.to_vec() });
+            CommitAnswer::Take(epoch) => {
+                let members: Vec<_> = members.iter().map(|record| Record { epoch, ..record.clone() }).collect();
+                owner.writer.push(ShardOp::In { xid, members: members.clone() });
                 owner.arrivals.take(xid, [AGENT]);
                 members.iter().for_each(|record| owner.settle_in(record));
                 self.when_durable(who, Then::Taken(xid));
