@@ -17,9 +17,12 @@ const SIM_SEEDS: &str = "16";
 const SIM_MUTANTS: [&str; 3] = ["acknowledge-before-durable", "commit-before-out", "resume-without-claim"];
 
 /// Faults on a real cluster: so long, and each kind at least once, in the order that the seed draws.
-const CHAOS_SECONDS: &str = "35";
+const CHAOS_SECONDS: &str = "25";
 const CHAOS_SEED: &str = "1";
 const CHAOS_FAULTS: &str = "kill_scene,kill_gateway,kill_data,kill_world,pause_scene,cut_link,full_disk";
+/// The same where no process is the only one of its kind.
+const ENGINE_CHAOS_SECONDS: &str = "10";
+const ENGINE_CHAOS_FAULTS: &str = "kill_engine,kill_world,kill_data,kill_scene";
 /// Players meanwhile.
 const CHAOS_BOTS: &str = "40";
 /// Unoptimised, on few cores: how long recovery takes there is no measure of it.
@@ -50,6 +53,7 @@ const STEPS: &[Step] = &[
     ("simulator", simulator),
     ("models", |root| cargo(root, &["model"])),
     ("chaos", chaos),
+    ("chaos on the engine", engine_chaos),
     ("web", web),
     ("browser", browser),
 ];
@@ -144,19 +148,30 @@ fn simulator(root: &Path) -> Outcome {
 
 /// A cluster of real processes is hurt while bots storm its borders; its ledger, its files and what the bots saw must be right.
 fn chaos(root: &Path) -> Outcome {
-    let check = || {
-        crate::build(root)?;
-        let folder = root.join("target/ci/chaos");
-        if folder.exists() {
-            std::fs::remove_dir_all(&folder)?;
-        }
-        let base = free_ports()?.to_string();
-        let mut command = Command::new(crate::built(root, "pangaea"));
-        command.args(["chaos", "--seconds", CHAOS_SECONDS, "--bots", CHAOS_BOTS, "--seed", CHAOS_SEED, "--only", CHAOS_FAULTS]);
-        command.args(["--patience", CHAOS_PATIENCE, "--port-base", &base, "--data-dir"]).arg(folder);
-        crate::run(command.stdin(Stdio::null()))
-    };
-    check().into()
+    hurt(root, "chaos", &["--seconds", CHAOS_SECONDS, "--only", CHAOS_FAULTS]).into()
+}
+
+/// The same with three servers of the engine, two worlds and two data nodes.
+fn engine_chaos(root: &Path) -> Outcome {
+    if let Err(why) = nats::install(root) {
+        return Outcome::Skipped(format!("{why:#}"));
+    }
+    let triple = ["--engine", "nats", "--engine-nodes", "3", "--worlds", "2", "--datas", "2"];
+    let faults = ["--seconds", ENGINE_CHAOS_SECONDS, "--only", ENGINE_CHAOS_FAULTS];
+    hurt(root, "engine-chaos", &[&triple[..], &faults].concat()).into()
+}
+
+fn hurt(root: &Path, name: &str, arguments: &[&str]) -> anyhow::Result<()> {
+    crate::build(root)?;
+    let folder = root.join("target/ci").join(name);
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder)?;
+    }
+    let base = free_ports()?.to_string();
+    let mut command = Command::new(crate::built(root, "pangaea"));
+    command.current_dir(root).args(["chaos", "--bots", CHAOS_BOTS, "--seed", CHAOS_SEED]).args(arguments);
+    command.args(["--patience", CHAOS_PATIENCE, "--port-base", &base, "--data-dir"]).arg(folder);
+    crate::run(command.stdin(Stdio::null()))
 }
 
 /// The browser client's own checks; they need npm and, once, its registry.
