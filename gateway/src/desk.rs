@@ -26,7 +26,9 @@ impl Gateway {
             | Desk::Record { .. }
             | Desk::TakeRecorded { .. }
             | Desk::EndRecording { .. }
-            | Desk::Recorded { .. } => return tracing::debug!(%from, "a word of an admin's that is not for a gateway"),
+            | Desk::Recorded { .. }
+            | Desk::Profile { .. }
+            | Desk::Profiled { .. } => return tracing::debug!(%from, "a word of an admin's that is not for a gateway"),
         };
         self.send(Address::Node(from), Message::Desk(answer));
     }

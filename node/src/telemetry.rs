@@ -18,6 +18,8 @@ const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 /// Bounds of time histograms in seconds: from a tenth of a millisecond to two seconds.
 const SECONDS_BUCKETS: [f64; 14] =
     [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.02, 0.035, 0.05, 0.1, 0.25, 0.5, 2.0];
+/// Of single systems, most of which take some microseconds.
+const SYSTEM_SECONDS_BUCKETS: [f64; 8] = [0.000_001, 0.000_005, 0.000_02, 0.000_1, 0.000_5, 0.002, 0.01, 0.05];
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -86,6 +88,8 @@ impl Readiness {
 pub fn start_metrics(node: &str) -> anyhow::Result<PrometheusHandle> {
     PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS_BUCKETS)
+        .context("histogram bounds")?
+        .set_buckets_for_metric(Matcher::Full("pangaea_system_seconds".to_owned()), &SYSTEM_SECONDS_BUCKETS)
         .context("histogram bounds")?
         .add_global_label("node", node)
         .install_recorder()

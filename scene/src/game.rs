@@ -25,6 +25,7 @@ use crate::ecs::kinds::{ComponentKind, Kinds, MessageKind};
 use crate::ecs::tunables::TunableKind;
 use crate::ecs::{Birthing, Plain, Player, Position, Seeding, Tied, Tunables, Velocity, install};
 use crate::layouts::Layouts;
+use crate::profile::{self, Probe};
 use crate::scripts::{self, Engine, Fault, Words};
 
 /// The parts of Simulate, in this order. Systems of one phase that touch the same data need `.before` or `.after`.
@@ -243,6 +244,8 @@ const NO_ENGINE: &str = "this game has no scripts: add `game.plugin(pangaea_scri
 pub(crate) struct Parts {
     pub(crate) kinds: Arc<Kinds>,
     pub(crate) schedule: Schedule,
+    /// Hears which of the schedule's systems runs.
+    pub(crate) probe: Probe,
     pub(crate) world: World,
     pub(crate) spawners: Vec<fn(&mut Seeding)>,
     pub(crate) births: Vec<fn(&mut Birthing)>,
@@ -377,15 +380,17 @@ impl Game {
         });
         let [input, decide, act, go, react] = Phase::ALL;
         schedule.configure_sets((input, decide, act, go, react).chain());
+        let probe = Probe::default();
+        profile::observe(&mut schedule, &probe);
         let kinds = Arc::new(std::mem::take(&mut self.kinds));
         if let Some(engine) = self.engine.take() {
-            scripts::install(&mut world, &mut schedule, engine, Arc::clone(&kinds));
+            scripts::install(&mut world, &mut schedule, engine, Arc::clone(&kinds), probe.clone());
         }
         if let Err(error) = schedule.initialize(&mut world) {
             return Err(GameFault::Order(error.to_string(schedule.graph(), &world)));
         }
         let (spawners, births) = (self.spawners.clone(), self.births.clone());
-        Ok(Parts { kinds, schedule, world, spawners, births })
+        Ok(Parts { kinds, schedule, probe, world, spawners, births })
     }
 
     fn describe(&self) -> Registry {

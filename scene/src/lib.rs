@@ -17,6 +17,8 @@ pub mod ecs;
 
 pub mod scripts;
 
+pub mod profile;
+
 pub mod harness;
 
 pub mod incarnation;

@@ -570,7 +570,8 @@ fn shard_of(message: &Message) -> Option<ShardId> {
             | Desk::Place { shard, .. }
             | Desk::Record { shard, .. }
             | Desk::TakeRecorded { shard, .. }
-            | Desk::EndRecording { shard, .. },
+            | Desk::EndRecording { shard, .. }
+            | Desk::Profile { shard, .. },
         ) => Some(*shard),
         _ => None,
     }

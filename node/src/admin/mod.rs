@@ -27,6 +27,7 @@
 //! | `POST /api/tune`, `/api/tune/undo` | [`TuneOrder`], [`UndoOrder`], answered by [`TuneOrderView`]; `?dry_run=true` asks |
 //! | `GET /api/scripts`, `/api/scripts/{name}` | [`ScriptsView`], [`ScriptView`]: what runs, what fails where |
 //! | `POST /api/scripts/{name}/{on,off,rollback,remove,save}` | [`ScriptOrder`], answered by [`ScriptOrderView`]; as above |
+//! | `GET /api/shards/profile?shard=ID` | [`ProfileView`]: what its ticks cost, phase by phase and system by system |
 //! | `POST /api/migrate?shard=ID&to=SCENE` | [`MoveOrderView`]; `&dry_run=true` only asks |
 //! | `POST /api/shards/split?shard=ID`, `merge` | the same, from a scene to itself |
 //! | `POST /api/recordings?shard=ID&seconds=N`, `…/end?shard=ID` | [`RecordingView`]; `&dry_run=true` only asks |
@@ -52,6 +53,7 @@ mod gateways;
 mod guard;
 mod names;
 mod orders;
+mod profile;
 mod recent;
 mod recordings;
 mod recuts;
@@ -83,6 +85,7 @@ pub use callers::{Caller, Rank};
 pub use gateways::GatewayOrderView;
 pub use names::unknown;
 pub use orders::{AdminOrder, Asked, ORDERS_MAX, OrderAnswer, Ordered, Question, Told, Wanted};
+pub use profile::{CostView, ProfileView};
 pub use recent::RecentEvents;
 pub use recordings::RecordingView;
 pub use scenes::SceneOrderView;
@@ -161,6 +164,7 @@ pub fn routes(admin: Admin, bound: SocketAddr) -> Router {
         .route("/api/tune", get(tune::show).post(tune::set))
         .route("/api/tune/undo", post(tune::take_back))
         .route("/api/migrate", post(shards::migrate))
+        .route("/api/shards/profile", get(profile::show))
         .route("/api/shards/split", post(recuts::split))
         .route("/api/shards/merge", post(recuts::merge))
         .route("/api/recordings", post(recordings::begin))

@@ -148,6 +148,8 @@ pub enum Question {
     },
     /// A recording of this shard is to end.
     EndRecording(ShardId),
+    /// What this shard's ticks cost.
+    Profile(ShardId),
 }
 
 /// The answer, as the node gave it, with the node; or why there is none.

@@ -1,7 +1,7 @@
 //! The admin API over real sockets: what is told, who may change what, and what is noted of it.
 
 use pangaea_schemas::geometry::{CellId, Position, SpaceId};
-use pangaea_schemas::message::{Desk, SessionRow};
+use pangaea_schemas::message::{Cost, Desk, SessionRow};
 use pangaea_schemas::record::{Presence, Record, SessionState};
 use pangaea_schemas::{AccountId, AgentEpoch, EntityId, RequestId, SessionEpoch, ShardEpoch};
 
@@ -117,6 +117,11 @@ fn answer_for_nodes(asked: Asked) {
         Question::Agents { .. } => Err("nobody runs it".to_owned()),
         Question::Record { .. } | Question::TakeRecorded { .. } => {
             Ok((scene, Desk::Recorded { request, bytes: Default::default(), refusal: String::new() }))
+        }
+        Question::Profile(shard) => {
+            let cost = |name: &str, mean_ns| Cost { name: name.to_owned(), mean_ns, max_ns: 9_000 };
+            let (phases, systems) = (vec![cost("simulate", 8_000)], vec![cost("act", 1_000), cost("walk", 6_000)]);
+            Ok((scene, Desk::Profiled { request, shard, ticks: 3, phases, systems }))
         }
         Question::EndRecording(_) => {
             Ok((scene, Desk::Recorded { request, bytes: Default::default(), refusal: "nobody records it".to_owned() }))
@@ -272,6 +277,26 @@ async fn a_recording_is_an_operators_and_its_key_is_told_to_nobody_else() {
     assert_eq!((status, text.as_str()), (400, "a recording takes from 1 to 600 seconds; 601 is not among them"));
     let ended = stage.post("/api/recordings/end?shard=0/3/1,0", &local, "{}").await;
     assert_eq!(ended.expect_err("there is none"), (409, "nobody records it".to_owned()));
+}
+
+#[tokio::test]
+async fn whoever_looks_is_told_what_a_shards_ticks_cost() {
+    let mut stage = Stage::new().await;
+    let address = stage.address.clone();
+    let mut ask = async |path: &'static str| {
+        let answered = async {
+            while let Some(Wanted::Answer(asked)) = stage.taken.recv().await {
+                answer_for_nodes(asked);
+            }
+        };
+        tokio::select! { told = client::get(&address, path, None) => told, () = answered => panic!("the API has ended") }
+    };
+    let body = ask("/api/shards/profile?shard=0/3/1,0").await.expect("told");
+    let profile: ProfileView = serde_json::from_slice(&body).expect("JSON");
+    let names: Vec<_> = profile.systems.iter().map(|cost| cost.name.as_str()).collect();
+    assert_eq!((profile.scene.as_str(), profile.ticks, names), ("scene-1", 3, vec!["walk", "act"]));
+    let refused = ask("/api/shards/profile?shard=0/3/9,9").await;
+    assert!(matches!(refused, Err(client::AskError::Refused { status: 404, .. })), "{refused:?}");
 }
 
 #[tokio::test]

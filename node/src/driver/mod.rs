@@ -7,6 +7,7 @@ mod auth;
 mod data;
 mod desk;
 mod gateway;
+mod laps;
 mod process;
 mod scene;
 mod standby;

@@ -15,6 +15,8 @@ use crossbeam::channel::{Receiver, Sender, TrySendError, bounded};
 use pangaea_scene::shard::{Shard, TickPhase};
 use pangaea_schemas::{Tick, Timestamp};
 
+use super::laps::Measuring;
+
 /// Most shards that wait for a thread; the driver's own thread ticks what finds no place.
 const SHARDS_WAITING_MAX: usize = 256;
 /// The pool is woken when the last tick's shards took at least this long in all; waking it costs some tens of microseconds.
@@ -93,25 +95,21 @@ impl Job {
     fn run(mut self) -> (Box<Shard>, Duration) {
         let began = Instant::now();
         let mut last = began;
+        let mut phases = [Duration::ZERO; TickPhase::ALL.len()];
+        let measuring = Measuring::begin(&self.shard, self.tick);
         self.shard.tick_observed(self.now, self.tick, |phase| {
             let ended = Instant::now();
-            metrics::histogram!("pangaea_shard_phase_seconds", "phase" => name(phase)).record(ended - last);
+            phases[phase as usize] = ended - last;
+            metrics::histogram!("pangaea_shard_phase_seconds", "phase" => phase.name()).record(ended - last);
             last = ended;
         });
         let took = began.elapsed();
+        if let Some(measuring) = measuring {
+            measuring.end(&mut self.shard, &phases);
+        }
         self.shard.note_tick_time(took.as_micros() as u32);
         metrics::histogram!("pangaea_shard_tick_seconds").record(took);
         (self.shard, took)
-    }
-}
-
-fn name(phase: TickPhase) -> &'static str {
-    match phase {
-        TickPhase::Ingest => "ingest",
-        TickPhase::Simulate => "simulate",
-        TickPhase::HandOver => "hand-over",
-        TickPhase::Publish => "publish",
-        TickPhase::Persist => "persist",
     }
 }
 

@@ -2,6 +2,7 @@
 
 use pangaea_scene::game::Game;
 use pangaea_scene::prelude::*;
+use pangaea_scene::profile::Moment;
 use pangaea_scene::scripts::{Engine, STEPS_MAX};
 
 use crate::Luau;
@@ -69,6 +70,24 @@ const HERE: Position = Position::new(600.0, 600.0);
 
 fn health(world: &Harness, id: EntityId) -> u16 {
     world.get::<Health>(id).expect("here").now
+}
+
+#[test]
+fn whoever_listens_hears_a_script_by_its_name() {
+    use std::sync::{Arc, Mutex};
+
+    let mut world = world();
+    world.scripts(&[("heal", HEAL)]);
+    let names = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&names);
+    world.world.listen_to_systems(Some(Box::new(move |moment| {
+        if let Moment::Ended(name) = moment {
+            heard.lock().expect("whole").push(name.to_string());
+        }
+    })));
+    world.tick();
+    let names = names.lock().expect("whole").clone();
+    assert!(names.len() == 2 && names.contains(&"script heal".to_owned()), "{names:?}");
 }
 
 const HEAL: &str = r#"

@@ -29,6 +29,7 @@ use super::publish::border;
 use super::senses::{IdPool, Now};
 use super::settle::{Bounds, MovedQuery};
 use crate::game::{BuiltGame, Parts};
+use crate::profile::{Listener, Probe};
 use crate::recording::Tape;
 use crate::scripts::Desk;
 
@@ -45,6 +46,7 @@ const EFFECTS_PENDING_MAX: usize = 65_536;
 pub struct ShardWorld {
     pub(crate) world: World,
     schedule: Schedule,
+    probe: Probe,
     pub(crate) kinds: Arc<Kinds>,
     /// One per registered component, in the same order.
     pub(crate) walkers: Vec<Box<dyn Walker>>,
@@ -149,7 +151,7 @@ pub struct Counts {
 impl ShardWorld {
     /// An empty world for `shard`. The same seed and the same inputs give the same world.
     pub fn new(game: &BuiltGame, shard: ShardId, space: &SpaceSpec, rate: TickRate, seed: u64) -> Self {
-        let Parts { kinds, schedule, mut world, spawners, births } = game.shard(shard, space, rate, seed);
+        let Parts { kinds, schedule, probe, mut world, spawners, births } = game.shard(shard, space, rate, seed);
         let cells = world.resource::<Grid>().len();
         let walkers = kinds.components.iter().map(|kind| (kind.walker)(&mut world)).collect();
         let moved = world.query_filtered();
@@ -163,6 +165,7 @@ impl ShardWorld {
             pending: Vec::new(),
             world,
             schedule,
+            probe,
             kinds,
             walkers,
             moved,
@@ -200,6 +203,11 @@ impl ShardWorld {
     /// Scripts that are off here because they failed.
     pub fn script_faults(&self) -> impl Iterator<Item = &ScriptFault> {
         self.world.get_resource::<Desk>().into_iter().flat_map(Desk::faults)
+    }
+
+    /// `listener` hears when systems and scripts begin and end; `None`: nobody does.
+    pub fn listen_to_systems(&self, listener: Option<Listener>) {
+        self.probe.set(listener);
     }
 
     /// Ingest, then Simulate.

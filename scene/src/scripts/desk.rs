@@ -21,6 +21,7 @@ use crate::ecs::population::Identity;
 use crate::ecs::senses::{Now, mix};
 use crate::ecs::{Position, fnv};
 use crate::game::Phase;
+use crate::profile::{Probe, SCRIPT_PREFIX};
 
 /// Components that scripts see but never change: who speaks for an agent is not theirs to say.
 const READ_ONLY: [&str; 1] = ["player"];
@@ -31,6 +32,7 @@ pub(crate) struct Desk {
     engine: Arc<dyn Engine>,
     words: Words,
     kinds: Arc<Kinds>,
+    probe: Probe,
     slots: Vec<Slot>,
     tuned: Vec<(String, TuneValue)>,
     rules: u64,
@@ -41,6 +43,8 @@ pub(crate) struct Desk {
 
 struct Slot {
     rule: ScriptRule,
+    /// For whoever measures.
+    label: Arc<str>,
     state: State,
 }
 
@@ -66,10 +70,10 @@ struct Turn {
 type Letters = fn(&World) -> Vec<Heard>;
 
 /// Puts the scripts' turns into the schedule: after the systems of each phase, before the next.
-pub(crate) fn install(world: &mut World, schedule: &mut Schedule, engine: Arc<dyn Engine>, kinds: Arc<Kinds>) {
+pub(crate) fn install(world: &mut World, schedule: &mut Schedule, engine: Arc<dyn Engine>, kinds: Arc<Kinds>, probe: Probe) {
     let words = kinds.words();
     let tuned = words.tunables.clone();
-    world.insert_resource(Desk { engine, words, kinds, slots: Vec::new(), tuned, rules: 0, tick: Tick(0), steps: 0 });
+    world.insert_resource(Desk { engine, words, kinds, probe, slots: Vec::new(), tuned, rules: 0, tick: Tick(0), steps: 0 });
     for (at, phase) in Phase::ALL.into_iter().enumerate() {
         let turn = move |world: &mut World| {
             world.resource_scope(|world, mut desk: Mut<Desk>| desk.take_turns(world, phase));
@@ -104,7 +108,8 @@ impl Desk {
         let mut old = std::mem::take(&mut self.slots);
         for rule in rules.scripts.iter().filter(|rule| rule.is_on) {
             let known = old.iter().position(|slot| slot.rule == *rule).map(|at| old.swap_remove(at));
-            let slot = known.unwrap_or_else(|| Slot { state: self.open(world, rule), rule: rule.clone() });
+            let label = || Arc::from(format!("{SCRIPT_PREFIX}{}", rule.name));
+            let slot = known.unwrap_or_else(|| Slot { state: self.open(world, rule), label: label(), rule: rule.clone() });
             self.slots.push(slot);
         }
         self.slots.sort_by(|a, b| a.rule.name.cmp(&b.rule.name));
@@ -133,7 +138,7 @@ impl Desk {
             }
             let left = STEPS_MAX.saturating_sub(self.steps);
             let seed = seed(world, &slot.rule.name);
-            match turn.take(world, seed, &self.tuned, (self.rules, left)) {
+            match self.probe.around(&slot.label, || turn.take(world, seed, &self.tuned, (self.rules, left))) {
                 Ok(steps) => self.steps += steps,
                 // What it took counts against nobody else: it does so once.
                 Err(fault) => slot.state = State::Failed(failed(world, fault)),

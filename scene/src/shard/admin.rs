@@ -24,13 +24,15 @@ impl Shard {
             Desk::Record { request, key, seconds, .. } => told(request, self.begin_recording(key, seconds)),
             Desk::TakeRecorded { request, key, from: place, .. } => told(request, self.fetch_recording(key, place)),
             Desk::EndRecording { request, .. } => told(request, self.end_recording()),
+            Desk::Profile { request, .. } => self.profiled(request),
             Desk::Seen { .. }
             | Desk::Placed { .. }
             | Desk::ListSessions { .. }
             | Desk::Sessions { .. }
             | Desk::Kick { .. }
             | Desk::Kicked { .. }
-            | Desk::Recorded { .. } => return tracing::debug!(%from, "a word of an admin's that is not for a shard"),
+            | Desk::Recorded { .. }
+            | Desk::Profiled { .. } => return tracing::debug!(%from, "a word of an admin's that is not for a shard"),
         };
         self.send(Address::Node(from), Message::Desk(answer));
     }

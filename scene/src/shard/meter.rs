@@ -1,7 +1,9 @@
-//! How long a shard's ticks take, as told by the driver, and what it has handed over.
+//! How long a shard's ticks take, as told by the driver, and what it has handed over. What in a tick costs how much is next door.
 
 use pangaea_schemas::EntityId;
 use pangaea_schemas::geometry::ShardId;
+
+use super::costs::Costs;
 
 /// How many ticks the percentiles look back on.
 const TICKS_KEPT: usize = 128;
@@ -14,6 +16,8 @@ pub(super) struct Meter {
     times_us: Vec<u32>,
     at: usize,
     smoothed_us: f32,
+    /// What in its ticks costs how much.
+    pub(super) costs: Costs,
     /// Hand-overs begun.
     pub(super) out: u64,
     /// Hand-overs taken.

@@ -15,6 +15,7 @@
 //! | `value` | the ledger is asked, and answers |
 //! | `giving`, `taking`, `rest` | the whole shard moves to another scene |
 //! | `admin` | an admin looks, or puts somebody elsewhere |
+//! | `costs` | what in its ticks costs how much |
 //! | `recording` | an admin records it |
 //! | `cutting` | the shard becomes four, or one of four |
 //! | `outside` | feed, directory |
@@ -22,6 +23,7 @@
 
 mod admin;
 mod attendance;
+mod costs;
 mod crossing;
 mod cutting;
 mod dealings;
@@ -69,6 +71,7 @@ use crate::lanes::Lanes;
 use crate::sessions::Sessions;
 use crate::trials::Trials;
 
+pub use costs::TickCosts;
 pub(crate) use giving::shard_of as shard_of_migration;
 pub(crate) use recording::NOT_RECORDED;
 pub use routes::Routes;

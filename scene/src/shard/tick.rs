@@ -27,6 +27,22 @@ pub enum TickPhase {
     Persist,
 }
 
+impl TickPhase {
+    /// In order.
+    pub const ALL: [Self; 5] = [Self::Ingest, Self::Simulate, Self::HandOver, Self::Publish, Self::Persist];
+
+    /// As metrics and admins see it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ingest => "ingest",
+            Self::Simulate => "simulate",
+            Self::HandOver => "hand-over",
+            Self::Publish => "publish",
+            Self::Persist => "persist",
+        }
+    }
+}
+
 impl Shard {
     /// One tick. A shard that does not run, or closes, looks at its time-outs only.
     pub fn tick(&mut self, now: Timestamp, tick: Tick) {

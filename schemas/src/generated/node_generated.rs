@@ -27573,10 +27573,10 @@ pub mod pangaea {
             #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
             pub const ENUM_MIN_DESK_BODY: u8 = 0;
             #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-            pub const ENUM_MAX_DESK_BODY: u8 = 12;
+            pub const ENUM_MAX_DESK_BODY: u8 = 14;
             #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
             #[allow(non_camel_case_types)]
-            pub const ENUM_VALUES_DESK_BODY: [DeskBody; 13] = [
+            pub const ENUM_VALUES_DESK_BODY: [DeskBody; 15] = [
                 DeskBody::NONE,
                 DeskBody::Look,
                 DeskBody::Seen,
@@ -27590,6 +27590,8 @@ pub mod pangaea {
                 DeskBody::TakeRecorded,
                 DeskBody::EndRecording,
                 DeskBody::Recorded,
+                DeskBody::Profile,
+                DeskBody::Profiled,
             ];
 
             #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -27610,9 +27612,11 @@ pub mod pangaea {
                 pub const TakeRecorded: Self = Self(10);
                 pub const EndRecording: Self = Self(11);
                 pub const Recorded: Self = Self(12);
+                pub const Profile: Self = Self(13);
+                pub const Profiled: Self = Self(14);
 
                 pub const ENUM_MIN: u8 = 0;
-                pub const ENUM_MAX: u8 = 12;
+                pub const ENUM_MAX: u8 = 14;
                 pub const ENUM_VALUES: &'static [Self] = &[
                     Self::NONE,
                     Self::Look,
@@ -27627,6 +27631,8 @@ pub mod pangaea {
                     Self::TakeRecorded,
                     Self::EndRecording,
                     Self::Recorded,
+                    Self::Profile,
+                    Self::Profiled,
                 ];
                 /// Returns the variant's name or "" if unknown.
                 pub fn variant_name(self) -> Option<&'static str> {
@@ -27644,6 +27650,8 @@ pub mod pangaea {
                         Self::TakeRecorded => Some("TakeRecorded"),
                         Self::EndRecording => Some("EndRecording"),
                         Self::Recorded => Some("Recorded"),
+                        Self::Profile => Some("Profile"),
+                        Self::Profiled => Some("Profiled"),
                         _ => None,
                     }
                 }
@@ -29459,6 +29467,399 @@ pub mod pangaea {
                     ds.finish()
                 }
             }
+            pub enum CostOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct Cost<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Cost<'a> {
+                type Inner = Cost<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> Cost<'a> {
+                pub const VT_NAME: ::flatbuffers::VOffsetT = 4;
+                pub const VT_MEAN_NS: ::flatbuffers::VOffsetT = 6;
+                pub const VT_MAX_NS: ::flatbuffers::VOffsetT = 8;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Cost { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args CostArgs<'args>,
+                ) -> ::flatbuffers::WIPOffset<Cost<'bldr>> {
+                    let mut builder = CostBuilder::new(_fbb);
+                    builder.add_max_ns(args.max_ns);
+                    builder.add_mean_ns(args.mean_ns);
+                    if let Some(x) = args.name {
+                        builder.add_name(x);
+                    }
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn name(&self) -> Option<&'a str> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Cost::VT_NAME, None) }
+                }
+                #[inline]
+                pub fn mean_ns(&self) -> u32 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u32>(Cost::VT_MEAN_NS, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn max_ns(&self) -> u32 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u32>(Cost::VT_MAX_NS, Some(0)).unwrap() }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Cost<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("name", Self::VT_NAME, false)?
+                        .visit_field::<u32>("mean_ns", Self::VT_MEAN_NS, false)?
+                        .visit_field::<u32>("max_ns", Self::VT_MAX_NS, false)?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct CostArgs<'a> {
+                pub name: Option<::flatbuffers::WIPOffset<&'a str>>,
+                pub mean_ns: u32,
+                pub max_ns: u32,
+            }
+            impl<'a> Default for CostArgs<'a> {
+                #[inline]
+                fn default() -> Self {
+                    CostArgs { name: None, mean_ns: 0, max_ns: 0 }
+                }
+            }
+
+            pub struct CostBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> CostBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_name(&mut self, name: ::flatbuffers::WIPOffset<&'b str>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Cost::VT_NAME, name);
+                }
+                #[inline]
+                pub fn add_mean_ns(&mut self, mean_ns: u32) {
+                    self.fbb_.push_slot::<u32>(Cost::VT_MEAN_NS, mean_ns, 0);
+                }
+                #[inline]
+                pub fn add_max_ns(&mut self, max_ns: u32) {
+                    self.fbb_.push_slot::<u32>(Cost::VT_MAX_NS, max_ns, 0);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> CostBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    CostBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Cost<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Cost<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Cost");
+                    ds.field("name", &self.name());
+                    ds.field("mean_ns", &self.mean_ns());
+                    ds.field("max_ns", &self.max_ns());
+                    ds.finish()
+                }
+            }
+            pub enum ProfileOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct Profile<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Profile<'a> {
+                type Inner = Profile<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> Profile<'a> {
+                pub const VT_REQUEST: ::flatbuffers::VOffsetT = 4;
+                pub const VT_SHARD: ::flatbuffers::VOffsetT = 6;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Profile { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args ProfileArgs,
+                ) -> ::flatbuffers::WIPOffset<Profile<'bldr>> {
+                    let mut builder = ProfileBuilder::new(_fbb);
+                    builder.add_shard(args.shard);
+                    builder.add_request(args.request);
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn request(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Profile::VT_REQUEST, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn shard(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Profile::VT_SHARD, Some(0)).unwrap() }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Profile<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<u64>("request", Self::VT_REQUEST, false)?
+                        .visit_field::<u64>("shard", Self::VT_SHARD, false)?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct ProfileArgs {
+                pub request: u64,
+                pub shard: u64,
+            }
+            impl<'a> Default for ProfileArgs {
+                #[inline]
+                fn default() -> Self {
+                    ProfileArgs { request: 0, shard: 0 }
+                }
+            }
+
+            pub struct ProfileBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ProfileBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_request(&mut self, request: u64) {
+                    self.fbb_.push_slot::<u64>(Profile::VT_REQUEST, request, 0);
+                }
+                #[inline]
+                pub fn add_shard(&mut self, shard: u64) {
+                    self.fbb_.push_slot::<u64>(Profile::VT_SHARD, shard, 0);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ProfileBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    ProfileBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Profile<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Profile<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Profile");
+                    ds.field("request", &self.request());
+                    ds.field("shard", &self.shard());
+                    ds.finish()
+                }
+            }
+            pub enum ProfiledOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct Profiled<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Profiled<'a> {
+                type Inner = Profiled<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> Profiled<'a> {
+                pub const VT_REQUEST: ::flatbuffers::VOffsetT = 4;
+                pub const VT_SHARD: ::flatbuffers::VOffsetT = 6;
+                pub const VT_TICKS: ::flatbuffers::VOffsetT = 8;
+                pub const VT_PHASES: ::flatbuffers::VOffsetT = 10;
+                pub const VT_SYSTEMS: ::flatbuffers::VOffsetT = 12;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Profiled { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args ProfiledArgs<'args>,
+                ) -> ::flatbuffers::WIPOffset<Profiled<'bldr>> {
+                    let mut builder = ProfiledBuilder::new(_fbb);
+                    builder.add_shard(args.shard);
+                    builder.add_request(args.request);
+                    if let Some(x) = args.systems {
+                        builder.add_systems(x);
+                    }
+                    if let Some(x) = args.phases {
+                        builder.add_phases(x);
+                    }
+                    builder.add_ticks(args.ticks);
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn request(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Profiled::VT_REQUEST, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn shard(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Profiled::VT_SHARD, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn ticks(&self) -> u32 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u32>(Profiled::VT_TICKS, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn phases(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Cost<'a>>>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Cost>>>>(Profiled::VT_PHASES, None)
+                    }
+                }
+                #[inline]
+                pub fn systems(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Cost<'a>>>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Cost>>>>(Profiled::VT_SYSTEMS, None)
+                    }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Profiled<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+     .visit_field::<u64>("request", Self::VT_REQUEST, false)?
+     .visit_field::<u64>("shard", Self::VT_SHARD, false)?
+     .visit_field::<u32>("ticks", Self::VT_TICKS, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<Cost>>>>("phases", Self::VT_PHASES, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<Cost>>>>("systems", Self::VT_SYSTEMS, false)?
+     .finish();
+                    Ok(())
+                }
+            }
+            pub struct ProfiledArgs<'a> {
+                pub request: u64,
+                pub shard: u64,
+                pub ticks: u32,
+                pub phases: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Cost<'a>>>>>,
+                pub systems:
+                    Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Cost<'a>>>>>,
+            }
+            impl<'a> Default for ProfiledArgs<'a> {
+                #[inline]
+                fn default() -> Self {
+                    ProfiledArgs { request: 0, shard: 0, ticks: 0, phases: None, systems: None }
+                }
+            }
+
+            pub struct ProfiledBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ProfiledBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_request(&mut self, request: u64) {
+                    self.fbb_.push_slot::<u64>(Profiled::VT_REQUEST, request, 0);
+                }
+                #[inline]
+                pub fn add_shard(&mut self, shard: u64) {
+                    self.fbb_.push_slot::<u64>(Profiled::VT_SHARD, shard, 0);
+                }
+                #[inline]
+                pub fn add_ticks(&mut self, ticks: u32) {
+                    self.fbb_.push_slot::<u32>(Profiled::VT_TICKS, ticks, 0);
+                }
+                #[inline]
+                pub fn add_phases(
+                    &mut self,
+                    phases: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<Cost<'b>>>>,
+                ) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Profiled::VT_PHASES, phases);
+                }
+                #[inline]
+                pub fn add_systems(
+                    &mut self,
+                    systems: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<Cost<'b>>>>,
+                ) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Profiled::VT_SYSTEMS, systems);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ProfiledBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    ProfiledBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Profiled<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Profiled<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Profiled");
+                    ds.field("request", &self.request());
+                    ds.field("shard", &self.shard());
+                    ds.field("ticks", &self.ticks());
+                    ds.field("phases", &self.phases());
+                    ds.field("systems", &self.systems());
+                    ds.finish()
+                }
+            }
             pub enum DeskOffset {}
             #[derive(Copy, Clone, PartialEq)]
 
@@ -29678,6 +30079,34 @@ pub mod pangaea {
                         None
                     }
                 }
+
+                #[inline]
+                #[allow(non_snake_case)]
+                pub fn body_as_profile(&self) -> Option<Profile<'a>> {
+                    if self.body_type() == DeskBody::Profile {
+                        let u = self.body();
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        Some(unsafe { Profile::init_from_table(u) })
+                    } else {
+                        None
+                    }
+                }
+
+                #[inline]
+                #[allow(non_snake_case)]
+                pub fn body_as_profiled(&self) -> Option<Profiled<'a>> {
+                    if self.body_type() == DeskBody::Profiled {
+                        let u = self.body();
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        Some(unsafe { Profiled::init_from_table(u) })
+                    } else {
+                        None
+                    }
+                }
             }
 
             impl ::flatbuffers::Verifiable for Desk<'_> {
@@ -29729,6 +30158,12 @@ pub mod pangaea {
                                 ),
                                 DeskBody::Recorded => {
                                     v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Recorded>>("DeskBody::Recorded", pos)
+                                }
+                                DeskBody::Profile => {
+                                    v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Profile>>("DeskBody::Profile", pos)
+                                }
+                                DeskBody::Profiled => {
+                                    v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Profiled>>("DeskBody::Profiled", pos)
                                 }
                                 _ => Ok(()),
                             },
@@ -29861,6 +30296,20 @@ pub mod pangaea {
                         }
                         DeskBody::Recorded => {
                             if let Some(x) = self.body_as_recorded() {
+                                ds.field("body", &x)
+                            } else {
+                                ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                            }
+                        }
+                        DeskBody::Profile => {
+                            if let Some(x) = self.body_as_profile() {
+                                ds.field("body", &x)
+                            } else {
+                                ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                            }
+                        }
+                        DeskBody::Profiled => {
+                            if let Some(x) = self.body_as_profiled() {
                                 ds.field("body", &x)
                             } else {
                                 ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")

@@ -16,6 +16,22 @@ pub const KICK_BYTES_MAX: usize = 512;
 /// Most bytes of a recording in one answer.
 pub const RECORDED_BYTES_MAX: usize = 512 * 1_024;
 
+/// Most systems and scripts of one profile.
+pub const PROFILE_ROWS_MAX: usize = 256;
+/// Longest name in a profile in bytes.
+pub const COST_NAME_BYTES_MAX: usize = 96;
+
+/// What a part of a shard's ticks cost, of the last ticks that were measured.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// A phase, a system without its crate, or a script.
+    pub name: String,
+    /// Mean time in a tick in nanoseconds; nothing in a tick in which it did not run.
+    pub mean_ns: u32,
+    /// Longest time in a tick in nanoseconds.
+    pub max_ns: u32,
+}
+
 /// One session, as its gateway knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionRow {
@@ -157,6 +173,26 @@ pub enum Desk {
         /// Why there is nothing, in words; empty: there is.
         refusal: String,
     },
+    /// World to a shard's owner: what do its ticks cost?
+    Profile {
+        /// Echoed in the answer.
+        request: RequestId,
+        /// Which shard.
+        shard: ShardId,
+    },
+    /// Owner to world.
+    Profiled {
+        /// Of the question.
+        request: RequestId,
+        /// Which shard.
+        shard: ShardId,
+        /// Ticks that the means are of.
+        ticks: u32,
+        /// The phases of a tick, in order.
+        phases: Vec<Cost>,
+        /// Systems and scripts, in the order in which they first ran; at most [`PROFILE_ROWS_MAX`].
+        systems: Vec<Cost>,
+    },
 }
 
 impl Desk {
@@ -167,14 +203,16 @@ impl Desk {
             | Self::Placed { request, .. }
             | Self::Sessions { request, .. }
             | Self::Kicked { request, .. }
-            | Self::Recorded { request, .. } => Some(*request),
+            | Self::Recorded { request, .. }
+            | Self::Profiled { request, .. } => Some(*request),
             Self::Look { .. }
             | Self::Place { .. }
             | Self::ListSessions { .. }
             | Self::Kick { .. }
             | Self::Record { .. }
             | Self::TakeRecorded { .. }
-            | Self::EndRecording { .. } => None,
+            | Self::EndRecording { .. }
+            | Self::Profile { .. } => None,
         }
     }
 }

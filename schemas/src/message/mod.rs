@@ -29,7 +29,9 @@ pub use control::{
     ClientAddresses, Control, DRAIN_TARGETS_MAX, FAULT_TEXT_BYTES_MAX, FAULTS_MAX, GatewayReport, MigrationNews, MigrationStep,
     NEWS_CANCELLED, PARKED_TOLD_MAX, SceneReport, ScriptFault, ShardPhase, ShardReport,
 };
-pub use desk::{DESK_ROWS_MAX, Desk, KICK_BYTES_MAX, RECORDED_BYTES_MAX, SessionRow};
+pub use desk::{
+    COST_NAME_BYTES_MAX, Cost, DESK_ROWS_MAX, Desk, KICK_BYTES_MAX, PROFILE_ROWS_MAX, RECORDED_BYTES_MAX, SessionRow,
+};
 pub use directory::{Directory, Location};
 pub use effects::{EFFECT_BATCH_MAX, Effect, EffectMessage};
 pub use feed::{AgentFeed, CellFeed, Changed, Enter, Feed, FeedFilter, FeedFrame, Leave, Motion};

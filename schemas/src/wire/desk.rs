@@ -3,13 +3,14 @@
 use super::codec::{wire_enum, wire_table};
 use crate::client::NAME_BYTES_MAX;
 use crate::generated::node::desk;
-use crate::message::{Desk, KICK_BYTES_MAX, RECORDED_BYTES_MAX, SessionRow};
+use crate::message::{COST_NAME_BYTES_MAX, Cost, Desk, KICK_BYTES_MAX, PROFILE_ROWS_MAX, RECORDED_BYTES_MAX, SessionRow};
 
 wire_table! {
     SessionRow = desk::{SessionRow, SessionRowArgs} {
         agent, account, name <= NAME_BYTES_MAX, session, connected, shard, owner, state,
     }
 }
+wire_table! { Cost = desk::{Cost, CostArgs} { name <= COST_NAME_BYTES_MAX, mean_ns, max_ns } }
 wire_enum! {
     Desk = desk::{Desk, DeskArgs, DeskBody}
     variants {
@@ -25,6 +26,8 @@ wire_enum! {
         TakeRecorded(TakeRecordedArgs, body_as_take_recorded) { request, shard, key, from },
         EndRecording(EndRecordingArgs, body_as_end_recording) { request, shard },
         Recorded(RecordedArgs, body_as_recorded) { request, bytes <= RECORDED_BYTES_MAX, refusal },
+        Profile(ProfileArgs, body_as_profile) { request, shard },
+        Profiled(ProfiledArgs, body_as_profiled) { request, shard, ticks, phases, systems <= PROFILE_ROWS_MAX },
     }
     carriers {}
 }

@@ -56,6 +56,21 @@ fn commands_answer_in_shapes_and_codes_that_scripts_rely_on() {
     assert_eq!(fields(&moved), wanted);
     assert!(moved["bytes"].as_u64() > Some(0) && moved["missed_ticks"].as_u64() <= Some(1), "{moved:#}");
 
+    // A second or so of ticks, of which one in twenty is measured.
+    let began = std::time::Instant::now();
+    let profile = loop {
+        let (_, shown) = cluster.ask(&["shard", "show", &shard]);
+        let profile = shown["profile"].clone();
+        if profile["ticks"].as_u64() > Some(0) {
+            break profile;
+        }
+        assert!(began.elapsed() < PATIENCE, "no tick is measured: {shown:#}");
+    };
+    assert_eq!((&profile["scene"], &profile["phases"][1]["name"]), (&other.as_str().into(), &"simulate".into()), "{profile:#}");
+    let systems = profile["systems"].as_array().expect("systems");
+    assert!(systems.iter().any(|cost| cost["name"] == "movement::walk" && cost["max_us"].as_f64() > Some(0.0)), "{profile:#}");
+    assert!(cluster.metrics(&other).contains("pangaea_system_seconds_sum{node=\"scene"), "{}", cluster.metrics(&other));
+
     let again = fails(&run(&cluster, &site, &["shard", "migrate", &shard, "--to", &other]));
     assert_eq!((again.0, again.1.contains("already")), (1, true), "{}", again.1);
     let unknown = fails(&run(&cluster, &site, &["shard", "migrate", "0/3/0,00", "--to", &other]));

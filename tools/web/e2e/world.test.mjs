@@ -67,6 +67,7 @@ test("the map shows two scenes' land in their own colours, and entities that mov
   await shot(page, "map-desktop");
   await page.click(".shards button");
   await page.getByText("Hand-overs in / out").waitFor();
+  await page.locator(".profile").getByText("movement::walk").waitFor();
   await shot(page, "map-shard");
   assert.deepEqual(page.faults, []);
   await page.close();

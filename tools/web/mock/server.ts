@@ -25,6 +25,7 @@ const server = createServer((request, response) => {
   if (path === "/api/me") return me(request, response);
   if (path === "/api/audit") return json(response, audit);
   if (path === "/api/scripts") return json(response, scripts);
+  if (path === "/api/shards/profile") return json(response, profile);
   if (request.method === "POST") return order(request, response);
   if (path === "/api/events") return listen(response);
   const file = path === "/" ? "index.html" : path.slice(1);
@@ -45,6 +46,14 @@ const scripts = {
     { name: "lanterns", is_on: true, is_rolled_back: false, faults: [] },
     { name: "wounds", is_on: true, is_rolled_back: true, faults: [{ shard: "0/3/1,0", line: 12, text: "\"look.hue\" wants a number for each entity; for number 3 there is nil", values: "entity e77, health.now = 4" }] },
   ],
+};
+
+const profile = {
+  scene: "scene-1", ticks: 32,
+  phases: ["ingest", "simulate", "hand-over", "publish", "persist"].map((name, i) => ({ name, mean_us: [6.2, 141, 3.1, 58, 12][i], max_us: [20, 390, 41, 120, 66][i] })),
+  systems: ["flock::gather", "script wounds", "wander::wander", "movement::walk", "combat::strike", "health::heal", "items::show"].map((name, i) => ({
+    name, mean_us: 61.3 / (i + 1), max_us: 180 / (i + 1),
+  })),
 };
 
 const isOperator = (request: IncomingMessage): boolean => request.headers.authorization === "Bearer operator";

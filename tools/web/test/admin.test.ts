@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { readEvents } from "../src/admin/api.js";
 import { parseAudit } from "../src/admin/audit.js";
+import { parseProfile } from "../src/admin/profile.js";
 import { parseScripts } from "../src/admin/scripts.js";
 import { part } from "../src/ui/moves.js";
 
@@ -36,6 +37,12 @@ test("a move only ever gets further", () => {
   const way = [move("preparing", 0), move("copying", 0), move("copying", 1), move("copying", 3), move("freezing", 3), move("committing", 4), move("given", 4), move("done", 4)];
   assert.deepEqual([...way].sort((a, b) => a - b), way);
   assert.ok(way[0]! > 0 && way.at(-1)! <= 1);
+});
+
+test("a profile is read with what is missing as nothing", () => {
+  const profile = parseProfile({ ticks: 32, phases: [{ name: "ingest", mean_us: 1.5, max_us: 3 }], systems: [{ name: "act" }] });
+  assert.deepEqual(profile, { ticks: 32, phases: [{ name: "ingest", meanUs: 1.5, maxUs: 3 }], systems: [{ name: "act", meanUs: 0, maxUs: 0 }] });
+  assert.deepEqual(parseProfile(null), { ticks: 0, phases: [], systems: [] });
 });
 
 test("scripts tell where they failed", () => {

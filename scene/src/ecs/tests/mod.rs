@@ -5,6 +5,7 @@ mod ghosts;
 mod image;
 mod messages;
 mod nearby;
+mod profile;
 mod recording;
 mod records;
 mod tunables;

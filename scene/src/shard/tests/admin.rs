@@ -1,11 +1,12 @@
 //! An admin looks at agents and puts them elsewhere: that is a step like any other, and a hand-over follows where it must.
 
 use pangaea_schemas::geometry::{Position, ShardId};
-use pangaea_schemas::message::{Desk, Message};
+use pangaea_schemas::message::{Cost, Desk, Message};
 use pangaea_schemas::{EntityId, RequestId};
 
 use super::cluster::{Cluster, WORLD, scene_id, shard};
 use super::{ANNA, BERT, STORM, anna_did, settle, walk, with_anna};
+use crate::shard::TickCosts;
 
 const REQUEST: RequestId = RequestId(77);
 
@@ -48,6 +49,19 @@ fn who_is_not_here_is_not_moved() {
     let answer = ask(&mut cluster, 2, place(ANNA, shard(1, 0), shard(0, 0)));
     assert_eq!(answer, Desk::Placed { request: REQUEST, here: false }, "she is in another shard");
     assert_eq!(cluster.homes(ANNA), [(scene_id(2), shard(1, 1))]);
+}
+
+#[test]
+fn what_a_tick_cost_is_told_by_the_shards_owner() {
+    let mut cluster = with_anna(3);
+    let mut shards = cluster.scenes.get_mut(&scene_id(2)).expect("it runs").lend_shards();
+    let costs = TickCosts { phases: [1, 2, 3, 4, 5], systems: vec![("walk".into(), 7)] };
+    shards.iter_mut().filter(|lent| lent.id() == shard(1, 1)).for_each(|lent| lent.note_costs(&costs));
+    cluster.scenes.get_mut(&scene_id(2)).expect("it runs").return_shards(shards);
+    let answer = ask(&mut cluster, 2, Desk::Profile { request: REQUEST, shard: shard(1, 1) });
+    let Desk::Profiled { ticks: 1, phases, systems, .. } = answer else { panic!("no profile but {answer:?}") };
+    assert_eq!(phases[3], Cost { name: "publish".to_owned(), mean_ns: 4, max_ns: 4 });
+    assert_eq!(systems, [Cost { name: "walk".to_owned(), mean_ns: 7, max_ns: 7 }]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! `pangaea shard`: which shards there are, and moving one, or cutting the map anew, while people play in it.
 
 mod migrate;
+mod profile;
 mod recut;
 mod shuttle;
 
@@ -9,7 +10,7 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
-use pangaea_node::admin::{MoveView, ShardView, StatusView, unknown};
+use pangaea_node::admin::{MoveView, ProfileView, ShardView, StatusView, unknown};
 use serde::Serialize;
 
 use crate::abort::{self, AbortArgs};
@@ -39,7 +40,7 @@ pub(crate) enum ShardCommand {
     /// Show all shards: owner, epoch, entities, load
     #[command(after_help = EXAMPLES)]
     List(JsonArgs),
-    /// Show one shard, and the moves of it that are remembered
+    /// Show one shard: its moves that are remembered, and what its systems cost
     #[command(after_help = EXAMPLES)]
     Show(ShardShowArgs),
     /// Move a shard to another scene while people play in it
@@ -69,12 +70,14 @@ pub(crate) struct ShardShowArgs {
     pub(crate) json: bool,
 }
 
-/// One shard and its moves.
+/// One shard, its moves, and what its ticks cost.
 #[derive(Debug, Serialize)]
 struct ShardAndMoves {
     #[serde(flatten)]
     shard: ShardView,
     moves: Vec<MoveView>,
+    /// `null` while nobody runs it.
+    profile: Option<ProfileView>,
 }
 
 /// Do what was typed.
@@ -93,7 +96,7 @@ pub(crate) async fn run(cluster: &ClusterAddress, command: ShardCommand) -> anyh
                 bail!("{}", unknown("shard", &args.shard, names.iter().map(String::as_str)));
             };
             let moves = status.moves.into_iter().filter(|shift| shift.shard == args.shard).collect();
-            let view = ShardAndMoves { shard, moves };
+            let view = ShardAndMoves { shard, moves, profile: profile::ask(cluster, &args.shard).await };
             say(&if args.json { serde_json::to_string_pretty(&view)? } else { describe(&view) });
             Ok(ExitCode::SUCCESS)
         }
@@ -135,6 +138,9 @@ fn describe(view: &ShardAndMoves) -> String {
     for shift in &view.moves {
         let MoveView { id, from, to, step, blackout_ms, missed_ticks, reason, .. } = shift;
         let _ = write!(text, "\nmove {id}: {from} to {to}, {step}, {blackout_ms:.1} ms, {missed_ticks} missed {reason}");
+    }
+    if let Some(profile) = &view.profile {
+        let _ = write!(text, "\n{}", profile::table(profile));
     }
     text
 }

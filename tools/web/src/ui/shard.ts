@@ -6,6 +6,7 @@ import { ownerCss } from "../render/palette.js";
 import { parentOf, parseShard, quartersOf, shardName } from "../world/geometry.js";
 import type { Desk } from "./desk.js";
 import { count, dot, make, ms } from "./elements.js";
+import { ProfileCard } from "./profile.js";
 import { spark } from "./spark.js";
 import { clock } from "./timeline.js";
 
@@ -19,6 +20,7 @@ export class ShardCard {
   readonly #numbers = make("div");
   readonly #befell = make("ol", "befell");
   readonly #moving = make("div", "moving");
+  readonly #profile = new ProfileCard();
   readonly #close = make("button", "", "×");
   /** What the buttons were made for: they stay, and keep the focus, until that changes. */
   #offered = "";
@@ -33,7 +35,7 @@ export class ShardCard {
   }
 
   get parts(): readonly HTMLElement[] {
-    return [this.#title, this.#numbers, this.#befell, this.#moving];
+    return [this.#title, this.#numbers, this.#profile.section, this.#befell, this.#moving];
   }
 
   /** `now` is false when the status is one of the past, in which nothing can be ordered. */
@@ -42,6 +44,7 @@ export class ShardCard {
     while (this.#title.firstChild !== this.#close) this.#title.firstChild?.remove();
     this.#close.before(dot(ownerCss(shard.owner)), `Shard ${shard.id}`);
     this.#numbers.replaceChildren(facts(shard, move), this.#lines(shard, status.atMs));
+    this.#profile.of(now ? shard.id : undefined);
     this.#tell(shard.id, now ? Infinity : status.atMs);
     this.#offer(shard, move, now ? status : undefined);
   }

@@ -2,7 +2,7 @@
 
 use super::Dice;
 use crate::AccountId;
-use crate::message::{Desk, SessionRow};
+use crate::message::{Cost, Desk, SessionRow};
 
 impl Dice {
     pub(in crate::wire::tests) fn desks(&mut self) -> Vec<Desk> {
@@ -21,7 +21,13 @@ impl Dice {
             Desk::TakeRecorded { request, shard, key: self.n(), from: self.n() },
             Desk::EndRecording { request, shard },
             Desk::Recorded { request, bytes: self.bytes(), refusal: self.text() },
+            Desk::Profile { request, shard },
+            Desk::Profiled { request, shard, ticks: limit, phases: self.some(Self::cost), systems: self.some(Self::cost) },
         ]
+    }
+
+    fn cost(&mut self) -> Cost {
+        Cost { name: self.text(), mean_ns: self.small(), max_ns: self.small() }
     }
 
     fn session_row(&mut self) -> SessionRow {
