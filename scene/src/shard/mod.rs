@@ -382,7 +382,13 @@ impl Shard {
             self.life.own.effects.hurry(now, route.shard);
             self.life.estates.values_mut().for_each(|estate| estate.effects.hurry(now, route.shard));
         }
+        let is_other = |route: &&ShardRoute| (route.owner, route.nonce) != (self.config.node, self.config.nonce);
+        let successor = routes.of(self.id).filter(is_other).map(|route| route.epoch);
         self.routes = routes;
+        // A source hears of its own target by itself, and has more to do then.
+        if let Some(epoch) = successor.filter(|_| self.gift.is_none()) {
+            self.happens(Happening::Superseded { epoch });
+        }
     }
 
     /// These hold from the next tick on.

@@ -225,6 +225,7 @@ impl Cluster {
         let game = Game::build(walking).expect("a game that fits together");
         let config = SceneConfig { node: scene_id(ordinal), nonce: Nonce(self.nonces), spec: spec(), game, seed: 1 };
         let mut scene = Scene::new(config);
+        scene.lease_renewed(self.now());
         scene.handle(self.now(), WORLD, Message::Control(Control::Rules(Default::default())));
         self.scenes.insert(scene_id(ordinal), scene);
     }

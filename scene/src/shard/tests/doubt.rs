@@ -2,8 +2,9 @@
 
 use pangaea_schemas::ShardEpoch;
 use pangaea_schemas::geometry::ShardId;
+use pangaea_schemas::message::{Control, Message};
 
-use super::cluster::{Cluster, Spend, scene_id, shard};
+use super::cluster::{Cluster, Spend, WORLD, scene_id, shard};
 use super::{ANNA, BERT, settle, walk, with_anna};
 use crate::incarnation::Incarnation;
 
@@ -45,6 +46,35 @@ fn who_was_not_replaced_goes_on_once_the_journal_has_said_so() {
     cluster.steps(100);
     assert!(quiet(&cluster).is_some_and(|owner| owner.is_confirmed()), "{:?}", quiet(&cluster));
     assert_eq!(cluster.owners(shard), [(scene_id(2), ShardEpoch(1))]);
+}
+
+#[test]
+fn an_order_that_comes_when_the_lease_is_over_is_not_obeyed() {
+    let (mut cluster, shard) = with_a_lapsed_lease(4);
+    let other = self::shard(0, 0);
+    let now = cluster.now();
+    let above = cluster.journals.epoch(other);
+    let scene = cluster.scenes.get_mut(&scene_id(2)).expect("it runs");
+    scene.handle(now, WORLD, Message::Control(Control::Assign { shard: other, above }));
+    assert!(scene.shard(other).is_none(), "it is given anew if it is still to be had");
+    cluster.cut_off.clear();
+    cluster.steps(200);
+    assert_eq!(cluster.owners(other), [(scene_id(1), ShardEpoch(1))]);
+    assert_eq!(cluster.owners(shard), [(scene_id(2), ShardEpoch(1))]);
+}
+
+#[test]
+fn an_owner_that_hears_of_its_successors_route_stops() {
+    let mut cluster = Cluster::running(5);
+    cluster.steps(300);
+    let shard = shard(QUIET.0, QUIET.1);
+    cluster.assign(1, shard);
+    let mut alone = 0;
+    while !(cluster.owners(shard).len() == 1 && cluster.owners(shard)[0].0 == scene_id(1)) {
+        cluster.steps(1);
+        alone += 1;
+        assert!(alone < 40, "the former owner goes on: {:?}", cluster.owners(shard));
+    }
 }
 
 #[test]
