@@ -12,9 +12,10 @@
 //! | pause a gateway | *reconnect*, *detour*, *catch up* |
 //! | anything done to data, its disk or the engine; cut or hold a scene's link to data | *crossing* |
 //! | cut or hold the link between two scenes | *crossing* |
-//! | anything done to the world; other links; a slow link | nothing: play goes on |
-//! | hold a scene's link to a gateway until the gateway gives it up | *catch up*, of the scene's agents |
-//! | kill or pause a scene while a journal is away | *set back* by as much more |
+//! | pause the world for longer than a lease | *crossing* |
+//! | kill or restart the world; other links; a slow link | nothing: play goes on |
+//! | hold a scene's link to a gateway | *catch up*, too, of the scene's agents |
+//! | kill or pause a scene, or cut or hold its link to the world, while a journal is away | *set back* by as much more |
 //! | anything done to a gateway while a journal is away | its clients may give up the next one, too, which has nothing to show |
 //!
 //! - *set back*: its agents live at most a second again;
@@ -30,7 +31,6 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use pangaea_bots::{AnomalyKind, Sighting};
-use pangaea_node::mesh::SILENCE_MAX;
 use pangaea_schemas::{NodeId, Role};
 
 use crate::fault::{Fault, FaultKind, Victim};
@@ -103,8 +103,10 @@ impl Episode {
             return;
         }
         let away_s = (self.over.duration_since(self.began) + AFTERMATH).as_secs_f64();
-        match other.victim_role() {
-            // What was not written down since it is away is gone with its scene.
+        let [from, to] = ends(other.victim);
+        let role = other.victim_role().or(from.filter(|_| to == Some(Role::World)));
+        match role {
+            // What was not written down since it is away is gone with its scene, also if that only loses its shards.
             Some(Role::Scene) => allowed.iter_mut().for_each(|(kind, _, size_max)| match kind {
                 AnomalyKind::Jump => *size_max += SPEED_M_PER_S * away_s,
                 AnomalyKind::InputBack => *size_max += INPUTS_PER_S * away_s,
@@ -153,10 +155,12 @@ fn allowances(fault: &Fault, lasted: Duration) -> Vec<Allowance> {
         (FaultKind::CutLink | FaultKind::HoldLink, [Some(Role::Scene), Some(Role::World)]) => {
             [&paused[..], &unseen, &set_back].concat()
         }
-        (FaultKind::HoldLink, [Some(Role::Scene), Some(Role::Gateway)]) if lasted >= SILENCE_MAX + AFTERMATH => {
+        (FaultKind::HoldLink, [Some(Role::Scene), Some(Role::Gateway)]) => {
             [&paused[..], &unseen, &[(AnomalyKind::Jump, Whom::Agents, way_m)]].concat()
         }
-        (FaultKind::CutLink | FaultKind::HoldLink, [Some(Role::Scene), Some(Role::Gateway)]) => [&paused[..], &unseen].concat(),
+        (FaultKind::CutLink, [Some(Role::Scene), Some(Role::Gateway)]) => [&paused[..], &unseen].concat(),
+        // Its beacon renews no leases meanwhile, and who is in doubt takes nobody in.
+        (FaultKind::Pause(Role::World), _) => crossing.to_vec(),
         (FaultKind::FullDisk | FaultKind::CutLink | FaultKind::HoldLink | FaultKind::SlowLink, _) => Vec::new(),
         (FaultKind::KillEngine | FaultKind::PauseEngine, _) => Vec::new(),
     }
@@ -282,6 +286,8 @@ mod tests {
             "who is between two shards waits for the journal"
         );
         assert!(!world.excuses_alone(&crossing));
+        let paused = episode(start, FaultKind::Pause(Role::World), nodes[0]);
+        assert!(paused.excuses_alone(&crossing), "leases run out meanwhile");
         let jump = saw(data.began, AnomalyKind::Jump, 12.0, "scene-1");
         assert!(!data.excuses_alone(&jump), "who paid sees himself walking on while that is not durable");
     }
@@ -327,6 +333,8 @@ mod tests {
         assert_eq!((unexcused(&both, 87.0), unexcused(&both, 88.0)), (0, 1), "one second, and 2.5 more");
         let later = Episode { began: pause.over + AFTERMATH * 2, over: pause.over + AFTERMATH * 3, ..data.clone() };
         assert_eq!(unexcused(&[pause.clone(), later], 26.0), 1, "not at the same time");
+        let cut = episode(start, FaultKind::CutLink, Victim::Link(WORLD, SCENE));
+        assert_eq!((unexcused(&[cut.clone()], 26.0), unexcused(&[cut, data.clone()], 87.0)), (1, 0), "it loses its shards");
         assert_eq!(unexcused(&[data], 1.0), 1, "nobody is set back by data alone");
     }
 
@@ -350,13 +358,13 @@ mod tests {
     }
 
     #[test]
-    fn a_gateway_that_gave_up_a_held_link_shows_where_all_walked_meanwhile() {
+    fn a_link_that_was_held_shows_where_all_walked_meanwhile_and_no_farther() {
         let start = Instant::now();
         let link = Victim::Link(SCENE, NodeId::new(Role::Gateway, 1));
-        let short = episode(start, FaultKind::HoldLink, link);
-        let long = Episode { over: short.began + SILENCE_MAX, ..short.clone() };
-        let jump = saw(short.began, AnomalyKind::Jump, 10.0, "scene-1");
-        assert!(long.excuses_alone(&jump) && !short.excuses_alone(&jump));
+        let (held, cut) = (episode(start, FaultKind::HoldLink, link), episode(start, FaultKind::CutLink, link));
+        let jump = |way_m| saw(held.began, AnomalyKind::Jump, way_m, "scene-1");
+        assert!(held.excuses_alone(&jump(19.0)) && !held.excuses_alone(&jump(21.0)), "a second, and what comes after");
+        assert!(!cut.excuses_alone(&jump(5.0)));
     }
 
     #[test]
