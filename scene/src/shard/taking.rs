@@ -89,6 +89,10 @@ impl Shard {
                     Some("the target runs another build: its component registry differs")
                 }
                 Incarnation::Off | Incarnation::Fenced { .. } if self.closing => Some("the target is going away"),
+                // The world would take its former start's end for the shard's.
+                Incarnation::Off | Incarnation::Fenced { .. } if self.lease_until <= self.now => {
+                    Some("the target has no lease: it has just started, or was away")
+                }
                 Incarnation::Off | Incarnation::Fenced { .. } if epoch < self.lanes.heard(shard) => {
                     Some("the target has run it under a higher epoch")
                 }

@@ -33,7 +33,7 @@ impl Cluster {
     pub(super) fn look(&mut self) {
         self.looks += 1;
         self.look_at_data();
-        match checks::one_owner(&self.processes, &self.owners) {
+        match checks::one_owner(&self.processes, &self.owners, false) {
             Ok(entities) => self.entities = entities,
             Err(fault) => self.faults.push(fault),
         }
@@ -145,6 +145,7 @@ impl Cluster {
     /// Long after the last fault: all shards run, nobody is lost, everybody plays.
     fn what_is_not_live(&self) -> Vec<String> {
         let mut wrong = checks::all_run(&self.processes, &self.owners, &self.shared.spec);
+        wrong.extend(checks::one_owner(&self.processes, &self.owners, true).err());
         wrong.extend(checks::outlived(&self.processes, &self.owners));
         wrong.extend(checks::lost(&self.processes, &self.born));
         let away = self
