@@ -26,7 +26,8 @@ pub const ASK_AGAIN: Duration = Duration::from_millis(200);
 pub const ASKING_TIMEOUT: Duration = Duration::from_secs(2);
 /// Shards whose last entries are not durable in this time go on as they were.
 pub const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
-/// Effects on whom a shard was one with a moment ago find their way for so long without a ghost that shows them.
-pub const KIN_KEPT: Duration = Duration::from_secs(5);
+/// A shard that begins is young for so long: ghosts may not show yet who is around. Effects on whom it was one with a moment ago
+/// find their way without, those on nobody else wait.
+pub const YOUNG_FOR: Duration = Duration::from_secs(5);
 /// Most recuts at one scene at a time.
 pub const RECUTS_MAX: usize = 16;

@@ -14,7 +14,7 @@ use crate::ecs::{Copied, ShardWorld, WorldDelta};
 use crate::handover::source::{Heard, Letting};
 use crate::incarnation::Happening;
 use crate::migration::FROZEN_MESSAGES_MAX;
-use crate::recut::KIN_KEPT;
+use crate::recut::YOUNG_FOR;
 use crate::recut::parts::Part;
 
 /// A shard that stands still.
@@ -130,14 +130,14 @@ impl Shard {
         self.now = now;
         self.writer.restart(epoch, tail);
         self.happens(Happening::Inherited { epoch });
-        (self.life.kin, self.life.kin_until) = (kin, now + KIN_KEPT);
+        (self.life.kin, self.life.young_until) = (kin, now + YOUNG_FOR);
         let agents = self.players().collect::<Vec<_>>();
         self.life.directory.start(agents);
         tracing::info!(shard = %self.id, %epoch, entities = self.life.residents.len(), "the shard runs, cut anew");
     }
 
     pub(super) fn forget_kin(&mut self) {
-        if self.life.kin_until <= self.now {
+        if self.life.young_until <= self.now {
             self.life.kin.clear();
         }
     }

@@ -76,7 +76,11 @@ impl Shard {
             let known = known.filter(|to| *to != self.id);
             let next = effect.within.and_then(|region| self.id.next_within(region));
             let Some(to) = known.or(next) else {
-                tracing::debug!(shard = %self.id, "an effect on nobody");
+                if self.now < self.life.young_until && self.life.inbox.effects.len() < EFFECTS_WAITING_MAX {
+                    self.life.inbox.effects.push(effect);
+                } else {
+                    tracing::debug!(shard = %self.id, "an effect on nobody");
+                }
                 continue;
             };
             effect.hops += u8::from(known.is_some());

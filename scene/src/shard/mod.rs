@@ -195,7 +195,8 @@ struct Life {
     estates: BTreeMap<ShardId, Dealings>,
     /// Where those are with whom its entities were in one shard a moment ago, as long as ghosts may not show them yet.
     kin: BTreeMap<EntityId, ShardId>,
-    kin_until: Timestamp,
+    /// Until then ghosts may not show yet who is around: effects on nobody wait.
+    young_until: Timestamp,
     desk: LedgerDesk,
     followers: Followers,
     neighbours: Neighbours,

@@ -13,6 +13,7 @@ use super::{DOUBT_MAX, JOURNAL_SILENCE, LEASE_MARGIN, Life, Proof, Resident, Sha
 use crate::incarnation::{Happening, Order};
 use crate::journal_writer::{APPEND_RESEND, ConflictVerdict};
 use crate::lanes::Hearing;
+use crate::recut::YOUNG_FOR;
 use crate::sessions::{LINGER, Link, Sessions};
 
 /// A shard's state on its way from the journal.
@@ -225,6 +226,7 @@ impl Shard {
         tracing::info!(shard = %self.id, epoch = %self.epoch(), entities = self.life.residents.len(), "the shard runs");
         let agents = self.players().collect::<Vec<_>>();
         self.life.directory.start(agents);
+        self.life.young_until = self.now + YOUNG_FOR;
         self.look_around();
     }
 

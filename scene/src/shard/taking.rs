@@ -9,6 +9,7 @@ use crate::ecs::WorldDelta;
 use crate::incarnation::{Happening, Incarnation};
 use crate::migration::SOURCE_SILENCE;
 use crate::migration::target::{Heard, Taking, TargetOrder};
+use crate::recut::YOUNG_FOR;
 
 /// A migration at its target. The copy is in the shard's own world and life, which nothing ticks yet.
 pub(super) struct Draft {
@@ -172,6 +173,7 @@ impl Shard {
         self.draft_hears(Heard::Owned, None);
         self.writer.restart(epoch, index);
         self.happens(Happening::Inherited { epoch });
+        self.life.young_until = self.now + YOUNG_FOR;
         tracing::info!(shard = %self.id, %epoch, entities = self.life.residents.len(), "the shard runs, migrated");
         let agents = self.players().collect::<Vec<_>>();
         self.life.directory.start(agents);

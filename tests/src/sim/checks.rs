@@ -15,8 +15,8 @@ use super::process::Process;
 pub type Owners = BTreeMap<ShardId, (Nonce, ShardEpoch)>;
 
 /// Invariant I1: no shard is run by two owners in force, and no entity is live in two shards of owners in force. An owner that
-/// the journal has replaced may go on until it hears of it; nobody listens to it. A view, such as of an item that was picked up here
-/// and laid down there at once, may be shown in both places until the one hears of it: so not when all is at rest.
+/// the journal has replaced may go on until it hears of it; nobody listens to it. A view, such as of an item that was picked up
+/// here and laid down there at once, may be shown in both places until the one hears of it: so not when all is at rest.
 ///
 /// # Errors
 /// Names the entity or the shard and both places.

@@ -250,3 +250,29 @@ fn who_comes_from_a_shard_of_the_same_scene_as_the_last_tick_ends_is_in_the_new_
         assert_eq!(anna_did(&cluster), 8, "after {wait} steps");
     }
 }
+
+#[test]
+fn effects_on_neighbours_are_not_lost_while_a_shard_that_began_has_not_seen_them_yet() {
+    let mut cluster = with_anna(10);
+    walk(&mut cluster, -1.0, 12);
+    cluster.gate.join(BERT);
+    // Until nothing is left of her way but her ghost.
+    cluster.steps(5_000);
+    assert_eq!((cluster.homes(ANNA), cluster.homes(BERT)), (vec![(scene_id(1), shard(0, 1))], vec![(scene_id(2), HOME)]));
+    for tick in 0..160 {
+        cluster.gate.input(BERT, Go { x: 0.0, z: 0.0, poke: ANNA });
+        match tick {
+            20 => cluster.recut(1, false),
+            60 => cluster.recut(2, true),
+            100 => {
+                let order = Control::Migrate { id: MigrationId(3), shard: HOME, to: scene_id(1) };
+                cluster.post(WORLD, scene_id(2), Message::Control(order));
+            }
+            _ => {}
+        }
+        cluster.steps(10);
+    }
+    settle(&mut cluster);
+    assert_eq!([1, 2, 3].map(|id| cluster.over(id).map(|news| news.step)), [Some(MigrationStep::Done); 3]);
+    assert_eq!(cluster.steps_of(ANNA).map(|steps| steps.pokes), Some(160));
+}
