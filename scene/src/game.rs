@@ -15,7 +15,7 @@ use bevy_ecs::system::ScheduleSystem;
 use bevy_ecs::world::World;
 use pangaea_schemas::geometry::{ShardId, SpaceId, SpaceSpec};
 use pangaea_schemas::record::RECORD_COMPONENTS_MAX;
-use pangaea_schemas::registry::{FIELDS_MAX, Registry, TYPE_BYTES_MAX, TYPES_MAX, TypeInfo};
+use pangaea_schemas::registry::{Dialect, FIELDS_MAX, Registry, TYPE_BYTES_MAX, TYPES_MAX, TypeInfo};
 use pangaea_schemas::rules::{TUNABLES_MAX, TuneRefusal, TuneSpec};
 use pangaea_schemas::{RegistryHash, TickRate, TypeId};
 use serde::Serialize;
@@ -24,7 +24,7 @@ use serde::de::DeserializeOwned;
 use crate::ecs::kinds::{ComponentKind, Kinds, MessageKind};
 use crate::ecs::tunables::TunableKind;
 use crate::ecs::{Birthing, Plain, Player, Position, Seeding, Tied, Tunables, Velocity, install};
-use crate::layouts::Layouts;
+use crate::layouts::{self, Layouts};
 use crate::profile::{self, Probe};
 use crate::scripts::{self, Engine, Fault, Words};
 
@@ -128,6 +128,9 @@ pub enum GameFault {
     /// Too many tunables.
     #[error("{0} tunables are registered; at most {TUNABLES_MAX} are possible: make constants of some")]
     TooManyTunables(usize),
+    /// Retired, and there.
+    #[error("`{0}` is said to be retired, but it is registered: remove one of the two lines")]
+    Retired(&'static str),
     /// State that moves with nobody.
     #[error(
         "systems use `{name}`, which is not registered: add `game.component::<{short}>()`, with `.persistent()` if it is to last; \
@@ -161,6 +164,7 @@ pub struct BuiltGame {
     root: fn(&mut Game),
     registry: Registry,
     layouts: Arc<Layouts>,
+    dialect: Dialect,
     tunables: Arc<[TuneSpec]>,
     scripting: Scripting,
     pub(crate) abundance: u16,
@@ -172,7 +176,12 @@ impl BuiltGame {
         &self.layouts
     }
 
-    /// What clients and peers are told of the game's types.
+    /// What each of its types is made of, in short: two nodes compare it before they talk.
+    pub fn dialect(&self) -> &Dialect {
+        &self.dialect
+    }
+
+    /// What clients are told of the game's types.
     pub fn registry(&self) -> &Registry {
         &self.registry
     }
@@ -275,7 +284,8 @@ impl Game {
         let scripting = Scripting { engine: game.engine.take(), words: Arc::new(game.kinds.words()) };
         let registry = game.describe();
         let layouts = Arc::new(Layouts::of(registry.hash().to_string(), &game.kinds));
-        Ok(BuiltGame { root, registry, layouts, tunables, scripting, abundance: 1 })
+        let dialect = layouts::dialect(&game.kinds);
+        Ok(BuiltGame { root, registry, layouts, dialect, tunables, scripting, abundance: 1 })
     }
 
     fn described(root: fn(&mut Self)) -> Self {
@@ -334,6 +344,13 @@ impl Game {
     /// Register what entities do to each other; send it with `Effects`, read it with `Received<T>`.
     pub fn effect<T: Plain>(&mut self) -> &mut Self {
         self.kinds.effects.push(MessageKind::incoming::<T>());
+        self
+    }
+
+    /// The type of this name was taken out of the game, on purpose: such a build may be deployed. Entities carry a component that was
+    /// retired on as it is, so whoever takes the deploy back has it again.
+    pub fn retired(&mut self, name: &'static str) -> &mut Self {
+        self.kinds.retired.push(name);
         self
     }
 
@@ -407,10 +424,11 @@ impl Game {
         let kinds = &self.kinds;
         // Positions have their own place in feeds and records.
         let position = ComponentKind::plain::<Position>();
-        let components: Vec<_> = std::iter::once(&position)
-            .chain(&kinds.components)
-            .map(|k| Declared::new(k.id, k.name, k.rust, k.info.as_ref()))
-            .collect();
+        let mut components = Vec::new();
+        for kind in std::iter::once(&position).chain(&kinds.components) {
+            components.push(Declared::new(kind.id, kind.name, kind.rust, kind.info.as_ref()));
+            components.extend(kind.formers.iter().map(|f| Declared::new(f.id, kind.name, kind.rust, Some(&f.info))));
+        }
         let messages = |kinds: &[MessageKind]| -> Vec<Declared> {
             kinds.iter().map(|k| Declared::new(k.id, k.name, k.rust, Some(&k.info))).collect()
         };
@@ -429,6 +447,11 @@ impl Game {
         for kind in kinds.components.iter().filter(|kind| kind.replicated && kind.info.is_none()) {
             self.faults.push(GameFault::CodecReplicated { name: kind.name });
         }
+        let is_there = |name: &&&str| {
+            let messages = || kinds.inputs.iter().chain(&kinds.events).chain(&kinds.effects);
+            kinds.components.iter().any(|kind| kind.name == **name) || messages().any(|kind| kind.name == **name)
+        };
+        self.faults.extend(kinds.retired.iter().filter(is_there).map(|name| GameFault::Retired(name)));
         check_tunables(&kinds.tunables, &mut self.faults);
     }
 }

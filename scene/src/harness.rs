@@ -89,7 +89,7 @@ impl Harness {
         let id = self.fresh_id();
         let cell = CellId::at(self.shard.space, position.into());
         let bytes = Bytes::copy_from_slice(bytemuck::bytes_of(&component));
-        let enter = Enter { entity: id, components: vec![ComponentBytes { id: TypeId::of(T::NAME), bytes }] };
+        let enter = Enter { entity: id, components: vec![ComponentBytes { id: TypeId::of_version(T::NAME, T::VERSION), bytes }] };
         let moved = vec![ghost_motion(id, cell, position, Velocity::default())];
         let feed = CellFeed { cell, entered: vec![enter], moved, ..CellFeed::default() };
         let shard = ShardId::holding(cell, self.shard.level);

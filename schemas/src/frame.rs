@@ -15,8 +15,10 @@ pub const PREFIX_BYTES: usize = size_of::<u32>();
 /// How long a frame may be, by the state of its connection and its direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FrameLimit {
-    /// From a client that has not said Hello, and the first message of a node's link.
+    /// From a client that has not said Hello.
     Hello,
+    /// The first message of a node's link: it tells what the types of its game are.
+    Link,
     /// From a client that has not entered the world.
     Join,
     /// From a client in the world.
@@ -32,6 +34,7 @@ impl FrameLimit {
     pub const fn bytes_max(self) -> usize {
         match self {
             Self::Hello => 1_024,
+            Self::Link => 16 * 1_024,
             Self::Join => 4 * 1_024,
             Self::Playing => 16 * 1_024,
             Self::Server => 1_024 * 1_024,
@@ -50,6 +53,7 @@ impl fmt::Display for FrameLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Hello => "before Hello",
+            Self::Link => "before a link's Hello",
             Self::Join => "before Join",
             Self::Playing => "from a client in the world",
             Self::Server => "from a gateway",

@@ -96,4 +96,6 @@ pub struct Record {
     pub session: SessionState,
     /// In order of id; at most [`RECORD_COMPONENTS_MAX`].
     pub components: Vec<ComponentBytes>,
+    /// Which of them do not last: for an owner whose build does not know them. Empty at rest.
+    pub fleeting: Vec<TypeId>,
 }

@@ -10,7 +10,13 @@ pub const FIELDS_MAX: usize = 64;
 /// Largest size of one plain type in bytes.
 pub const TYPE_BYTES_MAX: usize = 1_024;
 
-/// A plain type's stable name in records and on the wire: the CRC-32 of its registered name.
+/// Most layouts that a component may have had, its present one included.
+pub const VERSIONS_MAX: u16 = 16;
+/// Most types in a [`Dialect`]: every sort's, and layouts that components had before.
+pub const DIALECT_MAX: usize = 1_024;
+
+/// A plain type's stable name in records and on the wire: the CRC-32 of its registered name. Later layouts of a component have the
+/// numbers behind it, so whoever knows one layout knows the others for what they are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TypeId(pub u32);
 
@@ -18,6 +24,17 @@ impl TypeId {
     /// The id of the type registered as `name`.
     pub fn of(name: &str) -> Self {
         Self(crc32fast::hash(name.as_bytes()))
+    }
+
+    /// The id of a layout of the component `name`; the first is version 1.
+    pub fn of_version(name: &str, version: u16) -> Self {
+        Self(Self::of(name).0.wrapping_add(u32::from(version.saturating_sub(1))))
+    }
+
+    /// Which version of the component whose first layout has the id `first` this is. `None`: it is another component's.
+    pub fn version_of(self, first: Self) -> Option<u16> {
+        let behind = self.0.wrapping_sub(first.0);
+        (behind < u32::from(VERSIONS_MAX)).then_some(behind as u16 + 1)
     }
 }
 
@@ -139,6 +156,46 @@ impl Registry {
             }
         }
         RegistryHash(hash.0.max(1))
+    }
+}
+
+/// What each type of a build is made of, in order: a hash of sort and id in the upper half, one of the layout in the lower half. Two
+/// builds may talk when nothing that both know differs; what only one of them knows the other one passes on, or leaves out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Dialect(Vec<u64>);
+
+impl Dialect {
+    /// Of types, each with its sort (such as `component`), its id and its layout in words. At most [`DIALECT_MAX`] count.
+    pub fn of<'t>(types: impl Iterator<Item = (&'t str, TypeId, &'t [String])>) -> Self {
+        let half = |hash: Fnv| (hash.0 ^ hash.0 >> 32) & u64::from(u32::MAX);
+        let entry = |(sort, id, layout): (&str, TypeId, &[String])| {
+            let (mut what, mut made_of) = (Fnv::new(), Fnv::new());
+            what.write(&format!("{sort} {}", id.0));
+            layout.iter().for_each(|line| made_of.write(&format!("{line}\n")));
+            half(what) << 32 | half(made_of)
+        };
+        let mut entries: Vec<u64> = types.map(entry).collect();
+        entries.sort_unstable();
+        entries.dedup();
+        entries.truncate(DIALECT_MAX);
+        Self(entries)
+    }
+
+    /// How many types both know that are not the same.
+    pub fn differences(&self, other: &Self) -> usize {
+        let layout = |entry: &u64| other.0.binary_search_by_key(&(entry >> 32), |theirs| theirs >> 32).map(|at| other.0[at]);
+        self.0.iter().filter(|entry| layout(entry).is_ok_and(|theirs| theirs != **entry)).count()
+    }
+
+    /// Its entries, in order.
+    pub fn entries(&self) -> &[u64] {
+        &self.0
+    }
+
+    /// From its entries.
+    pub fn from_entries(mut entries: Vec<u64>) -> Self {
+        entries.sort_unstable();
+        Self(entries)
     }
 }
 

@@ -136,7 +136,7 @@ async fn live<D: Driver>(options: RoleOptions, game: BuiltGame, systems: WorldSy
         cluster: context.options.cluster.name.clone(),
         node: context.options.node,
         nonce: context.nonce,
-        registry: context.game.registry_hash(),
+        dialect: context.game.dialect().clone(),
     };
     let mesh = Mesh::start(identity, context.clock, peers, context.inbox.clone().into());
     let own = context.options.node;

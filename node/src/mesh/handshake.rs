@@ -59,7 +59,7 @@ pub(super) async fn dial(
         cluster: own.cluster.clone(),
         node: own.node,
         nonce: own.nonce,
-        registry: own.registry,
+        dialect: own.dialect.clone(),
     };
     send(socket, &hello).await?;
     match next(frames).await? {
@@ -90,7 +90,7 @@ pub(super) async fn accept(
 
 /// Who connects; or why not, in words for the admin of the other node.
 fn judge(own: &Identity, first: &LinkMessage) -> Result<(NodeId, Nonce), String> {
-    let policy = LinkPolicy { cluster: own.cluster.clone(), node: own.node, registry: own.registry };
+    let policy = LinkPolicy { cluster: own.cluster.clone(), node: own.node, dialect: own.dialect.clone() };
     let (peer, nonce) = policy.admit(first).map_err(|refusal| refusal.to_string())?;
     if peer == own.node {
         return Err(format!("{peer} runs already, as incarnation {}: give the new process another id", own.nonce));

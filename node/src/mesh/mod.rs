@@ -20,7 +20,8 @@ use std::time::Duration;
 
 use pangaea_schemas::frame::FrameLimit;
 use pangaea_schemas::message::Message;
-use pangaea_schemas::{NodeId, Nonce, RegistryHash, wire};
+use pangaea_schemas::registry::Dialect;
+use pangaea_schemas::{NodeId, Nonce, wire};
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -51,8 +52,8 @@ pub struct Identity {
     pub node: NodeId,
     /// This process start.
     pub nonce: Nonce,
-    /// The game's types; zero: it does not matter here.
-    pub registry: RegistryHash,
+    /// What the game's types are; empty: it does not matter here.
+    pub dialect: Dialect,
 }
 
 /// What the mesh tells its driver. Per peer: `Up`, then messages, then `Down`.
@@ -217,14 +218,14 @@ impl Links {
         let connect = tokio::time::timeout(HANDSHAKE_MAX, TcpStream::connect(address));
         let stream = connect.await.map_err(|_| HandshakeError::TimedOut)??;
         stream.set_nodelay(true)?;
-        let (mut frames, mut socket) = link::split(stream, FrameLimit::Hello.bytes_max());
+        let (mut frames, mut socket) = link::split(stream, FrameLimit::Link.bytes_max());
         let nonce = handshake::dial(&mut frames, &mut socket, &self.own, node).await?;
         Ok(Link { frames, socket, nonce })
     }
 
     async fn accept(&self, stream: TcpStream) -> Result<(Arc<Peer>, Link), HandshakeError> {
         stream.set_nodelay(true)?;
-        let (mut frames, mut socket) = link::split(stream, FrameLimit::Hello.bytes_max());
+        let (mut frames, mut socket) = link::split(stream, FrameLimit::Link.bytes_max());
         let (node, nonce) = handshake::accept(&mut frames, &mut socket, &self.own).await?;
         let peer = self.peers.peer(node).ok_or_else(|| HandshakeError::Refusing("no room for another peer".to_owned()))?;
         Ok((peer, Link { frames, socket, nonce }))

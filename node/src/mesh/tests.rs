@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use crossbeam::channel::Receiver;
-use pangaea_schemas::Role;
 use pangaea_schemas::message::{BusEvent, BusRequest};
+use pangaea_schemas::{Role, TypeId};
 
 use super::*;
 
@@ -21,7 +21,12 @@ struct Node {
 }
 
 fn identity(node: NodeId) -> Identity {
-    Identity { cluster: "demo".to_owned(), node, nonce: Nonce(u128::from(node.to_bits())), registry: RegistryHash(1) }
+    Identity { cluster: "demo".to_owned(), node, nonce: Nonce(u128::from(node.to_bits())), dialect: dialect("x: F32 at 0") }
+}
+
+/// Of a game with one component, made of this.
+fn dialect(layout: &str) -> Dialect {
+    Dialect::of([("component", TypeId::of("thing"), &[layout.to_owned()][..])].into_iter())
 }
 
 async fn node_at(identity: Identity, address: &str) -> Node {
@@ -131,7 +136,7 @@ async fn a_new_incarnation_takes_over_the_link() {
 async fn refusal(dialer: Identity) -> String {
     let answerer = node(NodeId::new(Role::Scene, 2)).await;
     let stream = TcpStream::connect(answerer.address).await.expect("connected");
-    let (mut frames, mut socket) = link::split(stream, FrameLimit::Hello.bytes_max());
+    let (mut frames, mut socket) = link::split(stream, FrameLimit::Link.bytes_max());
     match handshake::dial(&mut frames, &mut socket, &dialer, NodeId::new(Role::Scene, 2)).await {
         Err(HandshakeError::Refused(text)) => text,
         other => panic!("{other:?} instead of a refusal"),
@@ -143,7 +148,7 @@ async fn refusals_say_what_is_wrong_and_what_to_do() {
     let gateway = identity(NodeId::new(Role::Gateway, 1));
     let text = refusal(Identity { cluster: "other".to_owned(), ..gateway.clone() }).await;
     assert!(text.contains("gateway-1 belongs to cluster `other`"), "{text}");
-    let text = refusal(Identity { registry: RegistryHash(2), ..gateway }).await;
+    let text = refusal(Identity { dialect: dialect("x: F64 at 0"), ..gateway }).await;
     assert!(text.contains("run the same build on both"), "{text}");
     let text = refusal(identity(NodeId::new(Role::Scene, 2))).await;
     assert!(text.contains("scene-2 runs already"), "{text}");

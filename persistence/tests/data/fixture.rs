@@ -127,6 +127,7 @@ pub(crate) fn record(shard: ShardId, entity: u64, epoch: u64, n: usize) -> Recor
         position: cell.corner(),
         session: SessionState::default(),
         components: vec![ComponentBytes { id: TypeId(7), bytes: Bytes::from(vec![n as u8; 16]) }],
+        fleeting: Vec::new(),
     }
 }
 

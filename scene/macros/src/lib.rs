@@ -4,14 +4,21 @@
 //! the layout. A struct that cannot be plain data is refused with a sentence that says what to do instead.
 
 mod tunable;
+mod versions;
 
 use proc_macro::TokenStream;
 use proc_macro2::TokenStream as Tokens;
 use quote::{ToTokens, quote};
 use syn::spanned::Spanned;
 use syn::{Attribute, Error, Field, Fields, Ident, Item, ItemStruct, LitStr, Result, Type};
+use versions::Given;
 
 /// State of an entity. Its registered name is the struct's in snake case, or `#[component(name = "other")]`.
+///
+/// Another layout of a component that worlds have already is its next version. Fields that are only added, with what they are for
+/// entities from before: `#[component(version = 2, added(armour = 0.0))]`. Anything else, with the struct as it was, which keeps the
+/// name, and `From` both ways: `#[component(version = 2, was = HealthBefore)]`. Further versions add further `added(…)`, or are made
+/// of the one before, which says the same of its own former layout.
 #[proc_macro_attribute]
 pub fn component(arguments: TokenStream, item: TokenStream) -> TokenStream {
     expand(Sort::Component, arguments.into(), item.into()).into()
@@ -51,10 +58,10 @@ enum Sort {
 }
 
 fn expand(sort: Sort, arguments: Tokens, item: Tokens) -> Tokens {
-    let name = parse_name(arguments);
+    let given = syn::parse2::<Given>(arguments).and_then(|given| given.check(sort));
     let item = syn::parse2::<Item>(item).and_then(plain_struct);
-    match (name, item) {
-        (Ok(name), Ok(item)) => plain(sort, name, &item),
+    match (given, item) {
+        (Ok(given), Ok(item)) => plain(sort, given, &item).unwrap_or_else(|error| error.to_compile_error()),
         (Err(mut first), Err(second)) => {
             first.combine(second);
             first.to_compile_error()
@@ -143,15 +150,16 @@ fn check_field(field: &Field) -> Result<()> {
     Err(Error::new(field.ty.span(), advice))
 }
 
-fn plain(sort: Sort, name: Option<String>, item: &ItemStruct) -> Tokens {
+fn plain(sort: Sort, given: Given, item: &ItemStruct) -> Result<Tokens> {
     let ident = &item.ident;
-    let name = name.unwrap_or_else(|| snake_case(&ident.to_string()));
+    let name = given.name.as_ref().map_or_else(|| snake_case(&ident.to_string()), LitStr::value);
+    let (version, former, formers) = versions::expand(&given, &name, item)?;
     let fields: Vec<(&Ident, &Type)> = item.fields.iter().filter_map(|f| f.ident.as_ref().map(|i| (i, &f.ty))).collect();
     let padding = padding_check(ident, &fields);
     let (names, types): (Vec<_>, Vec<_>) = fields.into_iter().unzip();
     let labels = names.iter().map(|ident| ident.to_string());
     let component = matches!(sort, Sort::Component).then(|| as_component(ident));
-    quote! {
+    Ok(quote! {
         #[repr(C)]
         #[derive(Clone, Copy, Debug, PartialEq)]
         #item
@@ -166,6 +174,7 @@ fn plain(sort: Sort, name: Option<String>, item: &ItemStruct) -> Tokens {
 
         impl ::pangaea_scene::ecs::Plain for #ident {
             const NAME: &'static str = #name;
+            const VERSION: u16 = #version;
             const FIELDS: &'static [::pangaea_scene::ecs::PlainField] = &[#(
                 ::pangaea_scene::ecs::PlainField {
                     name: #labels,
@@ -173,10 +182,14 @@ fn plain(sort: Sort, name: Option<String>, item: &ItemStruct) -> Tokens {
                     parts: <#types as ::pangaea_scene::ecs::FieldKind>::PARTS,
                 }
             ),*];
+
+            #formers
         }
 
         #component
-    }
+
+        #former
+    })
 }
 
 /// `PickUp` is told to clients as `pick_up`.
@@ -388,7 +401,7 @@ mod tests {
             ),
         )
         .to_string();
-        assert!(wrong.contains("expected nothing or"));
+        assert!(wrong.contains("expected `name = "));
     }
 
     #[test]

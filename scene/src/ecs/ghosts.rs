@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bevy_ecs::entity::Entity;
+use bevy_ecs::world::EntityRef;
 use pangaea_schemas::geometry::{CellId, ShardId};
 use pangaea_schemas::message::{CellFeed, FeedFrame, Leave, Motion};
 use pangaea_schemas::record::{ComponentBytes, Record};
@@ -131,8 +132,17 @@ impl ShardWorld {
     }
 
     fn give_ghost(&mut self, entity: Entity, component: &ComponentBytes) {
-        let Some(kind) = self.kinds.component(component.id).filter(|kind| kind.ghosted) else { return };
-        if let Err(error) = (kind.insert_ghost)(&mut self.world.entity_mut(entity), &component.bytes) {
+        let Some((kind, is_present)) = self.kinds.with_layout(component.id).filter(|(kind, _)| kind.ghosted) else { return };
+        let mut ghost = self.world.entity_mut(entity);
+        let outcome = if is_present {
+            (kind.insert_ghost)(&mut ghost, &component.bytes)
+        } else {
+            let mut known = Vec::new();
+            let is_known = (kind.encode_ghost)(&EntityRef::from(&ghost), &mut known);
+            let learned = kind.learn(component, is_known.then_some(&known[..]));
+            learned.and_then(|bytes| bytes.map_or(Ok(()), |bytes| (kind.insert_ghost)(&mut ghost, &bytes)))
+        };
+        if let Err(error) = outcome {
             tracing::warn!(%error, "a ghost's component is left out");
         }
     }

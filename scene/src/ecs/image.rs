@@ -10,8 +10,9 @@ use pangaea_schemas::EntityId;
 use pangaea_schemas::message::{Effect, ShardRest};
 use pangaea_schemas::record::{Presence, Record};
 
+use super::ingest::Arrival;
 use super::population::{Identity, Population};
-use super::records::hash_of;
+use super::records::{Extent, hash_of};
 use super::senses::{IdPool, Now};
 use super::shard_world::ShardWorld;
 
@@ -47,7 +48,7 @@ impl ShardWorld {
         let mut delta = WorldDelta::default();
         let mut here = BTreeMap::new();
         for id in self.real_ids() {
-            let Some(record) = self.record_of(id, Presence::Awake, |_| true) else { continue };
+            let Some(record) = self.record_of(id, Presence::Awake, Extent::Whole) else { continue };
             let hash = Self::hash_record(&record);
             if copied.0.get(&id) != Some(&hash) {
                 delta.records.push(record);
@@ -79,7 +80,16 @@ impl ShardWorld {
             }
         }
         self.unfile_ceased(None);
-        delta.records.iter().for_each(|record| self.arrive(record));
+        for id in &delta.gone {
+            self.translated.remove(id);
+        }
+        for record in &delta.records {
+            self.translated.remove(&record.entity);
+            let came = Self::hash_record(record);
+            if self.arrive(record) == Arrival::Translated && self.hash_entity(record.entity) != came {
+                self.translated.insert(record.entity, came);
+            }
+        }
         self.file_newborns();
         self.publish_feed();
     }
@@ -93,7 +103,10 @@ impl ShardWorld {
             pool.refill(EntityId(first), end.saturating_sub(first));
         }
         self.world.insert_resource(pool);
-        self.hash_state() == rest.hash
+        // Who came in another build's layouts is told otherwise here: that nobody else's differs is what can be said.
+        let translated = std::mem::take(&mut self.translated);
+        let hash = |id: EntityId| translated.get(&id).copied().unwrap_or_else(|| self.hash_entity(id));
+        self.hash_with(self.real_ids().into_iter().map(hash)) == rest.hash
     }
 
     /// The hash that the world will have with these entities and this rest.

@@ -1,5 +1,7 @@
 //! Ingest: how entities come into a shard's world, and how what was sent to them reaches their systems.
 
+use std::collections::BTreeSet;
+
 use bevy_ecs::bundle::Bundle;
 use bevy_ecs::entity::Entity;
 use bevy_ecs::world::{EntityWorldMut, World};
@@ -8,7 +10,7 @@ use pangaea_scene_macros::component;
 use pangaea_schemas::geometry::{ShardId, SpaceSpec};
 use pangaea_schemas::message::{Birth, ClientInput, Effect};
 use pangaea_schemas::record::Record;
-use pangaea_schemas::{AccountId, EntityId};
+use pangaea_schemas::{AccountId, EntityId, TypeId};
 
 use super::kinds::MessageKind;
 use super::ledger::Answers;
@@ -16,7 +18,9 @@ use super::mail::{Letter, Newspaper};
 use super::motion::{Position, Velocity};
 use super::population::{Filed, Identity, Population};
 use super::senses::{IdPool, Now, mix};
+use super::plain::DecodeError;
 use super::shard_world::{ShardWorld, Simulated, TickInput};
+use super::versions::{Carried, CarriedPart};
 
 /// A player's agent. Given at birth, stays for ever.
 #[component]
@@ -131,6 +135,15 @@ impl Seeding<'_> {
     }
 }
 
+/// How an entity came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Arrival {
+    /// In this build's own layouts.
+    AsTold,
+    /// Some of it in others, which may be told otherwise from here on.
+    Translated,
+}
+
 impl ShardWorld {
     /// Apply all that came, in a fixed order: ghosts, entities, connections, then messages.
     pub(crate) fn ingest(&mut self, input: TickInput) -> Simulated {
@@ -170,23 +183,39 @@ impl ShardWorld {
         }
     }
 
-    pub(crate) fn arrive(&mut self, record: &Record) {
+    /// The entity lives here from now on. What this build does not know of it is carried on.
+    pub(crate) fn arrive(&mut self, record: &Record) -> Arrival {
         let id = record.entity;
         if self.world.resource::<Population>().real(id).is_some() {
             tracing::error!(%id, "an entity arrived that is here already; the newcomer is dropped");
-            return;
+            return Arrival::AsTold;
         }
         let position = Position::from(record.position);
         let mut entity = self.world.spawn((Identity::new(id), Filed::NEW, position, Velocity::default()));
-        for component in &record.components {
-            let Some(kind) = self.kinds.component(component.id) else {
-                tracing::warn!(%id, component = component.id.0, "a record holds a component that this game does not know");
-                continue;
-            };
-            if let Err(error) = (kind.insert)(&mut entity, &component.bytes) {
+        let (mut carried, mut layered, mut is_sound) = (Vec::new(), BTreeSet::new(), true);
+        let mut note = |outcome: Result<(), DecodeError>| {
+            if let Err(error) = outcome {
                 tracing::error!(%id, %error, "a component of a record is left out");
+                is_sound = false;
+            }
+        };
+        for component in &record.components {
+            match self.kinds.with_layout(component.id) {
+                Some((kind, _)) if kind.formers.is_empty() => note((kind.insert)(&mut entity, &component.bytes)),
+                Some((kind, _)) => _ = layered.insert(kind.id),
+                None => carried.push(CarriedPart { component: component.clone(), lasts: !record.fleeting.contains(&component.id) }),
             }
         }
+        let held = |id: TypeId| record.components.iter().find(|part| part.id == id).map(|part| &part.bytes[..]);
+        for kind in layered.iter().filter_map(|id| self.kinds.component(*id)) {
+            let bytes = kind.gather(held);
+            note(bytes.and_then(|bytes| bytes.map_or(Ok(()), |bytes| (kind.insert)(&mut entity, &bytes))));
+        }
+        let is_as_told = layered.is_empty() && carried.is_empty();
+        if !carried.is_empty() {
+            entity.insert(Carried(carried));
+        }
+        if is_sound && !is_as_told { Arrival::Translated } else { Arrival::AsTold }
     }
 
     fn give_birth(&mut self, id: EntityId, birth: &Birth) {

@@ -14,6 +14,7 @@ use super::mail::{Letter, Mailbox};
 use super::plain::{DecodeError, Plain, describe, read};
 use super::population::{Filed, Ghosted, Identity};
 use super::tunables::TunableKind;
+use super::versions::Former;
 use crate::scripts::{Column, Heard, PlainColumn};
 
 /// Opens a column of one component in a world.
@@ -24,6 +25,10 @@ pub(crate) type ColumnOf = fn(&mut World) -> Box<dyn Column>;
 pub(crate) struct ComponentKind {
     pub(crate) id: TypeId,
     pub(crate) name: &'static str,
+    /// Which layout of it this build has; the first is 1.
+    pub(crate) version: u16,
+    /// The layouts that it had before, the latest first: it is written in all of them.
+    pub(crate) formers: Vec<Former>,
     /// The Rust type's path, for messages to designers.
     pub(crate) rust: &'static str,
     /// Of plain types.
@@ -35,6 +40,8 @@ pub(crate) struct ComponentKind {
     pub(crate) insert_ghost: fn(&mut EntityWorldMut, &[u8]) -> Result<(), DecodeError>,
     /// Append the component's bytes; `false` when the entity has none.
     pub(crate) encode: fn(&EntityRef, &mut Vec<u8>) -> bool,
+    /// The same of a ghost.
+    pub(crate) encode_ghost: fn(&EntityRef, &mut Vec<u8>) -> bool,
     pub(crate) walker: fn(&mut World) -> Box<dyn Walker>,
     /// Its id in a world.
     pub(crate) register: fn(&mut World) -> ComponentId,
@@ -55,8 +62,10 @@ impl ComponentKind {
     /// A plain component: its memory is its encoding.
     pub(crate) fn plain<T: Plain + Component<Mutability = Mutable>>() -> Self {
         Self {
-            id: TypeId::of(T::NAME),
+            id: TypeId::of_version(T::NAME, T::VERSION),
             name: T::NAME,
+            version: T::VERSION,
+            formers: T::formers(),
             rust: std::any::type_name::<T>(),
             info: Some(describe::<T>()),
             replicated: false,
@@ -71,6 +80,9 @@ impl ComponentKind {
                 Ok(())
             },
             encode: |entity, out| entity.get::<T>().map(|value| out.extend_from_slice(bytemuck::bytes_of(value))).is_some(),
+            encode_ghost: |entity, out| {
+                entity.get::<Ghosted<T>>().map(|value| out.extend_from_slice(bytemuck::bytes_of::<T>(value))).is_some()
+            },
             walker: |world| Box::new(PlainWalker::<T>::new(world)),
             register: World::register_component::<T>,
             column: Some(|world| Box::new(PlainColumn::<T>::new(world))),
@@ -82,6 +94,8 @@ impl ComponentKind {
         Self {
             id: TypeId::of(name),
             name,
+            version: 1,
+            formers: Vec::new(),
             rust: std::any::type_name::<T>(),
             info: None,
             replicated: false,
@@ -96,6 +110,7 @@ impl ComponentKind {
                 Ok(())
             },
             encode: |entity, out| entity.get::<T>().is_some_and(|value| encode(value, out)),
+            encode_ghost: |entity, out| entity.get::<Ghosted<T>>().is_some_and(|value| encode::<T>(value, out)),
             walker: |world| Box::new(CodecWalker::<T>::new(world)),
             register: World::register_component::<T>,
             column: None,
@@ -231,6 +246,8 @@ pub(crate) struct Kinds {
     pub(crate) events: Vec<MessageKind>,
     pub(crate) effects: Vec<MessageKind>,
     pub(crate) tunables: Vec<TunableKind>,
+    /// Types that the game had once.
+    pub(crate) retired: Vec<&'static str>,
 }
 
 impl Kinds {

@@ -1,7 +1,7 @@
 //! The ECS side of a shard: components, the designers' system parameters, the grid, ghosts and the change feed.
 //!
 //! Designers read [`plain`], [`motion`], [`senses`], [`mail`], [`ledger`], [`tunables`]; the tick is [`shard_world`], its parts
-//! are [`ingest`], [`settle`], [`publish`], [`ghosts`], [`records`] and [`image`].
+//! are [`ingest`], [`settle`], [`publish`], [`ghosts`], [`records`], [`versions`] and [`image`].
 
 pub(crate) mod feed;
 pub(crate) mod ghosts;
@@ -21,6 +21,7 @@ pub(crate) mod settle;
 pub(crate) mod shard_world;
 pub(crate) mod timer;
 pub(crate) mod tunables;
+pub(crate) mod versions;
 
 #[cfg(test)]
 mod tests;
@@ -37,14 +38,18 @@ pub use senses::{Chance, Clock, Locate, Nearby, Sight, Spawn};
 pub use shard_world::{CROSSING_HYSTERESIS_M, Counts, Crossing, GHOST_RINGS, Published, ShardWorld, Simulated, TickInput};
 pub use timer::Timer;
 pub use tunables::{Tunable, Tunables, TuneField};
+pub use versions::{Former, Succeeds};
 
 pub(crate) use motion::quantise as ghost_motion;
+pub(crate) use records::Extent;
 pub(crate) use senses::mix;
 pub(crate) use shard_world::install;
 
 // Named by the attributes.
 #[doc(hidden)]
 pub use pangaea_schemas::rules::{TuneSpec, TuneValue};
+#[doc(hidden)]
+pub use versions::is_same;
 #[doc(hidden)]
 pub use {bevy_ecs, bytemuck};
 

@@ -4,6 +4,8 @@ use bytemuck::{Pod, Zeroable};
 use pangaea_schemas::registry::{Field, FieldType, TypeInfo};
 use pangaea_schemas::{EntityId, TypeId};
 
+use super::versions::Former;
+
 #[cfg(target_endian = "big")]
 compile_error!("plain types are little-endian memory; this target is not");
 
@@ -33,8 +35,15 @@ compile_error!("plain types are little-endian memory; this target is not");
 pub trait Plain: Pod + Send + Sync {
     /// Its registered name.
     const NAME: &'static str;
+    /// Which layout of that name it is; only components have others than the first.
+    const VERSION: u16 = 1;
     /// Its fields in memory order.
     const FIELDS: &'static [PlainField];
+
+    /// The layouts that it had before, the latest first.
+    fn formers() -> Vec<Former> {
+        Vec::new()
+    }
 }
 
 /// One field of a [`Plain`] type.
@@ -179,7 +188,7 @@ pub(crate) fn describe<T: Plain>() -> TypeInfo {
         length: part.length,
     };
     TypeInfo {
-        id: TypeId::of(T::NAME),
+        id: TypeId::of_version(T::NAME, T::VERSION),
         name: T::NAME.to_owned(),
         size: size_of::<T>() as u16,
         fields: T::FIELDS.iter().flat_map(|f| f.parts.iter().map(move |part| field(f, part))).collect(),

@@ -66,9 +66,13 @@ impl ShardWorld {
                     }
                     let ghosted = kind.ghosted && border[filed.cell as usize];
                     if filed.since != feed.number && (kind.replicated || ghosted) {
-                        let component = ComponentBytes { id: kind.id, bytes: feed.keep(bytes) };
-                        let changed = Changed { entity: identity.id(), component };
-                        feed.draft(filed.cell).changed.push((changed, Seen { replicated: kind.replicated, ghosted }));
+                        let mut tell = |id, bytes: &[u8]| {
+                            let component = ComponentBytes { id, bytes: feed.keep(bytes) };
+                            let changed = Changed { entity: identity.id(), component };
+                            feed.draft(filed.cell).changed.push((changed, Seen { replicated: kind.replicated, ghosted }));
+                        };
+                        tell(kind.id, bytes);
+                        kind.in_formers(bytes, &mut tell);
                     }
                 });
             }

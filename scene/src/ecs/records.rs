@@ -3,11 +3,10 @@
 use bevy_ecs::bundle::Bundle;
 use bevy_ecs::component::Component;
 use bytes::Bytes;
-use pangaea_schemas::AgentEpoch;
-use pangaea_schemas::EntityId;
 use pangaea_schemas::geometry::CellId;
 use pangaea_schemas::message::Effect;
 use pangaea_schemas::record::{ComponentBytes, Presence, Record, SessionState};
+use pangaea_schemas::{AgentEpoch, EntityId, TypeId};
 
 use super::fnv;
 use super::grid::Grid;
@@ -16,26 +15,65 @@ use super::motion::{Position, Velocity};
 use super::population::{Filed, Identity};
 use super::senses::{IdPool, Now, mix};
 use super::shard_world::ShardWorld;
+use super::versions::{Carried, CarriedPart};
+
+/// How much of an entity is in its record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// Every component: for another shard or another scene.
+    Whole,
+    /// What lasts: for the journal.
+    Lasting,
+}
 
 impl ShardWorld {
-    /// The entity with those components that are wanted. `None`: it is not here.
-    pub(crate) fn record_of(&self, id: EntityId, presence: Presence, wanted: fn(&ComponentKind) -> bool) -> Option<Record> {
+    /// The entity with its components, those included that only other builds know. `None`: it is not here.
+    pub(crate) fn record_of(&self, id: EntityId, presence: Presence, extent: Extent) -> Option<Record> {
         let position: Position = *self.world.get(self.real(id)?)?;
         let cell = self.world.resource::<Grid>().file_under(position).1;
-        let mut components = self.components(id, wanted)?;
+        let mut components = self.components(id, |kind| extent == Extent::Whole || kind.persistent)?;
+        let is_fleeting = |part: &ComponentBytes| self.kinds.with_layout(part.id).is_some_and(|(kind, _)| !kind.persistent);
+        let mut fleeting: Vec<TypeId> = components.iter().filter(|part| is_fleeting(part)).map(|part| part.id).collect();
+        for part in self.carried(id) {
+            match (part.lasts, extent) {
+                (false, Extent::Lasting) => continue,
+                (false, Extent::Whole) => fleeting.push(part.component.id),
+                (true, Extent::Whole | Extent::Lasting) => {}
+            }
+            components.push(part.component.clone());
+        }
         components.sort_unstable_by_key(|component| component.id);
         let (epoch, session) = (AgentEpoch::ZERO, SessionState::default());
-        Some(Record { entity: id, epoch, presence, cell, position: position.into(), session, components })
+        Some(Record { entity: id, epoch, presence, cell, position: position.into(), session, components, fleeting })
     }
 
-    /// The entity's components that are wanted, in order of registration. They share one allocation.
+    /// What the entity has that this build does not know. Another layout of a component that it does know is told only beside that
+    /// component, if it is a later one: who takes the component away takes all of it away. An earlier one is told until the
+    /// component is there.
+    fn carried(&self, id: EntityId) -> impl Iterator<Item = &CarriedPart> {
+        let entity = self.real(id).and_then(|entity| self.world.get_entity(entity).ok());
+        let parts = entity.and_then(|entity| entity.get::<Carried>()).map_or(&[][..], |carried| &carried.0);
+        let has = move |kind: &ComponentKind| entity.is_some_and(|entity| (kind.encode)(&entity, &mut Vec::new()));
+        parts.iter().filter(move |part| self.kinds.kin(part.component.id).is_none_or(|(kind, is_later)| has(kind) == is_later))
+    }
+
+    /// The entity's components that are wanted, in all their layouts, in order of registration. They share one allocation.
     pub(crate) fn components(&self, id: EntityId, wanted: impl Fn(&ComponentKind) -> bool) -> Option<Vec<ComponentBytes>> {
         let entity = self.world.get_entity(self.real(id)?).ok()?;
         let mut bytes = Vec::new();
         let mut ends = Vec::new();
         for kind in self.kinds.components.iter().filter(|kind| wanted(kind)) {
-            if (kind.encode)(&entity, &mut bytes) {
-                ends.push((kind.id, bytes.len()));
+            let start = bytes.len();
+            if !(kind.encode)(&entity, &mut bytes) {
+                continue;
+            }
+            ends.push((kind.id, bytes.len()));
+            if !kind.formers.is_empty() {
+                let own = bytes[start..].to_vec();
+                kind.in_formers(&own, &mut |id, former| {
+                    bytes.extend_from_slice(former);
+                    ends.push((id, bytes.len()));
+                });
             }
         }
         let bytes = Bytes::from(bytes);
@@ -109,8 +147,8 @@ impl ShardWorld {
         hash_of((self.world.resource::<Now>().seed, &self.pending, &blocks), entities)
     }
 
-    fn hash_entity(&self, id: EntityId) -> u64 {
-        self.record_of(id, Presence::Awake, |_| true).map_or(0, |record| Self::hash_record(&record))
+    pub(crate) fn hash_entity(&self, id: EntityId) -> u64 {
+        self.record_of(id, Presence::Awake, Extent::Whole).map_or(0, |record| Self::hash_record(&record))
     }
 
     /// Of an entity with all its components, whoever owns it.

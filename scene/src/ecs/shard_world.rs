@@ -25,6 +25,7 @@ use super::ledger::{Answers, Settlement, Transfer};
 use super::mail::{Newspaper, Outbox, Told};
 use super::motion;
 use super::population::Population;
+use super::records::Extent;
 use super::publish::border;
 use super::senses::{IdPool, Now};
 use super::settle::{Bounds, MovedQuery};
@@ -60,6 +61,8 @@ pub struct ShardWorld {
     pub(crate) ghosts: Ghosts,
     /// Effects to entities here, for the next tick.
     pub(crate) pending: Vec<Effect>,
+    /// Of entities that came in other layouts than this build writes: their hash as they came, until the copy is complete.
+    pub(crate) translated: BTreeMap<EntityId, u64>,
     pub(crate) spawners: Vec<fn(&mut Seeding)>,
     pub(crate) abundance: u16,
     pub(crate) births: Vec<fn(&mut Birthing)>,
@@ -163,6 +166,7 @@ impl ShardWorld {
             border: border(shard),
             ghosts: Ghosts::default(),
             pending: Vec::new(),
+            translated: BTreeMap::new(),
             world,
             schedule,
             probe,
@@ -232,14 +236,14 @@ impl ShardWorld {
     /// The entity leaves for another shard's cell; followers hear `leave(to)`. Its full record: all registered components. The
     /// epoch and the session in it are default. `None`: it is not here.
     pub fn take(&mut self, entity: EntityId, to: CellId) -> Option<Record> {
-        let record = self.record_of(entity, Presence::Awake, |_| true);
+        let record = self.record_of(entity, Presence::Awake, Extent::Whole);
         self.on_tape(|tape| tape.hear_exit(entity, Some(to)));
         self.remove(entity, Some(to), record)
     }
 
     /// The entity falls asleep: followers hear `leave(None)`. Its persistent record, as [`Presence::Asleep`].
     pub fn put_to_sleep(&mut self, entity: EntityId) -> Option<Record> {
-        let record = self.record_of(entity, Presence::Asleep, |kind| kind.persistent);
+        let record = self.record_of(entity, Presence::Asleep, Extent::Lasting);
         self.on_tape(|tape| tape.hear_exit(entity, None));
         self.remove(entity, None, record)
     }
@@ -259,7 +263,7 @@ impl ShardWorld {
     /// The entity's persistent components as they are now. The epoch and the session are default. `None` also for an entity
     /// without any: it is a view of something that lasts elsewhere, such as an item of the ledger.
     pub fn record(&self, entity: EntityId) -> Option<Record> {
-        self.record_of(entity, Presence::Awake, |kind| kind.persistent).filter(|record| !record.components.is_empty())
+        self.record_of(entity, Presence::Awake, Extent::Lasting).filter(|record| !record.components.is_empty())
     }
 
     /// Where a real entity stands.

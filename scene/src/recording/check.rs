@@ -9,7 +9,7 @@ use pangaea_schemas::{EntityId, Tick};
 use rustc_hash::FxHasher;
 
 use super::LOOKED_PER_TICK;
-use crate::ecs::{Published, ShardWorld, Simulated, fnv, mix};
+use crate::ecs::{Extent, Published, ShardWorld, Simulated, fnv, mix};
 
 /// Most entities that a difference names.
 const NAMED_MAX: usize = 8;
@@ -81,7 +81,7 @@ impl ShardWorld {
 
     /// An entity's hash, which is added to those of its columns.
     fn look(&self, id: EntityId, columns: &mut [u64]) -> u32 {
-        let Some(record) = self.record_of(id, Presence::Awake, |_| true) else { return 0 };
+        let Some(record) = self.record_of(id, Presence::Awake, Extent::Whole) else { return 0 };
         let place = u64::from(record.position.x.to_bits()) << 32 | u64::from(record.position.z.to_bits());
         let mut add = |column: usize, value: u64| {
             if let Some(sum) = columns.get_mut(column) {

@@ -5,7 +5,7 @@ use pangaea_schemas::recording::{RecordedTick, Recording, RecordingError};
 use pangaea_schemas::{EntityId, RegistryHash, Tick, TickRate};
 
 use super::check::{Difference, hash_simulated};
-use crate::ecs::{Settlement, ShardWorld, TickInput, WorldDelta, WorldRest};
+use crate::ecs::{Extent, Settlement, ShardWorld, TickInput, WorldDelta, WorldRest};
 use crate::game::BuiltGame;
 
 /// Why a recording cannot be run.
@@ -120,7 +120,7 @@ impl Replay {
 
     /// An entity as it is now, with all its components; `None`: it is not here.
     pub fn entity(&self, entity: EntityId) -> Option<Record> {
-        self.world.record_of(entity, Presence::Awake, |_| true)
+        self.world.record_of(entity, Presence::Awake, Extent::Whole)
     }
 }
 

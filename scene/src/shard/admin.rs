@@ -9,6 +9,7 @@ use pangaea_schemas::record::{Presence, Record};
 use pangaea_schemas::{EntityId, NodeId, RequestId};
 
 use super::Shard;
+use crate::ecs::Extent;
 
 /// Most agents that an admin puts elsewhere in one tick; more are not taken.
 const PLACEMENTS_MAX: usize = 64;
@@ -54,7 +55,7 @@ impl Shard {
     fn sheet(&self, agent: EntityId, full: bool) -> Option<Record> {
         let mut record = match self.life.residents.get(&agent) {
             Some(resident) => {
-                let mut record = self.world.record_of(agent, Presence::Awake, |_| true)?;
+                let mut record = self.world.record_of(agent, Presence::Awake, Extent::Whole)?;
                 (record.epoch, record.session) = (resident.epoch, self.life.sessions.state(agent).unwrap_or_default());
                 record
             }

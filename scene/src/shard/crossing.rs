@@ -79,8 +79,7 @@ impl Shard {
         }
         let Some(number) = self.life.own.forwarders.next_number(target) else { return };
         let xid = Xid { entity: crossing.entity, epoch, source: self.id, source_epoch: self.epoch(), number };
-        let registry = self.config.game.registry_hash();
-        let step = Handover::Offer { xid, members: members.len() as u32, bytes: bytes as u32, registry };
+        let step = Handover::Offer { xid, members: members.len() as u32, bytes: bytes as u32 };
         self.life.leaves.offer(self.now, xid, target, members);
         self.say(self.id, target, step);
     }
@@ -235,10 +234,7 @@ impl Shard {
             Hearing::Fresh => {}
         }
         match step {
-            Handover::Offer { members, registry, .. } => {
-                let refusal = self.refusal(registry == self.config.game.registry_hash());
-                self.offered(lane, xid, members, refusal);
-            }
+            Handover::Offer { members, .. } => self.offered(lane, xid, members),
             Handover::Commit { members, inputs, .. } => self.committed(lane, xid, members, inputs),
             Handover::Reserved { .. } => self.answered(lane.from, xid, Heard::Reserved),
             Handover::No { retry_after_ms, .. } => {
@@ -251,25 +247,16 @@ impl Shard {
         }
     }
 
-    fn refusal(&self, same_registry: bool) -> Option<Refusal> {
-        match (self.incarnation.is_confirmed(), same_registry) {
-            (false, _) => Some(Refusal::NotRunning),
-            (true, false) => Some(Refusal::Registry),
-            (true, true) => None,
-        }
-    }
-
-    fn offered(&mut self, lane: Lane, xid: Xid, members: u32, refusal: Option<Refusal>) {
+    fn offered(&mut self, lane: Lane, xid: Xid, members: u32) {
         let no = |reason| Handover::No { xid, reason, retry_after_ms: RETRY_AFTER_MS };
-        let step = match refusal {
-            Some(reason) => no(reason),
-            None => {
-                let (now, room) = (self.now, self.room());
-                match self.dealings(lane.to).arrivals.reserve(now, xid, members, room) {
-                    Some(true) => Handover::Reserved { xid },
-                    Some(false) => no(Refusal::Full),
-                    None => return,
-                }
+        let (now, room) = (self.now, self.room());
+        let step = if !self.incarnation.is_confirmed() {
+            no(Refusal::NotRunning)
+        } else {
+            match self.dealings(lane.to).arrivals.reserve(now, xid, members, room) {
+                Some(true) => Handover::Reserved { xid },
+                Some(false) => no(Refusal::Full),
+                None => return,
             }
         };
         self.say(lane.to, lane.from, step);

@@ -239,13 +239,12 @@ impl Shard {
 
     fn ask_target_again(&mut self) {
         let (now, shard, epoch) = (self.now, self.id, self.epoch());
-        let registry = self.config.game.registry_hash();
         let entities = self.life.residents.len() as u32;
         let Some(gift) = self.gift.as_mut().filter(|gift| gift.ask_again <= now) else { return };
         gift.ask_again = now + ASK_AGAIN;
         let (to, id) = (Address::Node(gift.to), gift.id);
         let message = match gift.state {
-            Giving::Preparing => Migration::Prepare { id, shard, epoch, registry, entities },
+            Giving::Preparing => Migration::Prepare { id, shard, epoch, entities },
             Giving::Given => match gift.owned.clone() {
                 Some(owned) => owned,
                 None => return,

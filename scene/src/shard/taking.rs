@@ -2,7 +2,7 @@
 
 use pangaea_schemas::message::{Address, JournalRequest, Message, Migration, ShardRoute};
 use pangaea_schemas::record::Presence;
-use pangaea_schemas::{JournalIndex, MigrationId, NodeId, Nonce, RegistryHash, ShardEpoch, Tick, Timestamp};
+use pangaea_schemas::{JournalIndex, MigrationId, NodeId, Nonce, ShardEpoch, Tick, Timestamp};
 
 use super::{Life, Shard, Then, buckets, new_world};
 use crate::ecs::WorldDelta;
@@ -37,7 +37,7 @@ impl Shard {
     /// The source speaks.
     pub(super) fn source_says(&mut self, from: NodeId, message: Migration) {
         match message {
-            Migration::Prepare { id, epoch, registry, .. } => self.prepare(from, id, epoch, registry),
+            Migration::Prepare { id, epoch, .. } => self.prepare(from, id, epoch),
             Migration::Copied { id, round, records, gone, last, .. } if self.takes(from, id) => {
                 let delta = WorldDelta { records, gone };
                 self.copy_part(delta);
@@ -82,13 +82,10 @@ impl Shard {
         draft.map(|draft| draft.heard = now).is_some()
     }
 
-    fn prepare(&mut self, from: NodeId, id: MigrationId, epoch: ShardEpoch, registry: RegistryHash) {
+    fn prepare(&mut self, from: NodeId, id: MigrationId, epoch: ShardEpoch) {
         let shard = self.id;
         if !self.takes(from, id) {
             let reason = match self.incarnation {
-                Incarnation::Off | Incarnation::Fenced { .. } if registry != self.config.game.registry_hash() => {
-                    Some("the target runs another build: its component registry differs")
-                }
                 Incarnation::Off | Incarnation::Fenced { .. } if self.closing => Some("the target is going away"),
                 // The world would take its former start's end for the shard's.
                 Incarnation::Off | Incarnation::Fenced { .. } if self.lease_until <= self.now => {

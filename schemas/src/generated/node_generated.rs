@@ -1621,6 +1621,7 @@ pub mod pangaea {
             pub const VT_POSITION: ::flatbuffers::VOffsetT = 12;
             pub const VT_SESSION: ::flatbuffers::VOffsetT = 14;
             pub const VT_COMPONENTS: ::flatbuffers::VOffsetT = 16;
+            pub const VT_FLEETING: ::flatbuffers::VOffsetT = 18;
 
             #[inline]
             pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -1635,6 +1636,9 @@ pub mod pangaea {
                 builder.add_cell(args.cell);
                 builder.add_epoch(args.epoch);
                 builder.add_entity(args.entity);
+                if let Some(x) = args.fleeting {
+                    builder.add_fleeting(x);
+                }
                 if let Some(x) = args.components {
                     builder.add_components(x);
                 }
@@ -1701,6 +1705,15 @@ pub mod pangaea {
                     >>(Record::VT_COMPONENTS, None)
                 }
             }
+            #[inline]
+            pub fn fleeting(&self) -> Option<::flatbuffers::Vector<'a, u32>> {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe {
+                    self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u32>>>(Record::VT_FLEETING, None)
+                }
+            }
         }
 
         impl ::flatbuffers::Verifiable for Record<'_> {
@@ -1714,6 +1727,7 @@ pub mod pangaea {
      .visit_field::<Position>("position", Self::VT_POSITION, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<SessionState>>("session", Self::VT_SESSION, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<ComponentBytes>>>>("components", Self::VT_COMPONENTS, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u32>>>("fleeting", Self::VT_FLEETING, false)?
      .finish();
                 Ok(())
             }
@@ -1727,6 +1741,7 @@ pub mod pangaea {
             pub session: Option<::flatbuffers::WIPOffset<SessionState<'a>>>,
             pub components:
                 Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<ComponentBytes<'a>>>>>,
+            pub fleeting: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u32>>>,
         }
         impl<'a> Default for RecordArgs<'a> {
             #[inline]
@@ -1739,6 +1754,7 @@ pub mod pangaea {
                     position: None,
                     session: None,
                     components: None,
+                    fleeting: None,
                 }
             }
         }
@@ -1782,6 +1798,10 @@ pub mod pangaea {
                 self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Record::VT_COMPONENTS, components);
             }
             #[inline]
+            pub fn add_fleeting(&mut self, fleeting: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, u32>>) {
+                self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Record::VT_FLEETING, fleeting);
+            }
+            #[inline]
             pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> RecordBuilder<'a, 'b, A> {
                 let start = _fbb.start_table();
                 RecordBuilder { fbb_: _fbb, start_: start }
@@ -1803,6 +1823,7 @@ pub mod pangaea {
                 ds.field("position", &self.position());
                 ds.field("session", &self.session());
                 ds.field("components", &self.components());
+                ds.field("fleeting", &self.fleeting());
                 ds.finish()
             }
         }
@@ -4538,7 +4559,7 @@ pub mod pangaea {
                 pub const VT_CLUSTER: ::flatbuffers::VOffsetT = 6;
                 pub const VT_NODE: ::flatbuffers::VOffsetT = 8;
                 pub const VT_NONCE: ::flatbuffers::VOffsetT = 10;
-                pub const VT_REGISTRY: ::flatbuffers::VOffsetT = 12;
+                pub const VT_DIALECT: ::flatbuffers::VOffsetT = 14;
 
                 #[inline]
                 pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -4550,7 +4571,9 @@ pub mod pangaea {
                     args: &'args HelloArgs<'args>,
                 ) -> ::flatbuffers::WIPOffset<Hello<'bldr>> {
                     let mut builder = HelloBuilder::new(_fbb);
-                    builder.add_registry(args.registry);
+                    if let Some(x) = args.dialect {
+                        builder.add_dialect(x);
+                    }
                     if let Some(x) = args.nonce {
                         builder.add_nonce(x);
                     }
@@ -4591,11 +4614,13 @@ pub mod pangaea {
                     unsafe { self._tab.get::<super::super::record::Wide>(Hello::VT_NONCE, None) }
                 }
                 #[inline]
-                pub fn registry(&self) -> u64 {
+                pub fn dialect(&self) -> Option<::flatbuffers::Vector<'a, u64>> {
                     // Safety:
                     // Created from valid Table for this object
                     // which contains a valid value in this slot
-                    unsafe { self._tab.get::<u64>(Hello::VT_REGISTRY, Some(0)).unwrap() }
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u64>>>(Hello::VT_DIALECT, None)
+                    }
                 }
             }
 
@@ -4607,7 +4632,11 @@ pub mod pangaea {
                         .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("cluster", Self::VT_CLUSTER, false)?
                         .visit_field::<u32>("node", Self::VT_NODE, false)?
                         .visit_field::<super::super::record::Wide>("nonce", Self::VT_NONCE, false)?
-                        .visit_field::<u64>("registry", Self::VT_REGISTRY, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u64>>>(
+                            "dialect",
+                            Self::VT_DIALECT,
+                            false,
+                        )?
                         .finish();
                     Ok(())
                 }
@@ -4617,12 +4646,12 @@ pub mod pangaea {
                 pub cluster: Option<::flatbuffers::WIPOffset<&'a str>>,
                 pub node: u32,
                 pub nonce: Option<&'a super::super::record::Wide>,
-                pub registry: u64,
+                pub dialect: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
             }
             impl<'a> Default for HelloArgs<'a> {
                 #[inline]
                 fn default() -> Self {
-                    HelloArgs { protocol: 0, cluster: None, node: 0, nonce: None, registry: 0 }
+                    HelloArgs { protocol: 0, cluster: None, node: 0, nonce: None, dialect: None }
                 }
             }
 
@@ -4648,8 +4677,8 @@ pub mod pangaea {
                     self.fbb_.push_slot_always::<&super::super::record::Wide>(Hello::VT_NONCE, nonce);
                 }
                 #[inline]
-                pub fn add_registry(&mut self, registry: u64) {
-                    self.fbb_.push_slot::<u64>(Hello::VT_REGISTRY, registry, 0);
+                pub fn add_dialect(&mut self, dialect: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, u64>>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Hello::VT_DIALECT, dialect);
                 }
                 #[inline]
                 pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> HelloBuilder<'a, 'b, A> {
@@ -4670,7 +4699,7 @@ pub mod pangaea {
                     ds.field("cluster", &self.cluster());
                     ds.field("node", &self.node());
                     ds.field("nonce", &self.nonce());
-                    ds.field("registry", &self.registry());
+                    ds.field("dialect", &self.dialect());
                     ds.finish()
                 }
             }
@@ -35444,8 +35473,7 @@ pub mod pangaea {
             pub const ENUM_MAX_REFUSAL: u8 = 3;
             #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
             #[allow(non_camel_case_types)]
-            pub const ENUM_VALUES_REFUSAL: [Refusal; 4] =
-                [Refusal::Full, Refusal::Registry, Refusal::Expired, Refusal::NotRunning];
+            pub const ENUM_VALUES_REFUSAL: [Refusal; 3] = [Refusal::Full, Refusal::Expired, Refusal::NotRunning];
 
             #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
             #[repr(transparent)]
@@ -35453,18 +35481,16 @@ pub mod pangaea {
             #[allow(non_upper_case_globals)]
             impl Refusal {
                 pub const Full: Self = Self(0);
-                pub const Registry: Self = Self(1);
                 pub const Expired: Self = Self(2);
                 pub const NotRunning: Self = Self(3);
 
                 pub const ENUM_MIN: u8 = 0;
                 pub const ENUM_MAX: u8 = 3;
-                pub const ENUM_VALUES: &'static [Self] = &[Self::Full, Self::Registry, Self::Expired, Self::NotRunning];
+                pub const ENUM_VALUES: &'static [Self] = &[Self::Full, Self::Expired, Self::NotRunning];
                 /// Returns the variant's name or "" if unknown.
                 pub fn variant_name(self) -> Option<&'static str> {
                     match self {
                         Self::Full => Some("Full"),
-                        Self::Registry => Some("Registry"),
                         Self::Expired => Some("Expired"),
                         Self::NotRunning => Some("NotRunning"),
                         _ => None,
@@ -35839,7 +35865,6 @@ pub mod pangaea {
                 pub const VT_XID: ::flatbuffers::VOffsetT = 4;
                 pub const VT_MEMBERS: ::flatbuffers::VOffsetT = 6;
                 pub const VT_BYTES: ::flatbuffers::VOffsetT = 8;
-                pub const VT_REGISTRY: ::flatbuffers::VOffsetT = 10;
 
                 #[inline]
                 pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -35851,7 +35876,6 @@ pub mod pangaea {
                     args: &'args OfferArgs<'args>,
                 ) -> ::flatbuffers::WIPOffset<Offer<'bldr>> {
                     let mut builder = OfferBuilder::new(_fbb);
-                    builder.add_registry(args.registry);
                     builder.add_bytes(args.bytes);
                     builder.add_members(args.members);
                     if let Some(x) = args.xid {
@@ -35881,13 +35905,6 @@ pub mod pangaea {
                     // which contains a valid value in this slot
                     unsafe { self._tab.get::<u32>(Offer::VT_BYTES, Some(0)).unwrap() }
                 }
-                #[inline]
-                pub fn registry(&self) -> u64 {
-                    // Safety:
-                    // Created from valid Table for this object
-                    // which contains a valid value in this slot
-                    unsafe { self._tab.get::<u64>(Offer::VT_REGISTRY, Some(0)).unwrap() }
-                }
             }
 
             impl ::flatbuffers::Verifiable for Offer<'_> {
@@ -35897,7 +35914,6 @@ pub mod pangaea {
                         .visit_field::<super::super::record::Xid>("xid", Self::VT_XID, false)?
                         .visit_field::<u32>("members", Self::VT_MEMBERS, false)?
                         .visit_field::<u32>("bytes", Self::VT_BYTES, false)?
-                        .visit_field::<u64>("registry", Self::VT_REGISTRY, false)?
                         .finish();
                     Ok(())
                 }
@@ -35906,12 +35922,11 @@ pub mod pangaea {
                 pub xid: Option<&'a super::super::record::Xid>,
                 pub members: u32,
                 pub bytes: u32,
-                pub registry: u64,
             }
             impl<'a> Default for OfferArgs<'a> {
                 #[inline]
                 fn default() -> Self {
-                    OfferArgs { xid: None, members: 0, bytes: 0, registry: 0 }
+                    OfferArgs { xid: None, members: 0, bytes: 0 }
                 }
             }
 
@@ -35933,10 +35948,6 @@ pub mod pangaea {
                     self.fbb_.push_slot::<u32>(Offer::VT_BYTES, bytes, 0);
                 }
                 #[inline]
-                pub fn add_registry(&mut self, registry: u64) {
-                    self.fbb_.push_slot::<u64>(Offer::VT_REGISTRY, registry, 0);
-                }
-                #[inline]
                 pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> OfferBuilder<'a, 'b, A> {
                     let start = _fbb.start_table();
                     OfferBuilder { fbb_: _fbb, start_: start }
@@ -35954,7 +35965,6 @@ pub mod pangaea {
                     ds.field("xid", &self.xid());
                     ds.field("members", &self.members());
                     ds.field("bytes", &self.bytes());
-                    ds.field("registry", &self.registry());
                     ds.finish()
                 }
             }
@@ -38352,7 +38362,6 @@ pub mod pangaea {
                 pub const VT_ID: ::flatbuffers::VOffsetT = 4;
                 pub const VT_SHARD: ::flatbuffers::VOffsetT = 6;
                 pub const VT_EPOCH: ::flatbuffers::VOffsetT = 8;
-                pub const VT_REGISTRY: ::flatbuffers::VOffsetT = 10;
                 pub const VT_ENTITIES: ::flatbuffers::VOffsetT = 12;
 
                 #[inline]
@@ -38365,7 +38374,6 @@ pub mod pangaea {
                     args: &'args PrepareArgs,
                 ) -> ::flatbuffers::WIPOffset<Prepare<'bldr>> {
                     let mut builder = PrepareBuilder::new(_fbb);
-                    builder.add_registry(args.registry);
                     builder.add_epoch(args.epoch);
                     builder.add_shard(args.shard);
                     builder.add_id(args.id);
@@ -38395,13 +38403,6 @@ pub mod pangaea {
                     unsafe { self._tab.get::<u64>(Prepare::VT_EPOCH, Some(0)).unwrap() }
                 }
                 #[inline]
-                pub fn registry(&self) -> u64 {
-                    // Safety:
-                    // Created from valid Table for this object
-                    // which contains a valid value in this slot
-                    unsafe { self._tab.get::<u64>(Prepare::VT_REGISTRY, Some(0)).unwrap() }
-                }
-                #[inline]
                 pub fn entities(&self) -> u32 {
                     // Safety:
                     // Created from valid Table for this object
@@ -38417,7 +38418,6 @@ pub mod pangaea {
                         .visit_field::<u64>("id", Self::VT_ID, false)?
                         .visit_field::<u64>("shard", Self::VT_SHARD, false)?
                         .visit_field::<u64>("epoch", Self::VT_EPOCH, false)?
-                        .visit_field::<u64>("registry", Self::VT_REGISTRY, false)?
                         .visit_field::<u32>("entities", Self::VT_ENTITIES, false)?
                         .finish();
                     Ok(())
@@ -38427,13 +38427,12 @@ pub mod pangaea {
                 pub id: u64,
                 pub shard: u64,
                 pub epoch: u64,
-                pub registry: u64,
                 pub entities: u32,
             }
             impl<'a> Default for PrepareArgs {
                 #[inline]
                 fn default() -> Self {
-                    PrepareArgs { id: 0, shard: 0, epoch: 0, registry: 0, entities: 0 }
+                    PrepareArgs { id: 0, shard: 0, epoch: 0, entities: 0 }
                 }
             }
 
@@ -38453,10 +38452,6 @@ pub mod pangaea {
                 #[inline]
                 pub fn add_epoch(&mut self, epoch: u64) {
                     self.fbb_.push_slot::<u64>(Prepare::VT_EPOCH, epoch, 0);
-                }
-                #[inline]
-                pub fn add_registry(&mut self, registry: u64) {
-                    self.fbb_.push_slot::<u64>(Prepare::VT_REGISTRY, registry, 0);
                 }
                 #[inline]
                 pub fn add_entities(&mut self, entities: u32) {
@@ -38480,7 +38475,6 @@ pub mod pangaea {
                     ds.field("id", &self.id());
                     ds.field("shard", &self.shard());
                     ds.field("epoch", &self.epoch());
-                    ds.field("registry", &self.registry());
                     ds.field("entities", &self.entities());
                     ds.finish()
                 }

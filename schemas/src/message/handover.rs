@@ -3,7 +3,7 @@
 use crate::geometry::ShardId;
 use crate::journal::{Mark, Xid};
 use crate::record::Record;
-use crate::{RegistryHash, ShardEpoch};
+use crate::ShardEpoch;
 
 use super::ClientInput;
 
@@ -34,8 +34,6 @@ impl Lane {
 pub enum Refusal {
     /// No room.
     Full = 0,
-    /// Other component types.
-    Registry = 1,
     /// The reservation ran out and there is no room now.
     Expired = 2,
     /// Not in a state to take anyone: starting, leaving, unconfirmed.
@@ -53,8 +51,6 @@ pub enum Handover {
         members: u32,
         /// Estimated size in bytes.
         bytes: u32,
-        /// The source's types.
-        registry: RegistryHash,
     },
     /// Target: yes, for two seconds.
     Reserved {

@@ -3,7 +3,7 @@
 use crate::geometry::{CellId, ShardId};
 use crate::message::{ClientInput, Effect, FeedFilter, LedgerResult, OpId, ShardImage, ShardRoute, Transaction};
 use crate::record::{Record, SessionState};
-use crate::{AgentEpoch, EntityId, JournalIndex, MigrationId, NodeId, Nonce, OutSeq, RegistryHash, ShardEpoch, Tick};
+use crate::{AgentEpoch, EntityId, JournalIndex, MigrationId, NodeId, Nonce, OutSeq, ShardEpoch, Tick};
 
 /// Most bytes of records in one [`Copied`] part.
 pub const PART_BYTES_MAX: usize = 256 * 1_024;
@@ -19,8 +19,6 @@ pub enum Migration {
         shard: ShardId,
         /// The source's epoch.
         epoch: ShardEpoch,
-        /// Both must run the same registry.
-        registry: RegistryHash,
         /// How many entities are to be expected.
         entities: u32,
     },

@@ -535,11 +535,11 @@ wire_enum! {
 // ---- between shards -------------------------------------------------------------------------------------------------------
 
 wire_struct! { Lane = handover::Lane { from, from_epoch, to, to_epoch } }
-wire_code! { Refusal = handover::Refusal { Full, Registry, Expired, NotRunning } }
+wire_code! { Refusal = handover::Refusal { Full, Expired, NotRunning } }
 wire_enum! {
     Handover = handover::{Handover, HandoverArgs, HandoverBody}
     variants {
-        Offer(OfferArgs, body_as_offer) { xid, members, bytes, registry },
+        Offer(OfferArgs, body_as_offer) { xid, members, bytes },
         Reserved(ReservedArgs, body_as_reserved) { xid },
         No(NoArgs, body_as_no) { xid, reason, retry_after_ms },
         Commit(CommitArgs, body_as_commit) { xid, members, inputs },

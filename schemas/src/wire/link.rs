@@ -9,10 +9,11 @@ use super::codec::wire_enum;
 use super::{CLIENT_LIMITS, WireError, decode_root, encode_root};
 use crate::client::NAME_BYTES_MAX;
 use crate::generated::node::link;
-use crate::{NodeId, Nonce, RegistryHash};
+use crate::registry::{DIALECT_MAX, Dialect};
+use crate::{NodeId, Nonce};
 
 /// Version of the protocol between nodes. Raised when old and new nodes must not talk.
-pub const LINK_PROTOCOL: u32 = 3;
+pub const LINK_PROTOCOL: u32 = 4;
 
 /// What a link begins with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,8 +28,8 @@ pub enum LinkMessage {
         node: NodeId,
         /// Its incarnation.
         nonce: Nonce,
-        /// What game it runs; 0 for roles that know no game.
-        registry: RegistryHash,
+        /// What its game's types are; empty for roles that know no game.
+        dialect: Dialect,
     },
     /// From the node that was called: messages may follow.
     Welcome {
@@ -47,7 +48,7 @@ pub enum LinkMessage {
 wire_enum! {
     LinkMessage = link::{LinkMessage, LinkMessageArgs, LinkBody}
     variants {
-        Hello(HelloArgs, body_as_hello) { protocol, cluster <= NAME_BYTES_MAX, node, nonce, registry },
+        Hello(HelloArgs, body_as_hello) { protocol, cluster <= NAME_BYTES_MAX, node, nonce, dialect <= DIALECT_MAX },
         Welcome(WelcomeArgs, body_as_welcome) { node, nonce },
         Refused(RefusedArgs, body_as_refused) { text },
     }
@@ -71,8 +72,8 @@ pub struct LinkPolicy {
     pub cluster: String,
     /// The own node.
     pub node: NodeId,
-    /// What game this node runs; 0 for roles that know no game.
-    pub registry: RegistryHash,
+    /// What this node's game's types are; empty for roles that know no game.
+    pub dialect: Dialect,
 }
 
 /// Why a link is refused; the words go to the peer and to the log.
@@ -100,17 +101,18 @@ pub enum LinkRefusal {
         /// Our cluster.
         ours: String,
     },
-    /// Another game: other component, input or event types.
-    #[error("{peer} runs a game with type registry {theirs}, {own} one with {ours}: run the same build on both")]
-    Registry {
+    /// Another game: of what both name alike, some is made of something else.
+    #[error(
+        "{peer} and {own} run builds of which {count} types have the same name and other fields: run the same build on both, or one \
+         that `pangaea deploy --dry-run` takes"
+    )]
+    Dialect {
         /// Who connects.
         peer: NodeId,
         /// Who refuses.
         own: NodeId,
-        /// Their registry.
-        theirs: RegistryHash,
-        /// Our registry.
-        ours: RegistryHash,
+        /// Types of one name that differ.
+        count: usize,
     },
     /// A link does not begin like this.
     #[error("{own} expected a Hello as the first message of a link")]
@@ -121,10 +123,10 @@ pub enum LinkRefusal {
 }
 
 impl LinkPolicy {
-    /// Who connects, if its Hello fits. Registries are compared when both sides know a game.
+    /// Who connects, if its Hello fits. What only one side knows does not matter: see [`Dialect`].
     pub fn admit(&self, first: &LinkMessage) -> Result<(NodeId, Nonce), LinkRefusal> {
         let own = self.node;
-        let LinkMessage::Hello { protocol, cluster, node: peer, nonce, registry } = first else {
+        let LinkMessage::Hello { protocol, cluster, node: peer, nonce, dialect } = first else {
             return Err(LinkRefusal::NoHello { own });
         };
         let peer = *peer;
@@ -134,10 +136,9 @@ impl LinkPolicy {
         if *cluster != self.cluster {
             return Err(LinkRefusal::Cluster { peer, own, theirs: cluster.clone(), ours: self.cluster.clone() });
         }
-        let unknown = RegistryHash(0);
-        if *registry != self.registry && *registry != unknown && self.registry != unknown {
-            return Err(LinkRefusal::Registry { peer, own, theirs: *registry, ours: self.registry });
+        match self.dialect.differences(dialect) {
+            0 => Ok((peer, *nonce)),
+            count => Err(LinkRefusal::Dialect { peer, own, count }),
         }
-        Ok((peer, *nonce))
     }
 }

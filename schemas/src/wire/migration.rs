@@ -25,7 +25,7 @@ wire_table! {
 wire_enum! {
     Migration = migration::{Migration, MigrationArgs, MigrationBody}
     variants {
-        Prepare(PrepareArgs, body_as_prepare) { id, shard, epoch, registry, entities },
+        Prepare(PrepareArgs, body_as_prepare) { id, shard, epoch, entities },
         Standby(StandbyArgs, body_as_standby) { id, shard, nonce },
         Declined(DeclinedArgs, body_as_declined) { id, shard, reason },
         Copied(CopiedArgs, body_as_copied) { id, shard, round, records, gone, last },

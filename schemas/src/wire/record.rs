@@ -67,7 +67,7 @@ wire_table! {
 }
 wire_table! {
     Record = record::{Record, RecordArgs} {
-        entity, epoch, presence, cell, position, session, components <= RECORD_COMPONENTS_MAX,
+        entity, epoch, presence, cell, position, session, components <= RECORD_COMPONENTS_MAX, fleeting <= RECORD_COMPONENTS_MAX,
     }
 }
 

@@ -15,9 +15,10 @@ use crate::frame::FrameLimit;
 use crate::journal::Entry;
 use crate::message::{BeaconRequest, Credentials, KEY_BYTES_MAX, Message, NodeInfo, ShardRoute};
 use crate::record::Record;
+use crate::registry::Dialect;
 use crate::recording::{RecordedTick, RecordingEnd, RecordingHead, RecordingPart};
 use crate::rules::Book;
-use crate::{InSeq, NodeId, Nonce, OutSeq, RegistryHash, RequestId, Role, TypeId};
+use crate::{InSeq, NodeId, Nonce, OutSeq, RequestId, Role, TypeId};
 
 /// Decoding must return, whatever the bytes.
 fn survives(decoders: &[fn(&Bytes) -> bool], bytes: &[u8]) {
@@ -273,14 +274,22 @@ fn stored_bytes_of_another_kind_or_version_are_refused_in_words() {
     assert!(matches!(Record::from_stored(&Bytes::new()), Err(WireError::Form { found: [0, 0, 0, 0], .. })));
 }
 
-fn hello(cluster: &str, protocol: u32, registry: u64) -> LinkMessage {
+/// Of a game with these components, each made of one line.
+fn dialect(types: &[(&str, &str)]) -> Dialect {
+    let types: Vec<_> = types.iter().map(|(name, line)| (TypeId::of(name), [(*line).to_owned()])).collect();
+    Dialect::of(types.iter().map(|(id, lines)| ("component", *id, &lines[..])))
+}
+
+const GAME: [(&str, &str); 2] = [("health", "now: F32 at 0"), ("look", "hue: U8 at 0")];
+
+fn hello(cluster: &str, protocol: u32, types: &[(&str, &str)]) -> LinkMessage {
     let node = NodeId::new(Role::Scene, 2);
     LinkMessage::Hello {
         protocol,
         cluster: cluster.to_owned(),
         node,
         nonce: Nonce(u128::MAX - 5),
-        registry: RegistryHash(registry),
+        dialect: dialect(types),
     }
 }
 
@@ -288,7 +297,7 @@ fn hello(cluster: &str, protocol: u32, registry: u64) -> LinkMessage {
 fn link_messages_round_trip() {
     let node = NodeId::new(Role::World, 1);
     for message in [
-        hello("demo", LINK_PROTOCOL, 7),
+        hello("demo", LINK_PROTOCOL, &GAME),
         LinkMessage::Welcome { node, nonce: Nonce(3) },
         LinkMessage::Refused { text: "no".to_owned() },
     ] {
@@ -298,18 +307,21 @@ fn link_messages_round_trip() {
 
 #[test]
 fn a_node_of_another_world_is_refused_in_words() {
-    let policy = LinkPolicy { cluster: "demo".to_owned(), node: NodeId::new(Role::Gateway, 1), registry: RegistryHash(7) };
+    let policy = LinkPolicy { cluster: "demo".to_owned(), node: NodeId::new(Role::Gateway, 1), dialect: dialect(&GAME) };
     let refusal = |first: &LinkMessage| policy.admit(first).unwrap_err().to_string();
-    assert_eq!(policy.admit(&hello("demo", LINK_PROTOCOL, 7)), Ok((NodeId::new(Role::Scene, 2), Nonce(u128::MAX - 5))));
-    assert!(policy.admit(&hello("demo", LINK_PROTOCOL, 0)).is_ok(), "a role that knows no game");
-    assert_eq!(refusal(&hello("demo", 9, 7)), "scene-2 speaks node protocol 9, gateway-1 speaks 3: run the same build on both");
+    assert_eq!(policy.admit(&hello("demo", LINK_PROTOCOL, &GAME)), Ok((NodeId::new(Role::Scene, 2), Nonce(u128::MAX - 5))));
+    assert!(policy.admit(&hello("demo", LINK_PROTOCOL, &[])).is_ok(), "a role that knows no game");
+    let more = [GAME[1], GAME[0], ("mileage", "metres: F32 at 0")];
+    assert!(policy.admit(&hello("demo", LINK_PROTOCOL, &more)).is_ok(), "a build with a component more, in another order");
+    assert_eq!(refusal(&hello("demo", 9, &GAME)), "scene-2 speaks node protocol 9, gateway-1 speaks 4: run the same build on both");
     assert_eq!(
-        refusal(&hello("prod", LINK_PROTOCOL, 7)),
+        refusal(&hello("prod", LINK_PROTOCOL, &GAME)),
         "scene-2 belongs to cluster `prod`, gateway-1 to `demo`: check the address or the cluster's name"
     );
     assert_eq!(
-        refusal(&hello("demo", LINK_PROTOCOL, 8)),
-        "scene-2 runs a game with type registry 0000000000000008, gateway-1 one with 0000000000000007: run the same build on both"
+        refusal(&hello("demo", LINK_PROTOCOL, &[GAME[0], ("look", "hue: U16 at 0")])),
+        "scene-2 and gateway-1 run builds of which 1 types have the same name and other fields: run the same build on both, or one \
+         that `pangaea deploy --dry-run` takes"
     );
     assert_eq!(
         refusal(&LinkMessage::Refused { text: String::new() }),

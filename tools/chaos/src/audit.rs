@@ -185,6 +185,7 @@ mod tests {
             position: cell.corner(),
             session: SessionState::default(),
             components: Vec::new(),
+            fleeting: Vec::new(),
         };
         write(&mut files, first[0], [ShardOp::Put(ada), ShardOp::Split { tails: vec![JournalIndex(0); 4] }]);
         first[2..].iter().for_each(|shard| write(&mut files, *shard, []));

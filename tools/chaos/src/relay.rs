@@ -132,12 +132,12 @@ fn is_cut(chart: &Chart, a: NodeId, b: NodeId) -> bool {
 
 /// Who dials, and all bytes that came until it was known.
 async fn greeting(socket: &mut TcpStream) -> anyhow::Result<(NodeId, Bytes)> {
-    let mut decoder = FrameDecoder::new(FrameLimit::Hello);
+    let mut decoder = FrameDecoder::new(FrameLimit::Link);
     loop {
         if let Some(frame) = decoder.next_frame()? {
             let LinkMessage::Hello { node, .. } = decode(&frame)? else { bail!("the first frame is no hello") };
             let mut bytes = BytesMut::new();
-            encode(&frame, FrameLimit::Hello, &mut bytes)?;
+            encode(&frame, FrameLimit::Link, &mut bytes)?;
             bytes.extend_from_slice(decoder.buffer_mut());
             return Ok((node, bytes.freeze()));
         }
@@ -198,7 +198,8 @@ async fn read(
 #[cfg(test)]
 mod tests {
     use pangaea_schemas::wire::link::{self, LINK_PROTOCOL};
-    use pangaea_schemas::{Nonce, RegistryHash, Role};
+    use pangaea_schemas::registry::Dialect;
+    use pangaea_schemas::{Nonce, Role};
 
     use super::*;
 
@@ -224,9 +225,9 @@ mod tests {
 
     fn hello() -> Bytes {
         let (cluster, nonce) = ("demo".to_owned(), Nonce(1));
-        let hello = LinkMessage::Hello { protocol: LINK_PROTOCOL, cluster, node: SCENE, nonce, registry: RegistryHash(0) };
+        let hello = LinkMessage::Hello { protocol: LINK_PROTOCOL, cluster, node: SCENE, nonce, dialect: Dialect::default() };
         let mut bytes = BytesMut::new();
-        encode(&link::encode(&hello), FrameLimit::Hello, &mut bytes).expect("short");
+        encode(&link::encode(&hello), FrameLimit::Link, &mut bytes).expect("short");
         bytes.freeze()
     }
 

@@ -10,6 +10,7 @@ mod recording;
 mod records;
 mod tunables;
 mod types;
+mod versions;
 
 use bevy_ecs::component::Component;
 use serde::{Deserialize, Serialize};

@@ -183,14 +183,14 @@ fn without_a_journal_nothing_freezes_for_long() {
 fn what_a_migration_said_wakes_no_copy_after_its_end() {
     let mut cluster = with_anna(6);
     let source = cluster.scenes[&scene_id(2)].shard(HOME).expect("it runs there");
-    let (epoch, registry) = (source.epoch(), source.config.game.registry_hash());
+    let epoch = source.epoch();
     cluster.migrate(1, 1);
     walk(&mut cluster, 0.1, 20);
     assert_eq!(cluster.homes(ANNA), [(scene_id(1), HOME)]);
     cluster.assign(2, HOME);
     settle(&mut cluster);
     assert_eq!(cluster.homes(ANNA), [(scene_id(2), HOME)], "it was claimed back");
-    let late = Migration::Prepare { id: MigrationId(1), shard: HOME, epoch, registry, entities: 2 };
+    let late = Migration::Prepare { id: MigrationId(1), shard: HOME, epoch, entities: 2 };
     cluster.post(scene_id(2), scene_id(1), Message::Migration(late));
     cluster.steps(20);
     let former = cluster.scenes[&scene_id(1)].shard(HOME).expect("it was there");

@@ -151,6 +151,7 @@ impl Dice {
                 on_trial: self.pick(&[false, true]),
             },
             components: self.some(Self::component),
+            fleeting: self.some(|dice| TypeId(dice.small())),
         }
     }
 
@@ -589,9 +590,9 @@ impl Dice {
     }
 
     pub(super) fn handovers(&mut self) -> Vec<Handover> {
-        let (xid, reason) = (self.xid(), self.pick(&[Refusal::Full, Refusal::Registry, Refusal::Expired, Refusal::NotRunning]));
+        let (xid, reason) = (self.xid(), self.pick(&[Refusal::Full, Refusal::Expired, Refusal::NotRunning]));
         vec![
-            Handover::Offer { xid, members: self.small(), bytes: self.small(), registry: RegistryHash(self.n()) },
+            Handover::Offer { xid, members: self.small(), bytes: self.small() },
             Handover::Reserved { xid },
             Handover::No { xid, reason, retry_after_ms: self.small() },
             Handover::Commit { xid, members: self.some(Self::record), inputs: self.some(Self::client_input) },

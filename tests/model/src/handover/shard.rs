@@ -13,7 +13,7 @@ use pangaea_schemas::geometry::{Position, ShardId};
 use pangaea_schemas::journal::{Mark, ShardOp, Xid};
 use pangaea_schemas::message::{Handover, HandoverMessage, JournalReply, JournalRequest, Lane, Refusal, ShardImage};
 use pangaea_schemas::record::{Presence, Record, SessionState};
-use pangaea_schemas::{AgentEpoch, EntityId, InSeq, NodeId, Nonce, RegistryHash, Role, ShardEpoch, Tick, Timestamp};
+use pangaea_schemas::{AgentEpoch, EntityId, InSeq, NodeId, Nonce, Role, ShardEpoch, Tick, Timestamp};
 
 use super::{AGENT, State, Walk, Who, shard_id};
 use crate::net::Net;
@@ -146,6 +146,7 @@ impl Owner {
             position: Position::default(),
             session: SessionState { in_seq: InSeq(inputs), ..SessionState::default() },
             components: Vec::new(),
+            fleeting: Vec::new(),
         }
     }
 
@@ -354,7 +355,7 @@ impl Stage<'_> {
         let Some(number) = owner.forwarders.next_number(target) else { return };
         let xid = Xid { entity: AGENT, epoch, source: shard_id(who.0), source_epoch: owner.epoch(), number };
         owner.leaves.offer(NOW, xid, target, vec![AGENT]);
-        self.say(who, target, Handover::Offer { xid, members: 1, bytes: 0, registry: RegistryHash(0) });
+        self.say(who, target, Handover::Offer { xid, members: 1, bytes: 0 });
     }
 
     /// Who has a reservation leaves at the end of the tick.

@@ -106,6 +106,7 @@ impl Process {
             position: Position::default(),
             session,
             components: vec![ComponentBytes { id: TypeId(1), bytes: author }],
+            fleeting: Vec::new(),
         }
     }
 

@@ -6,15 +6,14 @@ use crate::message::{
     RestResident, RestSeat, ShardRest, ShardRoute, Transaction,
 };
 use crate::record::SessionState;
-use crate::{MigrationId, OutSeq, RegistryHash, Tick};
+use crate::{MigrationId, OutSeq, Tick};
 
 impl Dice {
     pub(in crate::wire::tests) fn migrations(&mut self) -> Vec<Migration> {
         let (id, shard) = (MigrationId(self.n()), self.shard());
-        let registry = RegistryHash(self.n());
         let route = ShardRoute { shard, owner: self.node(), nonce: self.nonce(), epoch: self.epoch() };
         vec![
-            Migration::Prepare { id, shard, epoch: self.epoch(), registry, entities: self.small() },
+            Migration::Prepare { id, shard, epoch: self.epoch(), entities: self.small() },
             Migration::Standby { id, shard, nonce: self.nonce() },
             Migration::Declined { id, shard, reason: self.text() },
             Migration::Copied {
