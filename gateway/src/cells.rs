@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use pangaea_schemas::geometry::CellId;
 use pangaea_schemas::message::{CellFeed, Changed, Enter, Leave, Motion};
 use pangaea_schemas::record::ComponentBytes;
-use pangaea_schemas::{EntityId, Tick, TickRate};
+use pangaea_schemas::{EntityId, Tick, TickRate, TypeId};
 use rustc_hash::FxHashMap;
 
 use crate::course::{Course, Whereabouts};
@@ -102,6 +102,8 @@ struct EndLimbo {
 pub(crate) struct CellStore {
     round: Round,
     seconds_per_tick: f32,
+    /// Components that clients are told of, in order. Scenes of another build show others and other layouts, too.
+    described: Vec<TypeId>,
     /// Looked up for each news; never iterated.
     index: FxHashMap<CellId, Key>,
     cells: Slab<Cell>,
@@ -120,10 +122,13 @@ pub(crate) struct CellStore {
 }
 
 impl CellStore {
-    pub(crate) fn new(rate: TickRate) -> Self {
+    pub(crate) fn new(rate: TickRate, described: impl Iterator<Item = TypeId>) -> Self {
+        let mut described: Vec<TypeId> = described.collect();
+        described.sort_unstable();
         Self {
             round: 1,
             seconds_per_tick: rate.seconds_per_tick(),
+            described,
             index: FxHashMap::default(),
             cells: Slab::default(),
             entered: Vec::new(),
@@ -282,7 +287,7 @@ impl CellStore {
             return;
         }
         (entity.tick, entity.hangs, entity.doubted) = (tick, false, None);
-        entity.replace_components(&enter.components, shown, round);
+        entity.replace_components(&enter.components, &self.described, shown, round);
         if entity.place.is_none_or(|(cell, _)| cell != key) {
             self.take_out(name);
             self.put_in(key, name);
@@ -300,6 +305,9 @@ impl CellStore {
 
     fn set_component(&mut self, key: Key, changed: &Changed) {
         let round = self.round;
+        if self.described.binary_search(&changed.component.id).is_err() {
+            return;
+        }
         let Some((entity, shown)) = self.member_mut(key, changed.entity) else { return };
         entity.set_component(&changed.component, shown, round);
     }
@@ -400,13 +408,13 @@ impl Entity {
         Self { id, place: None, tick: Tick(0), hangs: false, doubted: None, at: Whereabouts::default(), components: Vec::new() }
     }
 
-    fn replace_components(&mut self, components: &[ComponentBytes], shown: &mut Shown, round: Round) {
+    fn replace_components(&mut self, components: &[ComponentBytes], described: &[TypeId], shown: &mut Shown, round: Round) {
         let before = self.components.len();
         self.components.retain(|(_, old)| components.iter().any(|new| new.id == old.id));
         if self.components.len() < before {
             shown.shaped = round;
         }
-        for component in components {
+        for component in components.iter().filter(|component| described.binary_search(&component.id).is_ok()) {
             self.set_component(component, shown, round);
         }
     }

@@ -161,7 +161,7 @@ impl Gateway {
     pub fn new(config: GatewayConfig) -> Self {
         Self {
             registry_hash: config.registry_hash(),
-            cells: CellStore::new(config.spec.tick_rate),
+            cells: CellStore::new(config.spec.tick_rate, config.registry.components.iter().map(|info| info.id)),
             config,
             sessions: Slab::default(),
             conns: FxHashMap::default(),

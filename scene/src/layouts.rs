@@ -94,8 +94,12 @@ impl Layouts {
         }
         let is_new = |key: &&String| !ours().any(|(known, _)| known == *key || is_before(known, key));
         comparison.added.extend(other.types.keys().filter(is_new).map(|key| added(key)));
-        let components: BTreeSet<_> =
-            ours().chain(&other.types).chain(&other.formers).map(|(key, _)| key).filter(|key| key.starts_with(COMPONENT)).collect();
+        let components: BTreeSet<_> = ours()
+            .chain(&other.types)
+            .chain(&other.formers)
+            .map(|(key, _)| key)
+            .filter(|key| key.starts_with(COMPONENT))
+            .collect();
         if components.len() > RECORD_COMPONENTS_MAX {
             comparison.refused.push(format!(
                 "both builds together have {} components and layouts of them; {RECORD_COMPONENTS_MAX} fit into a record: join some",
@@ -114,11 +118,13 @@ impl Layouts {
     fn compare_tunables(&self, other: &Self, comparison: &mut Comparison) {
         for (name, kind) in &other.tunables {
             match self.tunables.get(name) {
-                None => comparison.added.push(format!(
-                    "tunable {name} is new: it is what the source says until the world runs a build that has it"
-                )),
+                None => comparison
+                    .added
+                    .push(format!("tunable {name} is new: it is what the source says until the world runs a build that has it")),
                 Some(was) if was != kind => {
-                    comparison.converted.push(format!("tunable {name} may be something else: a value that does not fit counts as not set"));
+                    comparison
+                        .converted
+                        .push(format!("tunable {name} may be something else: a value that does not fit counts as not set"));
                     comparison.converted.extend([format!("  - {was}"), format!("  + {kind}")]);
                 }
                 Some(_) => {}
@@ -194,7 +200,9 @@ impl Comparison {
         let successor = other.types.keys().find(|known| split_version(known).0 == base);
         self.refused.push(match successor {
             Some(successor) => {
-                format!("  say that it became {successor}: keep `was = …` or `added(…)` for each layout that records may still be in")
+                format!(
+                    "  say that it became {successor}: keep `was = …` or `added(…)` for each layout that records may still be in"
+                )
             }
             None => format!("  keep it, or say that it went on purpose: `game.retired(\"{}\")`", name_of(key)),
         });
@@ -215,12 +223,8 @@ impl Comparison {
 /// What is converted, added and so on, for a terminal.
 impl fmt::Display for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let parts = [
-            ("New:", &self.added),
-            ("Converted:", &self.converted),
-            ("Retired:", &self.retired),
-            ("Refused:", &self.refused),
-        ];
+        let parts =
+            [("New:", &self.added), ("Converted:", &self.converted), ("Retired:", &self.retired), ("Refused:", &self.refused)];
         let mut told = parts.iter().filter(|(_, lines)| !lines.is_empty());
         let part = |(title, lines): &(&str, &Vec<String>), f: &mut fmt::Formatter<'_>| {
             write!(f, "{title}")?;

@@ -14,7 +14,7 @@ use pangaea_schemas::message::{
     Address, AgentFeed, BeaconEntry, BeaconReply, CellFeed, Directory, Envelope, Feed, FeedFrame, Location, Message, Session,
     ShardRoute,
 };
-use pangaea_schemas::registry::Registry;
+use pangaea_schemas::registry::{Registry, TypeInfo};
 use pangaea_schemas::ticket::{TicketClaims, footer};
 use pangaea_schemas::wire::client::{FromServer, decode_server};
 use pangaea_schemas::wire::stored::Stored;
@@ -68,6 +68,12 @@ pub(crate) fn login(count: u32) -> SessionEpoch {
     SessionEpoch { login: count, resume: 0 }
 }
 
+/// What clients are told of: one component.
+pub(crate) fn game() -> Registry {
+    let colour = TypeInfo { id: TypeId(1), name: "colour".to_owned(), size: 1, fields: Vec::new() };
+    Registry { components: vec![colour], ..Registry::default() }
+}
+
 impl Stage {
     /// Scene 1 runs the western half of the demo world, scene 2 the eastern.
     pub(crate) fn new() -> Self {
@@ -85,7 +91,7 @@ impl Stage {
         let keys = AsymmetricKeyPair::<V4>::generate().expect("random bytes");
         let ticket_key = TicketKey::new(keys.public.as_bytes()).expect("32 bytes");
         let resume_key = ResumeKey::new(&[9; 32]).expect("32 bytes");
-        let config = GatewayConfig::new(GATEWAY, ClusterSpec::demo(), Registry::default(), ticket_key, resume_key);
+        let config = GatewayConfig::new(GATEWAY, ClusterSpec::demo(), game(), ticket_key, resume_key);
         let mut stage = Self {
             gateway: Gateway::new(config),
             now: NOON,

@@ -141,6 +141,7 @@ fn record(id: u64) -> Record {
         position,
         session: SessionState { gateway: is_awake.then(|| "gateway-1".parse().expect("a name")), ..SessionState::default() },
         components: Vec::new(),
+        fleeting: Vec::new(),
     }
 }
 

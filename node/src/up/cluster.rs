@@ -10,6 +10,7 @@ use pangaea_schemas::cluster::ClusterSpec;
 use pangaea_schemas::{NodeId, Role};
 use tokio::time::Instant;
 
+use super::builds::Builds;
 use super::child::ChildSpec;
 use super::data_dir::DataDir;
 use super::doorbell::{UpAnswer, UpOrder};
@@ -102,9 +103,10 @@ impl LocalCluster {
             bail!("{running} scenes run, and one machine takes {SCENES_MAX}: there is no room for {count} more");
         }
         self.plan.ports.check(&scenes)?;
+        let program = self.plan.builds.keep(program)?;
         for scene in &scenes {
             let spec = self.plan.role_process(*scene, &self.options);
-            if let Err(error) = self.supervisor.add(ChildSpec { program: program.to_owned(), ..spec }) {
+            if let Err(error) = self.supervisor.add(ChildSpec { program: program.clone(), ..spec }) {
                 let names: Vec<_> = scenes.iter().map(NodeId::to_string).collect();
                 self.stop_scenes(&names).await;
                 return Err(error);
@@ -233,6 +235,7 @@ struct Plan {
     servers: Vec<ServerPlan>,
     data_dir: DataDir,
     operator_token: String,
+    builds: Builds,
     program: PathBuf,
     cluster: ClusterSpec,
 }
@@ -256,7 +259,9 @@ impl Plan {
         let keys = ClusterKeys::below(data_dir.path());
         keys.create_missing()?;
         let operator_token = keys.operator_token()?;
-        let program = std::env::current_exe().context("cannot find this program's own file")?;
+        let own = std::env::current_exe().context("cannot find this program's own file")?;
+        let mut builds = Builds::begin(data_dir.path())?;
+        let program = builds.keep(&own)?;
         let (advertised, cluster) = (options.advertised.clone(), ClusterSpec::demo());
         let servers = servers(ports, data_dir.path(), &options.engine);
         let engine = match &options.engine {
@@ -264,7 +269,7 @@ impl Plan {
             UpEngine::Reached(engine) => Some(engine.clone()),
             UpEngine::Own { .. } => Some(server::options(&servers)),
         };
-        Ok(Self { ports, nodes, advertised, engine, servers, data_dir, operator_token, program, cluster })
+        Ok(Self { ports, nodes, advertised, engine, servers, data_dir, operator_token, builds, program, cluster })
     }
 
     fn role_process(&self, node: NodeId, options: &UpOptions) -> ChildSpec {

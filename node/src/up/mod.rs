@@ -5,6 +5,7 @@
 //! 3. Print one screen, start the bots, and watch: a role that dies is reported dead and started again, with limits.
 //! 4. On Ctrl-C, SIGTERM or after `--for`: bots, gateways, scenes, auth, data, world end in this order, each with a bound.
 
+mod builds;
 mod child;
 mod cluster;
 mod data_dir;

@@ -147,7 +147,12 @@ fn forerunner_check(was: &Path, name: &str, version: u16) -> Tokens {
 }
 
 /// The struct without what was added last, and both made from each other.
-fn declare(former: &Ident, (name, version): (&str, u16), (last, earlier): (&Added, &[Added]), item: &ItemStruct) -> Result<Tokens> {
+fn declare(
+    former: &Ident,
+    (name, version): (&str, u16),
+    (last, earlier): (&Added, &[Added]),
+    item: &ItemStruct,
+) -> Result<Tokens> {
     let (ident, visibility) = (&item.ident, &item.vis);
     let is_added = |field: &Ident| last.0.iter().any(|value| value.field == *field);
     let known = |field: &Ident| item.fields.iter().any(|f| f.ident.as_ref() == Some(field));

@@ -10,15 +10,16 @@ use pangaea_scene_macros::component;
 use pangaea_schemas::geometry::{ShardId, SpaceSpec};
 use pangaea_schemas::message::{Birth, ClientInput, Effect};
 use pangaea_schemas::record::Record;
+use pangaea_schemas::registry::TYPES_MAX;
 use pangaea_schemas::{AccountId, EntityId, TypeId};
 
 use super::kinds::MessageKind;
 use super::ledger::Answers;
 use super::mail::{Letter, Newspaper};
 use super::motion::{Position, Velocity};
+use super::plain::DecodeError;
 use super::population::{Filed, Identity, Population};
 use super::senses::{IdPool, Now, mix};
-use super::plain::DecodeError;
 use super::shard_world::{ShardWorld, Simulated, TickInput};
 use super::versions::{Carried, CarriedPart};
 
@@ -203,7 +204,9 @@ impl ShardWorld {
             match self.kinds.with_layout(component.id) {
                 Some((kind, _)) if kind.formers.is_empty() => note((kind.insert)(&mut entity, &component.bytes)),
                 Some((kind, _)) => _ = layered.insert(kind.id),
-                None => carried.push(CarriedPart { component: component.clone(), lasts: !record.fleeting.contains(&component.id) }),
+                None => {
+                    carried.push(CarriedPart { component: component.clone(), lasts: !record.fleeting.contains(&component.id) })
+                }
             }
         }
         let held = |id: TypeId| record.components.iter().find(|part| part.id == id).map(|part| &part.bytes[..]);
@@ -264,7 +267,14 @@ impl ShardWorld {
         let Effect { to, from, id, bytes, .. } = effect;
         match self.kinds.effects.iter().find(|kind| kind.id == id) {
             Some(kind) => deliver(&mut self.world, kind, Letter { entity, to, from, value: &bytes }),
-            None => tracing::warn!(%to, effect = id.0, "an effect came that this game does not know"),
+            None => self.leave_out(id, to),
+        }
+    }
+
+    /// An effect of another build: it counts as received, and does nothing. Said once for each sort.
+    fn leave_out(&mut self, effect: TypeId, to: EntityId) {
+        if self.strange.len() < TYPES_MAX && self.strange.insert(effect) {
+            tracing::warn!(shard = %self.bounds.shard, %to, effect = effect.0, "an effect came that only another build knows: left out");
         }
     }
 

@@ -25,8 +25,8 @@ use super::ledger::{Answers, Settlement, Transfer};
 use super::mail::{Newspaper, Outbox, Told};
 use super::motion;
 use super::population::Population;
-use super::records::Extent;
 use super::publish::border;
+use super::records::Extent;
 use super::senses::{IdPool, Now};
 use super::settle::{Bounds, MovedQuery};
 use crate::game::{BuiltGame, Parts};
@@ -63,6 +63,8 @@ pub struct ShardWorld {
     pub(crate) pending: Vec<Effect>,
     /// Of entities that came in other layouts than this build writes: their hash as they came, until the copy is complete.
     pub(crate) translated: BTreeMap<EntityId, u64>,
+    /// Effects that came and that this build does not know, by sort; at most as many sorts as a game may have.
+    pub(crate) strange: BTreeSet<TypeId>,
     pub(crate) spawners: Vec<fn(&mut Seeding)>,
     pub(crate) abundance: u16,
     pub(crate) births: Vec<fn(&mut Birthing)>,
@@ -167,6 +169,7 @@ impl ShardWorld {
             ghosts: Ghosts::default(),
             pending: Vec::new(),
             translated: BTreeMap::new(),
+            strange: BTreeSet::new(),
             world,
             schedule,
             probe,

@@ -211,7 +211,10 @@ fn a_flag_may_be_won_but_not_lost() {
     assert_eq!(comparison.added, ["component fuel is replicated now: in shards of the new build only"]);
     assert!(comparison.is_possible());
     let comparison = compared(fuel, hidden);
-    assert_eq!(comparison.refused, ["component fuel is not replicated any more", "  keep `.replicated()` where it is registered"]);
+    assert_eq!(
+        comparison.refused,
+        ["component fuel is not replicated any more", "  keep `.replicated()` where it is registered"]
+    );
     let comparison = compared(fuel, |game| {
         game.component::<added::Fuel>().replicated();
     });

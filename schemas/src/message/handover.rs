@@ -1,9 +1,9 @@
 //! Hand-over of agents between two shards. The states and rules are in `scene::handover`.
 
+use crate::ShardEpoch;
 use crate::geometry::ShardId;
 use crate::journal::{Mark, Xid};
 use crate::record::Record;
-use crate::ShardEpoch;
 
 use super::ClientInput;
 

@@ -15,8 +15,8 @@ use crate::frame::FrameLimit;
 use crate::journal::Entry;
 use crate::message::{BeaconRequest, Credentials, KEY_BYTES_MAX, Message, NodeInfo, ShardRoute};
 use crate::record::Record;
-use crate::registry::Dialect;
 use crate::recording::{RecordedTick, RecordingEnd, RecordingHead, RecordingPart};
+use crate::registry::Dialect;
 use crate::rules::Book;
 use crate::{InSeq, NodeId, Nonce, OutSeq, RequestId, Role, TypeId};
 
@@ -284,13 +284,7 @@ const GAME: [(&str, &str); 2] = [("health", "now: F32 at 0"), ("look", "hue: U8 
 
 fn hello(cluster: &str, protocol: u32, types: &[(&str, &str)]) -> LinkMessage {
     let node = NodeId::new(Role::Scene, 2);
-    LinkMessage::Hello {
-        protocol,
-        cluster: cluster.to_owned(),
-        node,
-        nonce: Nonce(u128::MAX - 5),
-        dialect: dialect(types),
-    }
+    LinkMessage::Hello { protocol, cluster: cluster.to_owned(), node, nonce: Nonce(u128::MAX - 5), dialect: dialect(types) }
 }
 
 #[test]
@@ -313,7 +307,10 @@ fn a_node_of_another_world_is_refused_in_words() {
     assert!(policy.admit(&hello("demo", LINK_PROTOCOL, &[])).is_ok(), "a role that knows no game");
     let more = [GAME[1], GAME[0], ("mileage", "metres: F32 at 0")];
     assert!(policy.admit(&hello("demo", LINK_PROTOCOL, &more)).is_ok(), "a build with a component more, in another order");
-    assert_eq!(refusal(&hello("demo", 9, &GAME)), "scene-2 speaks node protocol 9, gateway-1 speaks 4: run the same build on both");
+    assert_eq!(
+        refusal(&hello("demo", 9, &GAME)),
+        "scene-2 speaks node protocol 9, gateway-1 speaks 4: run the same build on both"
+    );
     assert_eq!(
         refusal(&hello("prod", LINK_PROTOCOL, &GAME)),
         "scene-2 belongs to cluster `prod`, gateway-1 to `demo`: check the address or the cluster's name"

@@ -69,6 +69,13 @@ impl Site {
         cluster
     }
 
+    /// The same, of another build.
+    pub(crate) fn up_of(&self, build: &Path, options: &[&str]) -> Cluster {
+        let mut cluster = Cluster::begin_of(build, self.folder(), free_ports(), options);
+        cluster.await_up();
+        cluster
+    }
+
     /// Start one that is expected to give up, and see what it says; it leaves no process.
     pub(crate) fn up_fails(&self, port_base: u16) -> Ended {
         let before = processes_on(self.folder());
@@ -81,7 +88,11 @@ impl Site {
 
 impl Cluster {
     fn begin(folder: &Path, port_base: u16, options: &[&str]) -> Self {
-        let mut command = Command::new(program());
+        Self::begin_of(program(), folder, port_base, options)
+    }
+
+    fn begin_of(build: &Path, folder: &Path, port_base: u16, options: &[&str]) -> Self {
+        let mut command = Command::new(build);
         command.args(["up", "--port-base", &port_base.to_string(), "--data-dir"]).arg(folder).args(options);
         if !options.contains(&"--bots") {
             command.args(["--bots", "0"]);

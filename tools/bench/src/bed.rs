@@ -56,7 +56,16 @@ pub(crate) fn records(shard: ShardId, first: u64, count: u64, walk: bool) -> imp
         }
         let cell = CellId::at(shard.space, position);
         let (epoch, session) = (AgentEpoch(1), SessionState::default());
-        Record { entity: EntityId(id), epoch, presence: Presence::Awake, cell, position, session, components, fleeting: Vec::new() }
+        Record {
+            entity: EntityId(id),
+            epoch,
+            presence: Presence::Awake,
+            cell,
+            position,
+            session,
+            components,
+            fleeting: Vec::new(),
+        }
     })
 }
 

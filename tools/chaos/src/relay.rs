@@ -197,8 +197,8 @@ async fn read(
 
 #[cfg(test)]
 mod tests {
-    use pangaea_schemas::wire::link::{self, LINK_PROTOCOL};
     use pangaea_schemas::registry::Dialect;
+    use pangaea_schemas::wire::link::{self, LINK_PROTOCOL};
     use pangaea_schemas::{Nonce, Role};
 
     use super::*;

@@ -1,12 +1,18 @@
 //! An agent's components, read by their description: what the page does in the browser, for admins.
 
+use pangaea_schemas::TypeId;
 use pangaea_schemas::record::ComponentBytes;
 use pangaea_schemas::registry::{Field, FieldType, Registry, TypeInfo};
 use serde_json::{Map, Value, json};
 
-/// Components by name, with their fields. What is not described is told by its id and size.
+/// Components by name, with their fields. What is not described is told by its id and size; another layout of what is described says
+/// nothing more, and is left out.
 pub fn read(registry: &Registry, components: &[ComponentBytes]) -> Map<String, Value> {
-    let told = components.iter().map(|component| {
+    let is_described = |component: &&ComponentBytes| registry.components.iter().any(|info| info.id == component.id);
+    let is_layout = |component: &&ComponentBytes| {
+        registry.components.iter().any(|info| component.id.version_of(TypeId::of(&info.name)).is_some())
+    };
+    let told = components.iter().filter(|component| is_described(component) || !is_layout(component)).map(|component| {
         let info = registry.components.iter().find(|info| info.id == component.id);
         match info {
             Some(info) if component.bytes.len() == usize::from(info.size) => (info.name.clone(), fields(info, &component.bytes)),
@@ -53,7 +59,6 @@ fn element_value(ty: FieldType, bytes: &[u8]) -> Value {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use pangaea_schemas::TypeId;
 
     use super::*;
 

@@ -161,7 +161,8 @@ fn what_an_older_build_does_not_know_comes_back_as_it_was() {
 
 #[test]
 fn an_older_builds_journal_holds_what_lasts_and_nothing_else() {
-    let mut new = car(latest, (third::Fuel { millilitres: 1, octane: 1.0, colour: 1 }, Mileage { metres: 5 }, Tired { since: 4 }));
+    let mut new =
+        car(latest, (third::Fuel { millilitres: 1, octane: 1.0, colour: 1 }, Mileage { metres: 5 }, Tired { since: 4 }));
     let mut old = world(first);
     hand_over(&mut new, &mut old);
     let mut again = world(first);
@@ -286,7 +287,11 @@ fn ghosts_are_seen_by_either_build() {
     let mut old_owner = car(first, Fuel { litres: 4.0 });
     old_owner.world.publish();
     see(&mut newer, snapshot(&old_owner));
-    assert_eq!(ghost(&mut newer), Some(third::Fuel { millilitres: 4_000, octane: 95.0, colour: 7 }), "shown anew by an old build");
+    assert_eq!(
+        ghost(&mut newer),
+        Some(third::Fuel { millilitres: 4_000, octane: 95.0, colour: 7 }),
+        "shown anew by an old build"
+    );
     new.world.write(CAR, third::Fuel { millilitres: 1_500, octane: 98.0, colour: 3 });
     let published = new.world.publish();
     assert_eq!(published.replicated[&cell].changed.len(), 3, "once in each layout");

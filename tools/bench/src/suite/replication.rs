@@ -14,7 +14,7 @@ use pangaea_schemas::message::{
     Message, Motion, Session, ShardRoute,
 };
 use pangaea_schemas::record::ComponentBytes;
-use pangaea_schemas::registry::Registry;
+use pangaea_schemas::registry::{Registry, TypeInfo};
 use pangaea_schemas::ticket::{TicketClaims, footer};
 use pangaea_schemas::wire::stored::Stored;
 use pangaea_schemas::{
@@ -100,7 +100,7 @@ impl Stage {
         let spec = ClusterSpec { spaces: vec![space.clone()], ..ClusterSpec::demo() };
         let ticket_key = TicketKey::new(keys.public.as_bytes())?;
         let node = NodeId::new(Role::Gateway, 1);
-        let config = GatewayConfig::new(node, spec, Registry::default(), ticket_key, ResumeKey::new(&[9; 32])?);
+        let config = GatewayConfig::new(node, spec, looks(), ticket_key, ResumeKey::new(&[9; 32])?);
         let mut rng = fastrand::Rng::with_seed(3);
         let edge = space.edge_m();
         let walkers = (1..=clients).map(|id| {
@@ -277,6 +277,12 @@ impl Walker {
         let components = vec![component("name", &[65; 24]), component("look", &[0, 9]), component("health", &[100, 0, 100, 0])];
         Enter { entity: self.id, components }
     }
+}
+
+/// What clients are told of.
+fn looks() -> Registry {
+    let info = |(name, size): (&str, u16)| TypeInfo { id: TypeId::of(name), name: name.to_owned(), size, fields: Vec::new() };
+    Registry { components: [("name", 24), ("look", 2), ("health", 4)].map(info).to_vec(), ..Registry::default() }
 }
 
 fn heading(rng: &mut fastrand::Rng) -> Velocity {

@@ -1,6 +1,7 @@
 //! `pangaea deploy`: a new build of the game takes over while people play.
 //!
-//! 1. What both builds keep and say is compared; anything else than the same is refused before anything moves.
+//! 1. What the build keeps and says is compared with all that runs: what is new or declared is told, anything else is refused before
+//!    anything moves.
 //! 2. A scene of the new build starts, the canary shard goes there and is watched.
 //! 3. The other scenes of the new build start, the old ones are drained, all shards are watched.
 //! 4. The old scenes stop. World, gateways, auth and data stay as they are until the cluster is started again.
@@ -19,12 +20,13 @@ use anyhow::Context;
 use clap::Args;
 use pangaea_node::admin::{ShardView, StatusView};
 use pangaea_scene::game::Game;
+use pangaea_scene::layouts::Comparison;
 use serde::Serialize;
 
 use crate::cluster::ClusterAddress;
 use crate::drain::Moved;
 use crate::operator::OrderArgs;
-use crate::{exit, say};
+use crate::{exit, say, say_aside};
 use rollout::Rollout;
 
 const EXAMPLES: &str = "Examples:
@@ -92,6 +94,9 @@ struct Outcome {
     old: Vec<String>,
     /// Scenes of the new build; those that are asked for, with a dry run none.
     new: Vec<String>,
+    /// What the new build has otherwise: `added`, `converted`, `retired`.
+    #[serde(flatten)]
+    comparison: Comparison,
     #[serde(flatten)]
     moved: Moved,
 }
@@ -101,14 +106,22 @@ struct Outcome {
 /// # Errors
 /// The build is refused, the cluster goes away, or it cannot be taken back; the text says what is where.
 pub(crate) async fn run(cluster: &ClusterAddress, args: DeployArgs) -> anyhow::Result<ExitCode> {
-    let program = build::check(cluster, &args.build).await?;
     let status: StatusView = cluster.ask("/api/status").await?;
+    let (program, comparison) = build::check(cluster, &args.build, &status).await?;
+    if !args.order.json {
+        say_aside(&if comparison.is_same() {
+            "The build keeps and says the same as what runs.".to_owned()
+        } else {
+            build::shortened(&comparison)
+        });
+    }
     let canary = canary(&status, args.canary.as_deref())?;
     let outcome = Outcome {
         canary: canary.id.clone(),
         from: canary.owner.clone().context("the canary has no owner now; try again when `pangaea status` shows one")?,
         before_ms: health::tick_ms(canary),
         old: status.scenes.iter().map(|scene| scene.id.clone()).collect(),
+        comparison,
         ..Outcome::default()
     };
     let outcome = if args.order.dry_run {
@@ -141,7 +154,7 @@ fn canary<'s>(status: &'s StatusView, wanted: Option<&str>) -> anyhow::Result<&'
 }
 
 fn in_words(outcome: &Outcome) -> String {
-    let Outcome { result, reason, seconds, canary, from, before_ms, after_ms, old, new, moved } = outcome;
+    let Outcome { result, reason, seconds, canary, from, before_ms, after_ms, old, new, comparison: _, moved } = outcome;
     let (old, new) = (old.join(", "), new.join(", "));
     let Moved { moved_shards, blackout_ms_max, missed_ticks, moved_entities, .. } = moved;
     let moves = format!(
@@ -150,7 +163,7 @@ fn in_words(outcome: &Outcome) -> String {
     );
     match result.as_str() {
         "possible" => format!(
-            "The build keeps and says the same. {canary} would leave {from} first, then all shards of {old}. Nothing was ordered."
+            "The build can be deployed: {canary} would leave {from} first, then all shards of {old}. Nothing was ordered."
         ),
         "deployed" => format!(
             "deployed in {seconds:.1} s: {new} run the new build, {old} are stopped. {moves}. {canary}'s median tick: {before_ms:.2} ms \

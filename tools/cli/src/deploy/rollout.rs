@@ -41,6 +41,8 @@ pub(super) struct Rollout<'a> {
     last_move: u64,
     /// What left the old scenes since, by number: a status tells the latest moves only.
     moves: BTreeMap<u64, MoveView>,
+    /// Scenes that an admin had drained before: they stay so.
+    drained: Vec<String>,
     /// Scenes of the new build with their processes.
     started: Vec<(String, u32)>,
     outcome: Outcome,
@@ -56,6 +58,7 @@ impl<'a> Rollout<'a> {
         outcome: Outcome,
     ) -> Self {
         let last_move = status.moves.last().map_or(0, |shift| shift.id);
+        let drained = status.scenes.iter().filter(|scene| scene.state != "up").map(|scene| scene.id.clone()).collect();
         Self {
             cluster,
             order,
@@ -64,6 +67,7 @@ impl<'a> Rollout<'a> {
             before: Baseline::of(status),
             last_move,
             moves: BTreeMap::new(),
+            drained,
             started: Vec::new(),
             outcome,
         }
@@ -202,7 +206,7 @@ impl<'a> Rollout<'a> {
 
     /// Everything back to the old scenes; the new ones stop.
     async fn take_back(&self) -> anyhow::Result<()> {
-        for scene in &self.outcome.old {
+        for scene in self.outcome.old.iter().filter(|scene| !self.drained.contains(scene)) {
             self.scene(scene, "undrain").await?;
         }
         let status = self.look().await?;
