@@ -5,6 +5,8 @@
 mod recipes;
 #[allow(unreachable_pub, clippy::too_many_arguments, reason = "as above; systems name all that they touch")]
 mod tag;
+#[allow(unreachable_pub, reason = "as above")]
+mod versions;
 
 /// What `pangaea new` makes.
 #[path = "../../../tools/cli/src/new/lib.rs"]
@@ -38,6 +40,7 @@ fn every_rust_block_is_compiled_and_tried() {
     let tried = [
         include_str!("tag.rs"),
         include_str!("recipes.rs"),
+        include_str!("versions.rs"),
         include_str!("../../src/wander.rs"),
         include_str!("../../../tools/cli/src/new/glow.rs"),
         include_str!("../../../tools/cli/src/new/lib.rs"),
