@@ -62,7 +62,7 @@ pub(super) struct Noted {
     pub count: u32,
 }
 
-fn walking(game: &mut Game) {
+pub(super) fn walking(game: &mut Game) {
     game.component::<Steps>().replicated().persistent();
     game.input::<Go>().input::<Follow>().effect::<Poke>().event::<Noted>();
     game.birth(|agent| {
@@ -138,6 +138,8 @@ pub(super) struct Cluster {
     pub journals: Journals,
     pub fences: Fences,
     pub gate: Gate,
+    /// What a scene runs that starts now, if it is not [`walking`].
+    pub builds: BTreeMap<NodeId, fn(&mut Game)>,
     pub weather: Weather,
     /// The ledger answers nothing meanwhile.
     pub ledger_is_away: bool,
@@ -184,6 +186,7 @@ impl Cluster {
             journals: Journals::default(),
             fences: Fences::default(),
             gate: Gate::default(),
+            builds: BTreeMap::new(),
             weather: Weather::default(),
             ledger_is_away: false,
             refuses: false,
@@ -222,7 +225,8 @@ impl Cluster {
         if let Some(former) = self.current.insert(scene_id(ordinal), Nonce(self.nonces)) {
             self.former.insert(scene_id(ordinal), former);
         }
-        let game = Game::build(walking).expect("a game that fits together");
+        let build = self.builds.get(&scene_id(ordinal)).copied().unwrap_or(walking);
+        let game = Game::build(build).expect("a game that fits together");
         let config = SceneConfig { node: scene_id(ordinal), nonce: Nonce(self.nonces), spec: spec(), game, seed: 1 };
         let mut scene = Scene::new(config);
         scene.lease_renewed(self.now());

@@ -12,7 +12,7 @@ const HOME: pangaea_schemas::geometry::ShardId =
 
 impl Cluster {
     /// The world's order to its present owner.
-    fn migrate(&mut self, id: u64, to: u16) {
+    pub(super) fn migrate(&mut self, id: u64, to: u16) {
         let [(owner, _)] = self.owners(HOME)[..] else { panic!("nobody, or two, own it: {:?}", self.owners(HOME)) };
         self.order(owner, id, to);
     }

@@ -2,6 +2,7 @@
 //! checked at every step of the walk.
 
 mod admin;
+mod builds;
 mod cluster;
 mod doubt;
 mod forgetting;

@@ -11,12 +11,13 @@
 mod build;
 mod health;
 mod rollout;
+mod trace;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Args;
 use pangaea_node::admin::{ShardView, StatusView};
 use pangaea_scene::game::Game;
@@ -28,11 +29,13 @@ use crate::drain::Moved;
 use crate::operator::OrderArgs;
 use crate::{exit, say, say_aside};
 use rollout::Rollout;
+use trace::{Begun, Trace};
 
 const EXAMPLES: &str = "Examples:
   pangaea deploy target/release/pangaea --dry-run
   pangaea deploy target/release/pangaea             the busiest shard first; ends with what it cost
   pangaea deploy ./my-game --canary 0/3/1,0 --watch 60
+  pangaea deploy --mend                             after one that was cut off
 The cluster is one of `pangaea up` on this machine. Ctrl-C takes everything back. Exit codes: 1 when the build was refused or was taken
 back, 4 when it was taken back because of Ctrl-C.";
 
@@ -41,8 +44,12 @@ back, 4 when it was taken back because of Ctrl-C.";
 #[command(after_help = EXAMPLES)]
 pub(crate) struct DeployArgs {
     /// The new build's executable
-    #[arg(value_name = "BUILD")]
-    build: PathBuf,
+    #[arg(value_name = "BUILD", required_unless_present = "mend")]
+    build: Option<PathBuf>,
+    /// Mend what a deploy that was cut off has left: killed, or its terminal closed. All shards go back; or on to its end, if all were
+    /// at the new build already
+    #[arg(long, conflicts_with_all = ["build", "canary", "watch", "dry_run"])]
+    mend: bool,
     /// Which shard goes first; as usual the busiest
     #[arg(long, value_name = "SHARD")]
     canary: Option<String>,
@@ -107,7 +114,18 @@ struct Outcome {
 /// The build is refused, the cluster goes away, or it cannot be taken back; the text says what is where.
 pub(crate) async fn run(cluster: &ClusterAddress, args: DeployArgs) -> anyhow::Result<ExitCode> {
     let status: StatusView = cluster.ask("/api/status").await?;
-    let (program, comparison) = build::check(cluster, &args.build, &status).await?;
+    let Some(wanted) = &args.build else { return mend(cluster, &args.order, &status).await };
+    let (trace, cut_off) = Trace::take(args.order.operator.folder())?;
+    if let Some(begun) = cut_off {
+        bail!("{}", begun.in_words());
+    }
+    let (program, comparison) = match build::check(cluster, wanted, &status).await {
+        Ok(checked) => checked,
+        Err(error) => {
+            trace.erase();
+            return Err(error);
+        }
+    };
     if !args.order.json {
         say_aside(&if comparison.is_same() {
             "The build keeps and says the same as what runs.".to_owned()
@@ -125,10 +143,11 @@ pub(crate) async fn run(cluster: &ClusterAddress, args: DeployArgs) -> anyhow::R
         ..Outcome::default()
     };
     let outcome = if args.order.dry_run {
+        trace.erase();
         Outcome { result: "possible".to_owned(), ..outcome }
     } else {
         let watch = Duration::from_secs(args.watch);
-        Rollout::new(cluster, &args.order, program, watch, &status, outcome).run().await?
+        Rollout::new(cluster, &args.order, program, watch, &status, outcome, trace).run().await?
     };
     say(&if args.order.json { serde_json::to_string_pretty(&outcome)? } else { in_words(&outcome) });
     Ok(ExitCode::from(match outcome.result.as_str() {
@@ -136,6 +155,26 @@ pub(crate) async fn run(cluster: &ClusterAddress, args: DeployArgs) -> anyhow::R
         "aborted" => exit::ABORTED,
         _ => exit::WRONG,
     }))
+}
+
+/// Ends what a deploy that was cut off has left.
+async fn mend(cluster: &ClusterAddress, order: &OrderArgs, status: &StatusView) -> anyhow::Result<ExitCode> {
+    let (trace, cut_off) = Trace::take(order.operator.folder())?;
+    let Some(begun) = cut_off else {
+        trace.erase();
+        bail!("no deploy was cut off in {}: there is nothing to mend", order.operator.folder().display());
+    };
+    let Begun { program, old, new, is_final, .. } = begun.clone();
+    let outcome = Outcome {
+        result: if is_final { "deployed" } else { "taken back" }.to_owned(),
+        reason: format!("the deploy of {} was cut off", program.display()),
+        old,
+        new,
+        ..Outcome::default()
+    };
+    let outcome = Rollout::of_cut_off(cluster, order, status, outcome, begun, trace).mend().await?;
+    say(&if order.json { serde_json::to_string_pretty(&outcome)? } else { in_words(&outcome) });
+    Ok(ExitCode::from(exit::DONE))
 }
 
 /// The shard that goes first.

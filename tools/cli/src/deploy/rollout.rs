@@ -10,6 +10,7 @@ use pangaea_node::admin::{BalanceView, LedgerView, MoveOrderView, MoveView, Scen
 use pangaea_node::up::{UpOrder, ring};
 
 use super::health::{Baseline, canary_fault, died};
+use super::trace::{Begun, Trace};
 use super::{Outcome, health};
 use crate::cluster::ClusterAddress;
 use crate::drain::Moved;
@@ -34,15 +35,15 @@ const DRAIN_TIME_MAX: Duration = Duration::from_secs(600);
 pub(super) struct Rollout<'a> {
     cluster: &'a ClusterAddress,
     order: &'a OrderArgs,
-    program: PathBuf,
     watch: Duration,
     before: Baseline,
     /// The last move before the deploy.
     last_move: u64,
     /// What left the old scenes since, by number: a status tells the latest moves only.
     moves: BTreeMap<u64, MoveView>,
-    /// Scenes that an admin had drained before: they stay so.
-    drained: Vec<String>,
+    /// What is to be known if this ends in between.
+    begun: Begun,
+    trace: Trace,
     /// Scenes of the new build with their processes.
     started: Vec<(String, u32)>,
     outcome: Outcome,
@@ -56,21 +57,50 @@ impl<'a> Rollout<'a> {
         watch: Duration,
         status: &StatusView,
         outcome: Outcome,
+        trace: Trace,
     ) -> Self {
-        let last_move = status.moves.last().map_or(0, |shift| shift.id);
         let drained = status.scenes.iter().filter(|scene| scene.state != "up").map(|scene| scene.id.clone()).collect();
+        let begun = Begun { program, old: outcome.old.clone(), drained, ..Begun::default() };
+        Self { watch, ..Self::of_cut_off(cluster, order, status, outcome, begun, trace) }
+    }
+
+    /// One that another process has begun.
+    pub(super) fn of_cut_off(
+        cluster: &'a ClusterAddress,
+        order: &'a OrderArgs,
+        status: &StatusView,
+        outcome: Outcome,
+        begun: Begun,
+        trace: Trace,
+    ) -> Self {
         Self {
             cluster,
             order,
-            program,
-            watch,
+            watch: Duration::ZERO,
             before: Baseline::of(status),
-            last_move,
+            last_move: status.moves.last().map_or(0, |shift| shift.id),
             moves: BTreeMap::new(),
-            drained,
-            started: Vec::new(),
+            // Whose processes they are now is nobody's matter any more.
+            started: begun.new.iter().map(|name| (name.clone(), 0)).collect(),
+            begun,
+            trace,
             outcome,
         }
+    }
+
+    /// Everything back, of a deploy that was cut off; or to its end, if all is at the new build.
+    ///
+    /// # Errors
+    /// Something stays where it is; the text says what. It can be tried again.
+    pub(super) async fn mend(self) -> anyhow::Result<Outcome> {
+        let began = Instant::now();
+        let mended = if self.begun.is_final { self.stop(&self.outcome.old).await } else { self.take_back().await };
+        mended.context("scenes of both builds still run, see `pangaea scene list`")?;
+        if self.begun.balances {
+            self.balance(true).await?;
+        }
+        self.trace.erase();
+        Ok(Outcome { seconds: began.elapsed().as_secs_f64(), ..self.outcome })
     }
 
     /// All of it.
@@ -80,7 +110,8 @@ impl<'a> Rollout<'a> {
     pub(super) async fn run(mut self) -> anyhow::Result<Outcome> {
         let began = Instant::now();
         // A balancer would not wait for the canary.
-        let balances = self.cluster.ask::<BalanceView>("/api/balance").await?.on;
+        self.begun.balances = self.cluster.ask::<BalanceView>("/api/balance").await?.on;
+        self.trace.note(&self.begun)?;
         self.balance(false).await?;
         let fault = tokio::select! {
             forward = self.forward() => forward.map_err(|error| ("taken back", format!("{error:#}"))),
@@ -89,6 +120,8 @@ impl<'a> Rollout<'a> {
         let (result, reason) = match fault {
             Ok(()) => {
                 // There is no way back from here.
+                self.begun.is_final = true;
+                self.trace.note(&self.begun)?;
                 self.tell(&format!("all is at the new build: stopping {}", self.outcome.old.join(", ")));
                 self.stop(&self.outcome.old).await.context("the new build has all shards")?;
                 ("deployed", String::new())
@@ -102,9 +135,10 @@ impl<'a> Rollout<'a> {
                 (result, reason)
             }
         };
-        if balances {
+        if self.begun.balances {
             self.balance(true).await?;
         }
+        self.trace.erase();
         let new = self.started.iter().map(|(name, _)| name.clone()).collect();
         Ok(Outcome { result: result.to_owned(), reason, seconds: began.elapsed().as_secs_f64(), new, ..self.outcome })
     }
@@ -125,10 +159,12 @@ impl<'a> Rollout<'a> {
 
     /// Starts scenes of the new build, and waits until they are there. The first one's name.
     async fn start(&mut self, scenes: u16) -> anyhow::Result<String> {
-        let names = ring(self.order.operator.folder(), &UpOrder::Start { program: self.program.clone(), scenes }).await?;
+        let names = ring(self.order.operator.folder(), &UpOrder::Start { program: self.begun.program.clone(), scenes }).await?;
         // Whatever comes, they are known from here on; 0 is nobody's process.
         let from = self.started.len();
+        self.begun.new.extend(names.iter().cloned());
         self.started.extend(names.into_iter().map(|name| (name, 0)));
+        self.trace.note(&self.begun)?;
         let names = self.started[from..].iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
         let process_of = |status: &StatusView, name: &str| {
             status.nodes.iter().find(|node| node.id == name && node.state == "up").map(|node| node.pid)
@@ -206,10 +242,11 @@ impl<'a> Rollout<'a> {
 
     /// Everything back to the old scenes; the new ones stop.
     async fn take_back(&self) -> anyhow::Result<()> {
-        for scene in self.outcome.old.iter().filter(|scene| !self.drained.contains(scene)) {
+        let status = self.look().await?;
+        let is_there = |name: &&String| status.scenes.iter().any(|scene| scene.id == **name);
+        for scene in self.outcome.old.iter().filter(is_there).filter(|scene| !self.begun.drained.contains(scene)) {
             self.scene(scene, "undrain").await?;
         }
-        let status = self.look().await?;
         let ours = |status: &StatusView| {
             let is_ours = |id: &str| self.started.iter().any(|(name, _)| name == id);
             status.scenes.iter().filter(|scene| is_ours(&scene.id)).cloned().collect::<Vec<_>>()
