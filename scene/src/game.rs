@@ -347,8 +347,8 @@ impl Game {
         self
     }
 
-    /// The type of this name was taken out of the game, on purpose: such a build may be deployed. Entities carry a component that was
-    /// retired on as it is, so whoever takes the deploy back has it again.
+    /// The type of this name was taken out of the game, on purpose: such a build may be deployed. Entities carry a component that
+    /// was retired on as it is, so whoever takes the deploy back has it again.
     pub fn retired(&mut self, name: &'static str) -> &mut Self {
         self.kinds.retired.push(name);
         self

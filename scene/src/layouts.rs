@@ -1,8 +1,8 @@
 //! What a build of a game keeps and says, in words: two builds are compared before one takes over the other's shards.
 //!
-//! While both run, each reads what the other writes, and nothing that one of them keeps is lost at the other. So of what the running
-//! build knows nothing may be made of something else, and nothing may be gone; but what is new is no harm, and a component with
-//! another layout is no change if the new build declares what it was.
+//! While both run, each reads what the other writes, and nothing that one of them keeps is lost at the other. So of what the
+//! running build knows nothing may be made of something else, and nothing may be gone; but what is new is no harm, and a
+//! component with another layout is no change if the new build declares what it was.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};

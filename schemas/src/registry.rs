@@ -15,8 +15,8 @@ pub const VERSIONS_MAX: u16 = 16;
 /// Most types in a [`Dialect`]: every sort's, and layouts that components had before.
 pub const DIALECT_MAX: usize = 1_024;
 
-/// A plain type's stable name in records and on the wire: the CRC-32 of its registered name. Later layouts of a component have the
-/// numbers behind it, so whoever knows one layout knows the others for what they are.
+/// A plain type's stable name in records and on the wire: the CRC-32 of its registered name. Later layouts of a component have
+/// the numbers behind it, so whoever knows one layout knows the others for what they are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TypeId(pub u32);
 
@@ -159,8 +159,8 @@ impl Registry {
     }
 }
 
-/// What each type of a build is made of, in order: a hash of sort and id in the upper half, one of the layout in the lower half. Two
-/// builds may talk when nothing that both know differs; what only one of them knows the other one passes on, or leaves out.
+/// What each type of a build is made of, in order: a hash of sort and id in the upper half, one of the layout in the lower half.
+/// Two builds may talk when nothing that both know differs; what only one of them knows the other one passes on, or leaves out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Dialect(Vec<u64>);
 

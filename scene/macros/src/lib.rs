@@ -16,9 +16,9 @@ use versions::Given;
 /// State of an entity. Its registered name is the struct's in snake case, or `#[component(name = "other")]`.
 ///
 /// Another layout of a component that worlds have already is its next version. Fields that are only added, with what they are for
-/// entities from before: `#[component(version = 2, added(armour = 0.0))]`. Anything else, with the struct as it was, which keeps the
-/// name, and `From` both ways: `#[component(version = 2, was = HealthBefore)]`. Further versions add further `added(…)`, or are made
-/// of the one before, which says the same of its own former layout.
+/// entities from before: `#[component(version = 2, added(armour = 0.0))]`. Anything else, with the struct as it was, which keeps
+/// the name, and `From` both ways: `#[component(version = 2, was = HealthBefore)]`. Further versions add further `added(…)`, or
+/// are made of the one before, which says the same of its own former layout.
 #[proc_macro_attribute]
 pub fn component(arguments: TokenStream, item: TokenStream) -> TokenStream {
     expand(Sort::Component, arguments.into(), item.into()).into()

@@ -47,8 +47,8 @@ impl ShardWorld {
         Some(Record { entity: id, epoch, presence, cell, position: position.into(), session, components, fleeting })
     }
 
-    /// What the entity has that this build does not know. Another layout of a component that it does know is told only beside that
-    /// component, if it is a later one: who takes the component away takes all of it away. An earlier one is told until the
+    /// What the entity has that this build does not know. Another layout of a component that it does know is told only beside
+    /// that component, if it is a later one: who takes the component away takes all of it away. An earlier one is told until the
     /// component is there.
     fn carried(&self, id: EntityId) -> impl Iterator<Item = &CarriedPart> {
         let entity = self.real(id).and_then(|entity| self.world.get_entity(entity).ok());

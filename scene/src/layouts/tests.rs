@@ -1,3 +1,5 @@
+//! What is taken, what is refused, and how it is told.
+
 use std::sync::Arc;
 
 use super::*;

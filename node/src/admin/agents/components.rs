@@ -5,8 +5,8 @@ use pangaea_schemas::record::ComponentBytes;
 use pangaea_schemas::registry::{Field, FieldType, Registry, TypeInfo};
 use serde_json::{Map, Value, json};
 
-/// Components by name, with their fields. What is not described is told by its id and size; another layout of what is described says
-/// nothing more, and is left out.
+/// Components by name, with their fields. What is not described is told by its id and size; another layout of what is described
+/// says nothing more, and is left out.
 pub fn read(registry: &Registry, components: &[ComponentBytes]) -> Map<String, Value> {
     let is_described = |component: &&ComponentBytes| registry.components.iter().any(|info| info.id == component.id);
     let is_layout = |component: &&ComponentBytes| {

@@ -1,5 +1,5 @@
-//! Scenes of two builds in one cluster, as while a build is deployed or taken back: what only one of them knows is not lost at the
-//! other, through storms, borders, migrations and deaths.
+//! Scenes of two builds in one cluster, as while a build is deployed or taken back: what only one of them knows is not lost at
+//! the other, through storms, borders, migrations and deaths.
 
 use pangaea_schemas::geometry::ShardId;
 

@@ -1,7 +1,7 @@
 //! `pangaea deploy`: a new build of the game takes over while people play.
 //!
-//! 1. What the build keeps and says is compared with all that runs: what is new or declared is told, anything else is refused before
-//!    anything moves.
+//! 1. What the build keeps and says is compared with all that runs: what is new or declared is told, anything else is refused
+//!    before anything moves.
 //! 2. A scene of the new build starts, the canary shard goes there and is watched.
 //! 3. The other scenes of the new build start, the old ones are drained, all shards are watched.
 //! 4. The old scenes stop. World, gateways, auth and data stay as they are until the cluster is started again.
@@ -46,8 +46,8 @@ pub(crate) struct DeployArgs {
     /// The new build's executable
     #[arg(value_name = "BUILD", required_unless_present = "mend")]
     build: Option<PathBuf>,
-    /// Mend what a deploy that was cut off has left: killed, or its terminal closed. All shards go back; or on to its end, if all were
-    /// at the new build already
+    /// Mend what a deploy that was cut off has left: killed, or its terminal closed. All shards go back; or on to its end, if all
+    /// were at the new build already
     #[arg(long, conflicts_with_all = ["build", "canary", "watch", "dry_run"])]
     mend: bool,
     /// Which shard goes first; as usual the busiest

@@ -48,7 +48,9 @@ impl Trace {
         let mut file = File::options().read(true).write(true).create(true).truncate(false).open(&path).with_context(what)?;
         match file.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => bail!("another deploy runs in this cluster; wait for its end, or press Ctrl-C there"),
+            Err(TryLockError::WouldBlock) => {
+                bail!("another deploy runs in this cluster; wait for its end, or press Ctrl-C there")
+            }
             Err(TryLockError::Error(error)) => return Err(error).with_context(what),
         }
         let mut text = Vec::new();
@@ -119,7 +121,10 @@ mod tests {
         let (trace, found) = Trace::take(folder.path()).expect("taken");
         assert_eq!(found.as_ref(), Some(&begun));
         let words = begun.in_words();
-        assert!(words.contains("scene-1 are scenes of the build before") && words.contains("--mend` moves all shards back"), "{words}");
+        assert!(
+            words.contains("scene-1 are scenes of the build before") && words.contains("--mend` moves all shards back"),
+            "{words}"
+        );
         trace.erase();
         assert_eq!(Trace::take(folder.path()).expect("taken").1, None);
     }
