@@ -1,7 +1,7 @@
 //! `pangaea script`: systems that designers write and change while people play.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use tokio::time::Instant;
 
 use crate::args::JsonArgs;
 use crate::cluster::ClusterAddress;
-use crate::say;
 use crate::tune::TuneOrderArgs;
+use crate::{exit, say};
 
 /// A change is known to all scenes well before this; later something is wrong.
 const TAKEN_WITHIN: Duration = Duration::from_secs(10);
@@ -25,6 +25,7 @@ const EXAMPLES: &str = "Examples:
   pangaea script list                               all scripts, and where they fail
   pangaea script show lanterns                      one with its text
   pangaea script save game/scripts/lanterns.luau    what saving does by itself in a development cluster
+  pangaea script check scripts/*.luau                whether this build can read them; needs no cluster
   pangaea script rollback lanterns                  the last one that failed nowhere
   pangaea script enable lanterns                    also where it failed; `disable`: nowhere
   pangaea script types > game/scripts/game.d.luau   what editors want to know";
@@ -54,6 +55,9 @@ pub(crate) enum ScriptCommand {
     /// Put a file into the running world
     #[command(after_help = EXAMPLES)]
     Save(SaveArgs),
+    /// Read files as a shard of this build would; nothing changes anywhere
+    #[command(after_help = EXAMPLES)]
+    Check(CheckArgs),
     /// Write what editors want to know about this game, for the Luau language server
     #[command(after_help = EXAMPLES)]
     Types,
@@ -89,6 +93,33 @@ pub(crate) struct SaveArgs {
     order: TuneOrderArgs,
 }
 
+/// What to read.
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// Files NAME.luau
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+}
+
+/// A script's name and text.
+fn read(file: &Path) -> anyhow::Result<(String, String)> {
+    let name = file.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".luau"));
+    let name = name.with_context(|| format!("{} is no script: name a file NAME.luau", file.display()))?.to_owned();
+    let source = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    Ok((name, source))
+}
+
+/// What a shard of this build would say of these files, a line for each that it cannot read.
+fn faults(files: &[PathBuf], game: fn(&mut Game)) -> anyhow::Result<Vec<String>> {
+    let game = Game::build(game)?;
+    let mut faults = Vec::new();
+    for file in files {
+        let (name, source) = read(file)?;
+        faults.extend(game.check_script(&name, &source).err().map(|fault| fault.to_string()));
+    }
+    Ok(faults)
+}
+
 /// Do what was typed.
 pub(crate) async fn run(cluster: &ClusterAddress, command: ScriptCommand, game: fn(&mut Game)) -> anyhow::Result<ExitCode> {
     match command {
@@ -109,10 +140,16 @@ pub(crate) async fn run(cluster: &ClusterAddress, command: ScriptCommand, game: 
         ScriptCommand::Rollback(args) => order(cluster, args.name, "rollback", String::new(), &args.order).await?,
         ScriptCommand::Remove(args) => order(cluster, args.name, "remove", String::new(), &args.order).await?,
         ScriptCommand::Save(SaveArgs { file, order: how }) => {
-            let name = file.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".luau"));
-            let name = name.with_context(|| format!("{} is no script: name a file NAME.luau", file.display()))?.to_owned();
-            let source = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+            let (name, source) = read(&file)?;
             order(cluster, name, "save", source, &how).await?;
+        }
+        ScriptCommand::Check(CheckArgs { files }) => {
+            let faults = faults(&files, game)?;
+            faults.iter().for_each(|fault| say(fault));
+            if !faults.is_empty() {
+                return Ok(ExitCode::from(exit::WRONG));
+            }
+            say(&format!("this build reads all {}", files.len()));
         }
         ScriptCommand::Types => say(Game::build(game)?.script_definitions().context("this game has no scripts")?.trim_end()),
     }
@@ -202,5 +239,17 @@ mod tests {
             "  wolves:7: no (entity 5) in 0/3/1,0 and 1 more\n  wolves:8: no in 0/3/1,0"
         );
         assert_eq!(line(&ScriptView { faults: Vec::new(), ..script }), "wolves               on, 12 lines");
+    }
+    #[test]
+    fn what_a_build_cannot_read_is_told_by_name_and_reason() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("idle.luau");
+        fs::write(&file, "return system {}").expect("written");
+        let said = faults(&[file], |_| {}).expect("read");
+        assert!(said.len() == 1 && said[0].starts_with("idle") && said[0].contains("this game has no scripts"), "{said:?}");
+        for other in ["notes.txt", "missing.luau"] {
+            let error = faults(&[folder.path().join(other)], |_| {}).expect_err("none").to_string();
+            assert!(error.contains(other), "{error}");
+        }
     }
 }

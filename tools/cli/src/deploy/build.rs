@@ -11,6 +11,7 @@ use pangaea_node::admin::StatusView;
 use pangaea_scene::layouts::{Comparison, Layouts};
 use tokio::process::Command;
 
+use super::scripts;
 use crate::cluster::ClusterAddress;
 
 /// A build says what it keeps within this.
@@ -40,6 +41,7 @@ pub(super) async fn check(cluster: &ClusterAddress, build: &Path, status: &Statu
         }
         join(&mut comparison, other);
     }
+    scripts::check(cluster, &program).await?;
     Ok((program, comparison))
 }
 

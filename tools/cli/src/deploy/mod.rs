@@ -11,6 +11,7 @@
 mod build;
 mod health;
 mod rollout;
+mod scripts;
 mod trace;
 
 use std::path::PathBuf;
@@ -115,17 +116,7 @@ struct Outcome {
 pub(crate) async fn run(cluster: &ClusterAddress, args: DeployArgs) -> anyhow::Result<ExitCode> {
     let status: StatusView = cluster.ask("/api/status").await?;
     let Some(wanted) = &args.build else { return mend(cluster, &args.order, &status).await };
-    let (trace, cut_off) = Trace::take(args.order.operator.folder())?;
-    if let Some(begun) = cut_off {
-        bail!("{}", begun.in_words());
-    }
-    let (program, comparison) = match build::check(cluster, wanted, &status).await {
-        Ok(checked) => checked,
-        Err(error) => {
-            trace.erase();
-            return Err(error);
-        }
-    };
+    let (program, comparison) = build::check(cluster, wanted, &status).await?;
     if !args.order.json {
         say_aside(&if comparison.is_same() {
             "The build keeps and says the same as what runs.".to_owned()
@@ -143,9 +134,12 @@ pub(crate) async fn run(cluster: &ClusterAddress, args: DeployArgs) -> anyhow::R
         ..Outcome::default()
     };
     let outcome = if args.order.dry_run {
-        trace.erase();
         Outcome { result: "possible".to_owned(), ..outcome }
     } else {
+        let (trace, cut_off) = Trace::take(args.order.operator.folder())?;
+        if let Some(begun) = cut_off {
+            bail!("{}", begun.in_words());
+        }
         let watch = Duration::from_secs(args.watch);
         Rollout::new(cluster, &args.order, program, watch, &status, outcome, trace).run().await?
     };
