@@ -15,7 +15,6 @@ pub const QUARRY: &[Mutant] = &[
     Mutant::AppendWithoutCompare,
     Mutant::ResumeWithoutClaim,
     Mutant::GoOnAfterConflict,
-    Mutant::LapsedLeaseTrusted,
     Mutant::AcknowledgeBeforeDurable,
     Mutant::CommitBeforeOut,
     Mutant::DestroyBeforeAccept,
