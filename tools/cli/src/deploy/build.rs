@@ -33,8 +33,8 @@ pub(super) async fn check(cluster: &ClusterAddress, build: &Path, status: &Statu
         let other = layouts.compared_with(&new);
         if !other.is_possible() {
             bail!(
-                "{} cannot run beside what {who} runs; nothing was moved.\n{}\nMend that, or stop the cluster and start it with the new \
-                 build: what it cannot read is then lost",
+                "{} cannot run beside what {who} runs; nothing was moved.\n{}\nMend that. To stop the cluster and start it with the new \
+                 build helps, too, but loses every component that is made of something else",
                 program.display(),
                 shortened(&other)
             );
