@@ -28,7 +28,9 @@ impl Gateway {
             | Desk::EndRecording { .. }
             | Desk::Recorded { .. }
             | Desk::Profile { .. }
-            | Desk::Profiled { .. } => return tracing::debug!(%from, "a word of an admin's that is not for a gateway"),
+            | Desk::Profiled { .. }
+            | Desk::Pause { .. }
+            | Desk::Paused { .. } => return tracing::debug!(%from, "a word of an admin's that is not for a gateway"),
         };
         self.send(Address::Node(from), Message::Desk(answer));
     }

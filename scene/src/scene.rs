@@ -575,7 +575,8 @@ fn shard_of(message: &Message) -> Option<ShardId> {
             | Desk::Record { shard, .. }
             | Desk::TakeRecorded { shard, .. }
             | Desk::EndRecording { shard, .. }
-            | Desk::Profile { shard, .. },
+            | Desk::Profile { shard, .. }
+            | Desk::Pause { shard, .. },
         ) => Some(*shard),
         _ => None,
     }

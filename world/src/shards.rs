@@ -147,6 +147,11 @@ impl Shard {
         Self { id, epoch, custody, report: None, usage, restarts, told: Tick(0) }
     }
 
+    /// Whether an admin has stopped it, as last reported.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.report.as_ref().is_some_and(|report| report.paused_ms > 0)
+    }
+
     /// Entities in it, as last reported.
     pub(crate) fn entities(&self) -> u32 {
         self.report.as_ref().map_or(0, |report| report.entities)
@@ -373,8 +378,15 @@ fn hear_scene(
             events.push(now, Happening::Handover { agent: *agent, from: shard.id, to: *to });
         }
         if shard.custody.holder() == Some(by) {
-            if runs {
+            let (was, is) = (shard.is_paused(), report.paused_ms > 0);
+            if was != is {
+                events.push(now, if is { Happening::Paused { shard: shard.id } } else { Happening::Resumed { shard: shard.id } });
+            }
+            // What it uses while nobody moves says nothing.
+            if runs && !is {
                 shard.usage.observe(now, &report);
+            }
+            if runs {
                 parked.hear(now, &report, events);
             }
             shard.report = Some(report);

@@ -1,6 +1,7 @@
 //! What admins see: a snapshot as plain data, and the last events with their numbers.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use bevy_ecs::prelude::{Resource, World as Ecs};
 use pangaea_schemas::geometry::ShardId;
@@ -141,6 +142,8 @@ pub struct ShardStatus {
     pub handovers_in: u64,
     /// Agents that rest here until they are released: their inputs ended the shard's owners.
     pub parked: Vec<EntityId>,
+    /// An admin has stopped it: until it goes on by itself, and ticks that are still to be run one by one.
+    pub paused: Option<(Duration, u32)>,
 }
 
 /// Something happened.
@@ -257,6 +260,16 @@ pub enum Happening {
         by: String,
         /// Why not.
         reason: String,
+    },
+    /// An admin has stopped a shard.
+    Paused {
+        /// Which.
+        shard: ShardId,
+    },
+    /// A shard that an admin had stopped goes on.
+    Resumed {
+        /// Which.
+        shard: ShardId,
     },
     /// An agent's inputs ended its shard's owners: it rests until somebody releases it.
     Parked {
@@ -396,6 +409,7 @@ fn shard_status(shard: &Shard) -> ShardStatus {
         handovers_out: report.map_or(0, |r| r.handovers_out),
         handovers_in: report.map_or(0, |r| r.handovers_in),
         parked: report.map_or_else(Vec::new, |r| r.parked.clone()),
+        paused: report.filter(|r| r.paused_ms > 0).map(|r| (Duration::from_millis(r.paused_ms.into()), r.paused_steps)),
     }
 }
 

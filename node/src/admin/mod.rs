@@ -30,6 +30,8 @@
 //! | `GET /api/shards/profile?shard=ID` | [`ProfileView`]: what its ticks cost, phase by phase and system by system |
 //! | `POST /api/migrate?shard=ID&to=SCENE` | [`MoveOrderView`]; `&dry_run=true` only asks |
 //! | `POST /api/shards/split?shard=ID`, `merge` | the same, from a scene to itself |
+//! | `GET /api/shards/pause?shard=ID` | [`PauseView`] |
+//! | `POST /api/shards/{pause,resume,step}?shard=ID&ticks=N` | [`PauseView`], in a development cluster; `&dry_run=true` only asks |
 //! | `POST /api/recordings?shard=ID&seconds=N`, `…/end?shard=ID` | [`RecordingView`]; `&dry_run=true` only asks |
 //! | `GET /api/recordings/part?shard=ID&key=KEY&from=BYTE` | bytes of a recording, for whoever began it |
 //! | `POST /api/migrations/{number}/abort` | asks for a move to end where it began |
@@ -53,6 +55,7 @@ mod gateways;
 mod guard;
 mod names;
 mod orders;
+mod pauses;
 mod profile;
 mod recent;
 mod recordings;
@@ -74,6 +77,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
 use pangaea_scene::layouts::Layouts;
 use pangaea_schemas::NodeId;
+use pangaea_schemas::message::PauseOrder;
 use pangaea_schemas::registry::Registry;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
@@ -85,6 +89,7 @@ pub use callers::{Caller, Rank};
 pub use gateways::GatewayOrderView;
 pub use names::unknown;
 pub use orders::{AdminOrder, Asked, ORDERS_MAX, OrderAnswer, Ordered, Question, Told, Wanted};
+pub use pauses::PauseView;
 pub use profile::{CostView, ProfileView};
 pub use recent::RecentEvents;
 pub use recordings::RecordingView;
@@ -94,8 +99,8 @@ pub use shards::{GatherView, MoveOrderView};
 pub use tokens::{NewToken, TokenMade, TokenView, Tokens};
 pub use tune::{ChangeView, RulesShown, TunableView, TuneOrder, TuneOrderView, TuneView, UndoOrder};
 pub use view::{
-    ConfigView, CurrencyView, DataView, EventView, GatewayView, LedgerView, MoveView, NodeView, Quantiles, SceneView, ShardView,
-    Snapshot, SpaceView, StatusView,
+    ConfigView, CurrencyView, DataView, EventView, GatewayView, LedgerView, MoveView, NodeView, PausedView, Quantiles, SceneView,
+    ShardView, Snapshot, SpaceView, StatusView,
 };
 
 use orders::Refusal;
@@ -129,6 +134,8 @@ pub struct Admin {
     pub registry: Arc<Registry>,
     /// All that the game keeps and says.
     pub layouts: Arc<Layouts>,
+    /// It is a development cluster: its world has a designers' folder.
+    pub development: bool,
 }
 
 /// All routes, guarded for the address they are bound to. To be served with the address of who connects, without which nobody
@@ -167,6 +174,9 @@ pub fn routes(admin: Admin, bound: SocketAddr) -> Router {
         .route("/api/shards/profile", get(profile::show))
         .route("/api/shards/split", post(recuts::split))
         .route("/api/shards/merge", post(recuts::merge))
+        .route("/api/shards/pause", get(pauses::look).post(|a, wanted| pauses::order(a, wanted, PauseOrder::Pause)))
+        .route("/api/shards/resume", post(|admin, wanted| pauses::order(admin, wanted, PauseOrder::Resume)))
+        .route("/api/shards/step", post(|admin, wanted| pauses::order(admin, wanted, PauseOrder::Step)))
         .route("/api/recordings", post(recordings::begin))
         .route("/api/recordings/end", post(recordings::end))
         .route("/api/recordings/part", get(recordings::part))

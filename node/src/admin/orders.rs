@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use pangaea_schemas::geometry::{Position, ShardId};
-use pangaea_schemas::message::Desk;
+use pangaea_schemas::message::{Desk, PauseOrder};
 use pangaea_schemas::{EntityId, MigrationId, NodeId};
 use pangaea_world::rules::Wish;
 use tokio::sync::{mpsc, oneshot};
@@ -150,6 +150,15 @@ pub enum Question {
     EndRecording(ShardId),
     /// What this shard's ticks cost.
     Profile(ShardId),
+    /// A shard is to stand, to go on, or to run single ticks.
+    Pause {
+        /// Which.
+        shard: ShardId,
+        /// What.
+        order: PauseOrder,
+        /// To step: so many.
+        ticks: u32,
+    },
 }
 
 /// The answer, as the node gave it, with the node; or why there is none.

@@ -1,9 +1,9 @@
 //! The admin API over real sockets: what is told, who may change what, and what is noted of it.
 
 use pangaea_schemas::geometry::{CellId, Position, SpaceId};
-use pangaea_schemas::message::{Cost, Desk, SessionRow};
+use pangaea_schemas::message::{Cost, Desk, PauseOrder, SessionRow};
 use pangaea_schemas::record::{Presence, Record, SessionState};
-use pangaea_schemas::{AccountId, AgentEpoch, EntityId, RequestId, SessionEpoch, ShardEpoch};
+use pangaea_schemas::{AccountId, AgentEpoch, EntityId, RequestId, SessionEpoch, ShardEpoch, Tick};
 
 use super::*;
 use crate::keys::ClusterKeys;
@@ -19,7 +19,12 @@ struct Stage {
 }
 
 impl Stage {
+    /// Of a development cluster.
     async fn new() -> Self {
+        Self::of(true).await
+    }
+
+    async fn of(development: bool) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let keys = ClusterKeys::below(folder.path());
         keys.create_missing().expect("made");
@@ -38,6 +43,7 @@ impl Stage {
             registry: Arc::default(),
             layouts: Arc::default(),
             check_script,
+            development,
         };
         let service = routes(admin, bound).into_make_service_with_connect_info::<SocketAddr>();
         tokio::spawn(axum::serve(listener, service).into_future());
@@ -117,6 +123,11 @@ fn answer_for_nodes(asked: Asked) {
         Question::Agents { .. } => Err("nobody runs it".to_owned()),
         Question::Record { .. } | Question::TakeRecorded { .. } => {
             Ok((scene, Desk::Recorded { request, bytes: Default::default(), refusal: String::new() }))
+        }
+        Question::Pause { order, ticks, .. } => {
+            let refusal = if order == PauseOrder::Resume { "the shard is not paused".to_owned() } else { String::new() };
+            let left_ms = if order == PauseOrder::Look { 0 } else { 600_000 };
+            Ok((scene, Desk::Paused { request, left_ms, steps: ticks, tick: Tick(9), refusal }))
         }
         Question::Profile(shard) => {
             let cost = |name: &str, mean_ns| Cost { name: name.to_owned(), mean_ns, max_ns: 9_000 };
@@ -298,6 +309,33 @@ async fn whoever_looks_is_told_what_a_shards_ticks_cost() {
     assert_eq!((profile.scene.as_str(), profile.ticks, names), ("scene-1", 3, vec!["walk", "act"]));
     let refused = ask("/api/shards/profile?shard=0/3/9,9").await;
     assert!(matches!(refused, Err(client::AskError::Refused { status: 404, .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_shard_is_stopped_by_an_operator_in_a_development_cluster_and_that_is_noted() {
+    let mut stage = Stage::new().await;
+    let (local, viewer) = (stage.local.clone(), stage.token("vera", Rank::Viewer).await);
+    let path = |word: &str, more: &str| format!("/api/shards/{word}?shard=0/3/1,0{more}");
+    assert_eq!(stage.post(&path("pause", ""), &viewer, "{}").await.expect_err("refused").0, 403);
+    let paused = stage.post(&path("pause", ""), &local, "{}").await.expect("it stands");
+    assert_eq!((&paused["paused"], &paused["left_s"], &paused["scene"]), (&true.into(), &600.0.into(), &"scene-1".into()));
+    let noted = stage.noted("done").await;
+    assert_eq!((noted.what.as_str(), noted.args["shard"].as_str()), ("shards/pause", "0/3/1,0"));
+    assert_eq!(stage.post(&path("step", "&ticks=5"), &local, "{}").await.expect("stepped")["steps"], 5);
+    for (word, more, status, why) in [("resume", "", 409, "not paused"), ("step", "&ticks=1201", 400, "from 1 to 1200 ticks")] {
+        let (found, text) = stage.post(&path(word, more), &local, "{}").await.expect_err(why);
+        assert_eq!((found, text.contains(why)), (status, true), "{text}");
+    }
+    let asked = stage.post(&path("pause", "&dry_run=true"), &local, "{}").await.expect("told");
+    assert_eq!((&asked["paused"], &asked["dry_run"]), (&false.into(), &true.into()));
+}
+
+#[tokio::test]
+async fn a_cluster_that_people_play_on_is_not_stopped() {
+    let mut stage = Stage::of(false).await;
+    let local = stage.local.clone();
+    let (status, text) = stage.post("/api/shards/pause?shard=0/3/1,0", &local, "{}").await.expect_err("refused");
+    assert_eq!((status, text.contains("development cluster") && text.contains("--design")), (409, true), "{text}");
 }
 
 #[tokio::test]

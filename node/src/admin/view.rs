@@ -150,6 +150,18 @@ pub struct ShardView {
     pub handovers_out: u64,
     /// Agents that rest until they are released: their inputs ended the shard's owners.
     pub parked: Vec<u64>,
+    /// An admin has stopped it; `null`: it ticks.
+    #[serde(default)]
+    pub paused: Option<PausedView>,
+}
+
+/// A shard that an admin has stopped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PausedView {
+    /// Seconds until it goes on by itself.
+    pub left_s: f64,
+    /// Ticks that are still to be run one by one.
+    pub steps: u32,
 }
 
 /// A distribution in milliseconds.
@@ -233,6 +245,9 @@ pub struct ConfigView {
     pub cell_edge_m: f32,
     /// Ticks per second.
     pub tick_hz: u16,
+    /// It is a development cluster: shards may be stopped.
+    #[serde(default)]
+    pub development: bool,
 }
 
 /// One map.

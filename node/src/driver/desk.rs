@@ -84,6 +84,7 @@ fn address(world: &World, question: Question, request: RequestId) -> Result<(Nod
         Question::Record { shard, key, seconds } => (owner_of(shard)?, Desk::Record { request, shard, key, seconds }),
         Question::TakeRecorded { shard, key, from } => (owner_of(shard)?, Desk::TakeRecorded { request, shard, key, from }),
         Question::EndRecording(shard) => (owner_of(shard)?, Desk::EndRecording { request, shard }),
+        Question::Pause { shard, order, ticks } => (owner_of(shard)?, Desk::Pause { request, shard, order, ticks }),
         Question::Profile(shard) => (owner_of(shard)?, Desk::Profile { request, shard }),
     })
 }

@@ -27,8 +27,8 @@ use super::process::{self, Context, Driver, Shell};
 use super::standby::{self, Elsewhere, Leader};
 use crate::admin::{
     self, Admin, AdminOrder, AuditLog, BalanceView, CheckScript, ConfigView, EventView, GatewayView, LevelsView, MoveView,
-    NodeView, ORDERS_MAX, OrderAnswer, Ordered, PlanView, PlannedMergeView, PlannedMoveView, PlannedSplitView, Quantiles,
-    RecentEvents, RulesShown, SceneView, ShardView, Snapshot, SpaceView, StatusView, Tokens, Wanted,
+    NodeView, ORDERS_MAX, OrderAnswer, Ordered, PausedView, PlanView, PlannedMergeView, PlannedMoveView, PlannedSplitView,
+    Quantiles, RecentEvents, RulesShown, SceneView, ShardView, Snapshot, SpaceView, StatusView, Tokens, Wanted,
 };
 use crate::election::Election;
 use crate::keys::ClusterKeys;
@@ -118,9 +118,10 @@ impl Driver for WorldDriver {
             workshop,
             written: 0,
         };
+        let development = context.options.design.is_some();
         let registry = Arc::new(context.game.registry().clone());
         let layouts = Arc::clone(context.game.layouts());
-        let admin = Admin { shown, orders, tokens, audit: Arc::new(audit), registry, layouts, check_script: check };
+        let admin = Admin { shown, orders, tokens, audit: Arc::new(audit), registry, layouts, check_script: check, development };
         Ok((driver, standby::guard(admin::routes(admin, context.options.http), asked_elsewhere)))
     }
 
@@ -307,7 +308,8 @@ impl WorldDriver {
         }
         let nodes: Vec<_> = status.nodes.iter().map(node_view).collect();
         let next = self.world.gateway_for_client().map(|info| info.node.to_string());
-        let config = config_view(&self.spec, &nodes, next.as_deref());
+        let development = self.workshop.is_some();
+        let config = ConfigView { development, ..config_view(&self.spec, &nodes, next.as_deref()) };
         let balance = balance_view(&status.balance);
         let scenes = status.nodes.iter().filter(|node| node.role == Role::Scene);
         let faults = status.nodes.iter().flat_map(|node| node.faults.iter().cloned()).collect();
@@ -422,6 +424,7 @@ fn shard_view(shard: &ShardStatus) -> ShardView {
         handovers_in: shard.handovers_in,
         parked: shard.parked.iter().map(|agent| agent.0).collect(),
         handovers_out: shard.handovers_out,
+        paused: shard.paused.map(|(left, steps)| PausedView { left_s: left.as_secs_f64(), steps }),
     }
 }
 
@@ -467,6 +470,7 @@ fn config_view(spec: &ClusterSpec, nodes: &[NodeView], next: Option<&str>) -> Co
         spaces: spec.spaces.iter().map(space).collect(),
         cell_edge_m: CELL_EDGE_M,
         tick_hz: spec.tick_rate.hz(),
+        development: false,
     }
 }
 
@@ -516,6 +520,10 @@ fn event_view(event: &WorldNews) -> EventView {
         Happening::ShardVacant { shard, was } => {
             EventView { from: Some(shard.to_string()), ..with("shard", format!("{shard} is without an owner, it was {was}")) }
         }
+        Happening::Paused { shard } => {
+            EventView { to: Some(shard.to_string()), ..with("shard", format!("{shard} is paused: nobody moves in it")) }
+        }
+        Happening::Resumed { shard } => EventView { to: Some(shard.to_string()), ..with("shard", format!("{shard} goes on")) },
         Happening::Parked { agent, shard } => EventView {
             entity: Some(agent.0),
             to: Some(shard.to_string()),

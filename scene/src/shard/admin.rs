@@ -26,6 +26,7 @@ impl Shard {
             Desk::TakeRecorded { request, key, from: place, .. } => told(request, self.fetch_recording(key, place)),
             Desk::EndRecording { request, .. } => told(request, self.end_recording()),
             Desk::Profile { request, .. } => self.profiled(request),
+            Desk::Pause { request, order, ticks, .. } => self.pause_ordered(request, order, ticks),
             Desk::Seen { .. }
             | Desk::Placed { .. }
             | Desk::ListSessions { .. }
@@ -33,7 +34,8 @@ impl Shard {
             | Desk::Kick { .. }
             | Desk::Kicked { .. }
             | Desk::Recorded { .. }
-            | Desk::Profiled { .. } => return tracing::debug!(%from, "a word of an admin's that is not for a shard"),
+            | Desk::Profiled { .. }
+            | Desk::Paused { .. } => return tracing::debug!(%from, "a word of an admin's that is not for a shard"),
         };
         self.send(Address::Node(from), Message::Desk(answer));
     }

@@ -72,7 +72,8 @@ impl Shard {
             }
             Attaching::Unknown => {}
         }
-        if self.life.leaves.is_away(agent) {
+        // Who is not here yet could not come before the shard goes on.
+        if self.life.leaves.is_away(agent) || self.is_paused() {
             return Err(AttachRefusal::NotNow);
         }
         if let Some(record) = self.life.asleep.get(&agent) {

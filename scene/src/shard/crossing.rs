@@ -250,7 +250,7 @@ impl Shard {
     fn offered(&mut self, lane: Lane, xid: Xid, members: u32) {
         let no = |reason| Handover::No { xid, reason, retry_after_ms: RETRY_AFTER_MS };
         let (now, room) = (self.now, self.room());
-        let step = if !self.incarnation.is_confirmed() {
+        let step = if !self.incarnation.is_confirmed() || self.is_paused() {
             no(Refusal::NotRunning)
         } else {
             match self.dealings(lane.to).arrivals.reserve(now, xid, members, room) {

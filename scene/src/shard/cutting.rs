@@ -9,6 +9,7 @@ use pangaea_schemas::message::Message;
 use pangaea_schemas::record::{Presence, Record};
 use pangaea_schemas::{EntityId, JournalIndex, NodeId, ShardEpoch, Timestamp};
 
+use super::pause::PAUSED;
 use super::{Routes, Shard, ShardConfig};
 use crate::ecs::{Copied, ShardWorld, WorldDelta};
 use crate::handover::source::{Heard, Letting};
@@ -39,6 +40,8 @@ impl Shard {
             Some("it is on its way to another scene, or has just come")
         } else if self.still.is_some() {
             Some("the map is being cut there already")
+        } else if self.is_paused() {
+            Some(PAUSED)
         } else if !self.incarnation.is_confirmed() || self.life.is_empty_world || self.closing {
             Some("it does not run, or its lease or journal is away")
         } else {

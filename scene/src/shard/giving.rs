@@ -10,6 +10,7 @@ use pangaea_schemas::message::{
 use pangaea_schemas::record::{Presence, Record};
 use pangaea_schemas::{AgentEpoch, EntityId, MigrationId, NodeId, Nonce, Tick, Timestamp};
 
+use super::pause::PAUSED;
 use super::{Shard, Then};
 use crate::ecs::Copied;
 use crate::handover::source::{Heard as LeaveHeard, Letting};
@@ -137,6 +138,8 @@ impl Shard {
             Some("another migration of it is under way")
         } else if self.still.is_some() {
             Some("the map is being cut there")
+        } else if self.is_paused() {
+            Some(PAUSED)
         } else if !self.incarnation.is_confirmed() || self.life.is_empty_world || self.closing {
             Some("it does not run, or its lease or journal is away")
         } else {

@@ -15,6 +15,7 @@
 //! | `value` | the ledger is asked, and answers |
 //! | `giving`, `taking`, `rest` | the whole shard moves to another scene |
 //! | `admin` | an admin looks, or puts somebody elsewhere |
+//! | `pause` | an admin stops it, and runs single ticks |
 //! | `costs` | what in its ticks costs how much |
 //! | `recording` | an admin records it |
 //! | `cutting` | the shard becomes four, or one of four |
@@ -35,6 +36,7 @@ mod meter;
 mod neighbours;
 mod outside;
 mod ownership;
+mod pause;
 mod probation;
 mod recording;
 mod residents;
@@ -73,6 +75,7 @@ use crate::trials::Trials;
 
 pub use costs::TickCosts;
 pub(crate) use giving::shard_of as shard_of_migration;
+pub use pause::{PAUSE_TIME_MAX, STEPS_MAX};
 pub(crate) use recording::NOT_RECORDED;
 pub use routes::Routes;
 pub use tick::TickPhase;
@@ -85,6 +88,7 @@ use ledger_desk::LedgerDesk;
 use meter::Meter;
 use neighbours::Neighbours;
 use ownership::Recovery;
+use pause::Pause;
 use residents::{Resident, Residents};
 use taking::{Arrived, Draft};
 
@@ -210,6 +214,8 @@ struct Life {
     is_empty_world: bool,
     doubted_since: Option<Timestamp>,
     proof: Proof,
+    /// An admin has stopped it.
+    pause: Option<Pause>,
 }
 
 /// One shard at one scene.
@@ -451,6 +457,7 @@ impl Shard {
         let phase = self.incarnation.phase()?;
         let counts = self.world.counts();
         let (tick_p50_us, tick_p99_us) = self.meter.percentiles();
+        let (paused_ms, paused_steps) = self.paused();
         Some(ShardReport {
             shard: self.id,
             epoch: self.incarnation.epoch().unwrap_or_default(),
@@ -465,6 +472,8 @@ impl Shard {
             handovers_in: self.meter.taken,
             recent: std::mem::take(&mut self.meter.recent),
             parked: self.parked(),
+            paused_ms,
+            paused_steps,
         })
     }
 

@@ -49,12 +49,15 @@ impl Shard {
         self.tick_observed(now, tick, |_| {});
     }
 
-    /// The same; `ended` hears of each phase when it is over, in order. A shard that does not run has no phases.
+    /// The same; `ended` hears of each phase when it is over, in order. A shard that does not run or is paused has no phases.
     pub fn tick_observed(&mut self, now: Timestamp, tick: Tick, mut ended: impl FnMut(TickPhase)) {
         (self.now, self.tick) = (now, tick);
         self.writer.begin_tick();
         self.keep_confirmed();
-        if self.incarnation.ticks() && !self.closing && !self.is_frozen() {
+        let runs = self.incarnation.ticks() && !self.closing && !self.is_frozen();
+        if runs && self.stands_paused() {
+            self.tick_paused();
+        } else if runs {
             self.world.rules_are(&self.rules);
             self.forget_kin();
             self.populate_once();
@@ -164,7 +167,7 @@ impl Shard {
         }
     }
 
-    fn tell_clients(&mut self) {
+    pub(super) fn tell_clients(&mut self) {
         for (gateway, message) in self.life.sessions.poll_events(self.now) {
             self.tell(gateway, message);
         }
@@ -172,7 +175,7 @@ impl Shard {
 
     /// Journals what changed: urgent ones now, the others within a second, spread over the ticks by id. Effects taken go with the
     /// records that they changed, so that after a crash either both are there or the effects come again.
-    fn persist(&mut self, dirty: Vec<EntityId>) {
+    pub(super) fn persist(&mut self, dirty: Vec<EntityId>) {
         for entity in dirty {
             self.make_dirty(entity);
         }

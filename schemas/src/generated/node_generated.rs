@@ -24402,6 +24402,8 @@ pub mod pangaea {
                 pub const VT_HANDOVERS_IN: ::flatbuffers::VOffsetT = 24;
                 pub const VT_RECENT: ::flatbuffers::VOffsetT = 26;
                 pub const VT_PARKED: ::flatbuffers::VOffsetT = 28;
+                pub const VT_PAUSED_MS: ::flatbuffers::VOffsetT = 30;
+                pub const VT_PAUSED_STEPS: ::flatbuffers::VOffsetT = 32;
 
                 #[inline]
                 pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -24417,6 +24419,8 @@ pub mod pangaea {
                     builder.add_handovers_out(args.handovers_out);
                     builder.add_epoch(args.epoch);
                     builder.add_shard(args.shard);
+                    builder.add_paused_steps(args.paused_steps);
+                    builder.add_paused_ms(args.paused_ms);
                     if let Some(x) = args.parked {
                         builder.add_parked(x);
                     }
@@ -24532,6 +24536,20 @@ pub mod pangaea {
                             .get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u64>>>(ShardReport::VT_PARKED, None)
                     }
                 }
+                #[inline]
+                pub fn paused_ms(&self) -> u32 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u32>(ShardReport::VT_PAUSED_MS, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn paused_steps(&self) -> u32 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u32>(ShardReport::VT_PAUSED_STEPS, Some(0)).unwrap() }
+                }
             }
 
             impl ::flatbuffers::Verifiable for ShardReport<'_> {
@@ -24559,6 +24577,8 @@ pub mod pangaea {
                             Self::VT_PARKED,
                             false,
                         )?
+                        .visit_field::<u32>("paused_ms", Self::VT_PAUSED_MS, false)?
+                        .visit_field::<u32>("paused_steps", Self::VT_PAUSED_STEPS, false)?
                         .finish();
                     Ok(())
                 }
@@ -24577,6 +24597,8 @@ pub mod pangaea {
                 pub handovers_in: u64,
                 pub recent: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, Crossing>>>,
                 pub parked: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
+                pub paused_ms: u32,
+                pub paused_steps: u32,
             }
             impl<'a> Default for ShardReportArgs<'a> {
                 #[inline]
@@ -24595,6 +24617,8 @@ pub mod pangaea {
                         handovers_in: 0,
                         recent: None,
                         parked: None,
+                        paused_ms: 0,
+                        paused_steps: 0,
                     }
                 }
             }
@@ -24657,6 +24681,14 @@ pub mod pangaea {
                     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ShardReport::VT_PARKED, parked);
                 }
                 #[inline]
+                pub fn add_paused_ms(&mut self, paused_ms: u32) {
+                    self.fbb_.push_slot::<u32>(ShardReport::VT_PAUSED_MS, paused_ms, 0);
+                }
+                #[inline]
+                pub fn add_paused_steps(&mut self, paused_steps: u32) {
+                    self.fbb_.push_slot::<u32>(ShardReport::VT_PAUSED_STEPS, paused_steps, 0);
+                }
+                #[inline]
                 pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ShardReportBuilder<'a, 'b, A> {
                     let start = _fbb.start_table();
                     ShardReportBuilder { fbb_: _fbb, start_: start }
@@ -24684,6 +24716,8 @@ pub mod pangaea {
                     ds.field("handovers_in", &self.handovers_in());
                     ds.field("recent", &self.recent());
                     ds.field("parked", &self.parked());
+                    ds.field("paused_ms", &self.paused_ms());
+                    ds.field("paused_steps", &self.paused_steps());
                     ds.finish()
                 }
             }
@@ -27600,12 +27634,93 @@ pub mod pangaea {
         pub mod desk {
 
             #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-            pub const ENUM_MIN_DESK_BODY: u8 = 0;
+            pub const ENUM_MIN_PAUSE_ORDER: u8 = 0;
             #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-            pub const ENUM_MAX_DESK_BODY: u8 = 14;
+            pub const ENUM_MAX_PAUSE_ORDER: u8 = 3;
             #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
             #[allow(non_camel_case_types)]
-            pub const ENUM_VALUES_DESK_BODY: [DeskBody; 15] = [
+            pub const ENUM_VALUES_PAUSE_ORDER: [PauseOrder; 4] =
+                [PauseOrder::Look, PauseOrder::Pause, PauseOrder::Resume, PauseOrder::Step];
+
+            #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+            #[repr(transparent)]
+            pub struct PauseOrder(pub u8);
+            #[allow(non_upper_case_globals)]
+            impl PauseOrder {
+                pub const Look: Self = Self(0);
+                pub const Pause: Self = Self(1);
+                pub const Resume: Self = Self(2);
+                pub const Step: Self = Self(3);
+
+                pub const ENUM_MIN: u8 = 0;
+                pub const ENUM_MAX: u8 = 3;
+                pub const ENUM_VALUES: &'static [Self] = &[Self::Look, Self::Pause, Self::Resume, Self::Step];
+                /// Returns the variant's name or "" if unknown.
+                pub fn variant_name(self) -> Option<&'static str> {
+                    match self {
+                        Self::Look => Some("Look"),
+                        Self::Pause => Some("Pause"),
+                        Self::Resume => Some("Resume"),
+                        Self::Step => Some("Step"),
+                        _ => None,
+                    }
+                }
+            }
+            impl ::core::fmt::Debug for PauseOrder {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+                    if let Some(name) = self.variant_name() {
+                        f.write_str(name)
+                    } else {
+                        f.write_fmt(format_args!("<UNKNOWN {:?}>", self.0))
+                    }
+                }
+            }
+            impl<'a> ::flatbuffers::Follow<'a> for PauseOrder {
+                type Inner = Self;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    let b = unsafe { ::flatbuffers::read_scalar_at::<u8>(buf, loc) };
+                    Self(b)
+                }
+            }
+
+            impl ::flatbuffers::Push for PauseOrder {
+                type Output = PauseOrder;
+                #[inline]
+                unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+                    unsafe { ::flatbuffers::emplace_scalar::<u8>(dst, self.0) };
+                }
+            }
+
+            impl ::flatbuffers::EndianScalar for PauseOrder {
+                type Scalar = u8;
+                #[inline]
+                fn to_little_endian(self) -> u8 {
+                    self.0.to_le()
+                }
+                #[inline]
+                #[allow(clippy::wrong_self_convention)]
+                fn from_little_endian(v: u8) -> Self {
+                    let b = u8::from_le(v);
+                    Self(b)
+                }
+            }
+
+            impl<'a> ::flatbuffers::Verifiable for PauseOrder {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    u8::run_verifier(v, pos)
+                }
+            }
+
+            impl ::flatbuffers::SimpleToVerifyInSlice for PauseOrder {}
+            #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+            pub const ENUM_MIN_DESK_BODY: u8 = 0;
+            #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+            pub const ENUM_MAX_DESK_BODY: u8 = 16;
+            #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+            #[allow(non_camel_case_types)]
+            pub const ENUM_VALUES_DESK_BODY: [DeskBody; 17] = [
                 DeskBody::NONE,
                 DeskBody::Look,
                 DeskBody::Seen,
@@ -27621,6 +27736,8 @@ pub mod pangaea {
                 DeskBody::Recorded,
                 DeskBody::Profile,
                 DeskBody::Profiled,
+                DeskBody::Pause,
+                DeskBody::Paused,
             ];
 
             #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -27643,9 +27760,11 @@ pub mod pangaea {
                 pub const Recorded: Self = Self(12);
                 pub const Profile: Self = Self(13);
                 pub const Profiled: Self = Self(14);
+                pub const Pause: Self = Self(15);
+                pub const Paused: Self = Self(16);
 
                 pub const ENUM_MIN: u8 = 0;
-                pub const ENUM_MAX: u8 = 14;
+                pub const ENUM_MAX: u8 = 16;
                 pub const ENUM_VALUES: &'static [Self] = &[
                     Self::NONE,
                     Self::Look,
@@ -27662,6 +27781,8 @@ pub mod pangaea {
                     Self::Recorded,
                     Self::Profile,
                     Self::Profiled,
+                    Self::Pause,
+                    Self::Paused,
                 ];
                 /// Returns the variant's name or "" if unknown.
                 pub fn variant_name(self) -> Option<&'static str> {
@@ -27681,6 +27802,8 @@ pub mod pangaea {
                         Self::Recorded => Some("Recorded"),
                         Self::Profile => Some("Profile"),
                         Self::Profiled => Some("Profiled"),
+                        Self::Pause => Some("Pause"),
+                        Self::Paused => Some("Paused"),
                         _ => None,
                     }
                 }
@@ -29889,6 +30012,296 @@ pub mod pangaea {
                     ds.finish()
                 }
             }
+            pub enum PauseOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct Pause<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Pause<'a> {
+                type Inner = Pause<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> Pause<'a> {
+                pub const VT_REQUEST: ::flatbuffers::VOffsetT = 4;
+                pub const VT_SHARD: ::flatbuffers::VOffsetT = 6;
+                pub const VT_ORDER: ::flatbuffers::VOffsetT = 8;
+                pub const VT_TICKS: ::flatbuffers::VOffsetT = 10;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Pause { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args PauseArgs,
+                ) -> ::flatbuffers::WIPOffset<Pause<'bldr>> {
+                    let mut builder = PauseBuilder::new(_fbb);
+                    builder.add_shard(args.shard);
+                    builder.add_request(args.request);
+                    builder.add_ticks(args.ticks);
+                    builder.add_order(args.order);
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn request(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Pause::VT_REQUEST, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn shard(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Pause::VT_SHARD, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn order(&self) -> PauseOrder {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<PauseOrder>(Pause::VT_ORDER, Some(PauseOrder::Look)).unwrap() }
+                }
+                #[inline]
+                pub fn ticks(&self) -> u32 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u32>(Pause::VT_TICKS, Some(0)).unwrap() }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Pause<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<u64>("request", Self::VT_REQUEST, false)?
+                        .visit_field::<u64>("shard", Self::VT_SHARD, false)?
+                        .visit_field::<PauseOrder>("order", Self::VT_ORDER, false)?
+                        .visit_field::<u32>("ticks", Self::VT_TICKS, false)?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct PauseArgs {
+                pub request: u64,
+                pub shard: u64,
+                pub order: PauseOrder,
+                pub ticks: u32,
+            }
+            impl<'a> Default for PauseArgs {
+                #[inline]
+                fn default() -> Self {
+                    PauseArgs { request: 0, shard: 0, order: PauseOrder::Look, ticks: 0 }
+                }
+            }
+
+            pub struct PauseBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> PauseBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_request(&mut self, request: u64) {
+                    self.fbb_.push_slot::<u64>(Pause::VT_REQUEST, request, 0);
+                }
+                #[inline]
+                pub fn add_shard(&mut self, shard: u64) {
+                    self.fbb_.push_slot::<u64>(Pause::VT_SHARD, shard, 0);
+                }
+                #[inline]
+                pub fn add_order(&mut self, order: PauseOrder) {
+                    self.fbb_.push_slot::<PauseOrder>(Pause::VT_ORDER, order, PauseOrder::Look);
+                }
+                #[inline]
+                pub fn add_ticks(&mut self, ticks: u32) {
+                    self.fbb_.push_slot::<u32>(Pause::VT_TICKS, ticks, 0);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> PauseBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    PauseBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Pause<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Pause<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Pause");
+                    ds.field("request", &self.request());
+                    ds.field("shard", &self.shard());
+                    ds.field("order", &self.order());
+                    ds.field("ticks", &self.ticks());
+                    ds.finish()
+                }
+            }
+            pub enum PausedOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct Paused<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Paused<'a> {
+                type Inner = Paused<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> Paused<'a> {
+                pub const VT_REQUEST: ::flatbuffers::VOffsetT = 4;
+                pub const VT_LEFT_MS: ::flatbuffers::VOffsetT = 6;
+                pub const VT_STEPS: ::flatbuffers::VOffsetT = 8;
+                pub const VT_TICK: ::flatbuffers::VOffsetT = 10;
+                pub const VT_REFUSAL: ::flatbuffers::VOffsetT = 12;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Paused { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args PausedArgs<'args>,
+                ) -> ::flatbuffers::WIPOffset<Paused<'bldr>> {
+                    let mut builder = PausedBuilder::new(_fbb);
+                    builder.add_tick(args.tick);
+                    builder.add_request(args.request);
+                    if let Some(x) = args.refusal {
+                        builder.add_refusal(x);
+                    }
+                    builder.add_steps(args.steps);
+                    builder.add_left_ms(args.left_ms);
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn request(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Paused::VT_REQUEST, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn left_ms(&self) -> u32 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u32>(Paused::VT_LEFT_MS, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn steps(&self) -> u32 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u32>(Paused::VT_STEPS, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn tick(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Paused::VT_TICK, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn refusal(&self) -> Option<&'a str> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Paused::VT_REFUSAL, None) }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Paused<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<u64>("request", Self::VT_REQUEST, false)?
+                        .visit_field::<u32>("left_ms", Self::VT_LEFT_MS, false)?
+                        .visit_field::<u32>("steps", Self::VT_STEPS, false)?
+                        .visit_field::<u64>("tick", Self::VT_TICK, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("refusal", Self::VT_REFUSAL, false)?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct PausedArgs<'a> {
+                pub request: u64,
+                pub left_ms: u32,
+                pub steps: u32,
+                pub tick: u64,
+                pub refusal: Option<::flatbuffers::WIPOffset<&'a str>>,
+            }
+            impl<'a> Default for PausedArgs<'a> {
+                #[inline]
+                fn default() -> Self {
+                    PausedArgs { request: 0, left_ms: 0, steps: 0, tick: 0, refusal: None }
+                }
+            }
+
+            pub struct PausedBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> PausedBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_request(&mut self, request: u64) {
+                    self.fbb_.push_slot::<u64>(Paused::VT_REQUEST, request, 0);
+                }
+                #[inline]
+                pub fn add_left_ms(&mut self, left_ms: u32) {
+                    self.fbb_.push_slot::<u32>(Paused::VT_LEFT_MS, left_ms, 0);
+                }
+                #[inline]
+                pub fn add_steps(&mut self, steps: u32) {
+                    self.fbb_.push_slot::<u32>(Paused::VT_STEPS, steps, 0);
+                }
+                #[inline]
+                pub fn add_tick(&mut self, tick: u64) {
+                    self.fbb_.push_slot::<u64>(Paused::VT_TICK, tick, 0);
+                }
+                #[inline]
+                pub fn add_refusal(&mut self, refusal: ::flatbuffers::WIPOffset<&'b str>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Paused::VT_REFUSAL, refusal);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> PausedBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    PausedBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Paused<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Paused<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Paused");
+                    ds.field("request", &self.request());
+                    ds.field("left_ms", &self.left_ms());
+                    ds.field("steps", &self.steps());
+                    ds.field("tick", &self.tick());
+                    ds.field("refusal", &self.refusal());
+                    ds.finish()
+                }
+            }
             pub enum DeskOffset {}
             #[derive(Copy, Clone, PartialEq)]
 
@@ -30136,6 +30549,34 @@ pub mod pangaea {
                         None
                     }
                 }
+
+                #[inline]
+                #[allow(non_snake_case)]
+                pub fn body_as_pause(&self) -> Option<Pause<'a>> {
+                    if self.body_type() == DeskBody::Pause {
+                        let u = self.body();
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        Some(unsafe { Pause::init_from_table(u) })
+                    } else {
+                        None
+                    }
+                }
+
+                #[inline]
+                #[allow(non_snake_case)]
+                pub fn body_as_paused(&self) -> Option<Paused<'a>> {
+                    if self.body_type() == DeskBody::Paused {
+                        let u = self.body();
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        Some(unsafe { Paused::init_from_table(u) })
+                    } else {
+                        None
+                    }
+                }
             }
 
             impl ::flatbuffers::Verifiable for Desk<'_> {
@@ -30193,6 +30634,12 @@ pub mod pangaea {
                                 }
                                 DeskBody::Profiled => {
                                     v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Profiled>>("DeskBody::Profiled", pos)
+                                }
+                                DeskBody::Pause => {
+                                    v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Pause>>("DeskBody::Pause", pos)
+                                }
+                                DeskBody::Paused => {
+                                    v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Paused>>("DeskBody::Paused", pos)
                                 }
                                 _ => Ok(()),
                             },
@@ -30339,6 +30786,20 @@ pub mod pangaea {
                         }
                         DeskBody::Profiled => {
                             if let Some(x) = self.body_as_profiled() {
+                                ds.field("body", &x)
+                            } else {
+                                ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                            }
+                        }
+                        DeskBody::Pause => {
+                            if let Some(x) = self.body_as_pause() {
+                                ds.field("body", &x)
+                            } else {
+                                ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                            }
+                        }
+                        DeskBody::Paused => {
+                            if let Some(x) = self.body_as_paused() {
                                 ds.field("body", &x)
                             } else {
                                 ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")

@@ -56,6 +56,10 @@ pub struct ShardReport {
     pub recent: Vec<(EntityId, ShardId)>,
     /// Agents that rest here until an admin releases them, at most [`PARKED_TOLD_MAX`].
     pub parked: Vec<EntityId>,
+    /// Milliseconds until it goes on by itself, because an admin has stopped it; 0: nobody has.
+    pub paused_ms: u32,
+    /// Ticks of a stopped shard that are still to be run one by one.
+    pub paused_steps: u32,
 }
 
 /// A scene's numbers, every half second.

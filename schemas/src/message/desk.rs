@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::geometry::{Position, ShardId};
 use crate::record::Record;
-use crate::{AccountId, EntityId, NodeId, RequestId, SessionEpoch, ShardEpoch};
+use crate::{AccountId, EntityId, NodeId, RequestId, SessionEpoch, ShardEpoch, Tick};
 
 /// Most agents or sessions of one answer.
 pub const DESK_ROWS_MAX: u32 = 256;
@@ -30,6 +30,21 @@ pub struct Cost {
     pub mean_ns: u32,
     /// Longest time in a tick in nanoseconds.
     pub max_ns: u32,
+}
+
+/// What an admin wants of a shard that is stopped, or is to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum PauseOrder {
+    /// Only to know how it stands.
+    #[default]
+    Look = 0,
+    /// Stop, or stay so for longer.
+    Pause = 1,
+    /// Go on.
+    Resume = 2,
+    /// Run some ticks, and stand again.
+    Step = 3,
 }
 
 /// One session, as its gateway knows it.
@@ -193,6 +208,30 @@ pub enum Desk {
         /// Systems and scripts, in the order in which they first ran; at most [`PROFILE_ROWS_MAX`].
         systems: Vec<Cost>,
     },
+    /// World to a shard's owner, in a development cluster: stop simulating, go on, or run single ticks.
+    Pause {
+        /// Echoed in the answer.
+        request: RequestId,
+        /// Which shard.
+        shard: ShardId,
+        /// What is wanted.
+        order: PauseOrder,
+        /// To step: so many.
+        ticks: u32,
+    },
+    /// Owner to world.
+    Paused {
+        /// Of the order.
+        request: RequestId,
+        /// Milliseconds until it goes on by itself; 0: it is not stopped.
+        left_ms: u32,
+        /// Ticks that are still to be run one by one.
+        steps: u32,
+        /// The last tick that it ran.
+        tick: Tick,
+        /// Why the order was not carried out, in words; empty: it was.
+        refusal: String,
+    },
 }
 
 impl Desk {
@@ -204,7 +243,8 @@ impl Desk {
             | Self::Sessions { request, .. }
             | Self::Kicked { request, .. }
             | Self::Recorded { request, .. }
-            | Self::Profiled { request, .. } => Some(*request),
+            | Self::Profiled { request, .. }
+            | Self::Paused { request, .. } => Some(*request),
             Self::Look { .. }
             | Self::Place { .. }
             | Self::ListSessions { .. }
@@ -212,7 +252,8 @@ impl Desk {
             | Self::Record { .. }
             | Self::TakeRecorded { .. }
             | Self::EndRecording { .. }
-            | Self::Profile { .. } => None,
+            | Self::Profile { .. }
+            | Self::Pause { .. } => None,
         }
     }
 }

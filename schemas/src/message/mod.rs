@@ -30,7 +30,7 @@ pub use control::{
     NEWS_CANCELLED, PARKED_TOLD_MAX, SceneReport, ScriptFault, ShardPhase, ShardReport,
 };
 pub use desk::{
-    COST_NAME_BYTES_MAX, Cost, DESK_ROWS_MAX, Desk, KICK_BYTES_MAX, PROFILE_ROWS_MAX, RECORDED_BYTES_MAX, SessionRow,
+    COST_NAME_BYTES_MAX, Cost, DESK_ROWS_MAX, Desk, KICK_BYTES_MAX, PROFILE_ROWS_MAX, PauseOrder, RECORDED_BYTES_MAX, SessionRow,
 };
 pub use directory::{Directory, Location};
 pub use effects::{EFFECT_BATCH_MAX, Effect, EffectMessage};

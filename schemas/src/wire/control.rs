@@ -14,7 +14,7 @@ wire_row! { control::Crossing { entity: EntityId, target: ShardId } }
 wire_table! {
     ShardReport = control::{ShardReport, ShardReportArgs} {
         shard, epoch, phase, entities, players, ghosts, tick_p50_us, tick_p99_us, load_permille, handovers_out, handovers_in, recent,
-        parked <= PARKED_TOLD_MAX,
+        parked <= PARKED_TOLD_MAX, paused_ms, paused_steps,
     }
 }
 wire_table! { SceneReport = control::{SceneReport, SceneReportArgs} { tick, late_ticks, shards, rules, faults <= FAULTS_MAX } }

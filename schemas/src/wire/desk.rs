@@ -1,9 +1,11 @@
 //! An admin's desk: the fields of [`crate::message::Desk`], spelled out once.
 
-use super::codec::{wire_enum, wire_table};
+use super::codec::{wire_code, wire_enum, wire_table};
 use crate::client::NAME_BYTES_MAX;
 use crate::generated::node::desk;
-use crate::message::{COST_NAME_BYTES_MAX, Cost, Desk, KICK_BYTES_MAX, PROFILE_ROWS_MAX, RECORDED_BYTES_MAX, SessionRow};
+use crate::message::{
+    COST_NAME_BYTES_MAX, Cost, Desk, KICK_BYTES_MAX, PROFILE_ROWS_MAX, PauseOrder, RECORDED_BYTES_MAX, SessionRow,
+};
 
 wire_table! {
     SessionRow = desk::{SessionRow, SessionRowArgs} {
@@ -11,6 +13,7 @@ wire_table! {
     }
 }
 wire_table! { Cost = desk::{Cost, CostArgs} { name <= COST_NAME_BYTES_MAX, mean_ns, max_ns } }
+wire_code! { PauseOrder = desk::PauseOrder { Look, Pause, Resume, Step } }
 wire_enum! {
     Desk = desk::{Desk, DeskArgs, DeskBody}
     variants {
@@ -28,6 +31,8 @@ wire_enum! {
         Recorded(RecordedArgs, body_as_recorded) { request, bytes <= RECORDED_BYTES_MAX, refusal },
         Profile(ProfileArgs, body_as_profile) { request, shard },
         Profiled(ProfiledArgs, body_as_profiled) { request, shard, ticks, phases, systems <= PROFILE_ROWS_MAX },
+        Pause(PauseArgs, body_as_pause) { request, shard, order, ticks },
+        Paused(PausedArgs, body_as_paused) { request, left_ms, steps, tick, refusal },
     }
     carriers {}
 }

@@ -244,6 +244,43 @@ test("an operator splits a shard and merges it again by clicking, while somebody
   }
 });
 
+test("an operator stops a shard, steps it and lets it go on, and who plays in it is told", { skip: !token && "PANGAEA_TOKEN is not set" }, async () => {
+  const [admin, walker] = await Promise.all([openPage(browser, url, DESKTOP), openPage(browser, url, PHONE)]);
+  await join(walker, "Statue");
+  await walker.waitForTimeout(2_500);
+  const { shard } = await probe(walker);
+  await admin.waitForFunction((id) => window.pangaea.probe().shards.some((one) => one.id === id), shard);
+  await admin.waitForTimeout(1_000);
+  const tile = (await probe(admin)).shards.find((one) => one.id === shard);
+  await admin.mouse.click(tile.screenX, tile.screenY);
+  const panel = admin.locator("#panel");
+  await panel.getByRole("button", { name: "Change" }).click();
+  await showToken(admin);
+  await panel.getByRole("button", { name: "Pause", exact: true }).click();
+  const card = admin.locator("#order");
+  await card.getByText("Nobody moves in it").waitFor();
+  await shot(admin, "pause-asked");
+  await card.getByRole("button", { name: "Pause", exact: true }).click();
+  await panel.locator(".facts").getByText("paused").waitFor();
+  await walker.getByRole("status").getByText("paused by an operator").waitFor();
+  await shot(admin, "paused");
+  await shot(walker, "paused-phone");
+  await panel.getByRole("button", { name: "Step a tick" }).click();
+  await panel.getByRole("button", { name: "Step 20 ticks" }).click();
+  assert.equal((await probe(walker)).reconnects, 0);
+  await panel.getByRole("button", { name: "Resume" }).click();
+  await panel.locator(".facts").getByText("running").waitFor();
+  await walker.getByText("paused by an operator").waitFor({ state: "hidden" });
+  await panel.getByText("Audit log").click();
+  for (const what of ["shards/pause", "shards/step", "shards/resume"]) await panel.locator(".audit li").filter({ hasText: what }).first().waitFor();
+  const seen = await probe(walker);
+  assert.deepEqual([seen.reconnects, seen.anomaliesTotal], [0, 0], JSON.stringify(seen.anomalies));
+  for (const page of [admin, walker]) {
+    assert.deepEqual(page.faults, []);
+    await page.close();
+  }
+});
+
 test("two guests hear each other", async () => {
   const [ada, theo] = await Promise.all([openPage(browser, url, DESKTOP), openPage(browser, url, PHONE)]);
   await join(ada, "Ada");

@@ -76,6 +76,7 @@ function order(request: IncomingMessage, response: ServerResponse): void {
     return json(response, null);
   }
   const shard = searchParams.get("shard") ?? "";
+  if (/(pause|resume|step)$/.test(pathname)) return json(response, halt(pathname.split("/").pop()!, shard, asked.dry_run));
   const kind = pathname === "/api/shards/split" ? "split" : pathname === "/api/shards/merge" ? "merge" : "move";
   const from = ownerOf(kind === "merge" ? quarterNames(shard)[0]! : shard);
   const to = searchParams.get("to") ?? from;
@@ -83,6 +84,15 @@ function order(request: IncomingMessage, response: ServerResponse): void {
   if (!asked.dry_run) startMove(kind, shard, from, to);
   const gathers = (kind === "merge" ? quarterNames(shard) : []).flatMap((one) => (ownerOf(one) === to ? [] : [{ shard: one, from: ownerOf(one) }]));
   json(response, { shard, from, to, gathers, entities: 56, players: 1 });
+}
+
+/** Shards that stand. Whoever is in them walks on all the same: it is only pretended. */
+const paused = new Set<string>();
+
+function halt(what: string, shard: string, dryRun: boolean): unknown {
+  if (!dryRun && what === "pause") paused.add(shard);
+  if (!dryRun && what === "resume") paused.delete(shard);
+  return { shard, scene: ownerOf(shard), entities: 56, players: 1, paused: paused.has(shard), left_s: 600, steps: 0, tick: land.tick, dry_run: dryRun };
 }
 
 function listen(response: ServerResponse): void {
@@ -100,7 +110,7 @@ function tell(event: Record<string, unknown>): void {
 
 function config(): unknown {
   return {
-    gateway_ws: [`127.0.0.1:${port + 1}`], cluster: "mock", cell_edge_m: CELL_EDGE_M, tick_hz: TICK_HZ,
+    gateway_ws: [`127.0.0.1:${port + 1}`], cluster: "mock", cell_edge_m: CELL_EDGE_M, tick_hz: TICK_HZ, development: true,
     spaces: [{ id: 0, name: "pangaea", level: 5, shard_level: SHARD_LEVEL, edge_cells: EDGE_CELLS }],
   };
 }
@@ -123,6 +133,7 @@ function status(): unknown {
       return {
         id, owner: ownerOf(id), epoch: epochOf(id), phase: "running", entities, players: 0, ghosts: Math.round(entities / 9),
         tick_ms: { p50, p99: p50 * 2.3 }, load: p50 / 20, handovers_in: handovers.get(id)?.in ?? 0, handovers_out: handovers.get(id)?.out ?? 0,
+        paused: paused.has(id) ? { left_s: 600, steps: 0 } : null,
       };
     }),
     sessions: Client.all.size,

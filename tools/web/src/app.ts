@@ -90,7 +90,7 @@ export class App {
       note: (text) => this.#chat.note(text),
       routed: (route) => this.#hud.route(route),
     });
-    this.#panel = new Panel(this.#history, this.#timeline, (shard) => this.#choose(shard));
+    this.#panel = new Panel(this.#history, this.#timeline, config.development, (shard) => this.#choose(shard));
     this.#hud = new Hud((item) => this.#player.drop(item));
     this.#chat = new Chat((channel, text) => this.#player.say(channel, text), () => byId("view").focus());
     this.#deal = new DealCard(this.#player.dealing, this.#player.belongings, this.#player, () => byId("view").focus());
@@ -221,6 +221,8 @@ export class App {
   }
 
   #showStatus(status: ClusterStatus): void {
+    const own = this.#player.route?.shard;
+    this.#hud.paused(status.shards.some((shard) => shard.id === own && shard.paused !== undefined));
     this.#history.record(status);
     this.#timeline.grow();
     if (this.#timeline.pastMs === undefined) this.#showCluster(status);

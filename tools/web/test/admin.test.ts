@@ -1,7 +1,7 @@
 // What the page makes of the admin API: the audit log, streams of events, and how far a move is.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { readEvents } from "../src/admin/api.js";
+import { parseStatus, readEvents } from "../src/admin/api.js";
 import { parseAudit } from "../src/admin/audit.js";
 import { parseProfile } from "../src/admin/profile.js";
 import { parseScripts } from "../src/admin/scripts.js";
@@ -43,6 +43,11 @@ test("a profile is read with what is missing as nothing", () => {
   const profile = parseProfile({ ticks: 32, phases: [{ name: "ingest", mean_us: 1.5, max_us: 3 }], systems: [{ name: "act" }] });
   assert.deepEqual(profile, { ticks: 32, phases: [{ name: "ingest", meanUs: 1.5, maxUs: 3 }], systems: [{ name: "act", meanUs: 0, maxUs: 0 }] });
   assert.deepEqual(parseProfile(null), { ticks: 0, phases: [], systems: [] });
+});
+
+test("a shard that stands is told from one that ticks", () => {
+  const { shards } = parseStatus({ shards: [{ id: "0/3/0,0", paused: { left_s: 61.5, steps: 3 } }, { id: "0/3/1,0", paused: null }, { id: "0/3/2,0" }] }, 20);
+  assert.deepEqual(shards.map((shard) => shard.paused), [{ leftS: 61.5, steps: 3 }, undefined, undefined]);
 });
 
 test("scripts tell where they failed", () => {

@@ -114,7 +114,11 @@ pub(crate) fn inventory<'a>(
     }
     let scene = |node: &Node| SceneRow { capacity: Share::WHOLE, open: node.is_open() };
     let row = |shard: &Shard| ShardRow {
-        seat: seat(now, shard.custody, ways.get(&shard.id).copied()),
+        seat: match seat(now, shard.custody, ways.get(&shard.id).copied()) {
+            // It can neither be moved nor cut before it goes on.
+            Seat::Running { scene, .. } if shard.is_paused() => Seat::Held { scene: Some(scene) },
+            seat => seat,
+        },
         load: shard.usage.load(),
         entities: shard.entities(),
         crossings: shard.usage.crossings(),

@@ -89,6 +89,8 @@ mod tests {
             handovers_in: 0,
             recent: crossed.iter().map(|to| (EntityId(1), *to)).collect(),
             parked: Vec::new(),
+            paused_ms: 0,
+            paused_steps: 0,
         }
     }
 

@@ -131,6 +131,9 @@ pub enum MoveError {
     /// One move of it is not over.
     #[error("shard {0} is on its way to {1} already; wait, or abort that")]
     Busy(ShardId, NodeId),
+    /// An admin has stopped it.
+    #[error("shard {0} is paused; let it go on first, with `pangaea shard resume`")]
+    Paused(ShardId),
     /// The map is being cut there.
     #[error("the map is being cut at shard {0}; wait, or abort that")]
     BeingCut(ShardId),
@@ -168,6 +171,7 @@ pub(crate) fn order(ecs: &mut Ecs, shard: ShardId, to: NodeId, is_trial: bool) -
     match busy {
         Some(Some(other)) => return Err(MoveError::Busy(shard, other)),
         Some(None) => return Err(MoveError::BeingCut(shard)),
+        None if ecs.get::<Shard>(entity).is_some_and(Shard::is_paused) => return Err(MoveError::Paused(shard)),
         None if !gather::takes_shards(ecs, to) => return Err(MoveError::Draining(to)),
         None if holder.node == to => return Err(MoveError::AlreadyThere(shard, to)),
         None => {}
@@ -233,6 +237,7 @@ fn part_of(ecs: &Ecs, shard: ShardId, part: ShardId, merges: bool) -> Result<(No
     match ecs.resource::<Moves>().of(part).map(|shift| shift.news.to) {
         Some(Some(to)) => Err(MoveError::Busy(part, to)),
         Some(None) => Err(MoveError::BeingCut(part)),
+        None if known.is_paused() => Err(MoveError::Paused(part)),
         None => Ok((holder.node, known.entities())),
     }
 }

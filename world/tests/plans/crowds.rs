@@ -176,5 +176,7 @@ fn report(shard: ShardId, load: f64) -> ShardReport {
         handovers_in: 0,
         recent: Vec::new(),
         parked: Vec::new(),
+        paused_ms: 0,
+        paused_steps: 0,
     }
 }

@@ -1,8 +1,11 @@
 //! What admins see and order.
 
+use std::time::Duration;
+
 use pangaea_schemas::message::{ClientAddresses, Control, Message};
 use pangaea_schemas::{EntityId, NodeId};
 use pangaea_world::Order;
+use pangaea_world::moves::MoveError;
 use pangaea_world::status::{Happening, NodeState};
 
 use crate::stage::{Stage, gateway, scene};
@@ -44,6 +47,31 @@ fn whoever_is_parked_is_shown_and_may_be_released() {
     stage.pass(1_000);
     let events: Vec<_> = stage.world.events_after(before).into_iter().map(|event| event.what).collect();
     assert_eq!(events, [Happening::Parked { agent, shard }, Happening::Released { agent, shard }]);
+}
+
+#[test]
+fn a_paused_shard_is_shown_and_neither_moved_nor_cut_whoever_wants_it() {
+    let mut stage = Stage::running();
+    let shard = *stage.shards_of(scene(1)).first().expect("it runs shards");
+    let (before, parent) = (stage.status().last_event, shard.parent().expect("it has one"));
+    stage.paused.insert(shard);
+    stage.pass(1_000);
+    let known = stage.status().shards.into_iter().find(|known| known.id == shard).expect("on the map");
+    assert_eq!((known.state, known.paused), ("running", Some((Duration::from_secs(60), 0))));
+    let refused = Err(MoveError::Paused(shard));
+    assert_eq!(stage.world.move_shard(shard, scene(2), false), refused);
+    assert_eq!(stage.world.recut(shard, false, false), refused);
+    assert_eq!(stage.world.recut(parent, true, false), refused);
+    // A drained scene keeps it until it goes on.
+    stage.world.order(Order::Drain(scene(1)));
+    stage.pass(20_000);
+    assert_eq!(stage.shards_of(scene(1)), [shard].into());
+    stage.paused.clear();
+    stage.pass(5_000);
+    assert_eq!(stage.shards_of(scene(1)), [].into());
+    let events = stage.world.events_after(before).into_iter().map(|event| event.what);
+    let told: Vec<_> = events.filter(|what| matches!(what, Happening::Paused { .. } | Happening::Resumed { .. })).collect();
+    assert_eq!(told, [Happening::Paused { shard }, Happening::Resumed { shard }]);
 }
 
 #[test]

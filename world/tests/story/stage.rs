@@ -63,6 +63,8 @@ pub(crate) struct Stage {
     pub(crate) loads: BTreeMap<ShardId, u32>,
     /// Whose inputs ended which shards.
     pub(crate) parked: BTreeMap<ShardId, Vec<EntityId>>,
+    /// Shards that an admin has stopped.
+    pub(crate) paused: BTreeSet<ShardId>,
     /// Every order to move a shard: which, where from, where to.
     pub(crate) migrations: Vec<(ShardId, NodeId, NodeId)>,
     /// Splits and merges ordered: the parent, and whether it is to be one.
@@ -93,6 +95,7 @@ impl Stage {
             row: None,
             loads: BTreeMap::new(),
             parked: BTreeMap::new(),
+            paused: BTreeSet::new(),
             migrations: Vec::new(),
             recuts: Vec::new(),
             hold_moves: false,
@@ -202,7 +205,7 @@ impl Stage {
             let request = BeaconRequest::Register { request: RequestId(0), node: info(*node, player.nonce), ttl_ms: 2_000 };
             self.beacon.handle(self.now, *node, request);
             let report = match node.role {
-                Role::Scene => Control::Scene(report(player, RATE.tick_at(self.now), &self.loads, &self.parked)),
+                Role::Scene => Control::Scene(report(player, RATE.tick_at(self.now), &self.loads, (&self.parked, &self.paused))),
                 Role::Gateway => {
                     let Player { sessions, connections, draining, .. } = *player;
                     Control::Gateway(GatewayReport { sessions, connections, draining, ..Default::default() })
@@ -272,7 +275,7 @@ impl Stage {
     /// What a scene would report now.
     pub(crate) fn report_of(&mut self, node: NodeId) -> SceneReport {
         let tick = RATE.tick_at(self.now);
-        report(&self.players[&node], tick, &self.loads, &self.parked)
+        report(&self.players[&node], tick, &self.loads, (&self.parked, &self.paused))
     }
 
     /// A shard's source says that the move which was ordered last is over.
@@ -411,7 +414,12 @@ fn info(node: NodeId, nonce: Nonce) -> NodeInfo {
     }
 }
 
-fn report(player: &Player, tick: Tick, loads: &BTreeMap<ShardId, u32>, parked: &BTreeMap<ShardId, Vec<EntityId>>) -> SceneReport {
+fn report(
+    player: &Player,
+    tick: Tick,
+    loads: &BTreeMap<ShardId, u32>,
+    (parked, paused): (&BTreeMap<ShardId, Vec<EntityId>>, &BTreeSet<ShardId>),
+) -> SceneReport {
     let rules = player.rules.as_ref().map_or(0, |rules| rules.version);
     let shard = |(shard, epoch): (&ShardId, &ShardEpoch)| ShardReport {
         shard: *shard,
@@ -427,6 +435,8 @@ fn report(player: &Player, tick: Tick, loads: &BTreeMap<ShardId, u32>, parked: &
         handovers_in: 1,
         recent: Vec::new(),
         parked: parked.get(shard).cloned().unwrap_or_default(),
+        paused_ms: if paused.contains(shard) { 60_000 } else { 0 },
+        paused_steps: 0,
     };
     SceneReport { tick, late_ticks: 0, shards: player.runs.iter().map(shard).collect(), rules, faults: Vec::new() }
 }

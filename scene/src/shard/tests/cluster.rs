@@ -251,6 +251,12 @@ impl Cluster {
         }
     }
 
+    /// Everybody stands still for so long.
+    pub(super) fn leap(&mut self, time: std::time::Duration) {
+        self.step += time.as_micros() as u64 / STEP_US;
+        self.steps(50);
+    }
+
     fn step(&mut self) {
         self.step += 1;
         let now = self.now();

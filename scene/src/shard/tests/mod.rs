@@ -10,6 +10,7 @@ mod gate;
 mod groups;
 mod journal;
 mod migration;
+mod pause;
 mod probation;
 mod recut;
 mod value;

@@ -444,6 +444,8 @@ impl Dice {
             handovers_in: self.n(),
             recent: self.some(|d| (d.entity(), d.shard())),
             parked: self.some(Self::entity),
+            paused_ms: self.small(),
+            paused_steps: self.small(),
         }
     }
 

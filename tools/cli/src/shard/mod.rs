@@ -1,6 +1,7 @@
 //! `pangaea shard`: which shards there are, and moving one, or cutting the map anew, while people play in it.
 
 mod migrate;
+mod pause;
 mod profile;
 mod recut;
 mod shuttle;
@@ -19,6 +20,7 @@ use crate::cluster::ClusterAddress;
 use crate::say;
 
 use migrate::MigrateArgs;
+use pause::{PauseArgs, StepArgs};
 use recut::{RecutArgs, Way};
 use shuttle::ShuttleArgs;
 
@@ -30,6 +32,8 @@ const EXAMPLES: &str = "Examples:
   pangaea shard shuttle 0/3/1,0 --between scene-1,scene-2 --times 100      exit code 1 when a promise is broken
   pangaea shard split 0/3/1,0      into its four quarters, at the scene where it is
   pangaea shard merge 0/3/1,0      of its four quarters, which are brought to one scene first
+  pangaea shard pause 0/3/1,0      nobody moves in it, in a development cluster; `resume` lets it go on
+  pangaea shard step 0/3/1,0 --ticks 5      of a shard that is paused
 Ctrl-C while a shard moves asks for it to stay, and so does `pangaea abort` from elsewhere. Exit codes: 1 when it stayed, 4 when it
 was aborted.";
 
@@ -57,6 +61,12 @@ pub(crate) enum ShardCommand {
     /// Make one shard of its four quarters while people play in them
     #[command(after_help = EXAMPLES)]
     Merge(RecutArgs),
+    /// Stop simulating a shard of a development cluster, to look at it; it goes on by itself after ten minutes
+    Pause(PauseArgs),
+    /// Let a paused shard go on
+    Resume(PauseArgs),
+    /// Run single ticks of a paused shard
+    Step(StepArgs),
 }
 
 /// Which shard to show.
@@ -105,6 +115,9 @@ pub(crate) async fn run(cluster: &ClusterAddress, command: ShardCommand) -> anyh
         ShardCommand::Shuttle(args) => shuttle::run(cluster, &args).await,
         ShardCommand::Split(args) => recut::run(cluster, Way::Split, &args).await,
         ShardCommand::Merge(args) => recut::run(cluster, Way::Merge, &args).await,
+        ShardCommand::Pause(args) => pause::pause(cluster, &args).await,
+        ShardCommand::Resume(args) => pause::resume(cluster, &args).await,
+        ShardCommand::Step(args) => pause::step(cluster, &args).await,
     }
 }
 
@@ -122,7 +135,7 @@ fn table(shards: &[ShardView]) -> String {
             shard.id,
             owner,
             shard.epoch,
-            shard.phase,
+            if shard.paused.is_some() { "paused" } else { &shard.phase },
             shard.entities,
             shard.players,
             shard.load * 100.0,

@@ -14,6 +14,8 @@ export interface ClusterConfig {
   readonly spaces: readonly SpaceConfig[];
   readonly cellEdgeM: number;
   readonly tickHz: number;
+  /** A development cluster: shards may be stopped. */
+  readonly development: boolean;
 }
 
 export interface NodeStatus {
@@ -39,6 +41,16 @@ export interface ShardStatus {
   readonly load: number;
   readonly handoversIn: number;
   readonly handoversOut: number;
+  /** An operator has stopped it; undefined: it ticks. */
+  readonly paused: Paused | undefined;
+}
+
+/** A shard in which nobody moves. */
+export interface Paused {
+  /** Seconds until it goes on by itself. */
+  readonly leftS: number;
+  /** Ticks that are still to be run one by one. */
+  readonly steps: number;
 }
 
 /** A scene, and how much it has to do. */
@@ -120,6 +132,7 @@ export async function fetchConfig(): Promise<ClusterConfig> {
     gateways: gateways.filter((address) => address !== ""),
     cellEdgeM: number(json["cell_edge_m"]) || 32,
     tickHz: number(json["tick_hz"]) || 20,
+    development: json["development"] === true,
     spaces: list(json["spaces"]).map((space) => ({
       id: number(space["id"]),
       name: text(space["name"]),
@@ -144,7 +157,7 @@ export function parseStatus(json: Json, tickHz: number): ClusterStatus {
       id: text(shard["id"]), owner: text(shard["owner"]), epoch: number(shard["epoch"]), phase: text(shard["phase"]),
       entities: number(shard["entities"]), players: number(shard["players"]), ghosts: number(shard["ghosts"]),
       p50: number(object(shard["tick_ms"])["p50"]), p99: number(object(shard["tick_ms"])["p99"]), load: number(shard["load"]),
-      handoversIn: number(shard["handovers_in"]), handoversOut: number(shard["handovers_out"]),
+      handoversIn: number(shard["handovers_in"]), handoversOut: number(shard["handovers_out"]), paused: pausedOf(shard["paused"]),
     })),
     scenes: list(json["scenes"]).map((scene) => ({ id: text(scene["id"]), state: text(scene["state"]), shards: number(scene["shards"]) })),
     moves: list(json["moves"]).map((move) => ({
@@ -154,6 +167,11 @@ export function parseStatus(json: Json, tickHz: number): ClusterStatus {
     })),
     sessions: Array.isArray(sessions) ? sessions.length : number(typeof sessions === "object" ? object(sessions)["count"] : sessions),
   };
+}
+
+function pausedOf(value: unknown): Paused | undefined {
+  const told = object(value);
+  return "left_s" in told ? { leftS: number(told["left_s"]), steps: number(told["steps"]) } : undefined;
 }
 
 function kindOf(name: string): MoveKind {

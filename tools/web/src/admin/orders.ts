@@ -36,6 +36,9 @@ export interface DrainMeaning {
   readonly to: readonly string[];
 }
 
+/** What is done with a shard of a development cluster, as the API's routes call it. */
+export type Halt = "pause" | "resume" | "step";
+
 /** Kinds of processes that can be emptied, as the API's routes call them. */
 export type Drainable = "scenes" | "gateways";
 
@@ -47,6 +50,11 @@ export class Orders {
   /** Cuts a shard into its four quarters, or makes it of them. */
   async recut(way: Recut, shard: string, dryRun: boolean): Promise<RecutMeaning> {
     return (await post(`/api/shards/${way}?${new URLSearchParams({ shard, dry_run: String(dryRun) })}`)) as RecutMeaning;
+  }
+
+  /** Stops a shard, lets it go on, or runs some ticks of it. */
+  async halt(what: Halt, shard: string, ticks: number, dryRun: boolean): Promise<MoveMeaning> {
+    return (await post(`/api/shards/${what}?${new URLSearchParams({ shard, ticks: String(ticks), dry_run: String(dryRun) })}`)) as MoveMeaning;
   }
 
   /** Ends a move where it began, if that is still possible. */

@@ -36,7 +36,7 @@ export function shardLabel(shard: ShardStatus, square: Square, move: MoveStatus 
     title: shard.id.split("/").pop() ?? shard.id,
     numbers: `${shard.entities.toLocaleString("en")} · ${tick(shard.p50)} / ${tick(shard.p99)} ms`,
     brief: shard.entities.toLocaleString("en"),
-    move: move ? ` ${move.kind === "move" ? `→ ${move.to}` : `· ${move.kind}`} · ${move.step}` : "",
+    move: shard.paused ? " · paused" : move ? ` ${move.kind === "move" ? `→ ${move.to}` : `· ${move.kind}`} · ${move.step}` : "",
   };
 }
 

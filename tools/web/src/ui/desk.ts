@@ -10,7 +10,8 @@ export class Desk {
   readonly #orders = new Orders();
   readonly #card = new OrderCard();
 
-  constructor(readonly who: Who) {}
+  /** `development`: shards may be stopped. */
+  constructor(readonly who: Who, readonly development: boolean) {}
 
   /** A button that orders something, or, to a viewer, tells why not. */
   button(words: string, does: () => void): HTMLButtonElement {
@@ -58,6 +59,27 @@ export class Desk {
       },
       give: () => this.#orders.recut("merge", parent, false),
     });
+  }
+
+  pause(shard: ShardStatus): void {
+    this.#card.ask({
+      title: `Pause shard ${shard.id}?`,
+      verb: "Pause",
+      weigh: async () => {
+        const { entities, players } = await this.#orders.halt("pause", shard.id, 1, true);
+        return `Nobody moves in it, neither its ${count(entities)} entities nor the ${count(players)} players among them, until you let it go on, or for ten minutes.`;
+      },
+      give: () => this.#orders.halt("pause", shard.id, 1, false),
+    });
+  }
+
+  /** Lets it go on, or runs some ticks of it: nothing that would have to be asked twice. */
+  halt(what: "resume" | "step", shard: ShardStatus, ticks: number): void {
+    const told = this.#orders.halt(what, shard.id, ticks, false);
+    told.catch((error: unknown) => this.#card.ask({
+      title: `Shard ${shard.id} did not ${what === "step" ? "step" : "go on"}`, verb: "Try again",
+      weigh: () => Promise.reject(error), give: () => this.#orders.halt(what, shard.id, ticks, false),
+    }));
   }
 
   abort({ id, kind, shard, from, to }: MoveStatus): void {

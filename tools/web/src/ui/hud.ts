@@ -11,6 +11,7 @@ const KEYS: readonly [string, string][] = [
 const BAG_MAX = 8;
 
 export class Hud {
+  readonly #paused = make("span", "quiet");
   readonly #name = make("span", "", "");
   readonly #gold = make("span", "num", "");
   #goldShown: bigint | undefined;
@@ -45,12 +46,18 @@ export class Hud {
     }
   }
 
+  /** An operator has stopped the shard: nobody in it moves, and that is no fault of the connection. */
+  paused(isPaused: boolean): void {
+    this.#paused.textContent = isPaused ? " · paused by an operator" : "";
+  }
+
   route(route: Route): void {
     const chip = byId("chip");
     const colour = ownerCss(route.scene);
     const changed = !chip.hidden && chip.textContent !== "";
+    this.#paused.textContent = "";
     chip.style.setProperty("--owner", colour);
-    chip.replaceChildren(dot(colour), `shard ${route.shard} · ${route.scene}`);
+    chip.replaceChildren(dot(colour), `shard ${route.shard} · ${route.scene}`, this.#paused);
     chip.classList.remove("changed");
     if (changed) requestAnimationFrame(() => chip.classList.add("changed"));
   }

@@ -30,9 +30,9 @@ export class Panel {
   readonly #moves: MovesCard;
   readonly #card: ShardCard;
 
-  constructor(history: History, readonly timeline: Timeline, readonly choose: (shard: string | undefined) => void) {
+  constructor(history: History, readonly timeline: Timeline, development: boolean, readonly choose: (shard: string | undefined) => void) {
     this.who = new Who(() => this.show(this.#status));
-    this.#desk = new Desk(this.who);
+    this.#desk = new Desk(this.who, development);
     this.#moves = new MovesCard(this.#desk);
     this.#card = new ShardCard(history, this.#desk, () => choose(undefined));
     const panel = byId("panel");

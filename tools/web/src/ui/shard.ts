@@ -1,5 +1,5 @@
 // The chosen shard: its numbers, how they went, what befell it, and what an operator may do with it.
-import type { ClusterStatus, MoveStatus, ShardStatus } from "../admin/api.js";
+import type { ClusterStatus, MoveStatus, Paused, ShardStatus } from "../admin/api.js";
 import type { History } from "../admin/history.js";
 import { concerns } from "../admin/moves.js";
 import { ownerCss } from "../render/palette.js";
@@ -80,9 +80,11 @@ export class ShardCard {
     const flying = status && move && !move.over ? move : undefined;
     const home = status?.scenes.find((scene) => scene.id === shard.owner && scene.state === "up");
     const parent = status ? mergesInto(shard.id, status) : undefined;
-    const offered = [shard.id, shard.owner, this.desk.who.mayChange, flying?.id ?? "", home?.id ?? "", parent, ...scenes.map((scene) => scene.id)].join(" ");
+    const stands = shard.paused !== undefined;
+    const offered = [shard.id, shard.owner, this.desk.who.mayChange, flying?.id ?? "", home?.id ?? "", parent, stands, ...scenes.map((scene) => scene.id)].join(" ");
     if (offered === this.#offered) return;
     this.#offered = offered;
+    if (status && stands) return this.#moving.replaceChildren(...this.#haltButtons(shard));
     const buttons = flying
       ? [this.desk.button(`Abort the ${flying.kind}`, () => this.desk.abort(flying))]
       : scenes.map(({ id }) => this.desk.button(`Move to ${id}`, () => this.desk.move(shard, id)));
@@ -90,8 +92,15 @@ export class ShardCard {
       if (isLarge(shard.id)) buttons.push(this.desk.button("Split into four", () => this.desk.split(shard)));
       if (parent) buttons.push(this.desk.button(`Merge into ${parent}`, () => this.desk.merge(parent)));
     }
+    if (status && !flying && this.desk.development) buttons.push(this.desk.button("Pause", () => this.desk.pause(shard)));
     if (home && scenes.length > 0) buttons.push(this.desk.button(`Drain ${home.id}`, () => this.desk.drain(home)));
     this.#moving.replaceChildren(...buttons);
+  }
+
+  /** Of a shard that stands: neither moved nor cut before it goes on. */
+  #haltButtons(shard: ShardStatus): HTMLElement[] {
+    const steps = [1, 20].map((ticks) => this.desk.button(`Step ${ticks === 1 ? "a tick" : `${ticks} ticks`}`, () => this.desk.halt("step", shard, ticks)));
+    return [this.desk.button("Resume", () => this.desk.halt("resume", shard, 1)), ...steps];
   }
 }
 
@@ -112,7 +121,7 @@ function mergesInto(id: string, { shards }: ClusterStatus): string | undefined {
 function facts(shard: ShardStatus, move: MoveStatus | undefined): HTMLElement {
   const rows: (readonly [string, string])[] = [
     ["Owner", `${shard.owner || "none"} · epoch ${shard.epoch}`],
-    ["State", shard.phase || "–"],
+    ["State", shard.paused ? pausedWords(shard.paused) : shard.phase || "–"],
     ["Players", count(shard.players)],
     ["Ghosts", count(shard.ghosts)],
     ["Tick p50", `${ms(shard.p50)} ms`],
@@ -120,6 +129,10 @@ function facts(shard: ShardStatus, move: MoveStatus | undefined): HTMLElement {
   ];
   if (move) rows.push([move.over ? "Last change" : "Change", moveWords(move)]);
   return make("dl", "facts", ...rows.flatMap(([name, value]) => [make("dt", "", name), make("dd", "", value)]));
+}
+
+function pausedWords({ leftS, steps }: Paused): string {
+  return steps > 0 ? `paused · ${count(steps)} ticks to step` : `paused · goes on in ${Math.ceil(leftS / 60)} min`;
 }
 
 const DONE_WORDS = { split: "split at", merge: "merged at" } as const;

@@ -1,8 +1,8 @@
 //! Samples of an admin's desk.
 
 use super::Dice;
-use crate::AccountId;
-use crate::message::{Cost, Desk, SessionRow};
+use crate::message::{Cost, Desk, PauseOrder, SessionRow};
+use crate::{AccountId, Tick};
 
 impl Dice {
     pub(in crate::wire::tests) fn desks(&mut self) -> Vec<Desk> {
@@ -23,6 +23,8 @@ impl Dice {
             Desk::Recorded { request, bytes: self.bytes(), refusal: self.text() },
             Desk::Profile { request, shard },
             Desk::Profiled { request, shard, ticks: limit, phases: self.some(Self::cost), systems: self.some(Self::cost) },
+            Desk::Pause { request, shard, order: self.pick(&[PauseOrder::Pause, PauseOrder::Step]), ticks: limit },
+            Desk::Paused { request, left_ms: limit, steps: self.small(), tick: Tick(self.n()), refusal: self.text() },
         ]
     }
 
