@@ -30,7 +30,9 @@ impl Gateway {
             | Desk::Profile { .. }
             | Desk::Profiled { .. }
             | Desk::Pause { .. }
-            | Desk::Paused { .. } => return tracing::debug!(%from, "a word of an admin's that is not for a gateway"),
+            | Desk::Paused { .. }
+            | Desk::Inspect { .. }
+            | Desk::Inspected { .. } => return tracing::debug!(%from, "a word of an admin's that is not for a gateway"),
         };
         self.send(Address::Node(from), Message::Desk(answer));
     }

@@ -163,6 +163,7 @@ pub struct Game {
 pub struct BuiltGame {
     root: fn(&mut Game),
     registry: Registry,
+    components: Arc<[TypeInfo]>,
     layouts: Arc<Layouts>,
     dialect: Dialect,
     tunables: Arc<[TuneSpec]>,
@@ -189,6 +190,12 @@ impl BuiltGame {
     /// Hash of [`Self::registry`].
     pub fn registry_hash(&self) -> RegistryHash {
         self.registry.hash()
+    }
+
+    /// All components, in order of registration, those that clients do not see included. One that serde encodes has no fields and
+    /// no size.
+    pub fn components(&self) -> &[TypeInfo] {
+        &self.components
     }
 
     /// What designers may set while the world runs, in order of registration.
@@ -285,7 +292,9 @@ impl Game {
         let registry = game.describe();
         let layouts = Arc::new(Layouts::of(registry.hash().to_string(), &game.kinds));
         let dialect = layouts::dialect(&game.kinds);
-        Ok(BuiltGame { root, registry, layouts, dialect, tunables, scripting, abundance: 1 })
+        let encoded = |kind: &ComponentKind| TypeInfo { id: kind.id, name: kind.name.to_owned(), size: 0, fields: Vec::new() };
+        let components = game.kinds.components.iter().map(|kind| kind.info.clone().unwrap_or_else(|| encoded(kind))).collect();
+        Ok(BuiltGame { root, registry, components, layouts, dialect, tunables, scripting, abundance: 1 })
     }
 
     fn described(root: fn(&mut Self)) -> Self {

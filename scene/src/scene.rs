@@ -183,6 +183,7 @@ impl Scene {
             Message::Migration(Migration::Recut { closed, routes }) => self.neighbours_recut(&closed, &routes),
             Message::JournalReply(ref reply) if self.recut_answered(now, reply) => {}
             Message::Control(Control::Release { agent }) => self.shards.values_mut().for_each(|shard| shard.release(agent)),
+            Message::Desk(Desk::Inspect { request, entity }) => self.inspected(from, request, entity),
             Message::Directory(Directory::Seek { agent }) => self.shards.values_mut().for_each(|shard| shard.seek(agent)),
             message => match shard_of(&message) {
                 Some(shard) => self.deliver(now, from, shard, message),

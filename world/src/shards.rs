@@ -20,6 +20,7 @@ use crate::inbox::Inbox;
 use crate::moves::Moves;
 use crate::nodes::{Node, Nodes};
 use crate::parked::{self, Parked};
+use crate::passages::{Passage, Passages};
 use crate::restarts::Restarts;
 use crate::status::{Events, Happening};
 use crate::world::{Now, Outbox, Phase, Repeat, Setting, World};
@@ -216,6 +217,7 @@ impl Shard {
 pub(crate) fn plugin(world: &mut World) {
     world.insert_resource(ShardMap::default());
     world.insert_resource(Parked::default());
+    world.insert_resource(Passages::default());
     let repeat = Repeat::every(OWNERS_AGAIN);
     world.insert_resource(Owners { wanted: true, request: RequestId(0), ask: repeat, spread: false });
     world.add_systems(Phase::Shards, (expect, remember, part, hear, parked::tell, elapse, ask, order).chain());
@@ -308,6 +310,7 @@ fn hear(
     mut events: ResMut<Events>,
     moves: Res<Moves>,
     mut parked: ResMut<Parked>,
+    mut passages: ResMut<Passages>,
     mut shards: Shards,
     mut scenes: Query<&mut Node>,
 ) {
@@ -340,7 +343,18 @@ fn hear(
             let Some(mut shard) = shards.shard(*id).filter(|shard| shard.told < report.tick) else { continue };
             owners.wanted |= shard.step(now.at, CustodyEvent::Unlisted { by }, &mut events);
         }
+        note_passages(by, &report, &mut shards, &mut passages);
         hear_scene((now.at, by, report), &mut shards, &mut owners, &mut parked, &mut events);
+    }
+}
+
+fn note_passages(by: Holder, report: &SceneReport, shards: &mut Shards, passages: &mut Passages) {
+    for report in &report.shards {
+        for (entity, to, left, took_us) in report.passages.iter().copied() {
+            let to_scene = shards.shard(to).and_then(|shard| shard.custody.holder()).map(|holder| holder.node);
+            let took = Duration::from_micros(took_us.into());
+            passages.note(Passage { entity, from: report.shard, from_scene: by.node, to, to_scene, left, took });
+        }
     }
 }
 

@@ -23,6 +23,7 @@ use pangaea_schemas::{EntityId, MigrationId, NodeId, RequestId, Tick, TickRate, 
 use crate::agents::Agents;
 use crate::inbox::Inbox;
 use crate::moves::MoveError;
+use crate::passages::{Passage, Passages};
 use crate::rules::{Desk, Wish};
 use crate::shards::{Shard, ShardMap};
 use crate::status::{Event, Status};
@@ -235,6 +236,11 @@ impl World {
     /// Where an agent is, as its shard told last; `None`: it is not known, or the shard has no owner now.
     pub fn locate(&self, agent: EntityId) -> Option<Location> {
         self.location(self.ecs.resource::<Agents>().shard_of(agent)?)
+    }
+
+    /// The last hand-overs of an entity, the latest first.
+    pub fn passages_of(&self, entity: EntityId) -> Vec<Passage> {
+        self.ecs.resource::<Passages>().of(entity)
     }
 
     /// Who runs a shard.

@@ -17,7 +17,7 @@
 //! | `POST /api/gateways/{id}/drain`, `…/undrain` | [`GatewayOrderView`]; `?dry_run=true` only asks |
 //! | `POST /api/scenes/{id}/drain`, `…/undrain` | [`SceneOrderView`]; `?dry_run=true` only asks |
 //! | `GET /api/agents` | [`AgentView`]s without components; `?shard=ID`, `?after=AGENT`, `?limit=N` |
-//! | `GET /api/agents/{id}` | [`AgentView`] |
+//! | `GET /api/agents/{id}` | [`AgentView`] of any entity, with components and its last hand-overs |
 //! | `POST /api/agents/{id}/move` | [`AgentMove`]; answers [`AgentMoveView`]; `?dry_run=true` only asks |
 //! | `POST /api/agents/{id}/kick` | [`Kick`]; answers [`KickView`]; `?dry_run=true` only asks |
 //! | `GET /api/sessions` | [`SessionView`]s; `?after=AGENT`, `?limit=N` |
@@ -78,17 +78,19 @@ use axum::{Json, Router, middleware};
 use pangaea_scene::layouts::Layouts;
 use pangaea_schemas::NodeId;
 use pangaea_schemas::message::PauseOrder;
-use pangaea_schemas::registry::Registry;
+use pangaea_schemas::registry::TypeInfo;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 
-pub use agents::{AgentMove, AgentMoveView, AgentPlace, AgentView, Kick, KickView, ReleaseView, SessionView, components_by_name};
+pub use agents::{
+    AgentMove, AgentMoveView, AgentPlace, AgentView, Kick, KickView, PassageView, ReleaseView, SessionView, components_by_name,
+};
 pub use audit::{AuditEntry, AuditLog};
 pub use balance::{BalanceView, LevelsView, PlanView, PlannedMergeView, PlannedMoveView, PlannedSplitView};
 pub use callers::{Caller, Rank};
 pub use gateways::GatewayOrderView;
 pub use names::unknown;
-pub use orders::{AdminOrder, Asked, ORDERS_MAX, OrderAnswer, Ordered, Question, Told, Wanted};
+pub use orders::{AdminOrder, Asked, ORDERS_MAX, OrderAnswer, Ordered, Question, Told, Trace, Wanted};
 pub use pauses::PauseView;
 pub use profile::{CostView, ProfileView};
 pub use recent::RecentEvents;
@@ -130,8 +132,8 @@ pub struct Admin {
     pub audit: Arc<AuditLog>,
     /// Reads a script as a shard would; why it cannot be read.
     pub check_script: CheckScript,
-    /// What the game's components look like.
-    pub registry: Arc<Registry>,
+    /// What the game's components look like, those that clients do not see included.
+    pub components: Arc<[TypeInfo]>,
     /// All that the game keeps and says.
     pub layouts: Arc<Layouts>,
     /// It is a development cluster: its world has a designers' folder.

@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use pangaea_schemas::geometry::{Position, ShardId};
 use pangaea_schemas::message::{Desk, PauseOrder};
 use pangaea_schemas::{EntityId, MigrationId, NodeId};
+use pangaea_world::passages::Passage;
 use pangaea_world::rules::Wish;
 use tokio::sync::{mpsc, oneshot};
 
@@ -103,6 +104,13 @@ pub enum Question {
     },
     /// One agent, with components.
     Agent(EntityId),
+    /// Any entity, of one scene.
+    Inspect {
+        /// Who is asked.
+        scene: NodeId,
+        /// Which.
+        entity: EntityId,
+    },
     /// An agent is to stand there.
     Place {
         /// Who.
@@ -179,6 +187,15 @@ impl Asked {
     }
 }
 
+/// What the world itself knows of an entity.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Trace {
+    /// The scene that probably has it.
+    pub scene: Option<NodeId>,
+    /// Its last hand-overs, the latest first.
+    pub passages: Vec<Passage>,
+}
+
 /// What wakes the world's driver beside its peers.
 #[derive(Debug)]
 pub enum Wanted {
@@ -186,6 +203,8 @@ pub enum Wanted {
     Order(Ordered),
     /// Something is to be told.
     Answer(Asked),
+    /// What is known of an entity is to be told.
+    Trace(EntityId, oneshot::Sender<Trace>),
 }
 
 impl Admin {
@@ -197,6 +216,16 @@ impl Admin {
             Ok(Ok(Ok(told))) => Ok(told),
             Ok(Ok(Err(why))) => Err((StatusCode::NOT_FOUND, format!("{why}\n"))),
             Ok(Err(_)) | Err(_) => Err((StatusCode::GATEWAY_TIMEOUT, "whoever knows does not answer; try again\n".to_owned())),
+        }
+    }
+
+    /// What the world knows of an entity.
+    pub(super) async fn trace(&self, entity: EntityId) -> Result<Trace, Refusal> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Wanted::Trace(entity, answer))?;
+        match tokio::time::timeout(ANSWER_TIME_MAX, answered).await {
+            Ok(Ok(trace)) => Ok(trace),
+            Ok(Err(_)) | Err(_) => Err((StatusCode::GATEWAY_TIMEOUT, "the world does not answer; try again\n".to_owned())),
         }
     }
 

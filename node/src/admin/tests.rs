@@ -1,9 +1,14 @@
 //! The admin API over real sockets: what is told, who may change what, and what is noted of it.
 
+use std::time::Duration;
+
+use bytes::Bytes;
 use pangaea_schemas::geometry::{CellId, Position, SpaceId};
-use pangaea_schemas::message::{Cost, Desk, PauseOrder, SessionRow};
-use pangaea_schemas::record::{Presence, Record, SessionState};
-use pangaea_schemas::{AccountId, AgentEpoch, EntityId, RequestId, SessionEpoch, ShardEpoch, Tick};
+use pangaea_schemas::message::{Cost, Desk, PauseOrder, SessionRow, Sight, SightState};
+use pangaea_schemas::record::{ComponentBytes, Presence, Record, SessionState};
+use pangaea_schemas::registry::{Field, FieldType};
+use pangaea_schemas::{AccountId, AgentEpoch, EntityId, RequestId, SessionEpoch, ShardEpoch, Tick, Timestamp, TypeId};
+use pangaea_world::passages::Passage;
 
 use super::*;
 use crate::keys::ClusterKeys;
@@ -40,7 +45,7 @@ impl Stage {
             orders,
             tokens,
             audit: Arc::clone(&audit),
-            registry: Arc::default(),
+            components: Arc::new([health()]),
             layouts: Arc::default(),
             check_script,
             development,
@@ -64,12 +69,34 @@ impl Stage {
                 match wanted {
                     Wanted::Order(ordered) => ordered.answer(Ok(Some(7))),
                     Wanted::Answer(asked) => answer_for_nodes(asked),
+                    Wanted::Trace(entity, answer) => drop(answer.send(trace(entity))),
                 }
             }
         };
         let answer = tokio::select! { answer = asked => answer, () = obeyed => panic!("the API has ended") };
         match answer {
             Ok(body) => Ok(serde_json::from_slice(&body).unwrap_or_default()),
+            Err(client::AskError::Refused { status, text }) => Err((status, text)),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// What whoever is on this machine is told; nodes and the world answer.
+    async fn look(&mut self, path: &str) -> Result<serde_json::Value, (u16, String)> {
+        let address = self.address.clone();
+        let answered = async {
+            while let Some(wanted) = self.taken.recv().await {
+                match wanted {
+                    Wanted::Order(_) => panic!("whoever looks orders nothing"),
+                    Wanted::Answer(asked) => answer_for_nodes(asked),
+                    Wanted::Trace(entity, answer) => drop(answer.send(trace(entity))),
+                }
+            }
+        };
+        let told =
+            tokio::select! { told = client::get(&address, path, None) => told, () = answered => panic!("the API has ended") };
+        match told {
+            Ok(body) => Ok(serde_json::from_slice(&body).expect("JSON")),
             Err(client::AskError::Refused { status, text }) => Err((status, text)),
             Err(error) => panic!("{error}"),
         }
@@ -105,6 +132,16 @@ fn answer_for_nodes(asked: Asked) {
             Ok((scene, Desk::Seen { request, shard, epoch: ShardEpoch(3), agents: vec![record(id)], more: false }))
         }
         Question::Agent(agent) => Err(format!("{agent} is nowhere known")),
+        Question::Inspect { scene, entity } => {
+            let sight = match (scene.ordinal, entity.0) {
+                (1, 11) => Some(sight(record(11), SightState::Awake)),
+                // It went to the first scene, which has not told the second.
+                (2, 11) => Some(sight(Record { epoch: AgentEpoch(1), ..record(11) }, SightState::Leaving)),
+                (2, 12) => Some(sight(record(12), SightState::AtRest)),
+                _ => None,
+            };
+            Ok((scene, Desk::Inspected { request, sight }))
+        }
         Question::Place { agent: of, .. } => Ok((scene, Desk::Placed { request, here: of == agent })),
         Question::Sessions { .. } => {
             let row = SessionRow {
@@ -141,6 +178,33 @@ fn answer_for_nodes(asked: Asked) {
     let _ = answer.send(told);
 }
 
+fn sight(record: Record, state: SightState) -> Sight {
+    let toward = (state == SightState::Leaving).then(|| "0/3/1,0".parse().expect("a shard"));
+    Sight { shard: "0/3/1,0".parse().expect("a shard"), epoch: ShardEpoch(3), state, toward, record }
+}
+
+/// Where the world believes that everybody is: at the scene that agent 11 has left.
+fn trace(entity: EntityId) -> Trace {
+    let shard = |name: &str| name.parse().expect("a shard");
+    let node = |name: &str| name.parse().expect("a node");
+    let passage = Passage {
+        entity,
+        from: shard("0/3/0,0"),
+        from_scene: node("scene-2"),
+        to: shard("0/3/1,0"),
+        to_scene: Some(node("scene-1")),
+        left: Timestamp(7_000_000),
+        took: Duration::from_micros(31_250),
+    };
+    Trace { scene: Some(node("scene-2")), passages: if entity.0 == 11 { vec![passage] } else { vec![] } }
+}
+
+/// Clients do not see it.
+fn health() -> TypeInfo {
+    let field = Field { name: "points".to_owned(), ty: FieldType::U16, offset: 0, length: 1 };
+    TypeInfo { id: TypeId::of("health"), name: "health".to_owned(), size: 2, fields: vec![field] }
+}
+
 fn record(id: u64) -> Record {
     let is_awake = id == 11;
     let position = Position { x: 300.0, z: 20.0 };
@@ -151,9 +215,13 @@ fn record(id: u64) -> Record {
         cell: CellId::at(SpaceId(0), position),
         position,
         session: SessionState { gateway: is_awake.then(|| "gateway-1".parse().expect("a name")), ..SessionState::default() },
-        components: Vec::new(),
+        components: vec![ComponentBytes { id: TypeId::of("health"), bytes: Bytes::from_static(&[90, 0]) }],
         fleeting: Vec::new(),
     }
+}
+
+fn scene(id: &str) -> SceneView {
+    SceneView { id: id.to_owned(), ..SceneView::default() }
 }
 
 fn cluster() -> StatusView {
@@ -294,21 +362,27 @@ async fn a_recording_is_an_operators_and_its_key_is_told_to_nobody_else() {
 #[tokio::test]
 async fn whoever_looks_is_told_what_a_shards_ticks_cost() {
     let mut stage = Stage::new().await;
-    let address = stage.address.clone();
-    let mut ask = async |path: &'static str| {
-        let answered = async {
-            while let Some(Wanted::Answer(asked)) = stage.taken.recv().await {
-                answer_for_nodes(asked);
-            }
-        };
-        tokio::select! { told = client::get(&address, path, None) => told, () = answered => panic!("the API has ended") }
-    };
-    let body = ask("/api/shards/profile?shard=0/3/1,0").await.expect("told");
-    let profile: ProfileView = serde_json::from_slice(&body).expect("JSON");
+    let body = stage.look("/api/shards/profile?shard=0/3/1,0").await.expect("told");
+    let profile: ProfileView = serde_json::from_value(body).expect("a profile");
     let names: Vec<_> = profile.systems.iter().map(|cost| cost.name.as_str()).collect();
     assert_eq!((profile.scene.as_str(), profile.ticks, names), ("scene-1", 3, vec!["walk", "act"]));
-    let refused = ask("/api/shards/profile?shard=0/3/9,9").await;
-    assert!(matches!(refused, Err(client::AskError::Refused { status: 404, .. })), "{refused:?}");
+    assert_eq!(stage.look("/api/shards/profile?shard=0/3/9,9").await.expect_err("there is none").0, 404);
+}
+
+#[tokio::test]
+async fn an_entity_is_found_wherever_it_is_with_all_components_and_its_past() {
+    let mut stage = Stage::new().await;
+    let status = StatusView { scenes: ["scene-1", "scene-2"].map(scene).to_vec(), ..cluster() };
+    stage.show.send_replace(Arc::new(Snapshot { status, config: map(), ..Snapshot::default() }));
+    let seen: AgentView = serde_json::from_value(stage.look("/api/agents/e11").await.expect("found")).expect("a view");
+    assert_eq!((seen.scene.as_str(), seen.state.as_str(), seen.toward, seen.epoch), ("scene-1", "awake", None, 2));
+    assert_eq!(seen.components["health"]["points"], 90);
+    let past: Vec<_> = seen.history.iter().map(|went| (went.from_scene.as_str(), went.to.as_str(), went.took_ms)).collect();
+    assert_eq!(past, [("scene-2", "0/3/1,0", 31.25)]);
+    let asleep = stage.look("/api/agents/12").await.expect("found");
+    assert_eq!((&asleep["state"], &asleep["awake"]), (&"at rest".into(), &false.into()));
+    let (status, text) = stage.look("/api/agents/e99").await.expect_err("nobody");
+    assert_eq!((status, text.starts_with("e99 is nowhere")), (404, true), "{text}");
 }
 
 #[tokio::test]

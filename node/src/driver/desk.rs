@@ -75,6 +75,7 @@ fn address(world: &World, question: Question, request: RequestId) -> Result<(Nod
             let after = EntityId(agent.0.saturating_sub(1));
             (place.owner, Desk::Look { request, shard: place.shard, after, limit: 1, full: true })
         }
+        Question::Inspect { scene, entity } => (scene, Desk::Inspect { request, entity }),
         Question::Place { agent, position } => {
             let place = place_of(agent)?;
             (place.owner, Desk::Place { request, shard: place.shard, agent, position })

@@ -14,7 +14,7 @@ use pangaea_schemas::cluster::ClusterSpec;
 use pangaea_schemas::geometry::CELL_EDGE_M;
 use pangaea_schemas::message::{BeaconReply, Control, Message, ScriptFault};
 use pangaea_schemas::rules::TuneSpec;
-use pangaea_schemas::{NodeId, Role, Timestamp};
+use pangaea_schemas::{EntityId, NodeId, Role, Timestamp};
 use pangaea_world::balance::{BalanceStatus, Merge, Move as PlannedMove, Outlook, Split};
 use pangaea_world::moves::Move;
 use pangaea_world::rules::SCRIPTS_PREFIX;
@@ -28,7 +28,7 @@ use super::standby::{self, Elsewhere, Leader};
 use crate::admin::{
     self, Admin, AdminOrder, AuditLog, BalanceView, CheckScript, ConfigView, EventView, GatewayView, LevelsView, MoveView,
     NodeView, ORDERS_MAX, OrderAnswer, Ordered, PausedView, PlanView, PlannedMergeView, PlannedMoveView, PlannedSplitView,
-    Quantiles, RecentEvents, RulesShown, SceneView, ShardView, Snapshot, SpaceView, StatusView, Tokens, Wanted,
+    Quantiles, RecentEvents, RulesShown, SceneView, ShardView, Snapshot, SpaceView, StatusView, Tokens, Trace, Wanted,
 };
 use crate::election::Election;
 use crate::keys::ClusterKeys;
@@ -119,9 +119,10 @@ impl Driver for WorldDriver {
             written: 0,
         };
         let development = context.options.design.is_some();
-        let registry = Arc::new(context.game.registry().clone());
+        let components = context.game.components().into();
         let layouts = Arc::clone(context.game.layouts());
-        let admin = Admin { shown, orders, tokens, audit: Arc::new(audit), registry, layouts, check_script: check, development };
+        let admin =
+            Admin { shown, orders, tokens, audit: Arc::new(audit), components, layouts, check_script: check, development };
         Ok((driver, standby::guard(admin::routes(admin, context.options.http), asked_elsewhere)))
     }
 
@@ -141,6 +142,10 @@ impl Driver for WorldDriver {
                         ordered.answer(answer);
                     }
                     Event::Own(Wanted::Answer(asked)) => self.desk.ask(shell.clock.now(), &self.world, &mut shell.port, asked),
+                    Event::Own(Wanted::Trace(entity, answer)) => {
+                        // Whoever asked may have gone.
+                        let _ = answer.send(self.trace(entity));
+                    }
                     Event::Stop => {
                         // Whoever stands by need not wait for the lease to end.
                         shell.port.leave();
@@ -179,6 +184,13 @@ impl WorldDriver {
             }
             Heard::Renewed { .. } | Heard::Up { .. } | Heard::NameTaken { .. } | Heard::Nothing => {}
         }
+    }
+
+    /// Where an entity probably is, and its last hand-overs.
+    fn trace(&self, entity: EntityId) -> Trace {
+        let passages = self.world.passages_of(entity);
+        let went = || self.world.location(passages.first()?.to);
+        Trace { scene: self.world.locate(entity).or_else(went).map(|place| place.owner), passages }
     }
 
     fn obey(&mut self, shell: &mut Shell<Event>, order: AdminOrder) -> OrderAnswer {

@@ -1,9 +1,9 @@
 //! Which shard here a message is for. Most say it themselves; what is addressed to a closed shard is for one of those that stand
 //! in its place.
 
-use pangaea_schemas::EntityId;
 use pangaea_schemas::geometry::ShardId;
-use pangaea_schemas::message::{Message, Session};
+use pangaea_schemas::message::{Address, Desk, Message, Session};
+use pangaea_schemas::{EntityId, NodeId, RequestId};
 
 use super::Scene;
 use crate::incarnation::Incarnation;
@@ -33,6 +33,13 @@ impl Scene {
             }
             message => vec![(shard, message)],
         }
+    }
+
+    /// What an admin asks of all shards: which of them knows an entity best.
+    pub(super) fn inspected(&mut self, from: NodeId, request: RequestId, entity: EntityId) {
+        let sights = self.shards.values().filter_map(|shard| shard.sight(entity));
+        let sight = sights.max_by_key(|sight| (sight.record.epoch, sight.state));
+        self.send(Address::Node(from), Message::Desk(Desk::Inspected { request, sight }));
     }
 
     /// The shard here that has the estate of a closed one.

@@ -9,6 +9,7 @@ use pangaea_schemas::record::{Presence, Record};
 use pangaea_schemas::{EntityId, NodeId, RequestId};
 
 use super::Shard;
+use super::inspection::shown;
 use crate::ecs::Extent;
 
 /// Most agents that an admin puts elsewhere in one tick; more are not taken.
@@ -35,7 +36,9 @@ impl Shard {
             | Desk::Kicked { .. }
             | Desk::Recorded { .. }
             | Desk::Profiled { .. }
-            | Desk::Paused { .. } => return tracing::debug!(%from, "a word of an admin's that is not for a shard"),
+            | Desk::Paused { .. }
+            | Desk::Inspect { .. }
+            | Desk::Inspected { .. } => return tracing::debug!(%from, "a word of an admin's that is not for a shard"),
         };
         self.send(Address::Node(from), Message::Desk(answer));
     }
@@ -63,8 +66,7 @@ impl Shard {
             }
             None => self.life.asleep.get(&agent)?.clone(),
         };
-        record.session.outbox.clear();
-        record.session.open.clear();
+        record = shown(record);
         if !full {
             record.components.clear();
         }

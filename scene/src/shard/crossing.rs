@@ -102,6 +102,7 @@ impl Shard {
     fn let_go(&mut self, xid: Xid) {
         let Some(leave) = self.life.leaves.leave(xid) else { return };
         let (target, members) = (leave.target, leave.members.clone());
+        self.meter.departs(self.now, xid);
         let (mut records, mut inputs) = (Vec::new(), Vec::new());
         for member in members {
             let Some(position) = self.world.position(member) else { continue };
@@ -150,6 +151,7 @@ impl Shard {
     /// The target has them: from now on this shard only forwards.
     fn settle(&mut self, xid: Xid) {
         if let Some(leave) = self.life.leaves.remove(xid) {
+            self.meter.arrives(self.now, xid, leave.target, &leave.members);
             self.remember_settled(leave.target, xid, &leave.members);
         }
     }
@@ -159,6 +161,7 @@ impl Shard {
         let Some(leave) = self.life.leaves.remove(xid) else { return };
         tracing::info!(shard = %self.id, agent = %xid.entity, "taken back");
         let Leave { target, records, inputs, .. } = leave;
+        self.meter.arrives(self.now, xid, target, &[]);
         self.remember_settled(target, xid, &[]);
         for mut record in records {
             record.epoch = xid.epoch.next().next();

@@ -1,7 +1,11 @@
 //! How long a shard's ticks take, as told by the driver, and what it has handed over. What in a tick costs how much is next door.
 
-use pangaea_schemas::EntityId;
+use std::collections::BTreeMap;
+
 use pangaea_schemas::geometry::ShardId;
+use pangaea_schemas::journal::Xid;
+use pangaea_schemas::message::{PASSAGES_TOLD_MAX, Passage};
+use pangaea_schemas::{EntityId, Timestamp};
 
 use super::costs::Costs;
 
@@ -26,6 +30,10 @@ pub(super) struct Meter {
     pub(super) effects_lost: u64,
     /// Since the last report: who, where to.
     pub(super) recent: Vec<(EntityId, ShardId)>,
+    /// Since the last report: whose hand-over was confirmed.
+    pub(super) passages: Vec<Passage>,
+    /// When those left whose hand-over is not over; as many as there may be hand-overs.
+    departed: BTreeMap<Xid, Timestamp>,
 }
 
 impl Meter {
@@ -53,6 +61,25 @@ impl Meter {
         (self.smoothed_us * 1_000.0 / interval_us.max(1) as f32) as u32
     }
 
+    /// Whoever owns the shard next goes on with its hand-overs.
+    pub(super) fn stopped(&mut self) {
+        self.departed.clear();
+    }
+
+    /// The members of a hand-over leave the live set.
+    pub(super) fn departs(&mut self, now: Timestamp, xid: Xid) {
+        self.departed.insert(xid, now);
+    }
+
+    /// A hand-over is over; `members`: those whom its target has now, nobody if they were taken back.
+    pub(super) fn arrives(&mut self, now: Timestamp, xid: Xid, to: ShardId, members: &[EntityId]) {
+        // One that a former owner began: nobody here knows when.
+        let Some(left) = self.departed.remove(&xid) else { return };
+        let took_us = u32::try_from(now.0.saturating_sub(left.0)).unwrap_or(u32::MAX);
+        let room = PASSAGES_TOLD_MAX.saturating_sub(self.passages.len());
+        self.passages.extend(members.iter().take(room).map(|member| (*member, to, left, took_us)));
+    }
+
     /// A member of a hand-over left.
     pub(super) fn left(&mut self, entity: EntityId, to: ShardId) {
         self.out += 1;
@@ -64,7 +91,22 @@ impl Meter {
 
 #[cfg(test)]
 mod tests {
+    use pangaea_schemas::{AgentEpoch, ShardEpoch};
+
     use super::*;
+
+    #[test]
+    fn a_passage_is_told_once_it_is_confirmed_and_with_how_long_it_took() {
+        let (mut meter, to) = (Meter::default(), "0/3/1,0".parse().expect("a shard"));
+        let xid = |number| Xid { entity: EntityId(5), epoch: AgentEpoch(2), source: to, source_epoch: ShardEpoch(1), number };
+        meter.departs(Timestamp(1_000), xid(1));
+        meter.departs(Timestamp(2_000), xid(2));
+        meter.arrives(Timestamp(51_000), xid(1), to, &[EntityId(5), EntityId(6)]);
+        meter.arrives(Timestamp(60_000), xid(2), to, &[]);
+        meter.arrives(Timestamp(70_000), xid(3), to, &[EntityId(7)]);
+        assert_eq!(meter.passages, [5, 6].map(|id| (EntityId(id), to, Timestamp(1_000), 50_000)));
+        assert!(meter.departed.is_empty());
+    }
 
     #[test]
     fn percentiles_are_of_the_last_ticks() {

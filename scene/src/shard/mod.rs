@@ -15,6 +15,7 @@
 //! | `value` | the ledger is asked, and answers |
 //! | `giving`, `taking`, `rest` | the whole shard moves to another scene |
 //! | `admin` | an admin looks, or puts somebody elsewhere |
+//! | `inspection` | an admin looks at one entity |
 //! | `pause` | an admin stops it, and runs single ticks |
 //! | `costs` | what in its ticks costs how much |
 //! | `recording` | an admin records it |
@@ -31,6 +32,7 @@ mod dealings;
 mod effects;
 mod followers;
 mod giving;
+mod inspection;
 mod ledger_desk;
 mod meter;
 mod neighbours;
@@ -474,6 +476,7 @@ impl Shard {
             parked: self.parked(),
             paused_ms,
             paused_steps,
+            passages: std::mem::take(&mut self.meter.passages),
         })
     }
 

@@ -242,6 +242,7 @@ impl Shard {
         self.recovery = None;
         self.arrived = None;
         self.still = None;
+        self.meter.stopped();
         self.life = Life { dirty: buckets(self.config.rate), ..Life::default() };
         self.world = new_world(self.id, &self.space, &self.config);
     }

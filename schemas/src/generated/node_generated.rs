@@ -24373,6 +24373,191 @@ pub mod pangaea {
                 }
             }
 
+            // struct Passage, aligned to 8
+            #[repr(transparent)]
+            #[derive(Clone, Copy, PartialEq)]
+            pub struct Passage(pub [u8; 32]);
+            impl Default for Passage {
+                fn default() -> Self {
+                    Self([0; 32])
+                }
+            }
+            impl ::core::fmt::Debug for Passage {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+                    f.debug_struct("Passage")
+                        .field("entity", &self.entity())
+                        .field("target", &self.target())
+                        .field("left", &self.left())
+                        .field("took_us", &self.took_us())
+                        .finish()
+                }
+            }
+
+            impl ::flatbuffers::SimpleToVerifyInSlice for Passage {}
+            impl<'a> ::flatbuffers::Follow<'a> for Passage {
+                type Inner = &'a Passage;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    unsafe { <&'a Passage>::follow(buf, loc) }
+                }
+            }
+            impl<'a> ::flatbuffers::Follow<'a> for &'a Passage {
+                type Inner = &'a Passage;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    unsafe { ::flatbuffers::follow_cast_ref::<Passage>(buf, loc) }
+                }
+            }
+            impl<'b> ::flatbuffers::Push for Passage {
+                type Output = Passage;
+                #[inline]
+                unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+                    let src = unsafe {
+                        ::core::slice::from_raw_parts(self as *const Passage as *const u8, <Self as ::flatbuffers::Push>::size())
+                    };
+                    dst.copy_from_slice(src);
+                }
+                #[inline]
+                fn alignment() -> ::flatbuffers::PushAlignment {
+                    ::flatbuffers::PushAlignment::new(8)
+                }
+            }
+
+            impl<'a> ::flatbuffers::Verifiable for Passage {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.in_buffer::<Self>(pos)
+                }
+            }
+
+            impl<'a> Passage {
+                #[allow(clippy::too_many_arguments)]
+                pub fn new(entity: u64, target: u64, left: u64, took_us: u32) -> Self {
+                    let mut s = Self([0; 32]);
+                    s.set_entity(entity);
+                    s.set_target(target);
+                    s.set_left(left);
+                    s.set_took_us(took_us);
+                    s
+                }
+
+                pub fn entity(&self) -> u64 {
+                    let mut mem = ::core::mem::MaybeUninit::<<u64 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    ::flatbuffers::EndianScalar::from_little_endian(unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            self.0[0..].as_ptr(),
+                            mem.as_mut_ptr() as *mut u8,
+                            ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                        mem.assume_init()
+                    })
+                }
+
+                pub fn set_entity(&mut self, x: u64) {
+                    let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            &x_le as *const _ as *const u8,
+                            self.0[0..].as_mut_ptr(),
+                            ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                    }
+                }
+
+                pub fn target(&self) -> u64 {
+                    let mut mem = ::core::mem::MaybeUninit::<<u64 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    ::flatbuffers::EndianScalar::from_little_endian(unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            self.0[8..].as_ptr(),
+                            mem.as_mut_ptr() as *mut u8,
+                            ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                        mem.assume_init()
+                    })
+                }
+
+                pub fn set_target(&mut self, x: u64) {
+                    let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            &x_le as *const _ as *const u8,
+                            self.0[8..].as_mut_ptr(),
+                            ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                    }
+                }
+
+                pub fn left(&self) -> u64 {
+                    let mut mem = ::core::mem::MaybeUninit::<<u64 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    ::flatbuffers::EndianScalar::from_little_endian(unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            self.0[16..].as_ptr(),
+                            mem.as_mut_ptr() as *mut u8,
+                            ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                        mem.assume_init()
+                    })
+                }
+
+                pub fn set_left(&mut self, x: u64) {
+                    let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            &x_le as *const _ as *const u8,
+                            self.0[16..].as_mut_ptr(),
+                            ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                    }
+                }
+
+                pub fn took_us(&self) -> u32 {
+                    let mut mem = ::core::mem::MaybeUninit::<<u32 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    ::flatbuffers::EndianScalar::from_little_endian(unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            self.0[24..].as_ptr(),
+                            mem.as_mut_ptr() as *mut u8,
+                            ::core::mem::size_of::<<u32 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                        mem.assume_init()
+                    })
+                }
+
+                pub fn set_took_us(&mut self, x: u32) {
+                    let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            &x_le as *const _ as *const u8,
+                            self.0[24..].as_mut_ptr(),
+                            ::core::mem::size_of::<<u32 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                    }
+                }
+            }
+
             pub enum ShardReportOffset {}
             #[derive(Copy, Clone, PartialEq)]
 
@@ -24404,6 +24589,7 @@ pub mod pangaea {
                 pub const VT_PARKED: ::flatbuffers::VOffsetT = 28;
                 pub const VT_PAUSED_MS: ::flatbuffers::VOffsetT = 30;
                 pub const VT_PAUSED_STEPS: ::flatbuffers::VOffsetT = 32;
+                pub const VT_PASSAGES: ::flatbuffers::VOffsetT = 34;
 
                 #[inline]
                 pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -24419,6 +24605,9 @@ pub mod pangaea {
                     builder.add_handovers_out(args.handovers_out);
                     builder.add_epoch(args.epoch);
                     builder.add_shard(args.shard);
+                    if let Some(x) = args.passages {
+                        builder.add_passages(x);
+                    }
                     builder.add_paused_steps(args.paused_steps);
                     builder.add_paused_ms(args.paused_ms);
                     if let Some(x) = args.parked {
@@ -24550,6 +24739,18 @@ pub mod pangaea {
                     // which contains a valid value in this slot
                     unsafe { self._tab.get::<u32>(ShardReport::VT_PAUSED_STEPS, Some(0)).unwrap() }
                 }
+                #[inline]
+                pub fn passages(&self) -> Option<::flatbuffers::Vector<'a, Passage>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, Passage>>>(
+                            ShardReport::VT_PASSAGES,
+                            None,
+                        )
+                    }
+                }
             }
 
             impl ::flatbuffers::Verifiable for ShardReport<'_> {
@@ -24579,6 +24780,11 @@ pub mod pangaea {
                         )?
                         .visit_field::<u32>("paused_ms", Self::VT_PAUSED_MS, false)?
                         .visit_field::<u32>("paused_steps", Self::VT_PAUSED_STEPS, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, Passage>>>(
+                            "passages",
+                            Self::VT_PASSAGES,
+                            false,
+                        )?
                         .finish();
                     Ok(())
                 }
@@ -24599,6 +24805,7 @@ pub mod pangaea {
                 pub parked: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
                 pub paused_ms: u32,
                 pub paused_steps: u32,
+                pub passages: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, Passage>>>,
             }
             impl<'a> Default for ShardReportArgs<'a> {
                 #[inline]
@@ -24619,6 +24826,7 @@ pub mod pangaea {
                         parked: None,
                         paused_ms: 0,
                         paused_steps: 0,
+                        passages: None,
                     }
                 }
             }
@@ -24689,6 +24897,10 @@ pub mod pangaea {
                     self.fbb_.push_slot::<u32>(ShardReport::VT_PAUSED_STEPS, paused_steps, 0);
                 }
                 #[inline]
+                pub fn add_passages(&mut self, passages: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, Passage>>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ShardReport::VT_PASSAGES, passages);
+                }
+                #[inline]
                 pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ShardReportBuilder<'a, 'b, A> {
                     let start = _fbb.start_table();
                     ShardReportBuilder { fbb_: _fbb, start_: start }
@@ -24718,6 +24930,7 @@ pub mod pangaea {
                     ds.field("parked", &self.parked());
                     ds.field("paused_ms", &self.paused_ms());
                     ds.field("paused_steps", &self.paused_steps());
+                    ds.field("passages", &self.passages());
                     ds.finish()
                 }
             }
@@ -27715,12 +27928,93 @@ pub mod pangaea {
 
             impl ::flatbuffers::SimpleToVerifyInSlice for PauseOrder {}
             #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-            pub const ENUM_MIN_DESK_BODY: u8 = 0;
+            pub const ENUM_MIN_SIGHT_STATE: u8 = 0;
             #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-            pub const ENUM_MAX_DESK_BODY: u8 = 16;
+            pub const ENUM_MAX_SIGHT_STATE: u8 = 3;
             #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
             #[allow(non_camel_case_types)]
-            pub const ENUM_VALUES_DESK_BODY: [DeskBody; 17] = [
+            pub const ENUM_VALUES_SIGHT_STATE: [SightState; 4] =
+                [SightState::Leaving, SightState::Arriving, SightState::AtRest, SightState::Awake];
+
+            #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+            #[repr(transparent)]
+            pub struct SightState(pub u8);
+            #[allow(non_upper_case_globals)]
+            impl SightState {
+                pub const Leaving: Self = Self(0);
+                pub const Arriving: Self = Self(1);
+                pub const AtRest: Self = Self(2);
+                pub const Awake: Self = Self(3);
+
+                pub const ENUM_MIN: u8 = 0;
+                pub const ENUM_MAX: u8 = 3;
+                pub const ENUM_VALUES: &'static [Self] = &[Self::Leaving, Self::Arriving, Self::AtRest, Self::Awake];
+                /// Returns the variant's name or "" if unknown.
+                pub fn variant_name(self) -> Option<&'static str> {
+                    match self {
+                        Self::Leaving => Some("Leaving"),
+                        Self::Arriving => Some("Arriving"),
+                        Self::AtRest => Some("AtRest"),
+                        Self::Awake => Some("Awake"),
+                        _ => None,
+                    }
+                }
+            }
+            impl ::core::fmt::Debug for SightState {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+                    if let Some(name) = self.variant_name() {
+                        f.write_str(name)
+                    } else {
+                        f.write_fmt(format_args!("<UNKNOWN {:?}>", self.0))
+                    }
+                }
+            }
+            impl<'a> ::flatbuffers::Follow<'a> for SightState {
+                type Inner = Self;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    let b = unsafe { ::flatbuffers::read_scalar_at::<u8>(buf, loc) };
+                    Self(b)
+                }
+            }
+
+            impl ::flatbuffers::Push for SightState {
+                type Output = SightState;
+                #[inline]
+                unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+                    unsafe { ::flatbuffers::emplace_scalar::<u8>(dst, self.0) };
+                }
+            }
+
+            impl ::flatbuffers::EndianScalar for SightState {
+                type Scalar = u8;
+                #[inline]
+                fn to_little_endian(self) -> u8 {
+                    self.0.to_le()
+                }
+                #[inline]
+                #[allow(clippy::wrong_self_convention)]
+                fn from_little_endian(v: u8) -> Self {
+                    let b = u8::from_le(v);
+                    Self(b)
+                }
+            }
+
+            impl<'a> ::flatbuffers::Verifiable for SightState {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    u8::run_verifier(v, pos)
+                }
+            }
+
+            impl ::flatbuffers::SimpleToVerifyInSlice for SightState {}
+            #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+            pub const ENUM_MIN_DESK_BODY: u8 = 0;
+            #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+            pub const ENUM_MAX_DESK_BODY: u8 = 18;
+            #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+            #[allow(non_camel_case_types)]
+            pub const ENUM_VALUES_DESK_BODY: [DeskBody; 19] = [
                 DeskBody::NONE,
                 DeskBody::Look,
                 DeskBody::Seen,
@@ -27738,6 +28032,8 @@ pub mod pangaea {
                 DeskBody::Profiled,
                 DeskBody::Pause,
                 DeskBody::Paused,
+                DeskBody::Inspect,
+                DeskBody::Inspected,
             ];
 
             #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -27762,9 +28058,11 @@ pub mod pangaea {
                 pub const Profiled: Self = Self(14);
                 pub const Pause: Self = Self(15);
                 pub const Paused: Self = Self(16);
+                pub const Inspect: Self = Self(17);
+                pub const Inspected: Self = Self(18);
 
                 pub const ENUM_MIN: u8 = 0;
-                pub const ENUM_MAX: u8 = 16;
+                pub const ENUM_MAX: u8 = 18;
                 pub const ENUM_VALUES: &'static [Self] = &[
                     Self::NONE,
                     Self::Look,
@@ -27783,6 +28081,8 @@ pub mod pangaea {
                     Self::Profiled,
                     Self::Pause,
                     Self::Paused,
+                    Self::Inspect,
+                    Self::Inspected,
                 ];
                 /// Returns the variant's name or "" if unknown.
                 pub fn variant_name(self) -> Option<&'static str> {
@@ -27804,6 +28104,8 @@ pub mod pangaea {
                         Self::Profiled => Some("Profiled"),
                         Self::Pause => Some("Pause"),
                         Self::Paused => Some("Paused"),
+                        Self::Inspect => Some("Inspect"),
+                        Self::Inspected => Some("Inspected"),
                         _ => None,
                     }
                 }
@@ -30302,6 +30604,377 @@ pub mod pangaea {
                     ds.finish()
                 }
             }
+            pub enum SightOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct Sight<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Sight<'a> {
+                type Inner = Sight<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> Sight<'a> {
+                pub const VT_SHARD: ::flatbuffers::VOffsetT = 4;
+                pub const VT_EPOCH: ::flatbuffers::VOffsetT = 6;
+                pub const VT_STATE: ::flatbuffers::VOffsetT = 8;
+                pub const VT_TOWARD: ::flatbuffers::VOffsetT = 10;
+                pub const VT_RECORD: ::flatbuffers::VOffsetT = 12;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Sight { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args SightArgs<'args>,
+                ) -> ::flatbuffers::WIPOffset<Sight<'bldr>> {
+                    let mut builder = SightBuilder::new(_fbb);
+                    builder.add_toward(args.toward);
+                    builder.add_epoch(args.epoch);
+                    builder.add_shard(args.shard);
+                    if let Some(x) = args.record {
+                        builder.add_record(x);
+                    }
+                    builder.add_state(args.state);
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn shard(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Sight::VT_SHARD, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn epoch(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Sight::VT_EPOCH, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn state(&self) -> SightState {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<SightState>(Sight::VT_STATE, Some(SightState::Leaving)).unwrap() }
+                }
+                #[inline]
+                pub fn toward(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Sight::VT_TOWARD, Some(18446744073709551615)).unwrap() }
+                }
+                #[inline]
+                pub fn record(&self) -> Option<super::super::record::Record<'a>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<super::super::record::Record>>(Sight::VT_RECORD, None)
+                    }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Sight<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<u64>("shard", Self::VT_SHARD, false)?
+                        .visit_field::<u64>("epoch", Self::VT_EPOCH, false)?
+                        .visit_field::<SightState>("state", Self::VT_STATE, false)?
+                        .visit_field::<u64>("toward", Self::VT_TOWARD, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<super::super::record::Record>>(
+                            "record",
+                            Self::VT_RECORD,
+                            false,
+                        )?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct SightArgs<'a> {
+                pub shard: u64,
+                pub epoch: u64,
+                pub state: SightState,
+                pub toward: u64,
+                pub record: Option<::flatbuffers::WIPOffset<super::super::record::Record<'a>>>,
+            }
+            impl<'a> Default for SightArgs<'a> {
+                #[inline]
+                fn default() -> Self {
+                    SightArgs { shard: 0, epoch: 0, state: SightState::Leaving, toward: 18446744073709551615, record: None }
+                }
+            }
+
+            pub struct SightBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> SightBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_shard(&mut self, shard: u64) {
+                    self.fbb_.push_slot::<u64>(Sight::VT_SHARD, shard, 0);
+                }
+                #[inline]
+                pub fn add_epoch(&mut self, epoch: u64) {
+                    self.fbb_.push_slot::<u64>(Sight::VT_EPOCH, epoch, 0);
+                }
+                #[inline]
+                pub fn add_state(&mut self, state: SightState) {
+                    self.fbb_.push_slot::<SightState>(Sight::VT_STATE, state, SightState::Leaving);
+                }
+                #[inline]
+                pub fn add_toward(&mut self, toward: u64) {
+                    self.fbb_.push_slot::<u64>(Sight::VT_TOWARD, toward, 18446744073709551615);
+                }
+                #[inline]
+                pub fn add_record(&mut self, record: ::flatbuffers::WIPOffset<super::super::record::Record<'b>>) {
+                    self.fbb_
+                        .push_slot_always::<::flatbuffers::WIPOffset<super::super::record::Record>>(Sight::VT_RECORD, record);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> SightBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    SightBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Sight<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Sight<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Sight");
+                    ds.field("shard", &self.shard());
+                    ds.field("epoch", &self.epoch());
+                    ds.field("state", &self.state());
+                    ds.field("toward", &self.toward());
+                    ds.field("record", &self.record());
+                    ds.finish()
+                }
+            }
+            pub enum InspectOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct Inspect<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Inspect<'a> {
+                type Inner = Inspect<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> Inspect<'a> {
+                pub const VT_REQUEST: ::flatbuffers::VOffsetT = 4;
+                pub const VT_ENTITY: ::flatbuffers::VOffsetT = 6;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Inspect { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args InspectArgs,
+                ) -> ::flatbuffers::WIPOffset<Inspect<'bldr>> {
+                    let mut builder = InspectBuilder::new(_fbb);
+                    builder.add_entity(args.entity);
+                    builder.add_request(args.request);
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn request(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Inspect::VT_REQUEST, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn entity(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Inspect::VT_ENTITY, Some(0)).unwrap() }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Inspect<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<u64>("request", Self::VT_REQUEST, false)?
+                        .visit_field::<u64>("entity", Self::VT_ENTITY, false)?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct InspectArgs {
+                pub request: u64,
+                pub entity: u64,
+            }
+            impl<'a> Default for InspectArgs {
+                #[inline]
+                fn default() -> Self {
+                    InspectArgs { request: 0, entity: 0 }
+                }
+            }
+
+            pub struct InspectBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> InspectBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_request(&mut self, request: u64) {
+                    self.fbb_.push_slot::<u64>(Inspect::VT_REQUEST, request, 0);
+                }
+                #[inline]
+                pub fn add_entity(&mut self, entity: u64) {
+                    self.fbb_.push_slot::<u64>(Inspect::VT_ENTITY, entity, 0);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> InspectBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    InspectBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Inspect<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Inspect<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Inspect");
+                    ds.field("request", &self.request());
+                    ds.field("entity", &self.entity());
+                    ds.finish()
+                }
+            }
+            pub enum InspectedOffset {}
+            #[derive(Copy, Clone, PartialEq)]
+
+            pub struct Inspected<'a> {
+                pub _tab: ::flatbuffers::Table<'a>,
+            }
+
+            impl<'a> ::flatbuffers::Follow<'a> for Inspected<'a> {
+                type Inner = Inspected<'a>;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                }
+            }
+
+            impl<'a> Inspected<'a> {
+                pub const VT_REQUEST: ::flatbuffers::VOffsetT = 4;
+                pub const VT_SIGHT: ::flatbuffers::VOffsetT = 6;
+
+                #[inline]
+                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                    Inspected { _tab: table }
+                }
+                #[allow(unused_mut)]
+                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                    args: &'args InspectedArgs<'args>,
+                ) -> ::flatbuffers::WIPOffset<Inspected<'bldr>> {
+                    let mut builder = InspectedBuilder::new(_fbb);
+                    builder.add_request(args.request);
+                    if let Some(x) = args.sight {
+                        builder.add_sight(x);
+                    }
+                    builder.finish()
+                }
+
+                #[inline]
+                pub fn request(&self) -> u64 {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<u64>(Inspected::VT_REQUEST, Some(0)).unwrap() }
+                }
+                #[inline]
+                pub fn sight(&self) -> Option<Sight<'a>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<Sight>>(Inspected::VT_SIGHT, None) }
+                }
+            }
+
+            impl ::flatbuffers::Verifiable for Inspected<'_> {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.visit_table(pos)?
+                        .visit_field::<u64>("request", Self::VT_REQUEST, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<Sight>>("sight", Self::VT_SIGHT, false)?
+                        .finish();
+                    Ok(())
+                }
+            }
+            pub struct InspectedArgs<'a> {
+                pub request: u64,
+                pub sight: Option<::flatbuffers::WIPOffset<Sight<'a>>>,
+            }
+            impl<'a> Default for InspectedArgs<'a> {
+                #[inline]
+                fn default() -> Self {
+                    InspectedArgs { request: 0, sight: None }
+                }
+            }
+
+            pub struct InspectedBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            }
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> InspectedBuilder<'a, 'b, A> {
+                #[inline]
+                pub fn add_request(&mut self, request: u64) {
+                    self.fbb_.push_slot::<u64>(Inspected::VT_REQUEST, request, 0);
+                }
+                #[inline]
+                pub fn add_sight(&mut self, sight: ::flatbuffers::WIPOffset<Sight<'b>>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<Sight>>(Inspected::VT_SIGHT, sight);
+                }
+                #[inline]
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> InspectedBuilder<'a, 'b, A> {
+                    let start = _fbb.start_table();
+                    InspectedBuilder { fbb_: _fbb, start_: start }
+                }
+                #[inline]
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<Inspected<'a>> {
+                    let o = self.fbb_.end_table(self.start_);
+                    ::flatbuffers::WIPOffset::new(o.value())
+                }
+            }
+
+            impl ::core::fmt::Debug for Inspected<'_> {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    let mut ds = f.debug_struct("Inspected");
+                    ds.field("request", &self.request());
+                    ds.field("sight", &self.sight());
+                    ds.finish()
+                }
+            }
             pub enum DeskOffset {}
             #[derive(Copy, Clone, PartialEq)]
 
@@ -30577,6 +31250,34 @@ pub mod pangaea {
                         None
                     }
                 }
+
+                #[inline]
+                #[allow(non_snake_case)]
+                pub fn body_as_inspect(&self) -> Option<Inspect<'a>> {
+                    if self.body_type() == DeskBody::Inspect {
+                        let u = self.body();
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        Some(unsafe { Inspect::init_from_table(u) })
+                    } else {
+                        None
+                    }
+                }
+
+                #[inline]
+                #[allow(non_snake_case)]
+                pub fn body_as_inspected(&self) -> Option<Inspected<'a>> {
+                    if self.body_type() == DeskBody::Inspected {
+                        let u = self.body();
+                        // Safety:
+                        // Created from a valid Table for this object
+                        // Which contains a valid union in this slot
+                        Some(unsafe { Inspected::init_from_table(u) })
+                    } else {
+                        None
+                    }
+                }
             }
 
             impl ::flatbuffers::Verifiable for Desk<'_> {
@@ -30641,6 +31342,13 @@ pub mod pangaea {
                                 DeskBody::Paused => {
                                     v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Paused>>("DeskBody::Paused", pos)
                                 }
+                                DeskBody::Inspect => {
+                                    v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Inspect>>("DeskBody::Inspect", pos)
+                                }
+                                DeskBody::Inspected => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Inspected>>(
+                                    "DeskBody::Inspected",
+                                    pos,
+                                ),
                                 _ => Ok(()),
                             },
                         )?
@@ -30800,6 +31508,20 @@ pub mod pangaea {
                         }
                         DeskBody::Paused => {
                             if let Some(x) = self.body_as_paused() {
+                                ds.field("body", &x)
+                            } else {
+                                ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                            }
+                        }
+                        DeskBody::Inspect => {
+                            if let Some(x) = self.body_as_inspect() {
+                                ds.field("body", &x)
+                            } else {
+                                ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+                            }
+                        }
+                        DeskBody::Inspected => {
+                            if let Some(x) = self.body_as_inspected() {
                                 ds.field("body", &x)
                             } else {
                                 ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::geometry::ShardId;
 use crate::rules::Rules;
-use crate::{EntityId, MigrationId, NodeId, ShardEpoch, Tick};
+use crate::{EntityId, MigrationId, NodeId, ShardEpoch, Tick, Timestamp};
 
 /// A shard's life at its scene, see `scene::incarnation`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,6 +26,12 @@ pub enum ShardPhase {
 
 /// Most parked agents that one shard tells of.
 pub const PARKED_TOLD_MAX: usize = 64;
+
+/// Most hand-overs that a shard tells of in one report.
+pub const PASSAGES_TOLD_MAX: usize = 256;
+
+/// A hand-over that its target has confirmed: who, where to, when it left the live set, and microseconds until the answer came.
+pub type Passage = (EntityId, ShardId, Timestamp, u32);
 
 /// A shard's numbers.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,6 +66,8 @@ pub struct ShardReport {
     pub paused_ms: u32,
     /// Ticks of a stopped shard that are still to be run one by one.
     pub paused_steps: u32,
+    /// Hand-overs that were confirmed since the previous report; at most [`PASSAGES_TOLD_MAX`].
+    pub passages: Vec<Passage>,
 }
 
 /// A scene's numbers, every half second.

@@ -47,6 +47,36 @@ pub enum PauseOrder {
     Step = 3,
 }
 
+/// Where an entity is in its life at a shard.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum SightState {
+    /// It has left, and no other shard has confirmed to have it.
+    #[default]
+    Leaving = 0,
+    /// It was taken in, and comes with the next tick.
+    Arriving = 1,
+    /// It is kept until its player comes back, or an admin releases it.
+    AtRest = 2,
+    /// It runs.
+    Awake = 3,
+}
+
+/// An entity, as a shard sees it that has to do with it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sight {
+    /// Which shard.
+    pub shard: ShardId,
+    /// The shard's epoch.
+    pub epoch: ShardEpoch,
+    /// Where it is in its life there.
+    pub state: SightState,
+    /// The shard that it leaves for, or is offered to.
+    pub toward: Option<ShardId>,
+    /// With all components that there are; without what only its owner and its gateway need.
+    pub record: Record,
+}
+
 /// One session, as its gateway knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionRow {
@@ -232,6 +262,20 @@ pub enum Desk {
         /// Why the order was not carried out, in words; empty: it was.
         refusal: String,
     },
+    /// World to scene: what is this entity, whatever it is?
+    Inspect {
+        /// Echoed in the answer.
+        request: RequestId,
+        /// Which.
+        entity: EntityId,
+    },
+    /// Scene to world.
+    Inspected {
+        /// Of the question.
+        request: RequestId,
+        /// Of the scene's shards, the one that knows best; `None`: it has nothing to do with any of them.
+        sight: Option<Sight>,
+    },
 }
 
 impl Desk {
@@ -244,7 +288,8 @@ impl Desk {
             | Self::Kicked { request, .. }
             | Self::Recorded { request, .. }
             | Self::Profiled { request, .. }
-            | Self::Paused { request, .. } => Some(*request),
+            | Self::Paused { request, .. }
+            | Self::Inspected { request, .. } => Some(*request),
             Self::Look { .. }
             | Self::Place { .. }
             | Self::ListSessions { .. }
@@ -253,7 +298,8 @@ impl Desk {
             | Self::TakeRecorded { .. }
             | Self::EndRecording { .. }
             | Self::Profile { .. }
-            | Self::Pause { .. } => None,
+            | Self::Pause { .. }
+            | Self::Inspect { .. } => None,
         }
     }
 }

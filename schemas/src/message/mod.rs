@@ -27,10 +27,11 @@ pub use bus::{
 };
 pub use control::{
     ClientAddresses, Control, DRAIN_TARGETS_MAX, FAULT_TEXT_BYTES_MAX, FAULTS_MAX, GatewayReport, MigrationNews, MigrationStep,
-    NEWS_CANCELLED, PARKED_TOLD_MAX, SceneReport, ScriptFault, ShardPhase, ShardReport,
+    NEWS_CANCELLED, PARKED_TOLD_MAX, PASSAGES_TOLD_MAX, Passage, SceneReport, ScriptFault, ShardPhase, ShardReport,
 };
 pub use desk::{
     COST_NAME_BYTES_MAX, Cost, DESK_ROWS_MAX, Desk, KICK_BYTES_MAX, PROFILE_ROWS_MAX, PauseOrder, RECORDED_BYTES_MAX, SessionRow,
+    Sight, SightState,
 };
 pub use directory::{Directory, Location};
 pub use effects::{EFFECT_BATCH_MAX, Effect, EffectMessage};

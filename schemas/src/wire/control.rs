@@ -1,20 +1,21 @@
 //! What the world orders and what it hears: the fields of [`crate::message::Control`] and of its reports, spelled out once.
 
 use super::codec::{wire_code, wire_enum, wire_row, wire_table};
-use crate::EntityId;
 use crate::generated::node::control;
 use crate::geometry::ShardId;
 use crate::message::{
     ClientAddresses, Control, DRAIN_TARGETS_MAX, FAULTS_MAX, GatewayReport, MigrationNews, MigrationStep, PARKED_TOLD_MAX,
-    SceneReport, ShardPhase, ShardReport,
+    PASSAGES_TOLD_MAX, SceneReport, ShardPhase, ShardReport,
 };
+use crate::{EntityId, Timestamp};
 
 wire_code! { ShardPhase = control::ShardPhase { Claiming, Recovering, Fencing, Running, Unconfirmed, Fenced } }
 wire_row! { control::Crossing { entity: EntityId, target: ShardId } }
+wire_row! { control::Passage { entity: EntityId, target: ShardId, left: Timestamp, took_us: u32 } }
 wire_table! {
     ShardReport = control::{ShardReport, ShardReportArgs} {
         shard, epoch, phase, entities, players, ghosts, tick_p50_us, tick_p99_us, load_permille, handovers_out, handovers_in, recent,
-        parked <= PARKED_TOLD_MAX, paused_ms, paused_steps,
+        parked <= PARKED_TOLD_MAX, paused_ms, paused_steps, passages <= PASSAGES_TOLD_MAX,
     }
 }
 wire_table! { SceneReport = control::{SceneReport, SceneReportArgs} { tick, late_ticks, shards, rules, faults <= FAULTS_MAX } }

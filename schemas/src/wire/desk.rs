@@ -1,10 +1,11 @@
 //! An admin's desk: the fields of [`crate::message::Desk`], spelled out once.
 
-use super::codec::{wire_code, wire_enum, wire_table};
+use super::codec::{wire_code, wire_enum, wire_optional, wire_table};
 use crate::client::NAME_BYTES_MAX;
 use crate::generated::node::desk;
 use crate::message::{
-    COST_NAME_BYTES_MAX, Cost, Desk, KICK_BYTES_MAX, PROFILE_ROWS_MAX, PauseOrder, RECORDED_BYTES_MAX, SessionRow,
+    COST_NAME_BYTES_MAX, Cost, Desk, KICK_BYTES_MAX, PROFILE_ROWS_MAX, PauseOrder, RECORDED_BYTES_MAX, SessionRow, Sight,
+    SightState,
 };
 
 wire_table! {
@@ -13,6 +14,9 @@ wire_table! {
     }
 }
 wire_table! { Cost = desk::{Cost, CostArgs} { name <= COST_NAME_BYTES_MAX, mean_ns, max_ns } }
+wire_code! { SightState = desk::SightState { Leaving, Arriving, AtRest, Awake } }
+wire_table! { Sight = desk::{Sight, SightArgs} { shard, epoch, state, toward, record } }
+wire_optional! { Sight }
 wire_code! { PauseOrder = desk::PauseOrder { Look, Pause, Resume, Step } }
 wire_enum! {
     Desk = desk::{Desk, DeskArgs, DeskBody}
@@ -33,6 +37,8 @@ wire_enum! {
         Profiled(ProfiledArgs, body_as_profiled) { request, shard, ticks, phases, systems <= PROFILE_ROWS_MAX },
         Pause(PauseArgs, body_as_pause) { request, shard, order, ticks },
         Paused(PausedArgs, body_as_paused) { request, left_ms, steps, tick, refusal },
+        Inspect(InspectArgs, body_as_inspect) { request, entity },
+        Inspected(InspectedArgs, body_as_inspected) { request, sight },
     }
     carriers {}
 }

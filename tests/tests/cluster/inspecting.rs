@@ -1,4 +1,4 @@
-//! A running world looked at closely: a shard of a development cluster that stands and is stepped.
+//! A running world looked at closely: any entity with its past, and a shard of a development cluster that stands and is stepped.
 
 use std::process::Output;
 use std::time::{Duration, Instant};
@@ -103,5 +103,60 @@ fn a_shard_stands_and_is_stepped_while_its_player_stays_connected() {
     let cluster = site.up(&[]);
     let why = refusal(&cluster, &site, &["shard", "pause", &shard]);
     assert!(why.contains("development cluster") && why.contains("--design"), "{why}");
+    assert_eq!(cluster.stop().status.code(), Some(0));
+}
+
+/// What is told of an entity, once it is as wanted.
+fn await_entity(cluster: &Cluster, name: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    let began = Instant::now();
+    loop {
+        let output = cluster.command(&["agent", "show", name, "--json"]).output().expect("pangaea starts");
+        // Between two shards it may be nowhere for a moment.
+        let seen = if output.status.success() { read_json(&output).1 } else { Value::Null };
+        if wanted(&seen) {
+            return seen;
+        }
+        assert!(began.elapsed() < PATIENCE, "{seen:#}");
+    }
+}
+
+#[test]
+fn any_entity_is_looked_at_and_its_past_outlives_its_hand_overs() {
+    let site = Site::new();
+    let cluster = site.up(&[]);
+    let mut ada = Player::enter(&cluster.gateway(1), guest("Ada"));
+    let (shard, name) = (home(&cluster, &mut ada), format!("e{}", ada.agent.0));
+    let (_, seen) = cluster.ask(&["agent", "show", &name]);
+    assert_eq!((&seen["state"], &seen["player"]), (&"awake".into(), &true.into()), "{seen:#}");
+    // What clients do not see is there, too.
+    assert!(["health", "velocity", "stride"].iter().all(|part| seen["components"][part].is_object()), "{seen:#}");
+
+    let output = run(&cluster, &site, &["agent", "move", &name, "--to", "40,40"]);
+    assert!(output.status.success(), "{output:?}");
+    let seen = await_entity(&cluster, &name, |seen| seen["history"][0]["to"] == "0/3/0,0");
+    let went = &seen["history"][0];
+    assert_eq!((&went["from"], &seen["shard"]), (&shard.as_str().into(), &"0/3/0,0".into()), "{seen:#}");
+    assert!(went["took_ms"].as_f64().is_some_and(|took| took > 0.0 && took < 30_000.0), "{went:#}");
+    assert!(went["from_scene"].is_string() && went["to_scene"].is_string(), "{went:#}");
+    ada.leave();
+    let asleep = await_entity(&cluster, &name, |seen| seen["state"] == "at rest");
+    assert_eq!(asleep["history"][0]["to"], "0/3/0,0", "{asleep:#}");
+
+    // Some creature that wandered over a border.
+    let heard = ["watch", "--since", "1h", "--kind", "handover", "--count", "40", "--for", "20s", "--json"];
+    let heard = cluster.command(&heard).output().expect("starts");
+    let lines = String::from_utf8_lossy(&heard.stdout).into_owned();
+    let mut entities = lines.lines().filter_map(|line| Some(format!("e{}", line.parse::<Value>().ok()?["entity"].as_u64()?)));
+    let creature = entities.find(|entity| *entity != name).expect("wolves and sheep wander");
+    let seen = await_entity(&cluster, &creature, |seen| seen["history"][0].is_object());
+    assert_eq!((&seen["state"], &seen["player"]), (&"awake".into(), &false.into()), "{seen:#}");
+    assert!(seen["components"]["health"].is_object(), "{seen:#}");
+    let words = ["agent", "show", &creature, "--follow", "--count", "3", "--every-ms", "100", "--json"];
+    let followed = cluster.command(&words).output().expect("starts");
+    let looks: Vec<Value> = String::from_utf8_lossy(&followed.stdout).lines().map(|line| line.parse().expect("JSON")).collect();
+    assert!(looks.len() == 3 && looks.iter().all(|look| look["id"] == seen["id"]), "{looks:#?}");
+    let nobody = cluster.command(&["agent", "show", "e999999999"]).output().expect("starts");
+    let said = String::from_utf8_lossy(&nobody.stderr);
+    assert!(nobody.status.code() == Some(1) && said.contains("e999999999 is nowhere"), "{said}");
     assert_eq!(cluster.stop().status.code(), Some(0));
 }

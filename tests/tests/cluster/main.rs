@@ -10,7 +10,7 @@
 //! | `edge` | clients that misbehave, and a gateway that is emptied under load |
 //! | `scenes` | a scene that is emptied under load, stopped, started and used again |
 //! | `deploying` | a new build that takes over under load, and one that is taken back |
-//! | `inspecting` | a shard that stands and is stepped |
+//! | `inspecting` | any entity with its past, a shard that stands and is stepped |
 //! | `tuning` | designers who set values while the world runs |
 //! | `recovery` | processes that are killed |
 //!

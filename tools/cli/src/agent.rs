@@ -1,5 +1,7 @@
 //! `pangaea agent`: who is where, putting somebody elsewhere, sending somebody away.
 
+mod show;
+
 use std::fmt::Write as _;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -17,6 +19,7 @@ use crate::say;
 const EXAMPLES: &str = "Examples:
   pangaea agent list --shard 0/3/1,0
   pangaea agent show e4711
+  pangaea agent show e4711 --follow                  as it goes, until Ctrl-C; any entity, not only players' agents
   pangaea agent move e4711 --to 120.5,88
   pangaea agent move e4711 --to e4712 --dry-run      to where that one stands
   pangaea agent kick e4711 --words \"please read the rules\"
@@ -36,7 +39,7 @@ pub(crate) enum AgentCommand {
     /// Show players' agents, those at rest included
     #[command(after_help = EXAMPLES)]
     List(ListArgs),
-    /// Show one agent: owner, session, place, components
+    /// Show one agent, or any other entity: owner, place, components, the shards that it came through
     #[command(after_help = EXAMPLES)]
     Show(ShowArgs),
     /// Put an agent elsewhere; where that is in another shard, it is handed over
@@ -75,10 +78,19 @@ pub(crate) struct ListArgs {
 pub(crate) struct ShowArgs {
     /// Its id, such as e4711
     #[arg(value_name = "AGENT", value_parser = agent_id)]
-    agent: u64,
-    /// As JSON, for scripts
+    pub(crate) agent: u64,
+    /// As JSON, for scripts; with --follow one object a line
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
+    /// Go on looking, until Ctrl-C
+    #[arg(long)]
+    pub(crate) follow: bool,
+    /// Milliseconds between two looks
+    #[arg(long, default_value_t = 250, value_parser = clap::value_parser!(u64).range(50..=60_000), value_name = "MS", requires = "follow")]
+    pub(crate) every_ms: u64,
+    /// End after so many looks
+    #[arg(long, value_name = "N", requires = "follow")]
+    pub(crate) count: Option<u64>,
 }
 
 /// Who is to go where.
@@ -157,10 +169,7 @@ pub(crate) async fn run(cluster: &ClusterAddress, command: AgentCommand) -> anyh
             let agents: Vec<AgentView> = cluster.ask(&path).await?;
             say(&if json { serde_json::to_string_pretty(&agents)? } else { table(&agents) });
         }
-        AgentCommand::Show(ShowArgs { agent, json }) => {
-            let view: AgentView = cluster.ask(&format!("/api/agents/{agent}")).await?;
-            say(&if json { serde_json::to_string_pretty(&view)? } else { describe(&view) });
-        }
+        AgentCommand::Show(args) => show::run(cluster, &args).await?,
         AgentCommand::Move(args) => {
             let outcome = put(cluster, &args).await?;
             say(&if args.how.json { serde_json::to_string_pretty(&outcome)? } else { in_words(&outcome) });
@@ -252,31 +261,8 @@ fn table(agents: &[AgentView]) -> String {
     text
 }
 
-fn describe(view: &AgentView) -> String {
-    let AgentView { id, shard, scene, shard_epoch, epoch, position, session, .. } = view;
-    let name = view.name.as_deref().unwrap_or("-");
-    let rows = [
-        ("agent", format!("e{id}, {name}, epoch {epoch}{}", if view.awake { "" } else { ", at rest" })),
-        ("shard", format!("{shard} at {scene}, epoch {shard_epoch}")),
-        ("place", format!("{:.2}, {:.2} m", position.x, position.z)),
-        ("session", format!("{session} at {}", view.gateway.as_deref().unwrap_or("no gateway"))),
-    ];
-    let mut text = String::new();
-    for (what, value) in rows {
-        // Writing to a string does not fail.
-        let _ = writeln!(text, "{what:<10} {value}");
-    }
-    for (name, value) in &view.components {
-        let _ = writeln!(text, "{name:<10} {value}");
-    }
-    text.truncate(text.trim_end().len());
-    text
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
@@ -298,21 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn an_agent_is_described_with_its_components() {
-        let components = [("Health".to_owned(), json!({ "points": 90 }))].into_iter().collect();
-        let view = AgentView {
-            id: 4_711,
-            name: Some("Ana".to_owned()),
-            shard: "0/3/1,0".to_owned(),
-            scene: "scene-1".to_owned(),
-            awake: true,
-            components,
-            ..AgentView::default()
-        };
-        let text = describe(&view);
-        for words in ["e4711, Ana, epoch 0", "0/3/1,0 at scene-1", "Health     {\"points\":90}"] {
-            assert!(text.contains(words), "{words} in {text}");
-        }
-        assert!(table(&[AgentView { awake: false, ..view }]).contains("at rest"));
+    fn who_is_at_rest_is_listed_as_such() {
+        assert!(table(&[AgentView { awake: false, ..AgentView::default() }]).contains("at rest"));
     }
 }

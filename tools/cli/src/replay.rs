@@ -162,7 +162,7 @@ impl Trace {
                 "tick": tick,
                 "x": record.position.x,
                 "z": record.position.z,
-                "components": Value::from(components_by_name(game.registry(), &record.components)),
+                "components": Value::from(components_by_name(game.components(), &record.components)),
             }),
             None => json!({ "tick": tick, "gone": true }),
         };

@@ -281,6 +281,49 @@ test("an operator stops a shard, steps it and lets it go on, and who plays in it
   }
 });
 
+test("an entity that is clicked is inspected live, and its hand-over is in its past", async () => {
+  const [admin, walker] = await Promise.all([openPage(browser, url, DESKTOP), openPage(browser, url, PHONE)]);
+  await join(walker, "Subject");
+  await walker.waitForTimeout(2_500);
+  const { here, there } = await acrossTheBorder(walker);
+  const { agent } = await probe(walker);
+  // Close up, so that it is the only one under the pointer.
+  const isNear = (id) => window.pangaea.probe().near.find((one) => one.id === id);
+  await admin.waitForFunction(isNear, agent);
+  for (let zoom = 0; zoom < 3; zoom++) {
+    const { near } = await probe(admin);
+    const { screenX, screenY } = near.find((one) => one.id === agent);
+    await admin.mouse.move(screenX, screenY);
+    await admin.mouse.wheel(0, -500);
+    await admin.waitForTimeout(1_500);
+  }
+  const place = (await probe(admin)).near.find((one) => one.id === agent);
+  await admin.mouse.click(place.screenX, place.screenY);
+  const card = admin.getByRole("complementary", { name: "Inspector" });
+  await card.getByText("Subject").waitFor();
+  await card.getByRole("heading", { name: "health" }).waitFor();
+  await card.getByText("awake").waitFor();
+  await shot(admin, "inspector");
+
+  const before = await admin.waitForFunction(() => window.pangaea.probe().inspected);
+  const { x } = await before.jsonValue();
+  await walkInto(walker, there);
+  await admin.waitForFunction(([id, x]) => {
+    const { inspected } = window.pangaea.probe();
+    return inspected?.shard === id && inspected.x !== x;
+  }, [there.id, x], { timeout: 60_000 });
+  await card.locator(".past").getByText(`→ ${there.id}`).first().waitFor();
+  await card.getByText(there.owner, { exact: false }).first().waitFor();
+  await shot(admin, "inspector-after-hand-over");
+  await admin.keyboard.press("Escape");
+  await card.waitFor({ state: "hidden" });
+  assert.notEqual(here.owner, there.owner);
+  for (const page of [admin, walker]) {
+    assert.deepEqual(page.faults, []);
+    await page.close();
+  }
+});
+
 test("two guests hear each other", async () => {
   const [ada, theo] = await Promise.all([openPage(browser, url, DESKTOP), openPage(browser, url, PHONE)]);
   await join(ada, "Ada");

@@ -26,6 +26,7 @@ const server = createServer((request, response) => {
   if (path === "/api/audit") return json(response, audit);
   if (path === "/api/scripts") return json(response, scripts);
   if (path === "/api/shards/profile") return json(response, profile);
+  if (path.startsWith("/api/agents/e")) return entity(response, BigInt(path.slice("/api/agents/e".length)));
   if (request.method === "POST") return order(request, response);
   if (path === "/api/events") return listen(response);
   const file = path === "/" ? "index.html" : path.slice(1);
@@ -37,6 +38,23 @@ const server = createServer((request, response) => {
 
 function json(response: ServerResponse, value: unknown): void {
   response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(value));
+}
+
+/** Hand-overs of each being, the latest first. */
+const passages = new Map<bigint, unknown[]>();
+const PASSAGES_KEPT = 32;
+
+function entity(response: ServerResponse, id: bigint): void {
+  const being = land.beings.get(id);
+  if (!being) return void response.writeHead(404).end(`e${id} is nowhere: there is no such entity\n`);
+  const shard = shardAt(being.x, being.z);
+  json(response, {
+    id: Number(id), name: being.player ? being.name : null, player: being.player, state: "awake", toward: null, awake: true, shard, scene: ownerOf(shard),
+    shard_epoch: epochOf(shard), epoch: 1 + (passages.get(id)?.length ?? 0), position: { x: being.x, z: being.z }, session: "0.0",
+    gateway: being.player ? "gateway-1" : null,
+    components: { health: { now: being.health, max: 100 }, look: { kind: being.kind, hue: being.hue, name: being.name }, velocity: { x: being.vx, z: being.vz } },
+    history: passages.get(id) ?? [],
+  });
 }
 
 const audit: unknown[] = [];
@@ -155,6 +173,8 @@ function tick(): void {
     const count = (shard: string) => handovers.get(shard) ?? handovers.set(shard, { in: 0, out: 0 }).get(shard)!;
     count(crossing.from).out++;
     count(crossing.to).in++;
+    const passage = { from: crossing.from, from_scene: ownerOf(crossing.from), to: crossing.to, to_scene: ownerOf(crossing.to), at_us: Date.now() * 1_000, took_ms: 12.5 };
+    passages.set(crossing.entity, [passage, ...(passages.get(crossing.entity) ?? [])].slice(0, PASSAGES_KEPT));
     const entity = `e${crossing.entity}`;
     tell({ kind: "handover", text: `${entity} ${crossing.from} → ${crossing.to}`, ...crossing, entity });
   }

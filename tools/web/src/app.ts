@@ -9,7 +9,7 @@ import type { SessionState } from "./net/session.js";
 import { asUrl } from "./net/gateways.js";
 import { Spectator } from "./net/spectator.js";
 import { Player } from "./play/player.js";
-import { nearestBeing, ATTACK_LOOK_M } from "./play/targets.js";
+import { nearestBeing, nearestOfAll, ATTACK_LOOK_M } from "./play/targets.js";
 import { Stage } from "./render/stage.js";
 import { Words } from "./render/words.js";
 import { Chat } from "./ui/chat.js";
@@ -18,6 +18,7 @@ import { DevOverlay } from "./ui/dev.js";
 import { DealCard } from "./ui/deal.js";
 import { byId } from "./ui/elements.js";
 import { Hud } from "./ui/hud.js";
+import { Inspector } from "./ui/inspector.js";
 import { JoinCard } from "./ui/join.js";
 import { Panel } from "./ui/panel.js";
 import { Pointer } from "./ui/pointer.js";
@@ -32,7 +33,11 @@ const PLAY_DELAY_MS = 100;
 const MAP_DELAY_MS = 260;
 /** Metres across the smaller side of the screen while playing. */
 const PLAY_WIDTH_M = 62;
+/** A click on the map so near to an entity means it. */
+const CLICK_REACH_PX = 9;
 const CHAT_KEPT = 50;
+/** Entities that a probe tells of. */
+const PROBED_ENTITIES = 200;
 /** Older hand-overs, told to a page that comes late, do not flash. */
 const FLASH_AGE_MS = 4_000;
 /** Back in time, those of so long before flash. */
@@ -59,6 +64,7 @@ export class App {
   readonly #deal: DealCard;
   readonly #join: JoinCard;
   readonly #dev = new DevOverlay();
+  readonly #inspector = new Inspector();
   readonly #frames = new Rate();
   readonly #frameCost = new Cost();
   readonly #updates = new Rate();
@@ -122,6 +128,8 @@ export class App {
       frameMs: this.#frameCost.figures, updateMs: this.#figures?.updateCost.figures ?? new Cost().figures,
       fps: this.#frames.perSecond, pingMs: this.#figures?.pingMs ?? NaN,
       updatesPerS: this.#updates.perSecond, bytesPerS: this.#bytes.perSecond, reconnects: this.#reconnects,
+      inspected: this.#inspector.seen,
+      near: this.#near(),
       owners: [...new Set(this.#atlas.labels.map((label) => label.owner))].sort(),
       shards: this.#atlas.labels.map(({ id, owner, square }) => ({
         id, owner, ...square,
@@ -130,6 +138,15 @@ export class App {
       health: this.#player.slot === undefined ? 0 : this.#player.world.entities.health[this.#player.slot]!,
       gold: belongings.gold?.toString() ?? "", items: [...belongings.items.keys()].map(String), chat: [...this.#heard],
     };
+  }
+
+  /** Some entities and where they are on the screen, for tests that click. */
+  #near(): Probe["near"] {
+    const { entities } = this.#world;
+    const { camera } = this.#stage;
+    return Array.from({ length: Math.min(entities.count, PROBED_ENTITIES) }, (_, slot) => ({
+      id: String(entities.id[slot]!), screenX: camera.screenX(entities.x[slot]!), screenY: camera.screenY(entities.z[slot]!),
+    }));
   }
 
   /** Walks by itself, for tests: parts of full speed, or nothing to give the keys back. */
@@ -291,7 +308,7 @@ export class App {
     style.own = playing ? this.#player.slot : undefined;
     style.ownX = drawn.x;
     style.ownZ = drawn.z;
-    style.target = playing ? nearestBeing(entities, drawn.x, drawn.z, ATTACK_LOOK_M, style.own) : undefined;
+    style.target = playing ? nearestBeing(entities, drawn.x, drawn.z, ATTACK_LOOK_M, style.own) : this.#inspectedSlot(entities);
     this.#stage.begin();
     this.#stage.draw(this.#edgeM, this.#atlas.tiles, entities, style, now);
     this.#words.begin(camera, this.#stage.wordRatio);
@@ -301,6 +318,11 @@ export class App {
     if (!playing || style.own === undefined) return;
     const own = style.own;
     this.#hud.show(entities.name[own]!, entities.health[own]!, entities.healthMax[own]!, drawn.x, drawn.z, this.#player.belongings);
+  }
+
+  /** The inspected entity, marked on the map. */
+  #inspectedSlot(entities: Entities): number | undefined {
+    return this.#inspector.entity === undefined ? undefined : entities.find(this.#inspector.entity);
   }
 
   #measure(now: number): void {
@@ -349,9 +371,19 @@ export class App {
 
   #click(x: number, z: number): void {
     if (this.mode === "play") return this.#player.attack({ x, z });
+    const { entities } = this.#world;
+    const past = this.#timeline.pastMs !== undefined;
+    const slot = past ? undefined : nearestOfAll(entities, x, z, CLICK_REACH_PX / this.#stage.camera.scale);
+    if (slot !== undefined) return this.#inspect(entities.id[slot]!, this.#atlas.at(x, z));
     const shard = this.#atlas.at(x, z);
     this.#choose(shard === this.#panel.chosen ? undefined : shard);
     byId("panel").classList.toggle("open", shard !== undefined);
+  }
+
+  /** An entity in the inspector, and the shard where it was clicked in the panel. */
+  #inspect(entity: bigint, shard: string | undefined): void {
+    this.#inspector.open(entity);
+    if (shard !== undefined) this.#choose(shard);
   }
 
   #key(event: KeyboardEvent): void {
@@ -377,7 +409,7 @@ export class App {
       case "+": case "=": return camera.zoomAtCentre(1.4);
       case "-": return camera.zoomAtCentre(1 / 1.4);
       case "0": return this.#fit(false);
-      case "Escape": return this.#choose(undefined);
+      case "Escape": return this.#inspector.entity === undefined ? this.#choose(undefined) : this.#inspector.close();
       case "ArrowLeft": return onView ? camera.pan(step, 0) : undefined;
       case "ArrowRight": return onView ? camera.pan(-step, 0) : undefined;
       case "ArrowUp": return onView ? camera.pan(0, step) : undefined;

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseStatus, readEvents } from "../src/admin/api.js";
 import { parseAudit } from "../src/admin/audit.js";
+import { parseEntity } from "../src/admin/entity.js";
 import { parseProfile } from "../src/admin/profile.js";
 import { parseScripts } from "../src/admin/scripts.js";
 import { part } from "../src/ui/moves.js";
@@ -37,6 +38,22 @@ test("a move only ever gets further", () => {
   const way = [move("preparing", 0), move("copying", 0), move("copying", 1), move("copying", 3), move("freezing", 3), move("committing", 4), move("given", 4), move("done", 4)];
   assert.deepEqual([...way].sort((a, b) => a - b), way);
   assert.ok(way[0]! > 0 && way.at(-1)! <= 1);
+});
+
+test("an entity is read with its components' fields and its past", () => {
+  const seen = parseEntity({
+    id: 7, name: null, player: false, state: "leaving", toward: "0/3/1,0", shard: "0/3/0,0", scene: "scene-1", shard_epoch: 3, epoch: 5,
+    position: { x: 1.5, z: 2 }, gateway: null,
+    components: { health: { now: 4, max: 10.123456789 }, marks: { at: [1, 2, 0.5] }, tag: {}, Notes: "8 bytes" },
+    history: [{ from: "0/3/2,0", from_scene: "scene-2", to: "0/3/0,0", to_scene: null, at_us: 2_000, took_ms: 31.25 }],
+  });
+  assert.deepEqual([seen.name, seen.toward, seen.gateway, seen.x], ["", "0/3/1,0", "", 1.5]);
+  assert.deepEqual(seen.components, [
+    { name: "health", fields: [["now", "4"], ["max", "10.1235"]] }, { name: "marks", fields: [["at", "1, 2, 0.5"]] },
+    { name: "tag", fields: [] }, { name: "Notes", fields: [["", "8 bytes"]] },
+  ]);
+  assert.deepEqual(seen.history, [{ from: "0/3/2,0", fromScene: "scene-2", to: "0/3/0,0", toScene: "", atMs: 2, tookMs: 31.25 }]);
+  assert.deepEqual(parseEntity(undefined).components, []);
 });
 
 test("a profile is read with what is missing as nothing", () => {

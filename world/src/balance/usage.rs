@@ -91,6 +91,7 @@ mod tests {
             parked: Vec::new(),
             paused_ms: 0,
             paused_steps: 0,
+            passages: Vec::new(),
         }
     }
 

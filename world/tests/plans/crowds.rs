@@ -178,5 +178,6 @@ fn report(shard: ShardId, load: f64) -> ShardReport {
         parked: Vec::new(),
         paused_ms: 0,
         paused_steps: 0,
+        passages: Vec::new(),
     }
 }

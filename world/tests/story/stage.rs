@@ -437,6 +437,7 @@ fn report(
         parked: parked.get(shard).cloned().unwrap_or_default(),
         paused_ms: if paused.contains(shard) { 60_000 } else { 0 },
         paused_steps: 0,
+        passages: Vec::new(),
     };
     SceneReport { tick, late_ticks: 0, shards: player.runs.iter().map(shard).collect(), rules, faults: Vec::new() }
 }

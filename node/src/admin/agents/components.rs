@@ -2,21 +2,21 @@
 
 use pangaea_schemas::TypeId;
 use pangaea_schemas::record::ComponentBytes;
-use pangaea_schemas::registry::{Field, FieldType, Registry, TypeInfo};
+use pangaea_schemas::registry::{Field, FieldType, TypeInfo};
 use serde_json::{Map, Value, json};
 
-/// Components by name, with their fields. What is not described is told by its id and size; another layout of what is described
-/// says nothing more, and is left out.
-pub fn read(registry: &Registry, components: &[ComponentBytes]) -> Map<String, Value> {
-    let is_described = |component: &&ComponentBytes| registry.components.iter().any(|info| info.id == component.id);
-    let is_layout = |component: &&ComponentBytes| {
-        registry.components.iter().any(|info| component.id.version_of(TypeId::of(&info.name)).is_some())
-    };
+/// Components by name, with their fields. What has no description that fits is told by its size, and by its id if it has no name;
+/// another layout of what is described says nothing more, and is left out.
+pub fn read(described: &[TypeInfo], components: &[ComponentBytes]) -> Map<String, Value> {
+    let is_described = |component: &&ComponentBytes| described.iter().any(|info| info.id == component.id);
+    let is_layout =
+        |component: &&ComponentBytes| described.iter().any(|info| component.id.version_of(TypeId::of(&info.name)).is_some());
     let told = components.iter().filter(|component| is_described(component) || !is_layout(component)).map(|component| {
-        let info = registry.components.iter().find(|info| info.id == component.id);
+        let info = described.iter().find(|info| info.id == component.id);
+        let name = info.map_or_else(|| format!("{:#010x}", component.id.0), |info| info.name.clone());
         match info {
-            Some(info) if component.bytes.len() == usize::from(info.size) => (info.name.clone(), fields(info, &component.bytes)),
-            _ => (format!("{:#010x}", component.id.0), json!(format!("{} bytes", component.bytes.len()))),
+            Some(info) if component.bytes.len() == usize::from(info.size) => (name, fields(info, &component.bytes)),
+            _ => (name, json!(format!("{} bytes", component.bytes.len()))),
         }
     });
     told.collect()
@@ -76,17 +76,20 @@ mod tests {
                 field("speed", FieldType::F64, 11, 1),
             ],
         };
-        let registry = Registry { components: vec![info], ..Registry::default() };
+        let encoded = TypeInfo { id: TypeId::of("Notes"), name: "Notes".to_owned(), size: 0, fields: vec![] };
+        let described = [info, encoded];
+        let notes = ComponentBytes { id: TypeId::of("Notes"), bytes: Bytes::from_static(b"by serde") };
         let bytes = [&(-2_i16).to_le_bytes()[..], &[1, 2, 3], b"Ana\0\0\0", &1.5_f64.to_le_bytes()].concat();
         let thing = ComponentBytes { id: TypeId::of("Thing"), bytes: Bytes::from(bytes) };
         let torn = ComponentBytes { id: TypeId::of("Thing"), bytes: Bytes::from_static(b"short") };
         let unknown = ComponentBytes { id: TypeId(7), bytes: Bytes::from_static(b"12345") };
-        let told = Value::from(read(&registry, &[thing, unknown]));
+        let told = Value::from(read(&described, &[thing, unknown, notes]));
         let wanted = json!({
             "Thing": { "power": -2, "parts": [1, 2, 3], "name": "Ana", "speed": 1.5 },
             "0x00000007": "5 bytes",
+            "Notes": "8 bytes",
         });
         assert_eq!(told, wanted);
-        assert_eq!(read(&registry, &[torn]).values().next(), Some(&json!("5 bytes")));
+        assert_eq!(read(&described, &[torn]).values().next(), Some(&json!("5 bytes")));
     }
 }

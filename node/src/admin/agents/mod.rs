@@ -3,6 +3,7 @@
 //! The world only knows in which shard an agent is; the rest is asked of the shard's owner and of the session's gateway.
 
 mod components;
+mod inspect;
 mod parked;
 
 use axum::Json;
@@ -11,10 +12,12 @@ use axum::http::StatusCode;
 use pangaea_schemas::geometry::{CELL_EDGE_M, CellId, Position, ShardId, SpaceId};
 use pangaea_schemas::message::{Desk, KICK_BYTES_MAX, SessionRow};
 use pangaea_schemas::record::{Presence, Record};
-use pangaea_schemas::{EntityId, NodeId, ShardEpoch};
+use pangaea_schemas::{EntityId, NodeId, SessionEpoch, ShardEpoch};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub use inspect::PassageView;
+pub(super) use inspect::show;
 pub use parked::ReleaseView;
 pub(super) use parked::release;
 
@@ -41,7 +44,7 @@ pub struct AgentPlace {
     pub z: f32,
 }
 
-/// A player's agent.
+/// An entity: a player's agent, unless somebody asks for another.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct AgentView {
     /// Its entity id.
@@ -64,9 +67,21 @@ pub struct AgentView {
     pub gateway: Option<String>,
     /// Login and resume, such as `3.1`.
     pub session: String,
-    /// By name, where they are described: those that clients see. Others by id and size. Empty in lists.
+    /// `awake`, `at rest`, `parked`, or between two shards: `leaving` the one on show, or `arriving` there.
+    #[serde(default)]
+    pub state: String,
+    /// The shard that it leaves for, or is offered to.
+    #[serde(default)]
+    pub toward: Option<String>,
+    /// A player's; otherwise a creature, a thing, or what stands for one.
+    #[serde(default)]
+    pub player: bool,
+    /// By name, with their fields where they have a description. Empty in lists.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub components: Map<String, Value>,
+    /// Its last hand-overs, the latest first, as far as the world remembers. Empty in lists.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<PassageView>,
 }
 
 /// A session.
@@ -180,15 +195,6 @@ pub(super) async fn list(State(admin): State<Admin>, Query(rows): Query<Rows>) -
         }
     }
     Ok(Json(found))
-}
-
-pub(super) async fn show(State(admin): State<Admin>, Path(id): Path<String>) -> Result<Json<AgentView>, Refusal> {
-    let (mut seen, record) = look(&admin, agent_of(&id)?).await?;
-    seen.components = components::read(&admin.registry, &record.components);
-    if let Some(gateway) = record.session.gateway {
-        seen.name = session_at(&admin, gateway, record.entity).await.map(|row| row.name);
-    }
-    Ok(Json(seen))
 }
 
 pub(super) async fn place(
@@ -332,7 +338,11 @@ fn view(record: &Record, shard: ShardId, shard_epoch: ShardEpoch, scene: NodeId)
         position: place_of(record.position),
         gateway: record.session.gateway.map(|gateway| gateway.to_string()),
         session: format!("{}.{}", session.login, session.resume),
+        state: if record.presence == Presence::Awake { "awake" } else { "at rest" }.to_owned(),
+        toward: None,
+        player: session != SessionEpoch::default(),
         components: Map::new(),
+        history: Vec::new(),
     }
 }
 

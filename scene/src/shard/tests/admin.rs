@@ -1,11 +1,12 @@
 //! An admin looks at agents and puts them elsewhere: that is a step like any other, and a hand-over follows where it must.
 
 use pangaea_schemas::geometry::{Position, ShardId};
-use pangaea_schemas::message::{Cost, Desk, Message};
-use pangaea_schemas::{EntityId, RequestId};
+use pangaea_schemas::message::{Cost, Desk, Message, Session, Sight, SightState};
+use pangaea_schemas::{EntityId, RequestId, SessionEpoch, TypeId};
 
-use super::cluster::{Cluster, WORLD, scene_id, shard};
+use super::cluster::{Cluster, GATE, Steps, WORLD, go, scene_id, shard};
 use super::{ANNA, BERT, STORM, anna_did, settle, walk, with_anna};
+use crate::ecs::{Plain, Velocity};
 use crate::shard::TickCosts;
 
 const REQUEST: RequestId = RequestId(77);
@@ -49,6 +50,54 @@ fn who_is_not_here_is_not_moved() {
     let answer = ask(&mut cluster, 2, place(ANNA, shard(1, 0), shard(0, 0)));
     assert_eq!(answer, Desk::Placed { request: REQUEST, here: false }, "she is in another shard");
     assert_eq!(cluster.homes(ANNA), [(scene_id(2), shard(1, 1))]);
+}
+
+/// What a scene says of an entity.
+fn inspect(cluster: &mut Cluster, ordinal: u16, entity: EntityId) -> Option<Sight> {
+    match ask(cluster, ordinal, Desk::Inspect { request: REQUEST, entity }) {
+        Desk::Inspected { sight, .. } => sight,
+        other => panic!("no sight but {other:?}"),
+    }
+}
+
+#[test]
+fn an_entity_is_seen_awake_at_rest_and_on_its_way_and_only_where_it_is() {
+    let mut cluster = with_anna(4);
+    let awake = inspect(&mut cluster, 2, ANNA).expect("she is here");
+    assert_eq!((awake.state, awake.shard, awake.toward), (SightState::Awake, shard(1, 1), None));
+    // Steps, and what every player has: also what neither lasts nor is seen by clients.
+    let kinds: Vec<_> = awake.record.components.iter().map(|component| component.id).collect();
+    assert!([Steps::NAME, Velocity::NAME].iter().all(|name| kinds.contains(&TypeId::of(name))), "{kinds:?}");
+    assert_eq!(inspect(&mut cluster, 1, ANNA), None, "that scene has nothing to do with her");
+    let mut residents = cluster.scenes[&scene_id(2)].shard(shard(1, 1)).expect("here").residents();
+    let creature = residents.find(|(entity, _)| *entity != ANNA).expect("a creature").0;
+    drop(residents);
+    let seen = inspect(&mut cluster, 2, creature).expect("it is here");
+    assert_eq!((seen.state, seen.record.session.epoch), (SightState::Awake, SessionEpoch::default()));
+
+    for _ in 0..20 {
+        cluster.gate.input(ANNA, go(-1.0, 0.0));
+    }
+    while !cluster.homes(ANNA).is_empty() {
+        cluster.steps(1);
+    }
+    let left = cluster.scenes[&scene_id(2)].shard(shard(1, 1)).expect("here").sight(ANNA).expect("it lets her go");
+    assert_eq!((left.state, left.toward), (SightState::Leaving, Some(shard(0, 1))));
+    while cluster.homes(ANNA).is_empty() {
+        cluster.steps(1);
+    }
+    let comes = cluster.scenes[&scene_id(1)].shard(shard(0, 1)).expect("here").sight(ANNA).expect("it takes her in");
+    assert!(comes.state >= SightState::Arriving && comes.record.epoch >= left.record.epoch, "{comes:?}");
+    settle(&mut cluster);
+    assert_eq!(inspect(&mut cluster, 1, ANNA).map(|sight| sight.state), Some(SightState::Awake));
+    assert_eq!(inspect(&mut cluster, 2, ANNA), None, "it is settled");
+
+    let session = cluster.gate.players[&ANNA].session;
+    let leave = Session::Detach { shard: shard(0, 1), agent: ANNA, session, asleep: true };
+    cluster.post(GATE, scene_id(1), Message::Session(leave));
+    cluster.gate.players.remove(&ANNA);
+    cluster.steps(200);
+    assert_eq!(inspect(&mut cluster, 1, ANNA).map(|sight| sight.state), Some(SightState::AtRest));
 }
 
 #[test]

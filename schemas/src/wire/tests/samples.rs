@@ -446,6 +446,7 @@ impl Dice {
             parked: self.some(Self::entity),
             paused_ms: self.small(),
             paused_steps: self.small(),
+            passages: self.some(|d| (d.entity(), d.shard(), Timestamp(d.n()), d.small())),
         }
     }
 

@@ -30,6 +30,11 @@ function isUp(entities: Entities, slot: number): boolean {
   return entities.item[slot] === NO_ITEM && entities.healthMax[slot]! > 0 && entities.health[slot]! > 0;
 }
 
+/** Whatever is drawn within `reach` of (x, z). */
+export function nearestOfAll(entities: Entities, x: number, z: number, reach: number): number | undefined {
+  return nearest(entities, x, z, reach, () => true);
+}
+
 function nearest(entities: Entities, x: number, z: number, reach: number, fits: (slot: number) => boolean): number | undefined {
   let found: number | undefined;
   let best = reach;

@@ -1,4 +1,5 @@
 // The overlay behind F3, and the same figures as `window.pangaea` for end-to-end tests.
+import type { EntitySight } from "../admin/entity.js";
 import type { Anomalies } from "../world/anomalies.js";
 import type { CostFigures } from "../figures.js";
 import { byId } from "./elements.js";
@@ -26,6 +27,10 @@ export interface Probe {
   readonly bytesPerS: number;
   readonly reconnects: number;
   readonly owners: string[];
+  /** What the inspector shows; undefined while it is closed or waits. */
+  readonly inspected: EntitySight | undefined;
+  /** Some entities, and where they are on the screen. */
+  readonly near: { id: string; screenX: number; screenY: number }[];
   /** Shards on show: where in the space, metres, and where their middle is on the screen. */
   readonly shards: { id: string; owner: string; x: number; z: number; edge: number; screenX: number; screenY: number }[];
   /** Of the own agent. */

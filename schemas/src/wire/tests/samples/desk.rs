@@ -1,7 +1,7 @@
 //! Samples of an admin's desk.
 
 use super::Dice;
-use crate::message::{Cost, Desk, PauseOrder, SessionRow};
+use crate::message::{Cost, Desk, PauseOrder, SessionRow, Sight, SightState};
 use crate::{AccountId, Tick};
 
 impl Dice {
@@ -25,7 +25,14 @@ impl Dice {
             Desk::Profiled { request, shard, ticks: limit, phases: self.some(Self::cost), systems: self.some(Self::cost) },
             Desk::Pause { request, shard, order: self.pick(&[PauseOrder::Pause, PauseOrder::Step]), ticks: limit },
             Desk::Paused { request, left_ms: limit, steps: self.small(), tick: Tick(self.n()), refusal: self.text() },
+            Desk::Inspect { request, entity: agent },
+            Desk::Inspected { request, sight: self.maybe(Self::sight) },
         ]
+    }
+
+    fn sight(&mut self) -> Sight {
+        let state = self.pick(&[SightState::Leaving, SightState::AtRest, SightState::Awake]);
+        Sight { shard: self.shard(), epoch: self.epoch(), state, toward: self.maybe(Self::shard), record: self.record() }
     }
 
     fn cost(&mut self) -> Cost {
