@@ -2,9 +2,9 @@
 //!
 //! Read [`world`] first: the tick and its phases. Then one file per manager: [`nodes`], [`shards`] (with its state machine
 //! [`custody`]), [`moves`], [`balance`] (the planner of both), [`agents`], [`gates`], [`rules`] with [`scripts`]; the world's own
-//! systems [`clock`] and [`chat`]; [`status`] and [`passages`] for admins; [`auth`], which runs in processes of its own. [`beacon`] and [`bus`]
-//! are the embedded backends of two interfaces, and [`contract`] is what any backend must do. Nothing here decides who owns a
-//! shard: journals do.
+//! systems [`clock`] and [`chat`]; [`status`] and [`passages`] for admins; [`auth`], which runs in processes of its own.
+//! [`beacon`] and [`bus`] are the embedded backends of two interfaces, and [`contract`] is what any backend must do. Nothing
+//! here decides who owns a shard: journals do.
 
 pub mod world;
 

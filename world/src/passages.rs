@@ -1,5 +1,5 @@
-//! Hand-overs that were confirmed, the latest of all entities: what an admin is told of one entity's past. A memory and no truth: it
-//! begins with this world server, and the oldest go first.
+//! Hand-overs that were confirmed, the latest of all entities: what an admin is told of one entity's past. A memory and no truth:
+//! it begins with this world server, and the oldest go first.
 //!
 //! The shards' owners measure and report them. They are kept here because an entity's owner changes with each of them, and its
 //! record is no place for what only admins want.

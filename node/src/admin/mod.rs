@@ -31,7 +31,7 @@
 //! | `POST /api/migrate?shard=ID&to=SCENE` | [`MoveOrderView`]; `&dry_run=true` only asks |
 //! | `POST /api/shards/split?shard=ID`, `merge` | the same, from a scene to itself |
 //! | `GET /api/shards/pause?shard=ID` | [`PauseView`] |
-//! | `POST /api/shards/{pause,resume,step}?shard=ID&ticks=N` | [`PauseView`], in a development cluster; `&dry_run=true` only asks |
+//! | `POST /api/shards/{pause,resume,step}?shard=ID&ticks=N` | [`PauseView`], in a development cluster; `&dry_run=true` asks |
 //! | `POST /api/recordings?shard=ID&seconds=N`, `…/end?shard=ID` | [`RecordingView`]; `&dry_run=true` only asks |
 //! | `GET /api/recordings/part?shard=ID&key=KEY&from=BYTE` | bytes of a recording, for whoever began it |
 //! | `POST /api/migrations/{number}/abort` | asks for a move to end where it began |

@@ -131,6 +131,7 @@ mod tests {
         let shards: Vec<_> = spec.spaces.iter().flat_map(|space| space.first_shards()).collect();
         let mut scene = Scene::new(SceneConfig { node: NodeId::new(Role::Scene, 1), nonce: Nonce(1), spec, game, seed: 1 });
         scene.handle(NOW, NodeId::new(Role::World, 1), Message::Control(Control::Rules(Default::default())));
+        scene.lease_renewed(NOW);
         for shard in shards {
             let order = Message::Control(Control::Assign { shard, above: Default::default() });
             scene.handle(NOW, NodeId::new(Role::World, 1), order);

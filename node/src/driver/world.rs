@@ -532,9 +532,7 @@ fn event_view(event: &WorldNews) -> EventView {
         Happening::ShardVacant { shard, was } => {
             EventView { from: Some(shard.to_string()), ..with("shard", format!("{shard} is without an owner, it was {was}")) }
         }
-        Happening::Paused { shard } => {
-            EventView { to: Some(shard.to_string()), ..with("shard", format!("{shard} is paused: nobody moves in it")) }
-        }
+        Happening::Paused { shard } => EventView { to: Some(shard.to_string()), ..with("shard", format!("{shard} is paused")) },
         Happening::Resumed { shard } => EventView { to: Some(shard.to_string()), ..with("shard", format!("{shard} goes on")) },
         Happening::Parked { agent, shard } => EventView {
             entity: Some(agent.0),

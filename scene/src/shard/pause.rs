@@ -1,9 +1,9 @@
-//! A shard that an admin has stopped, to look at it: it is owned and journaled as before, and nobody moves in it. Single ticks are
-//! run when asked for.
+//! A shard that an admin has stopped, to look at it: it is owned and journaled as before, and nobody moves in it. Single ticks
+//! are run when asked for.
 //!
-//! What comes waits within the bounds of every shard: inputs in their window, effects until their sender sends them again. Clients
-//! go on hearing of their agents, who stand. Whoever would come from a neighbour is turned down and goes on there; who was let go
-//! already is taken, and stands. Ticks that did not run are not made up for: what was due in them is due in the next.
+//! What comes waits within the bounds of every shard: inputs in their window, effects until their sender sends them again.
+//! Clients go on hearing of their agents, who stand. Whoever would come from a neighbour is turned down and goes on there; who
+//! was let go already is taken, and stands. Ticks that did not run are not made up for: what was due in them is due in the next.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

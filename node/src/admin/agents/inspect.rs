@@ -1,5 +1,5 @@
-//! One entity, whatever it is: who has it, what it is made of, and the shards that it came through. The scene that probably has it
-//! is asked first, then all.
+//! One entity, whatever it is: who has it, what it is made of, and the shards that it came through. The scene that probably has
+//! it is asked first, then all.
 
 use axum::Json;
 use axum::extract::{Path, State};
