@@ -149,6 +149,8 @@ fn allowances(fault: &Fault, lasted: Duration) -> Vec<Allowance> {
         (FaultKind::Restart(Role::Gateway), _) => reconnect.to_vec(),
         (FaultKind::Kill(Role::Gateway), _) => [&reconnect[..], &detour].concat(),
         (FaultKind::Pause(Role::Gateway), _) => [&reconnect[..], &detour, &catch_up].concat(),
+        // Its beacon renews no leases meanwhile, and who is in doubt takes nobody in.
+        (FaultKind::Pause(Role::World), _) => crossing.to_vec(),
         (FaultKind::Kill(_) | FaultKind::Pause(_) | FaultKind::Restart(_), _) => Vec::new(),
         (FaultKind::CutLink | FaultKind::HoldLink, [Some(Role::Scene), Some(Role::Scene)]) => crossing.to_vec(),
         // Without the world a scene's lease runs out, and others take its shards.
@@ -159,8 +161,6 @@ fn allowances(fault: &Fault, lasted: Duration) -> Vec<Allowance> {
             [&paused[..], &unseen, &[(AnomalyKind::Jump, Whom::Agents, way_m)]].concat()
         }
         (FaultKind::CutLink, [Some(Role::Scene), Some(Role::Gateway)]) => [&paused[..], &unseen].concat(),
-        // Its beacon renews no leases meanwhile, and who is in doubt takes nobody in.
-        (FaultKind::Pause(Role::World), _) => crossing.to_vec(),
         (FaultKind::FullDisk | FaultKind::CutLink | FaultKind::HoldLink | FaultKind::SlowLink, _) => Vec::new(),
         (FaultKind::KillEngine | FaultKind::PauseEngine, _) => Vec::new(),
     }
