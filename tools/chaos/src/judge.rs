@@ -334,7 +334,11 @@ mod tests {
         let later = Episode { began: pause.over + AFTERMATH * 2, over: pause.over + AFTERMATH * 3, ..data.clone() };
         assert_eq!(unexcused(&[pause.clone(), later], 26.0), 1, "not at the same time");
         let cut = episode(start, FaultKind::CutLink, Victim::Link(WORLD, SCENE));
-        assert_eq!((unexcused(&[cut.clone()], 26.0), unexcused(&[cut, data.clone()], 87.0)), (1, 0), "it loses its shards");
+        assert_eq!(
+            (unexcused(std::slice::from_ref(&cut), 26.0), unexcused(&[cut.clone(), data.clone()], 87.0)),
+            (1, 0),
+            "it loses its shards"
+        );
         assert_eq!(unexcused(&[data], 1.0), 1, "nobody is set back by data alone");
     }
 
