@@ -300,9 +300,9 @@ test("an entity that is clicked is inspected live, and its hand-over is in its p
   const place = (await probe(admin)).near.find((one) => one.id === agent);
   await admin.mouse.click(place.screenX, place.screenY);
   const card = admin.getByRole("complementary", { name: "Inspector" });
-  await card.getByText("Subject").waitFor();
+  await card.getByRole("heading", { name: "Subject" }).waitFor();
   await card.getByRole("heading", { name: "health" }).waitFor();
-  await card.getByText("awake").waitFor();
+  await card.locator(".facts").getByText("awake").waitFor();
   await shot(admin, "inspector");
 
   const before = await admin.waitForFunction(() => window.pangaea.probe().inspected);

@@ -37,7 +37,7 @@ const PLAY_WIDTH_M = 62;
 const CLICK_REACH_PX = 9;
 const CHAT_KEPT = 50;
 /** Entities that a probe tells of. */
-const PROBED_ENTITIES = 200;
+const PROBED_ENTITIES = 2_000;
 /** Older hand-overs, told to a page that comes late, do not flash. */
 const FLASH_AGE_MS = 4_000;
 /** Back in time, those of so long before flash. */
