@@ -286,9 +286,10 @@ impl Scene {
 
     fn deliver(&mut self, now: Timestamp, from: NodeId, id: ShardId, message: Message) {
         match message {
-            // An order from before it stood still may be about a shard that somebody runs again. The world gives it anew.
-            Message::Control(Control::Assign { .. }) if self.lease_until <= now => {
-                return tracing::debug!(shard = %id, "nothing is claimed without a lease");
+            // An order from before it stood still may be about a shard that somebody runs again. The world gives it anew. Who has
+            // just started has no lease while its former start's runs out: what it hears is new.
+            Message::Control(Control::Assign { .. }) if self.lease_until != Timestamp(0) && self.lease_until <= now => {
+                return tracing::debug!(shard = %id, "nothing is claimed on a lease that is over");
             }
             Message::Control(Control::Assign { .. }) | Message::Migration(Migration::Prepare { .. }) => self.open_shard(id),
             Message::Migration(Migration::Moved { route }) => return self.moved(&route),

@@ -100,7 +100,12 @@ fn value_waits_for_a_dead_data_process_and_people_walk_on_behind_it() {
     signal(victim, "KILL");
     let mut newcomer = Player::enter(&cluster.gateway(1), guest("Newcomer"));
     assert_eq!(newcomer.gold(100), 100, "a newcomer's purse is filled when the ledger is back");
-    cluster.await_status("a new data process", RECOVERY_TIME_MAX, |status| all_run(status) && cluster.pid_of("data-1") != victim);
+    // It is not in the status until it is registered again.
+    let is_new = |status: &Value| {
+        let mut nodes = status["nodes"].as_array().into_iter().flatten();
+        nodes.any(|node| node["id"] == "data-1" && node["pid"].as_u64().is_some_and(|pid| pid != u64::from(victim)))
+    };
+    cluster.await_status("a new data process", RECOVERY_TIME_MAX, |status| all_run(status) && is_new(status));
     walker.walk(-127, 0, 20).expect("it walks on");
     assert_eq!(cluster.ask(&["ledger"]).0, Some(0));
     let (code, store) = cluster.ask(&["data", "verify"]);
