@@ -62,7 +62,7 @@ impl Shard {
         if !self.incarnation.ticks() || self.closing || self.life.is_empty_world {
             return Err("the shard does not tick yet or any more; try again in a moment");
         }
-        if self.gift.is_some() || self.draft.is_some() || self.arrived.is_some() || self.still.is_some() {
+        if self.gift.is_some() || self.draft.is_some() || self.still.is_some() {
             return Err("the shard is being moved, split or merged; try again when that is over");
         }
         let steps = self.life.pause.map_or(0, |pause| pause.steps);

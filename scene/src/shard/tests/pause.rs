@@ -183,3 +183,16 @@ fn a_pause_ends_by_itself_and_with_its_owner() {
     cluster.steps(400);
     assert_eq!(order(&mut cluster, PauseOrder::Look, 0), Ok((false, 0)), "a new owner knows of no pause");
 }
+
+#[test]
+fn a_shard_that_was_moved_before_is_paused_like_any_other() {
+    let mut cluster = with_anna(6);
+    for (id, to) in [(7, 1), (8, 2)] {
+        let [(owner, _)] = cluster.owners(shard(1, 1))[..] else { panic!("one owner") };
+        let order = Control::Migrate { id: MigrationId(id), shard: shard(1, 1), to: scene_id(to) };
+        cluster.post(WORLD, owner, Message::Control(order));
+        cluster.steps(200);
+    }
+    assert_eq!(cluster.owners(shard(1, 1)).iter().map(|(node, _)| *node).collect::<Vec<_>>(), [scene_id(2)]);
+    assert_eq!(order(&mut cluster, PauseOrder::Pause, 0), Ok((true, 0)));
+}
