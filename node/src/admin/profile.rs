@@ -45,7 +45,11 @@ pub(super) async fn show(
     State(admin): State<Admin>,
     Query(Wanted { shard }): Query<Wanted>,
 ) -> Result<Json<ProfileView>, Refusal> {
-    let id = known(&admin, &shard)?;
+    let id = match known(&admin, &shard) {
+        Ok(id) => id,
+        Err(_) if is_cut_anew(&admin, &shard) => return Ok(Json(ProfileView { shard, ..ProfileView::default() })),
+        Err(refusal) => return Err(refusal),
+    };
     match admin.ask(Question::Profile(id)).await? {
         (scene, Desk::Profiled { ticks, phases, systems, .. }) => Ok(Json(ProfileView {
             shard,
@@ -66,6 +70,14 @@ pub(super) fn known(admin: &Admin, shard: &str) -> Result<ShardId, Refusal> {
         Ok(id) if names().any(|name| name == shard) => Ok(id),
         Ok(_) | Err(_) => Err((StatusCode::NOT_FOUND, unknown("shard", shard, names()) + "\n")),
     }
+}
+
+/// A shard that was split or merged just now, or came of that: nothing is measured there, and who asked is not wrong.
+fn is_cut_anew(admin: &Admin, shard: &str) -> bool {
+    let Ok(id) = shard.parse::<ShardId>() else { return false };
+    let shown = admin.shown.borrow();
+    let mut known = shown.status.shards.iter().filter_map(|known| known.id.parse::<ShardId>().ok());
+    known.any(|known| known.contains(id.first_cell()) || id.contains(known.first_cell()))
 }
 
 fn costliest_first(mut systems: Vec<Cost>) -> Vec<CostView> {

@@ -367,6 +367,8 @@ async fn whoever_looks_is_told_what_a_shards_ticks_cost() {
     let names: Vec<_> = profile.systems.iter().map(|cost| cost.name.as_str()).collect();
     assert_eq!((profile.scene.as_str(), profile.ticks, names), ("scene-1", 3, vec!["walk", "act"]));
     assert_eq!(stage.look("/api/shards/profile?shard=0/3/9,9").await.expect_err("there is none").0, 404);
+    let cut = stage.look("/api/shards/profile?shard=0/2/2,0").await.expect("a quarter of one, of which nobody has heard yet");
+    assert_eq!(cut["ticks"], 0, "{cut}");
 }
 
 #[tokio::test]
