@@ -6,10 +6,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pangaea_schemas::geometry::ShardId;
+use pangaea_schemas::geometry::{CellId, ShardId};
 use pangaea_schemas::journal::Fence;
 use pangaea_schemas::message::{RestFollower, ShardImage, ShardRest};
-use pangaea_schemas::record::Record;
+use pangaea_schemas::record::{Presence, Record};
 use pangaea_schemas::{EntityId, ShardEpoch};
 
 /// A shard that stands still, or one that is to run next.
@@ -127,6 +127,10 @@ pub fn merge(parent: ShardId, children: [ShardId; 4], four: [Part; 4]) -> Part {
     let mut live = Vec::new();
     for (child, Part { records, rest: part }) in children.into_iter().zip(four) {
         let here: BTreeSet<EntityId> = records.iter().map(|record| record.entity).collect();
+        // Who hangs over the border of its quarter is filed inside it, and stands in another cell of the whole.
+        let stands = |record: &Record| parent.nearest_cell(CellId::at(parent.space, record.position));
+        let astray = records.iter().filter(|record| record.presence == Presence::Awake && record.cell != stands(record));
+        rest.dirty.extend(astray.map(|record| record.entity));
         whole.records.extend(records);
         rest.tick = rest.tick.max(part.tick);
         rest.pending.extend(part.pending);
