@@ -160,7 +160,11 @@ fn agents_are_found_put_elsewhere_and_sent_away() {
         ada.see().expect("it plays on");
         assert!(began.elapsed() < PATIENCE, "it is not told where it is: {:?}", ada.position);
     }
-    let lost = fails(&run(&cluster, &site, &["agent", "move", &name, "--to", "-5,40"]));
+    // It plays there before the world has heard that it does.
+    let mut lost = fails(&run(&cluster, &site, &["agent", "move", &name, "--to", "-5,40"]));
+    while lost.1.contains("nowhere known") && began.elapsed() < PATIENCE {
+        lost = fails(&run(&cluster, &site, &["agent", "move", &name, "--to", "-5,40"]));
+    }
     assert_eq!((lost.0, lost.1.contains("not on the map")), (1, true), "{}", lost.1);
 
     let (code, kicked) = order(&cluster, &site, &["agent", "kick", &name, "--words", "read the rules"]);
