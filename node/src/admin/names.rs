@@ -1,4 +1,12 @@
-//! Names that nobody has: told with those that were probably meant.
+//! What is named in orders and questions: found, or refused in words. Names that nobody has are told with those that were
+//! probably meant.
+
+use axum::http::StatusCode;
+use pangaea_schemas::NodeId;
+use pangaea_schemas::geometry::ShardId;
+
+use super::orders::Refusal;
+use super::view::{ShardView, StatusView};
 
 /// Names offered.
 const OFFERED_MAX: usize = 4;
@@ -13,6 +21,29 @@ pub fn unknown<'a>(kind: &str, name: &str, known: impl IntoIterator<Item = &'a s
     let more = if known.len() > OFFERED_MAX { format!(", … ({} in all)", known.len()) } else { String::new() };
     let names: Vec<_> = known.into_iter().take(OFFERED_MAX).map(|(_, other)| other).collect();
     format!("there is no {kind} `{name}`; there are {}{more}", names.join(", "))
+}
+
+/// The shard of that name, as the cluster's status has it.
+pub(super) fn shard_named<'s>(status: &'s StatusView, name: &str) -> Result<&'s ShardView, Refusal> {
+    status.shards.iter().find(|known| known.id == name).ok_or_else(|| no_shard(status, name))
+}
+
+/// There is no shard of that name.
+pub(super) fn no_shard(status: &StatusView, name: &str) -> Refusal {
+    let names = status.shards.iter().map(|known| known.id.as_str());
+    (StatusCode::NOT_FOUND, unknown("shard", name, names) + "\n")
+}
+
+/// Who runs a shard, and its name for its owner.
+pub(super) fn running(known: &ShardView) -> Result<(ShardId, String), Refusal> {
+    let owner = known.owner.clone().filter(|_| known.phase == "running");
+    let text = || format!("shard {} does not run now, it is {}; wait a moment\n", known.id, known.phase);
+    known.id.parse().ok().zip(owner).ok_or_else(|| (StatusCode::CONFLICT, text()))
+}
+
+/// An owner's answer is not one to the question.
+pub(super) fn answers_otherwise(scene: NodeId) -> Refusal {
+    (StatusCode::BAD_GATEWAY, format!("{scene} answers something else\n"))
 }
 
 #[cfg(test)]

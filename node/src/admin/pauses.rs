@@ -5,16 +5,15 @@
 use axum::Json;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
+use pangaea_scene::shard::STEPS_MAX;
 use pangaea_schemas::geometry::ShardId;
 use pangaea_schemas::message::{Desk, PauseOrder};
 use serde::{Deserialize, Serialize};
 
+use super::Admin;
+use super::names::{answers_otherwise, running, shard_named};
 use super::orders::{Question, Refusal};
 use super::view::StatusView;
-use super::{Admin, unknown};
-
-/// Most ticks of one order.
-const STEPS_MAX: u32 = 1_200;
 
 /// A shard that is stopped, or is not.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -96,20 +95,14 @@ async fn answer(
             ..view
         })),
         (_, Desk::Paused { refusal, .. }) => Err((StatusCode::CONFLICT, format!("{refusal}\n"))),
-        (scene, _) => Err((StatusCode::BAD_GATEWAY, format!("{scene} answers something else\n"))),
+        (scene, _) => Err(answers_otherwise(scene)),
     }
 }
 
 /// Which shard is meant, as it is now.
 fn judge(status: &StatusView, wanted: &Wanted) -> Result<(ShardId, PauseView), Refusal> {
-    let Some(known) = status.shards.iter().find(|known| known.id == wanted.shard) else {
-        let names = status.shards.iter().map(|known| known.id.as_str());
-        return Err((StatusCode::NOT_FOUND, unknown("shard", &wanted.shard, names) + "\n"));
-    };
-    let (Some(scene), Ok(shard)) = (known.owner.clone().filter(|_| known.phase == "running"), known.id.parse()) else {
-        let text = format!("shard {} does not run now, it is {}; wait a moment\n", known.id, known.phase);
-        return Err((StatusCode::CONFLICT, text));
-    };
+    let known = shard_named(status, &wanted.shard)?;
+    let (shard, scene) = running(known)?;
     let view = PauseView {
         shard: known.id.clone(),
         scene,

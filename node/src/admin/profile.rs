@@ -2,13 +2,14 @@
 
 use axum::Json;
 use axum::extract::{Query, State};
-use axum::http::StatusCode;
 use pangaea_schemas::geometry::ShardId;
 use pangaea_schemas::message::{Cost, Desk};
 use serde::{Deserialize, Serialize};
 
+use super::Admin;
+use super::names::{answers_otherwise, no_shard};
 use super::orders::{Question, Refusal};
-use super::{Admin, unknown};
+use super::view::StatusView;
 
 /// `/api/shards/profile`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -45,11 +46,8 @@ pub(super) async fn show(
     State(admin): State<Admin>,
     Query(Wanted { shard }): Query<Wanted>,
 ) -> Result<Json<ProfileView>, Refusal> {
-    let id = match known(&admin, &shard) {
-        Ok(id) => id,
-        Err(_) if is_cut_anew(&admin, &shard) => return Ok(Json(ProfileView { shard, ..ProfileView::default() })),
-        Err(refusal) => return Err(refusal),
-    };
+    let named = look_up(&admin.shown.borrow().status, &shard)?;
+    let Some(id) = named else { return Ok(Json(ProfileView { shard, ..ProfileView::default() })) };
     match admin.ask(Question::Profile(id)).await? {
         (scene, Desk::Profiled { ticks, phases, systems, .. }) => Ok(Json(ProfileView {
             shard,
@@ -58,26 +56,21 @@ pub(super) async fn show(
             phases: phases.into_iter().map(view).collect(),
             systems: costliest_first(systems),
         })),
-        (scene, _) => Err((StatusCode::BAD_GATEWAY, format!("{scene} answers something else\n"))),
+        (scene, _) => Err(answers_otherwise(scene)),
     }
 }
 
-/// A shard of the map.
-pub(super) fn known(admin: &Admin, shard: &str) -> Result<ShardId, Refusal> {
-    let shown = admin.shown.borrow();
-    let names = || shown.status.shards.iter().map(|known| known.id.as_str());
-    match shard.parse() {
-        Ok(id) if names().any(|name| name == shard) => Ok(id),
-        Ok(_) | Err(_) => Err((StatusCode::NOT_FOUND, unknown("shard", shard, names()) + "\n")),
+/// The shard of that name; `None`: it was split or merged just now, or came of that, so nothing is measured there yet, and who
+/// asked is not wrong.
+fn look_up(status: &StatusView, name: &str) -> Result<Option<ShardId>, Refusal> {
+    let id: ShardId = name.parse().map_err(|_| no_shard(status, name))?;
+    let known: Vec<ShardId> = status.shards.iter().filter_map(|known| known.id.parse().ok()).collect();
+    let is_cut_anew = |known: &ShardId| known.contains(id.first_cell()) || id.contains(known.first_cell());
+    match known.contains(&id) {
+        true => Ok(Some(id)),
+        false if known.iter().any(is_cut_anew) => Ok(None),
+        false => Err(no_shard(status, name)),
     }
-}
-
-/// A shard that was split or merged just now, or came of that: nothing is measured there, and who asked is not wrong.
-fn is_cut_anew(admin: &Admin, shard: &str) -> bool {
-    let Ok(id) = shard.parse::<ShardId>() else { return false };
-    let shown = admin.shown.borrow();
-    let mut known = shown.status.shards.iter().filter_map(|known| known.id.parse::<ShardId>().ok());
-    known.any(|known| known.contains(id.first_cell()) || id.contains(known.first_cell()))
 }
 
 fn costliest_first(mut systems: Vec<Cost>) -> Vec<CostView> {

@@ -10,9 +10,10 @@ use pangaea_schemas::message::Desk;
 use pangaea_schemas::recording::RECORDING_SECONDS_MAX;
 use serde::{Deserialize, Serialize};
 
+use super::Admin;
+use super::names::{answers_otherwise, running, shard_named};
 use super::orders::{Question, Refusal};
 use super::view::StatusView;
-use super::{Admin, unknown};
 
 /// What an order to record a shard means.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,20 +84,14 @@ async fn recorded(admin: &Admin, question: Question) -> Result<(String, Bytes), 
     match admin.ask(question).await? {
         (scene, Desk::Recorded { bytes, refusal, .. }) if refusal.is_empty() => Ok((scene.to_string(), bytes)),
         (_, Desk::Recorded { refusal, .. }) => Err((StatusCode::CONFLICT, format!("{refusal}\n"))),
-        (scene, _) => Err((StatusCode::BAD_GATEWAY, format!("{scene} answers something else\n"))),
+        (scene, _) => Err(answers_otherwise(scene)),
     }
 }
 
 /// What the order would mean now.
 fn judge(status: &StatusView, wanted: &Wanted) -> Result<(ShardId, RecordingView), Refusal> {
-    let Some(known) = status.shards.iter().find(|known| known.id == wanted.shard) else {
-        let names = status.shards.iter().map(|known| known.id.as_str());
-        return Err((StatusCode::NOT_FOUND, unknown("shard", &wanted.shard, names) + "\n"));
-    };
-    let (Some(scene), Ok(shard)) = (known.owner.clone().filter(|_| known.phase == "running"), known.id.parse()) else {
-        let text = format!("shard {} does not run now, it is {}; wait a moment\n", known.id, known.phase);
-        return Err((StatusCode::CONFLICT, text));
-    };
+    let known = shard_named(status, &wanted.shard)?;
+    let (shard, scene) = running(known)?;
     let view = RecordingView {
         shard: known.id.clone(),
         scene,

@@ -11,10 +11,11 @@ use pangaea_world::moves::{MoveError, meeting_place};
 use serde::Deserialize;
 
 use super::audit::Follows;
+use super::names::{no_shard, running, shard_named};
 use super::orders::Refusal;
 use super::shards::{GatherView, MoveOrderView};
 use super::view::{ShardView, StatusView};
-use super::{Admin, AdminOrder, unknown};
+use super::{Admin, AdminOrder};
 
 #[derive(Deserialize)]
 pub(super) struct Recut {
@@ -43,13 +44,11 @@ async fn give(admin: &Admin, (mut view, order): (MoveOrderView, AdminOrder)) -> 
 
 fn judge_split(status: &StatusView, wanted: &Recut) -> Result<(MoveOrderView, AdminOrder), Refusal> {
     let id = parse(&wanted.shard)?;
-    let Some(known) = status.shards.iter().find(|known| known.id == wanted.shard) else {
-        return Err(no_shard(status, &wanted.shard));
-    };
+    let known = shard_named(status, &wanted.shard)?;
     if id.children().is_none() {
         return refuse(format!("shard {id} is a single cell and cannot be split"));
     }
-    let scene = running(known)?;
+    let (_, scene) = running(known)?;
     is_free(status, id)?;
     Ok((view(status, id, scene, &[known], wanted.dry_run), AdminOrder::Recut { shard: id, merges: false }))
 }
@@ -77,7 +76,7 @@ fn judge_merge(status: &StatusView, wanted: &Recut) -> Result<(MoveOrderView, Ad
     }
     let mut places = Vec::new();
     for part in &parts {
-        let scene = running(part)?;
+        let (_, scene) = running(part)?;
         let Ok(node) = scene.parse() else { return refuse(format!("`{scene}` is no name")) };
         places.push((node, part.entities));
     }
@@ -108,18 +107,6 @@ fn parse(name: &str) -> Result<ShardId, Refusal> {
 
 fn refuse<T>(text: String) -> Result<T, Refusal> {
     Err((StatusCode::CONFLICT, format!("{text}\n")))
-}
-
-fn no_shard(status: &StatusView, name: &str) -> Refusal {
-    let names = status.shards.iter().map(|known| known.id.as_str());
-    (StatusCode::NOT_FOUND, format!("{}\n", unknown("shard", name, names)))
-}
-
-fn running(shard: &ShardView) -> Result<String, Refusal> {
-    match shard.owner.clone().filter(|_| shard.phase == "running") {
-        Some(scene) => Ok(scene),
-        None => refuse(format!("shard {} does not run now, it is {}; wait a moment", shard.id, shard.phase)),
-    }
 }
 
 fn is_free(status: &StatusView, shard: ShardId) -> Result<(), Refusal> {

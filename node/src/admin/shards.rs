@@ -11,6 +11,7 @@ use pangaea_schemas::MigrationId;
 use serde::{Deserialize, Serialize};
 
 use super::audit::Follows;
+use super::names::{running, shard_named};
 use super::orders::Refusal;
 use super::view::StatusView;
 use super::{Admin, AdminOrder, unknown};
@@ -77,10 +78,7 @@ pub(super) async fn abort(State(admin): State<Admin>, Path(id): Path<u64>) -> Re
 fn judge(status: &StatusView, wanted: &Move) -> Result<(MoveOrderView, AdminOrder), Refusal> {
     let Move { shard, to, dry_run } = wanted;
     let refuse = |status, text: String| Err((status, format!("{text}\n")));
-    let Some(known) = status.shards.iter().find(|known| known.id == *shard) else {
-        let names = status.shards.iter().map(|known| known.id.as_str());
-        return refuse(StatusCode::NOT_FOUND, unknown("shard", shard, names));
-    };
+    let known = shard_named(status, shard)?;
     let scenes: Vec<_> = status.nodes.iter().filter(|node| node.role == "scene").collect();
     let Some(target) = scenes.iter().find(|scene| scene.id == *to) else {
         return refuse(StatusCode::NOT_FOUND, unknown("scene", to, scenes.iter().map(|scene| scene.id.as_str())));
@@ -88,18 +86,14 @@ fn judge(status: &StatusView, wanted: &Move) -> Result<(MoveOrderView, AdminOrde
     if target.state != "up" {
         return refuse(StatusCode::CONFLICT, format!("{to} is {}; undrain it, or choose another scene", target.state));
     }
-    let Some(from) = known.owner.clone().filter(|_| known.phase == "running") else {
-        return refuse(StatusCode::CONFLICT, format!("shard {shard} does not run now, it is {}; wait a moment", known.phase));
-    };
+    let (shard_id, from) = running(known)?;
     if from == *to {
         return refuse(StatusCode::CONFLICT, format!("shard {shard} is at {to} already"));
     }
     if let Some(busy) = status.moves.iter().find(|shift| shift.shard == *shard && !shift.over) {
         return refuse(StatusCode::CONFLICT, format!("shard {shard} is on its way to {} already", busy.to));
     }
-    let (Ok(shard_id), Ok(to_id)) = (shard.parse(), to.parse()) else {
-        return refuse(StatusCode::BAD_REQUEST, format!("`{shard}` or `{to}` is no name"));
-    };
+    let Ok(to_id) = to.parse() else { return refuse(StatusCode::BAD_REQUEST, format!("`{to}` is no name")) };
     let view = MoveOrderView {
         shard: shard.clone(),
         from,

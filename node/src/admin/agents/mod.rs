@@ -22,6 +22,7 @@ pub use parked::ReleaseView;
 pub(super) use parked::release;
 
 use super::drains::DryRun;
+use super::names::answers_otherwise;
 use super::orders::{Question, Refusal};
 use super::view::SpaceView;
 use super::{Admin, StatusView};
@@ -309,7 +310,7 @@ fn agent_of(text: &str) -> Result<EntityId, Refusal> {
 async fn look(admin: &Admin, agent: EntityId) -> Result<(AgentView, Record), Refusal> {
     let (scene, seen) = admin.ask(Question::Agent(agent)).await?;
     let Desk::Seen { shard, epoch, agents, .. } = seen else {
-        return refuse(StatusCode::BAD_GATEWAY, format!("{scene} answers something else"));
+        return Err(answers_otherwise(scene));
     };
     let record = agents.into_iter().find(|record| record.entity == agent);
     let text = || format!("{agent} is on its way to another shard just now, or is no player's agent; see `pangaea agent list`\n");
