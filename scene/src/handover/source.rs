@@ -275,6 +275,11 @@ impl Leaves {
         self.by_xid.iter().filter(|(_, l)| l.letting == letting).map(|(xid, _)| *xid).collect()
     }
 
+    /// Hand-overs that nothing binds yet: those offered, then those reserved, each in order.
+    pub fn revocable(&self) -> Vec<Xid> {
+        [Letting::Offered, Letting::Reserved].into_iter().flat_map(|letting| self.in_state(letting)).collect()
+    }
+
     /// Hand-overs past their commit point, with their payload.
     pub fn out(&self) -> impl Iterator<Item = (Xid, &Leave)> {
         self.by_xid.iter().filter(|(_, leave)| leave.letting == Letting::Out).map(|(xid, leave)| (*xid, leave))

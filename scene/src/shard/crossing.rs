@@ -22,7 +22,7 @@ impl Shard {
     /// The phase Hand over: who came back stays, who has a reservation goes, who else stands beyond is offered.
     pub(super) fn hand_over(&mut self, crossings: &[Crossing]) {
         let beyond: BTreeMap<EntityId, &Crossing> = crossings.iter().map(|crossing| (crossing.entity, crossing)).collect();
-        for xid in self.life.leaves.in_state(Letting::Offered).into_iter().chain(self.life.leaves.in_state(Letting::Reserved)) {
+        for xid in self.life.leaves.revocable() {
             if !self.still_leaves(xid, beyond.get(&xid.entity).copied()) {
                 self.step_leave(xid, Heard::CameBack);
             }
@@ -39,6 +39,13 @@ impl Shard {
             for crossing in crossings {
                 self.offer(crossing);
             }
+        }
+    }
+
+    /// From now on nobody is on the way out who is not past the commit point.
+    pub(super) fn call_back(&mut self) {
+        for xid in self.life.leaves.revocable() {
+            self.step_leave(xid, Heard::CameBack);
         }
     }
 

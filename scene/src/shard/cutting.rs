@@ -12,10 +12,8 @@ use pangaea_schemas::{EntityId, JournalIndex, NodeId, ShardEpoch, Timestamp};
 use super::pause::PAUSED;
 use super::{Routes, Shard, ShardConfig};
 use crate::ecs::{Copied, ShardWorld, WorldDelta};
-use crate::handover::source::{Heard, Letting};
 use crate::incarnation::Happening;
 use crate::migration::FROZEN_MESSAGES_MAX;
-use crate::recut::YOUNG_FOR;
 use crate::recut::parts::Part;
 
 /// A shard that stands still.
@@ -53,10 +51,7 @@ impl Shard {
     /// where they stand: the map is cut there, too.
     pub(crate) fn stand_still(&mut self, now: Timestamp) {
         self.now = now;
-        let leaves = &self.life.leaves;
-        for xid in leaves.in_state(Letting::Offered).into_iter().chain(leaves.in_state(Letting::Reserved)) {
-            self.step_leave(xid, Heard::CameBack);
-        }
+        self.call_back();
         let changed: BTreeSet<EntityId> = self.life.dirty.iter_mut().flat_map(std::mem::take).collect();
         self.life.urgent.extend(changed);
         self.journal_urgent();
@@ -133,9 +128,8 @@ impl Shard {
         self.now = now;
         self.writer.restart(epoch, tail);
         self.happens(Happening::Inherited { epoch });
-        (self.life.kin, self.life.young_until) = (kin, now + YOUNG_FOR);
-        let agents = self.players().collect::<Vec<_>>();
-        self.life.directory.start(agents);
+        self.life.kin = kin;
+        self.begins();
         tracing::info!(shard = %self.id, %epoch, entities = self.life.residents.len(), "the shard runs, cut anew");
     }
 

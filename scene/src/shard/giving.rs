@@ -13,7 +13,6 @@ use pangaea_schemas::{AgentEpoch, EntityId, MigrationId, NodeId, Nonce, Tick, Ti
 use super::pause::PAUSED;
 use super::{Shard, Then};
 use crate::ecs::Copied;
-use crate::handover::source::{Heard as LeaveHeard, Letting};
 use crate::incarnation::Happening;
 use crate::journal_writer::record_bytes;
 use crate::migration::source::{Giving, Heard, SourceOrder};
@@ -348,10 +347,7 @@ impl Shard {
 
     /// The tick is over: no further one runs here. Nobody is on the way out who is not past the commit point.
     fn freeze(&mut self) {
-        let leaves = &self.life.leaves;
-        for xid in leaves.in_state(Letting::Offered).into_iter().chain(leaves.in_state(Letting::Reserved)) {
-            self.step_leave(xid, LeaveHeard::CameBack);
-        }
+        self.call_back();
         self.journal_urgent();
         let (now, tick) = (self.now, self.tick);
         if let Some(gift) = self.gift.as_mut() {

@@ -114,10 +114,15 @@ impl Shard {
         }
     }
 
+    /// The next report tells the directory of everybody here.
+    pub(super) fn tell_all_players(&mut self) {
+        let all = self.players().collect::<Vec<_>>();
+        self.life.directory.start(all);
+    }
+
     pub(super) fn tell_directory(&mut self) {
         if self.tick.0.wrapping_add(self.id.to_bits()).is_multiple_of(DIRECTORY_REFRESH_TICKS) {
-            let all = self.players().collect::<Vec<_>>();
-            self.life.directory.start(all);
+            self.tell_all_players();
         }
         if let Some(report) = self.life.directory.take(self.id, self.epoch()) {
             self.send(Address::World, Message::Directory(report));

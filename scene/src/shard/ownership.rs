@@ -224,10 +224,14 @@ impl Shard {
 
     fn run(&mut self) {
         tracing::info!(shard = %self.id, epoch = %self.epoch(), entities = self.life.residents.len(), "the shard runs");
-        let agents = self.players().collect::<Vec<_>>();
-        self.life.directory.start(agents);
-        self.life.young_until = self.now + YOUNG_FOR;
+        self.begins();
         self.look_around();
+    }
+
+    /// It is this owner's from now on: the world hears who plays here, and ghosts are still to come.
+    pub(super) fn begins(&mut self) {
+        self.tell_all_players();
+        self.life.young_until = self.now + YOUNG_FOR;
     }
 
     fn stop(&mut self) {

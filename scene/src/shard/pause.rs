@@ -14,7 +14,7 @@ use pangaea_schemas::{EntityId, RequestId, Timestamp};
 use super::neighbours::Neighbours;
 use super::{GHOST_FRAMES_MAX, Shard};
 use crate::ecs::Published;
-use crate::handover::source::{Heard, Letting};
+use crate::handover::source::Heard;
 
 /// A pause ends by itself after this, unless it is ordered again.
 pub const PAUSE_TIME_MAX: Duration = Duration::from_secs(600);
@@ -68,11 +68,7 @@ impl Shard {
         let steps = self.life.pause.map_or(0, |pause| pause.steps);
         if self.life.pause.replace(Pause { until: self.now + PAUSE_TIME_MAX, steps }).is_none() {
             tracing::warn!(shard = %self.id, "paused by an admin");
-            // Nobody is on the way out who is not past the commit point.
-            let leaves = &self.life.leaves;
-            for xid in leaves.in_state(Letting::Offered).into_iter().chain(leaves.in_state(Letting::Reserved)) {
-                self.step_leave(xid, Heard::CameBack);
-            }
+            self.call_back();
         }
         Ok(())
     }

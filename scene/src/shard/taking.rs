@@ -9,7 +9,6 @@ use crate::ecs::WorldDelta;
 use crate::incarnation::{Happening, Incarnation};
 use crate::migration::SOURCE_SILENCE;
 use crate::migration::target::{Heard, Taking, TargetOrder};
-use crate::recut::YOUNG_FOR;
 
 /// A migration at its target. The copy is in the shard's own world and life, which nothing ticks yet.
 pub(super) struct Draft {
@@ -170,10 +169,8 @@ impl Shard {
         self.draft_hears(Heard::Owned, None);
         self.writer.restart(epoch, index);
         self.happens(Happening::Inherited { epoch });
-        self.life.young_until = self.now + YOUNG_FOR;
         tracing::info!(shard = %self.id, %epoch, entities = self.life.residents.len(), "the shard runs, migrated");
-        let agents = self.players().collect::<Vec<_>>();
-        self.life.directory.start(agents);
+        self.begins();
         self.arrived = Some(Arrived { id, from, first: None, is_durable: false });
         let (shard, owner, nonce) = (self.id, self.config.node, self.config.nonce);
         self.tell_moved(ShardRoute { shard, owner, nonce, epoch });
