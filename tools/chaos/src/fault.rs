@@ -52,7 +52,7 @@ impl FaultKind {
         Self::PauseEngine,
     ];
 
-    /// Why this cannot be done to such a cluster, in words: `engine`, whether it relies on servers of its own.
+    /// Why this cannot be done to such a cluster, in words. `engine`: it relies on servers of its own.
     pub fn is_impossible(self, engine: bool) -> Option<&'static str> {
         match (self, engine) {
             (Self::KillEngine | Self::PauseEngine, false) => {

@@ -67,18 +67,19 @@ async fn run_undisturbed(options: &ChaosOptions) -> anyhow::Result<ChaosReport> 
     say(&format!("seed {}", options.seed));
     let mut home = Home::of(options)?;
     let drill = if options.drill { Some(HaltDrill::prepare(&home.folder).context("cannot prepare the drill")?) } else { None };
-    let mut skipped = BTreeMap::new();
-    let engine = matches!(options.engine, UpEngine::Own { .. });
-    let impossible = FaultKind::ALL.into_iter().filter_map(|kind| Some((kind.name(), kind.is_impossible(engine)?.to_owned())));
-    skipped.extend(impossible);
-    let disk = (!skipped.contains_key(&FaultKind::FullDisk.name())).then(|| Disk::mount(&home.store()));
-    let disk = disk.and_then(|disk| {
-        let told = disk.inspect_err(|error| {
-            say(&format!("SKIPPING full_disk: {error:#}"));
-            skipped.insert(FaultKind::FullDisk.name(), format!("{error:#}"));
-        });
-        told.ok()
-    });
+    let engine = has_engine(options);
+    let impossible = options.only.iter().filter_map(|kind| Some((kind.name(), kind.is_impossible(engine)?.to_owned())));
+    let mut skipped: BTreeMap<_, _> = impossible.collect();
+    let disk = match FaultKind::FullDisk.is_impossible(engine) {
+        Some(_) => None,
+        None => {
+            let tell = |error: &anyhow::Error| {
+                say(&format!("SKIPPING full_disk: {error:#}"));
+                skipped.insert(FaultKind::FullDisk.name(), format!("{error:#}"));
+            };
+            Disk::mount(&home.store()).inspect_err(tell).ok()
+        }
+    };
     let storm = Storm::start(options, &home, disk, skipped).await?;
     let report = storm.live(drill).await?;
     if report.ok() {
@@ -125,6 +126,11 @@ impl Home {
     fn remove(&mut self) {
         drop(self.temporary.take());
     }
+}
+
+/// Whether the cluster relies on servers of its own, which can be hurt.
+fn has_engine(options: &ChaosOptions) -> bool {
+    matches!(options.engine, UpEngine::Own { .. })
 }
 
 /// The cluster that is hurt.
@@ -251,7 +257,9 @@ impl Storm {
     /// What is wanted and can be done here.
     fn kinds(&self) -> Vec<FaultKind> {
         let is_wanted = |kind: &FaultKind| self.options.only.is_empty() || self.options.only.contains(kind);
-        let is_possible = |kind: &FaultKind| !self.report.skipped.contains_key(&kind.name());
+        let engine = has_engine(&self.options);
+        let is_possible =
+            |kind: &FaultKind| kind.is_impossible(engine).is_none() && !self.report.skipped.contains_key(&kind.name());
         FaultKind::ALL.into_iter().filter(|kind| is_wanted(kind) && is_possible(kind)).collect()
     }
 
