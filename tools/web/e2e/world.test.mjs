@@ -47,6 +47,26 @@ async function showToken(page) {
   await page.locator("#panel").getByText("operator", { exact: false }).first().waitFor();
 }
 
+/** Chooses a shard on the map, as an operator; its panel. */
+async function chooseAsOperator(page, shard) {
+  await page.waitForFunction((id) => window.pangaea.probe().shards.some((one) => one.id === id), shard);
+  await page.waitForTimeout(1_000);
+  const tile = (await probe(page)).shards.find((one) => one.id === shard);
+  await page.mouse.click(tile.screenX, tile.screenY);
+  const panel = page.locator("#panel");
+  await panel.getByRole("button", { name: "Change" }).click();
+  await showToken(page);
+  return panel;
+}
+
+/** Nothing went wrong in these pages, and they are not needed any more. */
+async function endWell(...pages) {
+  for (const page of pages) {
+    assert.deepEqual(page.faults, []);
+    await page.close();
+  }
+}
+
 const shot = (page, name) => page.screenshot({ path: `${SHOTS}/${name}.png` });
 
 test("the map shows two scenes' land in their own colours, and entities that move", async () => {
@@ -198,13 +218,7 @@ test("an operator splits a shard and merges it again by clicking, while somebody
   await walker.waitForTimeout(2_500);
   await walker.evaluate(() => setInterval(() => window.pangaea.walk([Math.cos(Date.now() / 500) / 3, Math.sin(Date.now() / 500) / 3]), 50));
   const { shard } = await probe(walker);
-  await admin.waitForFunction((id) => window.pangaea.probe().shards.some((one) => one.id === id), shard);
-  await admin.waitForTimeout(1_000);
-  const tile = (await probe(admin)).shards.find((one) => one.id === shard);
-  await admin.mouse.click(tile.screenX, tile.screenY);
-  const panel = admin.locator("#panel");
-  await panel.getByRole("button", { name: "Change" }).click();
-  await showToken(admin);
+  const panel = await chooseAsOperator(admin, shard);
 
   const recut = async (button, verb) => {
     await panel.getByRole("button", { name: button }).click();
@@ -238,10 +252,7 @@ test("an operator splits a shard and merges it again by clicking, while somebody
   const seen = await probe(walker);
   assert.equal(seen.anomaliesTotal, 0, JSON.stringify(seen.anomalies));
   assert.equal(seen.reconnects, 0);
-  for (const page of [admin, walker]) {
-    assert.deepEqual(page.faults, []);
-    await page.close();
-  }
+  await endWell(admin, walker);
 });
 
 test("an operator stops a shard, steps it and lets it go on, and who plays in it is told", { skip: !token && "PANGAEA_TOKEN is not set" }, async () => {
@@ -249,13 +260,7 @@ test("an operator stops a shard, steps it and lets it go on, and who plays in it
   await join(walker, "Statue");
   await walker.waitForTimeout(2_500);
   const { shard } = await probe(walker);
-  await admin.waitForFunction((id) => window.pangaea.probe().shards.some((one) => one.id === id), shard);
-  await admin.waitForTimeout(1_000);
-  const tile = (await probe(admin)).shards.find((one) => one.id === shard);
-  await admin.mouse.click(tile.screenX, tile.screenY);
-  const panel = admin.locator("#panel");
-  await panel.getByRole("button", { name: "Change" }).click();
-  await showToken(admin);
+  const panel = await chooseAsOperator(admin, shard);
   await panel.getByRole("button", { name: "Pause", exact: true }).click();
   const card = admin.locator("#order");
   await card.getByText("Nobody moves in it").waitFor();
@@ -275,10 +280,7 @@ test("an operator stops a shard, steps it and lets it go on, and who plays in it
   for (const what of ["shards/pause", "shards/step", "shards/resume"]) await panel.locator(".audit li").filter({ hasText: what }).first().waitFor();
   const seen = await probe(walker);
   assert.deepEqual([seen.reconnects, seen.anomaliesTotal], [0, 0], JSON.stringify(seen.anomalies));
-  for (const page of [admin, walker]) {
-    assert.deepEqual(page.faults, []);
-    await page.close();
-  }
+  await endWell(admin, walker);
 });
 
 test("an entity that is clicked is inspected live, and its hand-over is in its past", async () => {
@@ -318,10 +320,7 @@ test("an entity that is clicked is inspected live, and its hand-over is in its p
   await admin.keyboard.press("Escape");
   await card.waitFor({ state: "hidden" });
   assert.notEqual(here.owner, there.owner);
-  for (const page of [admin, walker]) {
-    assert.deepEqual(page.faults, []);
-    await page.close();
-  }
+  await endWell(admin, walker);
 });
 
 test("two guests hear each other", async () => {
@@ -336,10 +335,7 @@ test("two guests hear each other", async () => {
   await theo.waitForFunction((said) => window.pangaea.probe().chat.some((line) => line.includes(said)), words);
   await shot(ada, "play-desktop");
   await shot(theo, "play-phone");
-  for (const page of [ada, theo]) {
-    assert.deepEqual(page.faults, []);
-    await page.close();
-  }
+  await endWell(ada, theo);
 });
 
 test("two guests trade and pay over the border between two scenes", async () => {

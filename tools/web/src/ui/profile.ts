@@ -4,8 +4,6 @@ import { fetchProfile } from "../admin/profile.js";
 import { bar, make } from "./elements.js";
 
 const ASK_EVERY_MS = 2_000;
-/** A shard that has just been cut is not in the world's status yet. */
-const ASK_FIRST_AFTER_MS = 700;
 const us = (value: number): string => (value < 10 ? value.toFixed(1) : Math.round(value).toLocaleString("en"));
 
 export class ProfileCard {
@@ -23,7 +21,7 @@ export class ProfileCard {
     if (shard === this.#shard) return;
     this.#shard = shard;
     this.section.hidden = true;
-    setTimeout(() => { if (shard === this.#shard) void this.#look(); }, ASK_FIRST_AFTER_MS);
+    void this.#look();
   }
 
   async #look(): Promise<void> {
