@@ -308,12 +308,13 @@ test("an entity that is clicked is inspected live, and its hand-over is in its p
   await shot(admin, "inspector");
 
   const before = await admin.waitForFunction(() => window.pangaea.probe().inspected);
-  const { x } = await before.jsonValue();
+  const { x, z } = await before.jsonValue();
   await walkInto(walker, there);
-  await admin.waitForFunction(([id, x]) => {
+  // Whoever walks straight south keeps the very same x.
+  await admin.waitForFunction(([id, x, z]) => {
     const { inspected } = window.pangaea.probe();
-    return inspected?.shard === id && inspected.x !== x;
-  }, [there.id, x], { timeout: 60_000 });
+    return inspected?.shard === id && (inspected.x !== x || inspected.z !== z);
+  }, [there.id, x, z], { timeout: 60_000 });
   await card.locator(".past").getByText(`→ ${there.id}`).first().waitFor();
   await card.getByText(there.owner, { exact: false }).first().waitFor();
   await shot(admin, "inspector-after-hand-over");
