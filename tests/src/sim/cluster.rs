@@ -244,6 +244,10 @@ impl Cluster {
     pub fn run(mut self) -> Outcome {
         let end = BEGINNING + self.options.span;
         while let Some(event) = self.schedule.next(end) {
+            if self.schedule.stands_still() {
+                let who = event.node().map_or_else(|| "somebody".to_owned(), |node| node.to_string());
+                self.faults.push(format!("{who} wakes over and over in one moment: what it waits for was due before"));
+            }
             self.happen(event);
             if !self.faults.is_empty() {
                 break;

@@ -21,8 +21,11 @@ pub(crate) struct Ids {
 impl Ids {
     /// Whether to ask for a block (again) now.
     pub(crate) fn ask_due(&self, now: Timestamp) -> bool {
-        let left: u64 = self.blocks.iter().map(|(next, end)| end - next).sum();
-        left < STOCK_LOW && self.asked.is_none_or(|(_, again)| again <= now)
+        self.is_low() && self.asked.is_none_or(|(_, again)| again <= now)
+    }
+
+    fn is_low(&self) -> bool {
+        self.blocks.iter().map(|(next, end)| end - next).sum::<u64>() < STOCK_LOW
     }
 
     /// The question; every answer to it is used, late ones too.
@@ -33,13 +36,14 @@ impl Ids {
 
     /// Takes a block.
     pub(crate) fn add(&mut self, request: RequestId, first: EntityId, count: u64) {
-        if self.asked.is_some_and(|(asked, _)| asked == request) {
-            self.asked = None;
-        }
         let end = first.0.saturating_add(count);
         let known = self.blocks.iter().any(|(next, last)| first.0 < *last && end > *next);
         if first.is_some() && !known {
             self.blocks.push((first.0, end));
+        }
+        // A late answer to a former question may be enough, and then nobody asks again: nothing is to be waited for.
+        if self.asked.is_some_and(|(asked, _)| asked == request) || !self.is_low() {
+            self.asked = None;
         }
     }
 
@@ -53,5 +57,34 @@ impl Ids {
 
     pub(crate) fn poll_timeout(&self) -> Option<(Timestamp, &'static str)> {
         self.asked.map(|(_, again)| (again, "ask for ids"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_late_answer_that_is_enough_leaves_nothing_to_wait_for() {
+        let (mut ids, began) = (Ids::default(), Timestamp(1_000_000));
+        ids.ask(began, RequestId(1));
+        let late = began + ASK_AGAIN;
+        assert!(ids.ask_due(late), "nobody answered");
+        ids.ask(late, RequestId(2));
+        ids.add(RequestId(1), EntityId(100), STOCK_LOW);
+        assert_eq!((ids.ask_due(late + ASK_AGAIN), ids.poll_timeout()), (false, None), "or its shell would wake for ever");
+        ids.add(RequestId(2), EntityId(500), STOCK_LOW);
+        assert_eq!(ids.pair(), Some((AccountId(100), EntityId(101))), "both are used");
+    }
+
+    #[test]
+    fn an_answer_that_is_not_enough_leaves_the_question_open() {
+        let (mut ids, began) = (Ids::default(), Timestamp(1_000_000));
+        ids.ask(began, RequestId(1));
+        ids.ask(began + ASK_AGAIN, RequestId(2));
+        ids.add(RequestId(1), EntityId(100), 2);
+        let again = began + ASK_AGAIN + ASK_AGAIN;
+        assert_eq!(ids.poll_timeout().map(|(at, _)| at), Some(again));
+        assert!(ids.ask_due(again));
     }
 }
