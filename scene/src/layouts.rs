@@ -110,6 +110,22 @@ impl Layouts {
         comparison
     }
 
+    /// What of a world that this build has kept another one would lose by starting on it, in words, a line each: of components
+    /// that are persistent, since nothing else lasts.
+    pub fn losses_of(&self, other: &Self) -> Vec<String> {
+        let lasting = |layout: &Layout| layout.flags.contains(PERSISTENT);
+        let only_lasting = |layouts: &Self| {
+            let of_components = layouts.types.iter().filter(|(key, _)| key.starts_with(COMPONENT));
+            let flags = |layout: &Layout| layout.flags.iter().filter(|flag| *flag == PERSISTENT).cloned().collect();
+            let types = of_components.map(|(key, layout)| (key.clone(), Layout { flags: flags(layout), ..layout.clone() }));
+            Self { types: types.collect(), tunables: BTreeMap::new(), ..layouts.clone() }
+        };
+        let (mut ours, theirs) = (only_lasting(self), only_lasting(other));
+        ours.types.retain(|_, layout| lasting(layout));
+        ours.formers.retain(|key, _| ours.types.keys().any(|own| split_version(own).0 == split_version(key).0));
+        ours.compared_with(&theirs).refused
+    }
+
     /// Reads it, as its own or as a former layout.
     fn knows(&self, key: &str) -> bool {
         self.types.contains_key(key) || self.formers.contains_key(key)
@@ -255,6 +271,8 @@ pub(crate) fn dialect(kinds: &Kinds) -> Dialect {
 
 /// What a component's key begins with.
 const COMPONENT: &str = "component ";
+/// The flag of components that records hold.
+const PERSISTENT: &str = "persistent";
 
 fn component_key(name: &str, version: u16) -> String {
     if version == 1 { format!("{COMPONENT}{name}") } else { format!("{COMPONENT}{name}@{version}") }
@@ -296,7 +314,7 @@ fn difference(ours: &Layout, theirs: &Layout) -> Vec<String> {
 }
 
 fn flags(kind: &ComponentKind) -> BTreeSet<String> {
-    let flags = [(kind.replicated, "replicated"), (kind.persistent, "persistent"), (kind.ghosted, "ghosted")];
+    let flags = [(kind.replicated, "replicated"), (kind.persistent, PERSISTENT), (kind.ghosted, "ghosted")];
     flags.iter().filter(|(is_set, _)| *is_set).map(|(_, word)| (*word).to_owned()).collect()
 }
 

@@ -256,6 +256,9 @@ impl Plan {
         let nodes = nodes_of(options);
         ports.check(&nodes)?;
         let data_dir = DataDir::open(&options.data_dir)?;
+        if let Some(build) = &options.kept_by {
+            build.take(data_dir.path())?;
+        }
         let keys = ClusterKeys::below(data_dir.path());
         keys.create_missing()?;
         let operator_token = keys.operator_token()?;

@@ -10,6 +10,7 @@ mod child;
 mod cluster;
 mod data_dir;
 mod doorbell;
+mod kept_by;
 mod ports;
 mod screen;
 mod supervisor;
@@ -30,6 +31,7 @@ pub use child::{Child, ChildSpec, Ended};
 pub use cluster::{LocalCluster, nodes_of};
 pub use data_dir::{DataDir, DataDirError};
 pub use doorbell::{UpAnswer, UpOrder, ring};
+pub use kept_by::KeptBy;
 pub use ports::{GATEWAYS_MAX, PORTS, PlannedPort, PortInUse, PortTable, SCENES_MAX, SERVERS_MAX, TRIPLE_MAX};
 pub use supervisor::{Death, Supervisor};
 
@@ -93,6 +95,8 @@ pub struct UpOptions {
     pub log: LogFormat,
     /// Where peers reach a node, when that is not where it listens: through somebody's relay.
     pub advertised: BTreeMap<NodeId, SocketAddr>,
+    /// The build, held against the one that kept the world before. `None`: whoever starts the cluster knows that it is the same.
+    pub kept_by: Option<KeptBy>,
 }
 
 /// A cluster on this machine, from start to end.

@@ -74,6 +74,7 @@ mod tests {
             verbose: false,
             log: crate::telemetry::LogFormat::Human,
             advertised: std::collections::BTreeMap::new(),
+            kept_by: None,
         };
         let nodes = super::super::cluster::nodes_of(&options);
         let text = text(PortTable::new(7_100).expect("fits"), &nodes, &options.data_dir, &options);

@@ -283,3 +283,34 @@ fn builds_that_may_be_deployed_may_also_talk() {
     assert_eq!(dialect(fuel).differences(&other), 1);
     assert_eq!((Fuel::NAME, Fuel::VERSION, added::Fuel::VERSION), ("fuel", 1, 2));
 }
+
+#[test]
+fn a_world_that_is_kept_loses_only_what_lasts() {
+    let losses = |old: fn(&mut Game), new: fn(&mut Game)| layouts(old).losses_of(&layouts(new));
+    let everything: fn(&mut Game) = |game| {
+        game.component::<Fuel>().replicated().persistent();
+        game.component::<Paint>().replicated();
+        game.effect::<Refuel>();
+    };
+    let fuel_alone: fn(&mut Game) = |game| {
+        game.component::<Fuel>().persistent();
+    };
+    assert_eq!(
+        losses(everything, fuel_alone),
+        Vec::<String>::new(),
+        "colours and effects do not last, nor does a flag of clients"
+    );
+    assert_eq!(losses(fuel_alone, |_| {})[0], "component fuel is gone");
+    let other: fn(&mut Game) = |game| {
+        game.component::<later::Fuel>().persistent();
+    };
+    assert_eq!(losses(fuel_alone, other)[0], "component fuel is made of something else");
+    let fleeting: fn(&mut Game) = |game| {
+        game.component::<Fuel>().replicated();
+    };
+    assert_eq!(losses(fuel_alone, fleeting)[0], "component fuel is not persistent any more");
+    for (old, new) in [(fuel as fn(&mut Game), fuel_2 as fn(&mut Game)), (fuel_2, fuel), (fuel_2, fuel_3)] {
+        assert_eq!(losses(old, new), Vec::<String>::new(), "declared, or carried");
+    }
+    assert!(losses(fuel_2, forgetful_fuel).len() > 1, "records may be in the layout that was forgotten");
+}

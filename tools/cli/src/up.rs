@@ -9,9 +9,10 @@ use anyhow::{Context, bail, ensure};
 use clap::{Args, Parser};
 use pangaea_node::engine::server;
 use pangaea_node::role::{ABUNDANCE_DEFAULT, SCENES_DEFAULT};
-use pangaea_node::up::{SERVERS_MAX, UpEngine, UpOptions};
+use pangaea_node::up::{KeptBy, SERVERS_MAX, UpEngine, UpOptions};
 use pangaea_node::workshop::SHEET;
 use pangaea_scene::game::Game;
+use pangaea_scene::layouts::Layouts;
 
 use crate::args::{Cli, Command, LogArg};
 use crate::engine::{EngineArgs, EngineKind};
@@ -57,6 +58,9 @@ pub(crate) struct UpArgs {
     /// Bots that play as soon as the world is up
     #[arg(long, default_value_t = 20, value_name = "N")]
     bots: u32,
+    /// Start even if the world was kept by a build with components that this one cannot read, and lose them
+    #[arg(long)]
+    accept_losses: bool,
     /// End by itself after so long
     #[arg(long = "for", value_name = "SECONDS")]
     run_for: Option<u64>,
@@ -90,7 +94,7 @@ impl Default for UpArgs {
 impl UpArgs {
     /// # Errors
     /// The engine's words do not fit together.
-    pub(crate) fn options(self) -> anyhow::Result<UpOptions> {
+    pub(crate) fn options(self, layouts: &Layouts) -> anyhow::Result<UpOptions> {
         let engine = match (self.engine, self.servers.options()?) {
             (EngineKind::Embedded, None) => UpEngine::Embedded,
             (EngineKind::Embedded, Some(_)) => bail!("--engine-servers need --engine nats"),
@@ -113,6 +117,7 @@ impl UpArgs {
             verbose: self.verbose,
             log: self.log.into(),
             advertised: BTreeMap::new(),
+            kept_by: Some(KeptBy { layouts: layouts.clone(), accept_losses: self.accept_losses }),
         })
     }
 }
@@ -137,7 +142,7 @@ pub(crate) fn own_engine(servers: u16) -> anyhow::Result<UpEngine> {
 
 /// Run it until it ends or is told to.
 pub(crate) async fn run(args: UpArgs, game: fn(&mut Game)) -> anyhow::Result<ExitCode> {
-    Game::build(game)?;
-    pangaea_node::up::run(args.options()?).await?;
+    let game = Game::build(game)?;
+    pangaea_node::up::run(args.options(game.layouts())?).await?;
     Ok(ExitCode::SUCCESS)
 }

@@ -80,6 +80,7 @@ impl Arena {
             verbose: false,
             log: LogFormat::Human,
             advertised: Default::default(),
+            kept_by: None,
         };
         // The processes inherit where this thread may run.
         let (started, _) = cores::on_server_core(|| runtime.block_on(async { LocalCluster::start(&options) }));

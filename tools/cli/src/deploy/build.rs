@@ -34,7 +34,7 @@ pub(super) async fn check(cluster: &ClusterAddress, build: &Path, status: &Statu
         if !other.is_possible() {
             bail!(
                 "{} cannot run beside what {who} runs; nothing was moved.\n{}\nMend that. To stop the cluster and start it with the new \
-                 build helps, too, but loses every component that is made of something else",
+                 build and --accept-losses helps, too, but loses every component that is made of something else",
                 program.display(),
                 shortened(&other)
             );
@@ -108,7 +108,11 @@ fn executables(status: &StatusView) -> BTreeMap<(u64, u64), (String, PathBuf)> {
     found
 }
 
-async fn layouts_of(program: &Path) -> anyhow::Result<Layouts> {
+/// What an executable keeps and says.
+///
+/// # Errors
+/// It is no build of a game, or of another version.
+pub(super) async fn layouts_of(program: &Path) -> anyhow::Result<Layouts> {
     let mut command = Command::new(program);
     command.args(["layouts", "--json"]).stdin(Stdio::null()).kill_on_drop(true);
     let output = tokio::time::timeout(ANSWER_TIME_MAX, command.output()).await;

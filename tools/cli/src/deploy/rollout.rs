@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use pangaea_node::admin::{BalanceView, LedgerView, MoveOrderView, MoveView, SceneOrderView, StatusView};
-use pangaea_node::up::{UpOrder, ring};
+use pangaea_node::up::{KeptBy, UpOrder, ring};
 
+use super::build::layouts_of;
 use super::health::{Baseline, canary_fault, died};
 use super::trace::{Begun, Trace};
 use super::{Outcome, health};
@@ -94,7 +95,7 @@ impl<'a> Rollout<'a> {
     /// Something stays where it is; the text says what. It can be tried again.
     pub(super) async fn mend(self) -> anyhow::Result<Outcome> {
         let began = Instant::now();
-        let mended = if self.begun.is_final { self.stop(&self.outcome.old).await } else { self.take_back().await };
+        let mended = if self.begun.is_final { self.end().await } else { self.take_back().await };
         mended.context("scenes of both builds still run, see `pangaea scene list`")?;
         if self.begun.balances {
             self.balance(true).await?;
@@ -123,7 +124,7 @@ impl<'a> Rollout<'a> {
                 self.begun.is_final = true;
                 self.trace.note(&self.begun)?;
                 self.tell(&format!("all is at the new build: stopping {}", self.outcome.old.join(", ")));
-                self.stop(&self.outcome.old).await.context("the new build has all shards")?;
+                self.end().await?;
                 ("deployed", String::new())
             }
             Err((result, reason)) => {
@@ -141,6 +142,12 @@ impl<'a> Rollout<'a> {
         self.trace.erase();
         let new = self.started.iter().map(|(name, _)| name.clone()).collect();
         Ok(Outcome { result: result.to_owned(), reason, seconds: began.elapsed().as_secs_f64(), new, ..self.outcome })
+    }
+
+    /// The new build has everything, and keeps the world from now on.
+    async fn end(&self) -> anyhow::Result<()> {
+        self.stop(&self.outcome.old).await.context("the new build has all shards")?;
+        KeptBy::note(self.order.operator.folder(), &layouts_of(&self.begun.program).await?)
     }
 
     /// # Errors
