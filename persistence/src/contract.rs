@@ -34,6 +34,9 @@ pub fn journal_suite<J: JournalBackend>(mut fresh: impl FnMut() -> J) {
     reads_are_bounded_but_never_empty(&mut fresh());
     trimmed_entries_are_gone_and_the_last_ones_stay(&mut fresh());
     journals_do_not_know_each_other(&mut fresh());
+    a_split_ends_one_journal_and_begins_four(&mut fresh());
+    a_merge_ends_four_journals_and_begins_one(&mut fresh());
+    a_recut_that_knows_something_else_changes_nothing(&mut fresh());
     what_was_acknowledged_outlives_a_crash(&mut fresh());
 }
 
@@ -255,6 +258,99 @@ fn journals_do_not_know_each_other(journal: &mut impl JournalBackend) {
     let replies = journal.ask(vec![west.born(1), east.born(2)]);
     assert!(west.hears(&replies[0]) && east.hears(&replies[1]), "each has its own tail: {replies:?}");
     assert_eq!((births(journal, WEST, 1), births(journal, EAST, 1)), (vec![1], vec![2]));
+}
+
+fn parts() -> [ShardId; 4] {
+    WEST.children().expect("it has parts")
+}
+
+fn is_conflict(reply: &JournalReply) -> bool {
+    matches!(reply, JournalReply::Conflict { .. })
+}
+
+impl Writer {
+    fn split(&mut self, tails: [u64; 4]) -> JournalRequest {
+        self.append(vec![ShardOp::Split { tails: tails.map(JournalIndex).to_vec() }])
+    }
+
+    fn merge(&mut self, epoch: u64, tails: [u64; 4]) -> JournalRequest {
+        self.epoch = ShardEpoch(epoch);
+        self.append(vec![ShardOp::Merge { tails: tails.map(JournalIndex).to_vec() }])
+    }
+
+    /// The same incarnation at a part whose journal has begun, so that it has its OWNER entry.
+    fn at(&self, part: ShardId, tail: u64) -> Self {
+        let (epoch, tail) = (self.epoch.next(), JournalIndex(tail));
+        // Names are those of the incarnation: none is given twice to one journal.
+        Self { shard: part, epoch, tail, ..self.clone() }
+    }
+}
+
+fn a_split_ends_one_journal_and_begins_four(journal: &mut impl JournalBackend) {
+    let mut west = Writer::owning(journal, WEST, 1);
+    west.writes(journal, 1);
+    let split = west.split([0; 4]);
+    assert!(west.hears(&one(journal, split.clone())), "the owner splits");
+    assert!(matches!(one(journal, split), JournalReply::Appended { index: JournalIndex(3), .. }), "asked again");
+    let late = west.clone().born(2);
+    let JournalReply::Conflict { epoch, .. } = one(journal, late) else { panic!("a journal that has ended takes nothing") };
+    assert_eq!(epoch, ShardEpoch(2), "it has the epoch of its heirs");
+    let claim = Writer { epoch, ..west.clone() }.claim();
+    assert!(is_conflict(&one(journal, claim)), "nor is it claimed");
+    for (n, part) in parts().into_iter().enumerate() {
+        let JournalReply::Entries { entries, .. } = read(journal, part, 1, ROOMY) else { panic!("{part} has begun") };
+        let [Entry { epoch, ops, .. }] = entries.as_slice() else { panic!("one entry, not {entries:?}") };
+        let owner = ShardOp::Owner { node: NodeId::new(Role::Scene, 1), nonce: west.nonce };
+        assert_eq!((*epoch, ops.as_slice()), (ShardEpoch(2), [owner].as_slice()));
+        west.at(part, 1).writes(journal, 10 + n as u64);
+    }
+    journal.crash();
+    let mut other = Writer::new(parts()[3], 2);
+    (other.epoch, other.tail) = (ShardEpoch(2), JournalIndex(2));
+    let claim = other.claim();
+    assert!(other.hears(&one(journal, claim)), "a part is a journal like any other");
+    assert_eq!(births(journal, parts()[3], 1), [13]);
+}
+
+fn a_merge_ends_four_journals_and_begins_one(journal: &mut impl JournalBackend) {
+    let mut west = Writer::owning(journal, WEST, 1);
+    let split = west.split([0; 4]);
+    assert!(west.hears(&one(journal, split)));
+    let mut first = west.at(parts()[0], 1);
+    first.writes(journal, 1);
+    let merge = west.merge(3, [2, 1, 1, 1]);
+    assert!(west.hears(&one(journal, merge.clone())), "whoever owns all parts merges them");
+    assert!(matches!(one(journal, merge), JournalReply::Appended { index: JournalIndex(3), .. }), "asked again");
+    let late = first.clone().born(2);
+    let JournalReply::Conflict { epoch, tail, .. } = one(journal, late) else { panic!("a part that has ended takes nothing") };
+    assert_eq!((epoch, tail), (ShardEpoch(3), JournalIndex(2)), "it has the epoch of its heir, and its tail");
+    let claim = Writer { epoch, ..first }.claim();
+    assert!(is_conflict(&one(journal, claim)), "nor is it claimed");
+    west.writes(journal, 3);
+    journal.crash();
+    west.writes(journal, 4);
+    let split = west.split([2, 1, 1, 1]);
+    assert!(west.hears(&one(journal, split)), "and again, behind the tails of before");
+    west.at(parts()[0], 3).writes(journal, 5);
+    assert_eq!((births(journal, WEST, 1), births(journal, parts()[0], 1)), (vec![3, 4], vec![1, 5]));
+}
+
+fn a_recut_that_knows_something_else_changes_nothing(journal: &mut impl JournalBackend) {
+    let mut west = Writer::owning(journal, WEST, 1);
+    let refused = |journal: &mut _, request| assert!(is_conflict(&one(journal, request)));
+    refused(journal, west.clone().split([0, 0, 1, 0]));
+    refused(journal, Writer { nonce: Nonce(2), ..west.clone() }.split([0; 4]));
+    refused(journal, west.clone().merge(2, [0; 4]));
+    west.writes(journal, 1);
+    let split = west.split([0; 4]);
+    assert!(west.hears(&one(journal, split)));
+    let mut lost = Writer { nonce: Nonce(2), ..west.at(parts()[2], 1) };
+    let claim = lost.claim();
+    assert!(lost.hears(&one(journal, claim)), "another incarnation has one part now");
+    refused(journal, west.clone().merge(4, [1, 1, 2, 1]));
+    refused(journal, Writer { nonce: Nonce(2), ..west.clone() }.merge(4, [1, 1, 2, 1]));
+    lost.writes(journal, 2);
+    west.at(parts()[1], 1).writes(journal, 3);
 }
 
 fn what_was_acknowledged_outlives_a_crash(journal: &mut impl JournalBackend) {

@@ -100,7 +100,7 @@ impl Head {
     }
 
     /// Whether this entry may begin or end the journal together with others; what those say is asked in [`crate::recut`].
-    pub(crate) fn ends_with(&self, nonce: Nonce, entry: &Entry) -> bool {
+    pub fn ends_with(&self, nonce: Nonce, entry: &Entry) -> bool {
         match entry.ops.as_slice() {
             [ShardOp::Split { .. }] => self.is_written_by(nonce, entry),
             [ShardOp::Merge { .. }] => self.owner.is_none(),
@@ -171,8 +171,7 @@ pub(crate) fn append(
     }
     let encoded = encode_entry(entry)?;
     let fits = match entry.ops.as_slice() {
-        [ShardOp::Split { tails }] => recut::split(batch, shard, &mut head, (id, entry, tails))?,
-        [ShardOp::Merge { tails }] => recut::merge(batch, shard, &mut head, (id.nonce, entry, tails))?,
+        [ShardOp::Split { .. } | ShardOp::Merge { .. }] => recut::apply(batch, shard, &mut head, (id, entry))?,
         _ => {
             fold::fold(batch, shard, &mut head.estates, entry)?;
             true
@@ -316,17 +315,21 @@ pub type OwnerInForce = (ShardId, NodeId, Nonce, ShardEpoch, JournalIndex);
 
 /// The owner in force and the tail of every journal, in shard order.
 pub(crate) fn owner_list(batch: &Batch<'_>) -> Result<Vec<OwnerInForce>, StoreError> {
-    let mut owners = Vec::new();
+    let in_force = |(shard, head): (ShardId, Head)| head.owner.map(|(node, nonce)| (shard, node, nonce, head.epoch, head.tail));
+    Ok(heads(batch)?.into_iter().filter_map(in_force).collect())
+}
+
+/// Every journal's head, also of those that have ended, in shard order.
+pub(crate) fn heads(batch: &Batch<'_>) -> Result<Vec<(ShardId, Head)>, StoreError> {
+    let mut heads = Vec::new();
     for (key, value) in batch.under(RowTable::Heads, &[])? {
         let head = Head::decode(value).map_err(|e| StoreError::damaged(RowTable::Heads, &key, e.0))?;
         let shard = key::number_at(&key, 0).and_then(ShardId::from_bits);
         let shard = shard.ok_or_else(|| StoreError::damaged(RowTable::Heads, &key, "there is no such shard"))?;
-        if let Some((node, nonce)) = head.owner {
-            owners.push((shard, node, nonce, head.epoch, head.tail));
-        }
+        heads.push((shard, head));
     }
-    owners.sort_by_key(|(shard, ..)| *shard);
-    Ok(owners)
+    heads.sort_by_key(|(shard, _)| *shard);
+    Ok(heads)
 }
 
 /// In which shard's state an entity is: the shard with an owner around its cell, or the one that it is leaving.

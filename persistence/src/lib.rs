@@ -24,7 +24,7 @@ mod fold;
 
 mod lanes;
 
-mod recut;
+pub mod recut;
 
 mod load;
 

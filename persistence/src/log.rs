@@ -7,7 +7,7 @@
 use pangaea_schemas::geometry::ShardId;
 use pangaea_schemas::journal::Entry;
 use pangaea_schemas::message::{AppendId, Message};
-use pangaea_schemas::{NodeId, Nonce, Timestamp};
+use pangaea_schemas::{JournalIndex, NodeId, Nonce, Timestamp};
 
 use crate::batch::Batch;
 use crate::codec::{Reader, Writer};
@@ -70,8 +70,8 @@ pub fn position_in(store: &impl Snapshots) -> Result<u64, StoreError> {
     Ok(found)
 }
 
-/// The last entry of every journal and its name, in shard order: what a log must begin with, so that owners find the heads of
-/// journals that are older than it.
+/// The last entry of every journal and its name: what a log must begin with, so that owners find the heads of journals that are
+/// older than it. Of those that have ended, too: what begins anew where they stood goes on behind their tails.
 ///
 /// # Errors
 /// The store cannot be read.
@@ -79,8 +79,7 @@ pub fn last_entries(store: &impl Snapshots) -> Result<Vec<LastEntry>, StoreError
     let (mut hot, mut found) = (Hot::default(), Vec::new());
     store.read(&mut |rows| {
         let mut batch = Batch::new(rows, &mut hot);
-        for (shard, ..) in journal::owner_list(&batch)? {
-            let head = Head::load(&mut batch, shard)?;
+        for (shard, head) in journal::heads(&batch)?.into_iter().filter(|(_, head)| head.tail != JournalIndex::default()) {
             let (id, entry) = journal::entry_at(&mut batch, shard, head.tail)?;
             found.push(LastEntry { shard, head, id, entry });
         }

@@ -43,6 +43,8 @@ pub struct CheckReport {
     pub durability: String,
     /// Compare-and-set.
     pub additions: Additions,
+    /// Of several writes all were stored, or none.
+    pub batches: bool,
     /// Seconds between the last renewal of a lease of two seconds and its end, as seen by others.
     pub lease_ended_after_s: f64,
 }
@@ -125,6 +127,10 @@ async fn try_all(options: &EngineOptions, made: &Stream, name: &str, report: &mu
             .faults
             .push(format!("{acknowledged} additions were acknowledged, but {found} are there: compare-and-set is broken"));
     }
+    report.batches = together(options, name).await?;
+    if !report.batches {
+        report.faults.push("of an atomic batch with one write that was overtaken, another was stored".to_owned());
+    }
     match lease(options, made, name).await? {
         Some(ended) => report.lease_ended_after_s = ended.as_secs_f64(),
         None => report.faults.push(format!("a lease of {} s did not end within {} s", LEASE.as_secs(), LEASE_END_MAX.as_secs())),
@@ -174,6 +180,33 @@ async fn open(options: &EngineOptions, name: &str, client: usize) -> anyhow::Res
     let context = connect::context(&client);
     let stream = context.get_stream(name).await?;
     Ok(FencedStream::new(context, stream))
+}
+
+/// Whether two writes are one: none when the second is overtaken, both otherwise.
+async fn together(options: &EngineOptions, name: &str) -> anyhow::Result<bool> {
+    let fenced = open(options, name, 0).await?;
+    let subjects = ["one", "two"].map(|part| format!("{name}.{part}"));
+    let writes = |round: &str, expected: [u64; 2]| {
+        let parts = subjects.iter().zip(expected);
+        let write = |(subject, expected): (&String, u64)| FencedWrite {
+            subject: subject.clone(),
+            id: format!("{round}-{subject}"),
+            expected,
+            payload: Bytes::from_static(b"together"),
+            ttl: None,
+            header: None,
+        };
+        parts.map(write).collect::<Vec<_>>()
+    };
+    let overtaken = fenced.write_together(&writes("overtaken", [0, 1]), PATIENCE).await;
+    let is_there = async |subject: &String| fenced.last(subject).await.map_err(anyhow::Error::msg).map(|last| last.is_some());
+    let none = !is_there(&subjects[0]).await? && !is_there(&subjects[1]).await?;
+    match fenced.write_together(&writes("taken", [0, 0]), PATIENCE).await {
+        Fate::Written(_) => {}
+        other => anyhow::bail!("two writes at once are not taken: {other:?}"),
+    }
+    let both = is_there(&subjects[0]).await? && is_there(&subjects[1]).await?;
+    Ok(matches!(overtaken, Fate::Overtaken(_)) && none && both)
 }
 
 /// How long after its last renewal the end of a lease is seen; `None`: not at all.

@@ -352,6 +352,7 @@ fn log_config(names: &Names, replicas: usize) -> stream::Config {
         description: Some("Pangaea: shards' journals and data nodes' batches, in one order".to_owned()),
         subjects: vec![names.log()],
         deny_delete: true,
+        allow_atomic_publish: true,
         ..base_config(replicas)
     }
 }
@@ -363,6 +364,7 @@ pub(super) fn check_config(name: &str, replicas: usize) -> stream::Config {
         description: Some("Pangaea: `engine check` is running".to_owned()),
         subjects: vec![format!("{name}.>")],
         max_messages_per_subject: 1,
+        allow_atomic_publish: true,
         allow_message_ttl: true,
         subject_delete_marker_ttl: Some(MARKER_TIME),
         ..base_config(replicas)
@@ -418,7 +420,14 @@ pub(super) async fn stream_of(context: &jetstream::Context, wanted: stream::Conf
         }
         found => found.map_err(|error| (get_may_pass(error.kind()), error.to_string())),
     });
-    let stream = found.await.map_err(|reason| EngineError::Stream { stream: wanted.name.clone(), reason })?;
+    let fault = |reason| EngineError::Stream { stream: wanted.name.clone(), reason };
+    let mut stream = found.await.map_err(fault)?;
+    if wanted.allow_atomic_publish && !stream.cached_info().config.allow_atomic_publish {
+        // Made by a version that wrote to one journal at a time.
+        let config = stream::Config { allow_atomic_publish: true, ..stream.cached_info().config.clone() };
+        Box::pin(context.update_stream(&config)).await.map_err(|error| fault(error.to_string()))?;
+        stream = Box::pin(context.get_stream(&wanted.name)).await.map_err(|error| fault(error.to_string()))?;
+    }
     read_back(&stream.cached_info().config, &wanted)?;
     Ok(stream)
 }
@@ -472,6 +481,7 @@ fn read_back(found: &stream::Config, wanted: &stream::Config) -> Result<(), Engi
     compare("discard", &|c| format!("{:?}", c.discard))?;
     compare("direct get", &|c| c.allow_direct.to_string())?;
     compare("messages per subject", &|c| c.max_messages_per_subject.to_string())?;
+    compare("atomic batches", &|c| c.allow_atomic_publish.to_string())?;
     compare("times to live", &|c| c.allow_message_ttl.to_string())?;
     compare("subjects", &|c| c.subjects.join(" "))
 }

@@ -4,12 +4,16 @@
 //! journal's head and the sequence of its last entry in the stream. It takes an append by the same rules as a data node would
 //! ([`JournalHead::admits`]) and writes it only if that entry is still the last: the decision and the writing are one. Each entry
 //! carries the head after it and the sequence before it, so a head is read in one message and an entry found by walking back.
+//! What ends or begins several journals at once is written to all of them or to none: a split or a merge.
+
+mod together;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use async_nats::jetstream::message::StreamMessage;
-use pangaea_persistence::{JournalHead, encode_entry};
+use bytes::Bytes;
+use pangaea_persistence::{JournalHead, encode_entry, recut};
 use pangaea_schemas::geometry::ShardId;
 use pangaea_schemas::journal::Entry;
 use pangaea_schemas::message::{AppendId, JournalReply, Message};
@@ -18,8 +22,8 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::entries::{EntryMessage, JournalMessage};
 use super::fenced::{Fate, FencedStream, FencedWrite};
-use super::log::EntryMessage;
 use super::names::Names;
 use super::{Connection, Outlet, offer};
 use crate::membership::DATA;
@@ -93,8 +97,8 @@ struct Known {
 /// One shard's appends.
 struct Desk {
     log: FencedStream,
+    names: Names,
     shard: ShardId,
-    subject: String,
     known: Option<Known>,
     /// Indices of own appends and their names, the newest last.
     own: VecDeque<(JournalIndex, AppendId)>,
@@ -102,7 +106,7 @@ struct Desk {
 
 impl Desk {
     fn new(log: FencedStream, names: &Names, shard: ShardId) -> Self {
-        Self { log, subject: names.shard(shard), shard, known: None, own: VecDeque::new() }
+        Self { log, names: names.clone(), shard, known: None, own: VecDeque::new() }
     }
 
     async fn serve(mut self, mut asked: mpsc::Receiver<Append>, outlet: Outlet) {
@@ -137,6 +141,9 @@ impl Desk {
 
     /// `Err`: nobody knows; the owner asks again under the same name.
     async fn decide(&mut self, append: &Append) -> Result<JournalReply, String> {
+        if let Some(parts) = recut::parts_of(self.shard, &append.entry) {
+            return self.recut(append, parts).await;
+        }
         let Append { id, expected, entry } = append;
         let (shard, id, expected) = (self.shard, *id, *expected);
         let encoded = match encode_entry(entry) {
@@ -163,14 +170,7 @@ impl Desk {
             let mut head = known.head.clone();
             head.append(entry);
             let message = EntryMessage { shard, id, owner: head.owner, index: head.tail, previous: known.sequence };
-            let write = FencedWrite {
-                subject: self.subject.clone(),
-                id: format!("{:032x}-{shard}-{}", id.nonce.0, id.seq),
-                expected: known.sequence,
-                payload: message.encode(&encoded),
-                ttl: None,
-                header: None,
-            };
+            let write = write_of(&self.names, shard, id, known.sequence, message.encode(&encoded));
             match self.log.write(&write, PATIENCE).await {
                 Fate::Written(sequence) => {
                     self.remember(head.tail, id);
@@ -199,17 +199,20 @@ impl Desk {
     }
 
     async fn look(&mut self) -> Result<Known, String> {
-        let known = Self::read(self.log.last(&self.subject).await?)?;
+        let known = self.look_at(self.shard).await?;
         self.known = Some(known.clone());
         Ok(known)
     }
 
+    /// The head of a journal, as the stream's leader knows it.
+    async fn look_at(&self, shard: ShardId) -> Result<Known, String> {
+        Self::read(self.log.last(&self.names.shard(shard)).await?)
+    }
+
     fn read(last: Option<StreamMessage>) -> Result<Known, String> {
         let Some(message) = last else { return Ok(Known::default()) };
-        let (found, entry) = EntryMessage::decode(&message.payload).map_err(|error| error.to_string())?;
-        let head =
-            JournalHead { tail: found.index, epoch: entry.epoch, tick: entry.tick, owner: found.owner, ..JournalHead::default() };
-        Ok(Known { head, sequence: message.sequence })
+        let found = JournalMessage::decode(&message.payload).map_err(|error| error.to_string())?;
+        Ok(Known { head: found.head(), sequence: message.sequence })
     }
 
     /// Whether the entry of that index has that name.
@@ -224,12 +227,20 @@ impl Desk {
         let mut sequence = known.sequence;
         while sequence > 0 {
             let Some(message) = self.log.at(sequence).await? else { return Ok(false) };
-            let (found, _) = EntryMessage::decode(&message.payload).map_err(|error| error.to_string())?;
-            if found.shard != self.shard || found.index <= index {
-                return Ok(found.shard == self.shard && found.index == index && found.id == id);
-            }
-            sequence = found.previous;
+            sequence = match JournalMessage::decode(&message.payload).map_err(|error| error.to_string())? {
+                JournalMessage::Entry(found, _) if found.shard != self.shard || found.index <= index => {
+                    return Ok(found.shard == self.shard && found.index == index && found.id == id);
+                }
+                JournalMessage::Entry(found, _) => found.previous,
+                JournalMessage::Closed(closed) => closed.previous,
+            };
         }
         Ok(false)
     }
+}
+
+/// A message under a shard's subject, behind the one that is the last now.
+pub(super) fn write_of(names: &Names, shard: ShardId, id: AppendId, expected: u64, payload: Bytes) -> FencedWrite {
+    let name = format!("{:032x}-{shard}-{}", id.nonce.0, id.seq);
+    FencedWrite { subject: names.shard(shard), id: name, expected, payload, ttl: None, header: None }
 }

@@ -6,23 +6,19 @@
 use async_nats::jetstream::message::PublishMessage;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use pangaea_persistence::{Place, Proposal};
-use pangaea_schemas::geometry::ShardId;
-use pangaea_schemas::journal::Entry;
-use pangaea_schemas::message::{AppendId, JournalRequest, Message};
-use pangaea_schemas::wire::stored::Stored;
+use pangaea_schemas::message::{JournalRequest, Message};
 use pangaea_schemas::wire::{self, WireError};
 use pangaea_schemas::{JournalIndex, NodeId, Nonce, Timestamp};
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::entries::{EntryMessage, JournalMessage};
 use super::follow::{Followed, follow};
 use super::{ACK_TIME, Connection, RETRY_PAUSE};
 use crate::mesh::Inbox;
 
 /// Bytes of requests in one batch, which must fit a message of the engine with the largest single one.
 pub const BATCH_BYTES: usize = 4 * 1_024 * 1_024;
-/// First bytes of an entry of a journal: kind and version.
-const ENTRY_FORM: [u8; 4] = [b'L', b'E', b'N', 1];
 /// First bytes of a batch.
 const BATCH_FORM: [u8; 4] = [b'L', b'B', b'A', 1];
 
@@ -35,50 +31,6 @@ pub enum LogError {
     /// What is inside.
     #[error("a message of the log does not decode")]
     Wire(#[from] WireError),
-}
-
-/// What stands beside an entry in the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct EntryMessage {
-    pub(super) shard: ShardId,
-    pub(super) id: AppendId,
-    /// The owner in force after it.
-    pub(super) owner: Option<(NodeId, Nonce)>,
-    pub(super) index: JournalIndex,
-    /// Sequence of the shard's entry before; zero for the first.
-    pub(super) previous: u64,
-}
-
-impl EntryMessage {
-    pub(super) fn encode(&self, entry: &Bytes) -> Bytes {
-        let mut bytes = BytesMut::with_capacity(entry.len() + 80);
-        bytes.put_slice(&ENTRY_FORM);
-        bytes.put_u64_le(self.shard.to_bits());
-        bytes.put_u128_le(self.id.nonce.0);
-        bytes.put_u64_le(self.id.seq);
-        let (node, nonce) = self.owner.map_or((0, 0), |(node, nonce)| (node.to_bits(), nonce.0));
-        bytes.put_u32_le(node);
-        bytes.put_u128_le(nonce);
-        bytes.put_u64_le(self.index.0);
-        bytes.put_u64_le(self.previous);
-        bytes.put_slice(entry);
-        bytes.freeze()
-    }
-
-    pub(super) fn decode(bytes: &Bytes) -> Result<(Self, Entry), LogError> {
-        let mut rest = after_form(bytes, ENTRY_FORM)?;
-        let mut read = || -> Result<Self, bytes::TryGetError> {
-            let shard = ShardId::from_bits(rest.try_get_u64_le()?);
-            let id = AppendId { nonce: Nonce(rest.try_get_u128_le()?), seq: rest.try_get_u64_le()? };
-            let (node, nonce) = (rest.try_get_u32_le()?, Nonce(rest.try_get_u128_le()?));
-            let owner = NodeId::from_bits(node).map(|node| (node, nonce));
-            let index = JournalIndex(rest.try_get_u64_le()?);
-            let shard = shard.ok_or(bytes::TryGetError { requested: 0, available: 0 })?;
-            Ok(Self { shard, id, owner, index, previous: rest.try_get_u64_le()? })
-        };
-        let message = read().map_err(|_| LogError::Form)?;
-        Ok((message, Entry::from_stored(&rest)?))
-    }
 }
 
 /// What a data node was asked for, on its way into the log.
@@ -130,7 +82,7 @@ impl Batch {
     }
 }
 
-fn after_form(bytes: &Bytes, form: [u8; 4]) -> Result<Bytes, LogError> {
+pub(super) fn after_form(bytes: &Bytes, form: [u8; 4]) -> Result<Bytes, LogError> {
     if bytes.starts_with(&form) { Ok(bytes.slice(form.len()..)) } else { Err(LogError::Form) }
 }
 
@@ -254,14 +206,19 @@ impl<E> Follower<E> {
 }
 
 fn decode(position: u64, payload: &Bytes) -> Result<LogEvent, LogError> {
-    if payload.starts_with(&ENTRY_FORM) {
-        let (EntryMessage { shard, id, index, owner, .. }, entry) = EntryMessage::decode(payload)?;
-        let expected = JournalIndex(index.0.saturating_sub(1));
+    if !payload.starts_with(&BATCH_FORM) {
         let place = Place { position, now: Timestamp::default(), proposal: None };
-        let append = Message::JournalRequest(JournalRequest::Append { shard, id, expected, entry });
-        // Nobody is answered: the owner has its acknowledgement from the engine.
-        let writer = owner.map_or(crate::membership::DATA, |(node, _)| node);
-        return Ok(LogEvent::Next { place, requests: vec![(writer, append)] });
+        let requests = match JournalMessage::decode(payload)? {
+            JournalMessage::Entry(EntryMessage { shard, id, index, owner, .. }, entry) => {
+                let expected = JournalIndex(index.0.saturating_sub(1));
+                let append = Message::JournalRequest(JournalRequest::Append { shard, id, expected, entry });
+                // Nobody is answered: the owner has its acknowledgement from the engine.
+                vec![(owner.map_or(crate::membership::DATA, |(node, _)| node), append)]
+            }
+            // The entry that ended it came before, in the journal of its parent.
+            JournalMessage::Closed(_) => Vec::new(),
+        };
+        return Ok(LogEvent::Next { place, requests });
     }
     let Batch { proposal, now, frames } = Batch::decode(payload)?;
     let requests = frames.iter().map(|(from, frame)| Ok((*from, wire::decode(frame)?))).collect::<Result<_, WireError>>()?;
@@ -270,27 +227,14 @@ fn decode(position: u64, payload: &Bytes) -> Result<LogEvent, LogError> {
 
 #[cfg(test)]
 mod tests {
-    use pangaea_schemas::geometry::SpaceId;
-    use pangaea_schemas::journal::ShardOp;
-    use pangaea_schemas::{EntityId, RequestId, Role, ShardEpoch, Tick};
+    use pangaea_schemas::{RequestId, Role};
 
     use super::*;
 
     const DATA_1: NodeId = NodeId::new(Role::Data, 1);
 
     #[test]
-    fn entries_and_batches_come_back_and_junk_does_not() {
-        let entry = Entry { epoch: ShardEpoch(3), tick: Tick(9), ops: vec![ShardOp::Born { entity: EntityId(5) }] };
-        let message = EntryMessage {
-            shard: ShardId { space: SpaceId(1), level: 3, x: 2, z: 7 },
-            id: AppendId { nonce: Nonce(8), seq: 4 },
-            owner: Some((NodeId::new(Role::Scene, 2), Nonce(8))),
-            index: JournalIndex(12),
-            previous: 77,
-        };
-        let bytes = message.encode(&entry.to_stored());
-        assert_eq!(EntryMessage::decode(&bytes).expect("decodes"), (message, entry));
-
+    fn batches_come_back_and_junk_does_not() {
         let ids = Message::JournalRequest(JournalRequest::Ids { request: RequestId(3) });
         let owners = Message::JournalRequest(JournalRequest::Owners { request: RequestId(4) });
         let batch = Batch {

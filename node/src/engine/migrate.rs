@@ -9,13 +9,15 @@
 use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
+use bytes::Bytes;
 use pangaea_persistence::log::{LastEntry, last_entries};
 use pangaea_persistence::{Data, LmdbOptions, LmdbStore, Logged, Place};
 use pangaea_schemas::Timestamp;
 use pangaea_schemas::wire::stored::Stored;
 
-use super::fenced::{Fate, FencedWrite};
-use super::log::EntryMessage;
+use super::entries::{Closed, EntryMessage, JournalMessage};
+use super::fenced::Fate;
+use super::journal::write_of;
 use super::{Connection, checkpoint};
 use crate::archive::{backup, store_below};
 use crate::up::DataDir;
@@ -78,17 +80,19 @@ pub async fn to_engine(connection: &Connection, data_dir: &Path, say: &mut dyn F
     Ok(Moved { shards: entries.len(), rows: manifest.rows, bytes: manifest.bytes, position })
 }
 
-async fn begin_journal(connection: &Connection, last: &LastEntry) -> anyhow::Result<()> {
-    let LastEntry { shard, head, id, entry } = last;
+/// What tells the head of a journal: its last entry, or that it has ended, if that entry does not say so.
+fn first_message(LastEntry { shard, head, id, entry }: &LastEntry) -> Bytes {
     let message = EntryMessage { shard: *shard, id: *id, owner: head.owner, index: head.tail, previous: 0 };
-    let write = FencedWrite {
-        subject: connection.names().shard(*shard),
-        id: format!("{:032x}-{shard}-{}", id.nonce.0, id.seq),
-        expected: 0,
-        payload: message.encode(&entry.to_stored()),
-        ttl: None,
-        header: None,
-    };
+    if JournalMessage::Entry(message, entry.clone()).head().epoch == head.epoch {
+        return message.encode(&entry.to_stored());
+    }
+    Closed { shard: *shard, id: *id, index: head.tail, epoch: head.epoch, previous: 0 }.encode()
+}
+
+async fn begin_journal(connection: &Connection, last: &LastEntry) -> anyhow::Result<()> {
+    let LastEntry { shard, id, .. } = last;
+    let payload = first_message(last);
+    let write = write_of(connection.names(), *shard, *id, 0, payload);
     match connection.log().write(&write, PATIENCE).await {
         Fate::Written(_) => Ok(()),
         Fate::Overtaken(_) => bail!("the engine has another history of {shard}: it holds another world"),

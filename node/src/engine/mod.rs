@@ -13,11 +13,9 @@
 //! | `World` | the world process | the world process that holds the lease of [`WORLD_LEADER_KEY`] |
 //!
 //! Read in this order: [`names`], [`connect`] (versions, settings, what durability they are), [`fenced`] (a write whose
-//! acknowledgement got lost),
-//! [`follow`] (a stream's messages, for ever), [`log`], [`journal`], [`replica`], [`beacon`], [`bus`], [`blobs`], [`checkpoint`]
-//! (so that the log need not be kept for ever), [`migrate`] (an embedded world comes here), [`check`] (what
-//! `pangaea engine check` tries), [`server`] (servers for tests
-//! and for one machine).
+//! acknowledgement got lost), [`follow`] (a stream's messages, for ever), [`log`], [`entries`], [`journal`], [`replica`],
+//! [`beacon`], [`bus`], [`blobs`], [`checkpoint`] (so that the log need not be kept for ever), [`migrate`] (an embedded world
+//! comes here), [`check`] (what `pangaea engine check` tries), [`server`] (servers for tests and for one machine).
 
 mod beacon;
 mod blobs;
@@ -25,6 +23,7 @@ mod bus;
 pub mod check;
 pub mod checkpoint;
 pub mod connect;
+mod entries;
 mod fenced;
 mod follow;
 mod journal;

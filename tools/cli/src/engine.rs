@@ -65,7 +65,7 @@ pub(crate) struct MoveArgs {
 pub(crate) async fn run(command: EngineCommand) -> anyhow::Result<ExitCode> {
     match command {
         EngineCommand::Check(args) => check(args).await,
-        EngineCommand::Move(args) => bring(args).await,
+        EngineCommand::Move(args) => Box::pin(bring(args)).await,
     }
 }
 
@@ -112,6 +112,7 @@ fn table(report: &CheckReport) -> String {
         "compare-and-set  {} additions acknowledged, {} found; p50 {:.1} ms, p99 {:.1} ms",
         additions.acknowledged, additions.found, additions.p50_ms, additions.p99_ms
     );
+    let _ = writeln!(text, "atomic batches   {}", if report.batches { "stored whole or not at all" } else { "in parts" });
     let _ = write!(text, "lease            of 2 s ended after {:.2} s", report.lease_ended_after_s);
     for fault in &report.faults {
         let _ = write!(text, "\nWRONG            {fault}");
