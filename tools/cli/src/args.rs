@@ -190,7 +190,7 @@ mod tests {
     fn no_command_is_up_with_its_defaults() {
         let cli = Cli::parse_from(["pangaea"]);
         let Command::Up(args) = cli.command.unwrap_or_default() else { panic!("not up") };
-        let options = args.options().expect("valid");
+        let options = args.options(&pangaea_scene::layouts::Layouts::default()).expect("valid");
         assert_eq!((options.scenes, options.gateways, options.bots, options.port_base), (2, 1, 20, 7_000));
         assert_eq!(options.run_for, None);
     }

@@ -85,6 +85,9 @@ const SETTINGS: &[Setting] = &[
     setting("engine.tls.ca", "engine_ca", Kind::Text),
     setting("engine.tls.certificate", "engine_certificate", Kind::Text),
     setting("engine.tls.key", "engine_key", Kind::Text),
+    setting("tls.ca", "tls_ca", Kind::Text),
+    setting("tls.certificate", "tls_certificate", Kind::Text),
+    setting("tls.key", "tls_key", Kind::Text),
     setting("up.port-base", "port_base", Kind::Number(1_024, 65_445)),
     setting("up.scenes", "scenes", Kind::Number(1, 10)),
     setting("up.gateways", "gateways", Kind::Number(1, 10)),
@@ -308,7 +311,7 @@ mod tests {
         let matches = layer.under(Cli::command()).get_matches_from(["pangaea", "up", "--scenes", "2"]);
         let cli = Cli::from_arg_matches(&matches).expect("parsed");
         let Some(Typed::Up(args)) = cli.command else { panic!("not up") };
-        let options = args.options().expect("valid");
+        let options = args.options(&pangaea_scene::layouts::Layouts::default()).expect("valid");
         assert_eq!((options.scenes, options.bots, options.gateways), (2, 0, 1));
         let pangaea_node::up::UpEngine::Reached(engine) = options.engine else { panic!("not the engine: {:?}", options.engine) };
         assert_eq!(engine.servers, ["nats://a:1", "nats://b:1"]);
