@@ -18,5 +18,6 @@ pub mod mesh;
 pub mod port;
 pub mod role;
 pub mod telemetry;
+pub mod tls;
 pub mod up;
 pub mod workshop;

@@ -10,6 +10,7 @@ use pangaea_schemas::{NodeId, Role};
 
 use crate::engine::EngineOptions;
 use crate::telemetry::LogFormat;
+use crate::tls::TlsFiles;
 
 /// Where clients of an embedded cluster are counted to; beyond it new connections are turned away.
 pub const CONNECTIONS_MAX_DEFAULT: usize = 10_000;
@@ -72,6 +73,8 @@ pub struct RoleOptions {
     pub data_dir: PathBuf,
     /// The cluster's engine; `None`: beacon, bus and journals are embedded in the world's and the data process.
     pub engine: Option<EngineOptions>,
+    /// Mutual TLS between nodes; `None`: links are in the clear.
+    pub tls: Option<TlsFiles>,
     /// End in good order when stdin ends: the supervisor holds its other end.
     pub supervised: bool,
     /// How log lines look.
@@ -122,6 +125,11 @@ impl RoleOptions {
             args.extend(engine.to_args());
         }
         let mut flag = |name: &str, value: String| args.extend([format!("--{name}"), value]);
+        if let Some(tls) = &self.tls {
+            flag("tls-ca", tls.ca.display().to_string());
+            flag("tls-certificate", tls.certificate.display().to_string());
+            flag("tls-key", tls.key.display().to_string());
+        }
         if let Some(clients) = self.clients {
             flag("client-tcp", clients.tcp.to_string());
             flag("client-ws", clients.ws.to_string());

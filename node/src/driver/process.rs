@@ -23,6 +23,7 @@ use crate::mesh::{Identity, Inbox, Mesh, MeshEvent};
 use crate::port::Port;
 use crate::role::RoleOptions;
 use crate::telemetry::{self, Readiness};
+use crate::tls::NodeTls;
 
 /// Most events that a driver takes before it drains its core.
 pub const BATCH_MAX: usize = 1_024;
@@ -120,6 +121,7 @@ async fn live<D: Driver>(options: RoleOptions, game: BuiltGame, systems: WorldSy
     let peers = peers.with_context(|| format!("{} cannot listen for other nodes on {}", options.node, options.listen))?;
     let http = telemetry::bind_http(options.http).await?;
 
+    let tls = options.tls.as_ref().map(|files| NodeTls::load(files, &options.cluster.name)).transpose()?;
     let (inbox, events) = Inbox::new();
     let readiness = Readiness::waiting_for("its lease");
     let engine = match &options.engine {
@@ -137,6 +139,7 @@ async fn live<D: Driver>(options: RoleOptions, game: BuiltGame, systems: WorldSy
         node: context.options.node,
         nonce: context.nonce,
         dialect: context.game.dialect().clone(),
+        tls,
     };
     let mesh = Mesh::start(identity, context.clock, peers, context.inbox.clone().into());
     let own = context.options.node;

@@ -2,7 +2,6 @@
 //! that acknowledgements rely on, and no durability told that the servers do not give.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamErrorKind};
@@ -16,6 +15,7 @@ use super::RETRY_PAUSE;
 use super::fenced::FencedStream;
 use super::names::Names;
 use crate::admin::client;
+use crate::tls::TlsFiles;
 
 /// The oldest version whose compare-and-set on replicated streams holds. Of 16,095 acknowledged increments on 2.9.10, 9,153 were
 /// overwritten.
@@ -73,17 +73,6 @@ impl std::str::FromStr for Durability {
             other => Err(format!("`{other}` is no durability: power-loss or process-loss")),
         }
     }
-}
-
-/// Certificates in PEM files: both ends show one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TlsFiles {
-    /// Who may sign the other end's certificate.
-    pub ca: PathBuf,
-    /// Ours.
-    pub certificate: PathBuf,
-    /// Its key.
-    pub key: PathBuf,
 }
 
 /// How the engine is reached, and what is expected of it.

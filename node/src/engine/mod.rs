@@ -43,7 +43,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::mesh::{MeshEvent, MeshInbox};
 
-pub use connect::{Connection, Durability, EngineError, EngineOptions, TlsFiles};
+pub use connect::{Connection, Durability, EngineError, EngineOptions};
 
 /// Which world process leads: its value is the leader's id, leased to it.
 pub const WORLD_LEADER_KEY: &str = "leader/world";

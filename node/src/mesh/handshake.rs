@@ -10,11 +10,9 @@ use futures_util::StreamExt;
 use pangaea_schemas::wire::WireError;
 use pangaea_schemas::wire::link::{self, LINK_PROTOCOL, LinkMessage, LinkPolicy};
 use pangaea_schemas::{NodeId, Nonce};
-use tokio::io::AsyncWriteExt;
-use tokio::net::tcp::OwnedWriteHalf;
 
 use super::Identity;
-use super::link::Frames;
+use super::link::{self as socket, Frames, WriteHalf};
 
 /// The whole handshake must be done by then.
 pub(super) const HANDSHAKE_MAX: Duration = Duration::from_secs(3);
@@ -36,6 +34,9 @@ pub enum HandshakeError {
         /// Who is there.
         found: NodeId,
     },
+    /// No certificate of the cluster, or TLS at one end only.
+    #[error("no TLS with the peer: it has none, or its certificate is not one of this cluster")]
+    Tls(#[source] std::io::Error),
     /// Bytes that are no greeting.
     #[error("the peer's greeting does not decode")]
     Form(#[from] WireError),
@@ -50,7 +51,7 @@ pub enum HandshakeError {
 /// Greet as the dialing side. Returns the incarnation that answered.
 pub(super) async fn dial(
     frames: &mut Frames,
-    socket: &mut OwnedWriteHalf,
+    socket: &mut WriteHalf,
     own: &Identity,
     wanted: NodeId,
 ) -> Result<Nonce, HandshakeError> {
@@ -73,7 +74,7 @@ pub(super) async fn dial(
 /// Answer as the accepting side. Returns who dialed, and its incarnation.
 pub(super) async fn accept(
     frames: &mut Frames,
-    socket: &mut OwnedWriteHalf,
+    socket: &mut WriteHalf,
     own: &Identity,
 ) -> Result<(NodeId, Nonce), HandshakeError> {
     match judge(own, &next(frames).await?) {
@@ -109,10 +110,10 @@ async fn next(frames: &mut Frames) -> Result<LinkMessage, HandshakeError> {
     }
 }
 
-async fn send(socket: &mut OwnedWriteHalf, message: &LinkMessage) -> Result<(), HandshakeError> {
+async fn send(socket: &mut WriteHalf, message: &LinkMessage) -> Result<(), HandshakeError> {
     let payload = link::encode(message);
     let mut frame = BytesMut::with_capacity(payload.len() + 4);
     frame.put_u32_le(payload.len() as u32);
     frame.extend_from_slice(&payload);
-    Ok(socket.write_all(&frame).await?)
+    Ok(socket::write_out(socket, &frame).await?)
 }

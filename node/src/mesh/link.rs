@@ -9,9 +9,9 @@ use bytes::{BufMut, BytesMut};
 use futures_util::StreamExt;
 use pangaea_schemas::message::Message;
 use pangaea_schemas::wire;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio_rustls::TlsStream;
 use tokio_util::codec::{FramedRead, LengthDelimitedCodec};
 
 use super::peer::Peer;
@@ -40,14 +40,34 @@ pub enum LinkEnd {
     Io(#[from] std::io::Error),
 }
 
+/// What is read from, in the clear or not.
+type ReadHalf = Box<dyn AsyncRead + Send + Unpin>;
+/// What is written to.
+pub(super) type WriteHalf = Box<dyn AsyncWrite + Send + Unpin>;
 /// A stream cut into frames by a `u32` length, little-endian.
-pub(super) type Frames = FramedRead<OwnedReadHalf, LengthDelimitedCodec>;
+pub(super) type Frames = FramedRead<ReadHalf, LengthDelimitedCodec>;
 
 /// Cut `stream` into frames of at most `frame_bytes_max`.
-pub(super) fn split(stream: TcpStream, frame_bytes_max: usize) -> (Frames, OwnedWriteHalf) {
+pub(super) fn split(stream: TcpStream, frame_bytes_max: usize) -> (Frames, WriteHalf) {
     let (read, write) = stream.into_split();
+    (frames(Box::new(read), frame_bytes_max), Box::new(write))
+}
+
+/// The same of what TLS carries.
+pub(super) fn split_tls(stream: TlsStream<TcpStream>, frame_bytes_max: usize) -> (Frames, WriteHalf) {
+    let (read, write) = tokio::io::split(stream);
+    (frames(Box::new(read), frame_bytes_max), Box::new(write))
+}
+
+fn frames(read: ReadHalf, frame_bytes_max: usize) -> Frames {
     let codec = LengthDelimitedCodec::builder().little_endian().max_frame_length(frame_bytes_max).new_codec();
-    (FramedRead::new(read, codec), write)
+    FramedRead::new(read, codec)
+}
+
+/// Write all of it, to the wire: what TLS has sealed it may hold back otherwise.
+pub(super) async fn write_out(socket: &mut WriteHalf, bytes: &[u8]) -> std::io::Result<()> {
+    socket.write_all(bytes).await?;
+    socket.flush().await
 }
 
 /// The next message of a link. A frame that does not decode is told to the log and skipped: it aborts nothing.
@@ -73,7 +93,7 @@ pub(super) async fn next_message(frames: &mut Frames, peer: &Peer) -> Result<Mes
 }
 
 /// Send what waits for `peer`, for ever.
-pub(super) async fn write_all(mut socket: OwnedWriteHalf, peer: &Peer) -> LinkEnd {
+pub(super) async fn write_all(mut socket: WriteHalf, peer: &Peer) -> LinkEnd {
     let mut batch = BytesMut::new();
     loop {
         if peer.with_queue(|queue| queue.take(&mut batch, WRITE_BATCH_BYTES)) == 0 {
@@ -83,7 +103,7 @@ pub(super) async fn write_all(mut socket: OwnedWriteHalf, peer: &Peer) -> LinkEn
             batch.put_u32_le(0);
         }
         metrics::counter!("pangaea_mesh_bytes_out").increment(batch.len() as u64);
-        if let Err(error) = socket.write_all(&batch).await {
+        if let Err(error) = write_out(&mut socket, &batch).await {
             return LinkEnd::Io(error);
         }
         batch.clear();

@@ -12,6 +12,8 @@ mod peer;
 mod queue;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tls_tests;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,7 +24,6 @@ use pangaea_schemas::frame::FrameLimit;
 use pangaea_schemas::message::Message;
 use pangaea_schemas::registry::Dialect;
 use pangaea_schemas::{NodeId, Nonce, wire};
-use tokio::net::tcp::OwnedWriteHalf;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -34,11 +35,12 @@ pub use peer::PEERS_MAX;
 pub use queue::{Dropped, FrameClass, OFFLINE_AGE_MAX, OFFLINE_BYTES_MAX, QUEUE_BYTES_MAX};
 
 use handshake::HANDSHAKE_MAX;
-use link::Frames;
+use link::{Frames, WriteHalf};
 use peer::{Backoff, Peer};
 use queue::SendQueue;
 
 use crate::clock::Clock;
+use crate::tls::NodeTls;
 
 /// Pause after an accept that failed, such as for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -54,6 +56,8 @@ pub struct Identity {
     pub nonce: Nonce,
     /// What the game's types are; empty: it does not matter here.
     pub dialect: Dialect,
+    /// How it proves that; `None`: links are in the clear, and everybody who reaches a node's port may be a node.
+    pub tls: Option<NodeTls>,
 }
 
 /// What the mesh tells its driver. Per peer: `Up`, then messages, then `Down`.
@@ -217,18 +221,26 @@ impl Links {
     async fn dial(&self, node: NodeId, address: &str) -> Result<Link, HandshakeError> {
         let connect = tokio::time::timeout(HANDSHAKE_MAX, TcpStream::connect(address));
         let stream = connect.await.map_err(|_| HandshakeError::TimedOut)??;
-        stream.set_nodelay(true)?;
-        let (mut frames, mut socket) = link::split(stream, FrameLimit::Link.bytes_max());
+        let (mut frames, mut socket) = self.secured(stream, true).await?;
         let nonce = handshake::dial(&mut frames, &mut socket, &self.own, node).await?;
         Ok(Link { frames, socket, nonce })
     }
 
     async fn accept(&self, stream: TcpStream) -> Result<(Arc<Peer>, Link), HandshakeError> {
-        stream.set_nodelay(true)?;
-        let (mut frames, mut socket) = link::split(stream, FrameLimit::Link.bytes_max());
+        let (mut frames, mut socket) = self.secured(stream, false).await?;
         let (node, nonce) = handshake::accept(&mut frames, &mut socket, &self.own).await?;
         let peer = self.peers.peer(node).ok_or_else(|| HandshakeError::Refusing("no room for another peer".to_owned()))?;
         Ok((peer, Link { frames, socket, nonce }))
+    }
+
+    /// Under TLS, if this cluster has it.
+    async fn secured(&self, stream: TcpStream, dials: bool) -> Result<(Frames, WriteHalf), HandshakeError> {
+        stream.set_nodelay(true)?;
+        let bytes_max = FrameLimit::Link.bytes_max();
+        let Some(tls) = &self.own.tls else { return Ok(link::split(stream, bytes_max)) };
+        let shaken = async { if dials { tls.dial(stream).await } else { tls.accept(stream).await } };
+        let shaken = tokio::time::timeout(HANDSHAKE_MAX, shaken).await.map_err(|_| HandshakeError::TimedOut)?;
+        Ok(link::split_tls(shaken.map_err(HandshakeError::Tls)?, bytes_max))
     }
 
     /// Serve one link to its end. A link in service of the same peer ends first, so events of a peer keep their order.
@@ -269,7 +281,7 @@ impl Links {
 /// A link after its handshake.
 struct Link {
     frames: Frames,
-    socket: OwnedWriteHalf,
+    socket: WriteHalf,
     nonce: Nonce,
 }
 

@@ -11,17 +11,18 @@ use pangaea_schemas::{Role, TypeId};
 use super::*;
 
 const WAIT: Duration = Duration::from_secs(20);
-const WORLD: NodeId = NodeId::new(Role::World, 1);
+pub(super) const WORLD: NodeId = NodeId::new(Role::World, 1);
 const SCENE: NodeId = NodeId::new(Role::Scene, 1);
 
-struct Node {
-    mesh: Mesh,
-    events: Receiver<MeshEvent>,
-    address: SocketAddr,
+pub(super) struct Node {
+    pub(super) mesh: Mesh,
+    pub(super) events: Receiver<MeshEvent>,
+    pub(super) address: SocketAddr,
 }
 
-fn identity(node: NodeId) -> Identity {
-    Identity { cluster: "demo".to_owned(), node, nonce: Nonce(u128::from(node.to_bits())), dialect: dialect("x: F32 at 0") }
+pub(super) fn identity(node: NodeId) -> Identity {
+    let nonce = Nonce(u128::from(node.to_bits()));
+    Identity { cluster: "demo".to_owned(), node, nonce, dialect: dialect("x: F32 at 0"), tls: None }
 }
 
 /// Of a game with one component, made of this.
@@ -29,18 +30,18 @@ fn dialect(layout: &str) -> Dialect {
     Dialect::of([("component", TypeId::of("thing"), &[layout.to_owned()][..])].into_iter())
 }
 
-async fn node_at(identity: Identity, address: &str) -> Node {
+pub(super) async fn node_at(identity: Identity, address: &str) -> Node {
     let listener = TcpListener::bind(address).await.expect("a port");
     let address = listener.local_addr().expect("bound");
     let (inbox, events) = Inbox::new();
     Node { mesh: Mesh::start(identity, Clock::start(), listener, inbox.into()), events, address }
 }
 
-async fn node(id: NodeId) -> Node {
+pub(super) async fn node(id: NodeId) -> Node {
     node_at(identity(id), "127.0.0.1:0").await
 }
 
-fn chat(text: &str) -> Message {
+pub(super) fn chat(text: &str) -> Message {
     Message::BusEvent(BusEvent { subject: "chat.world".to_owned(), bytes: Bytes::copy_from_slice(text.as_bytes()) })
 }
 
@@ -51,7 +52,7 @@ impl Node {
         tokio::task::spawn_blocking(move || events.recv_timeout(WAIT)).await.expect("joined").expect("an event")
     }
 
-    async fn expect_up(&self, peer: NodeId) {
+    pub(super) async fn expect_up(&self, peer: NodeId) {
         let event = self.event().await;
         assert!(matches!(event, MeshEvent::Up { node, .. } if node == peer), "{event:?}");
     }
@@ -61,7 +62,7 @@ impl Node {
         assert!(matches!(event, MeshEvent::Down { node } if node == peer), "{event:?}");
     }
 
-    async fn expect_message(&self, peer: NodeId, wanted: &Message) {
+    pub(super) async fn expect_message(&self, peer: NodeId, wanted: &Message) {
         match self.event().await {
             MeshEvent::Message { from, message } => assert_eq!((from, &message), (peer, wanted)),
             other => panic!("{other:?} instead of a message"),

@@ -317,6 +317,7 @@ impl Plan {
             http: self.ports.http(node),
             data_dir: self.data_dir.path().to_owned(),
             engine: self.engine.clone(),
+            tls: options.tls.clone(),
             supervised: true,
             log: options.log,
             tick_threads: if node.role == Role::Scene { options.tick_threads } else { 0 },

@@ -39,6 +39,7 @@ use doorbell::Doorbell;
 
 use crate::engine::EngineOptions;
 use crate::telemetry::LogFormat;
+use crate::tls::TlsFiles;
 
 /// The cluster must be up by then.
 const UP_TIME_MAX: Duration = Duration::from_secs(60);
@@ -95,6 +96,8 @@ pub struct UpOptions {
     pub log: LogFormat,
     /// Where peers reach a node, when that is not where it listens: through somebody's relay.
     pub advertised: BTreeMap<NodeId, SocketAddr>,
+    /// Mutual TLS between the nodes.
+    pub tls: Option<TlsFiles>,
     /// The build, held against the one that kept the world before. `None`: whoever starts the cluster knows that it is the same.
     pub kept_by: Option<KeptBy>,
 }

@@ -74,6 +74,7 @@ mod tests {
             verbose: false,
             log: crate::telemetry::LogFormat::Human,
             advertised: std::collections::BTreeMap::new(),
+            tls: None,
             kept_by: None,
         };
         let nodes = super::super::cluster::nodes_of(&options);

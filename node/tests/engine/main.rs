@@ -3,6 +3,7 @@
 
 mod backends;
 mod faults;
+mod tls;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};

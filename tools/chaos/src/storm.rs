@@ -151,6 +151,7 @@ fn up_options(options: &ChaosOptions, home: &Home) -> UpOptions {
         verbose: false,
         log: LogFormat::Human,
         advertised: BTreeMap::new(),
+        tls: None,
         kept_by: None,
     }
 }

@@ -8,10 +8,10 @@ use anyhow::{Context, ensure};
 use clap::{Args, Subcommand};
 use pangaea_node::engine::check::{self, CheckReport};
 use pangaea_node::engine::migrate::{self, Moved};
-use pangaea_node::engine::{Connection, Durability, EngineOptions, TlsFiles, connect};
+use pangaea_node::engine::{Connection, Durability, EngineOptions, connect};
 use pangaea_schemas::cluster::ClusterSpec;
 
-use crate::say;
+use crate::{say, tls};
 
 const EXAMPLES: &str = "Examples:
   pangaea engine check --engine-servers nats://10.0.0.1:4222,nats://10.0.0.2:4222,nats://10.0.0.3:4222 \\
@@ -165,13 +165,8 @@ impl EngineArgs {
     /// # Errors
     /// What is said does not fit together.
     pub(crate) fn options(self) -> anyhow::Result<Option<EngineOptions>> {
-        let tls = match (self.engine_ca, self.engine_certificate, self.engine_key) {
-            (None, None, None) => None,
-            (ca, certificate, key) => {
-                let all = "mutual TLS wants all three of --engine-ca, --engine-certificate and --engine-key";
-                Some(TlsFiles { ca: ca.context(all)?, certificate: certificate.context(all)?, key: key.context(all)? })
-            }
-        };
+        let all = "mutual TLS wants all three of --engine-ca, --engine-certificate and --engine-key";
+        let tls = tls::files(self.engine_ca, self.engine_certificate, self.engine_key, all)?;
         if self.engine_servers.is_empty() {
             ensure!(tls.is_none() && self.engine_monitors.is_empty(), "an engine is described, but no --engine-servers");
             return Ok(None);

@@ -34,6 +34,7 @@ mod script;
 mod session;
 mod shard;
 mod status;
+mod tls;
 mod token;
 mod top;
 mod tune;

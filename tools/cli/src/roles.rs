@@ -19,6 +19,7 @@ use pangaea_schemas::{NodeId, Role};
 
 use crate::args::LogArg;
 use crate::engine::EngineArgs;
+use crate::tls::TlsArgs;
 
 /// Ports that are not given are those of `pangaea up` with this base.
 const PORT_BASE_DEFAULT: u16 = 7_000;
@@ -79,6 +80,8 @@ pub(crate) struct RoleArgs {
     snapshots: usize,
     #[command(flatten)]
     engine: EngineArgs,
+    #[command(flatten)]
+    tls: TlsArgs,
     /// Auth: let guests in without a password (development only)
     #[arg(long)]
     guests: bool,
@@ -119,6 +122,7 @@ impl RoleArgs {
             http: self.http.unwrap_or_else(|| ports.http(node)),
             data_dir: self.data_dir,
             engine: self.engine.options()?,
+            tls: self.tls.files()?,
             supervised: self.supervised,
             log: self.log.into(),
             tick_threads: self.tick_threads,
@@ -151,7 +155,8 @@ pub(crate) fn run_with(options: RoleOptions, game: fn(&mut Game), systems: World
 #[cfg(test)]
 mod tests {
     use clap::Parser;
-    use pangaea_node::engine::{Durability, EngineOptions, TlsFiles};
+    use pangaea_node::engine::{Durability, EngineOptions};
+    use pangaea_node::tls::TlsFiles;
 
     use super::*;
     use crate::args::{Cli, Command};
@@ -193,6 +198,11 @@ mod tests {
                         certificate: "/tls/node.pem".into(),
                         key: "/tls/node.key".into(),
                     }),
+                }),
+                tls: (role == Role::Scene).then(|| TlsFiles {
+                    ca: "/tls/ca.pem".into(),
+                    certificate: "/tls/nodes.pem".into(),
+                    key: "/tls/nodes.key".into(),
                 }),
                 supervised: true,
                 log: pangaea_node::telemetry::LogFormat::Json,

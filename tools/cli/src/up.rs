@@ -16,6 +16,7 @@ use pangaea_scene::layouts::Layouts;
 
 use crate::args::{Cli, Command, LogArg};
 use crate::engine::{EngineArgs, EngineKind};
+use crate::tls::TlsArgs;
 
 const EXAMPLES: &str = "Examples:
   pangaea up                                        two scenes, one gateway, 20 bots; web page on port 7000
@@ -55,6 +56,8 @@ pub(crate) struct UpArgs {
     engine_nodes: u16,
     #[command(flatten)]
     servers: EngineArgs,
+    #[command(flatten)]
+    tls: TlsArgs,
     /// Bots that play as soon as the world is up
     #[arg(long, default_value_t = 20, value_name = "N")]
     bots: u32,
@@ -117,6 +120,7 @@ impl UpArgs {
             verbose: self.verbose,
             log: self.log.into(),
             advertised: BTreeMap::new(),
+            tls: self.tls.files()?,
             kept_by: Some(KeptBy { layouts: layouts.clone(), accept_losses: self.accept_losses }),
         })
     }

@@ -80,6 +80,7 @@ impl Arena {
             verbose: false,
             log: LogFormat::Human,
             advertised: Default::default(),
+            tls: None,
             kept_by: None,
         };
         // The processes inherit where this thread may run.
