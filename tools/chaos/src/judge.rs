@@ -15,6 +15,7 @@
 //! | pause the world for longer than a lease | *crossing* |
 //! | kill or restart the world; other links; a slow link | nothing: play goes on |
 //! | hold a scene's link to a gateway | *catch up*, too, of the scene's agents |
+//! | cut a scene's link to a gateway while a journal is away | *catch up*, by late steps before and behind a border |
 //! | kill or pause a scene, or cut or hold its link to the world, while a journal is away | *set back* by as much more |
 //! | anything done to a gateway while a journal is away | its clients may give up the next one, too, which has nothing to show |
 //!
@@ -35,7 +36,7 @@ use pangaea_schemas::{NodeId, Role};
 
 use crate::fault::{Fault, FaultKind, Victim};
 
-/// What is noticed so long after all was well again still belongs to the fault: clients notice gaps when they end.
+/// Clients notice gaps when they end.
 const AFTERMATH: Duration = Duration::from_millis(1_500);
 /// Steps per second that a bot makes, rounded up: it walks at 20 Hz and now and then does something besides.
 const INPUTS_PER_S: f64 = 25.0;
@@ -43,6 +44,10 @@ const INPUTS_PER_S: f64 = 25.0;
 const SPEED_M_PER_S: f64 = 6.0;
 /// Twelve late steps that may be made up for at once, and two more, in metres.
 const LATE_STEPS_M: f64 = 5.0;
+/// A link that was cut is dialed anew after a pause of up to so long: a lease may run out that much later than the cut was healed.
+const REDIAL_MAX: Duration = Duration::from_secs(1);
+/// The twelve alone: whoever comes into a shard may make up for as many again, in metres.
+const LATE_STEPS_AGAIN_M: f64 = 3.6;
 /// Bots call an absence a blink up to here.
 const BLINK_MS: f64 = 300.0;
 /// How far a second's set-back may move an agent.
@@ -76,10 +81,11 @@ type Allowance = (AnomalyKind, Whom, f64);
 impl Episode {
     /// Whether this fault, or what it does together with the others, excuses that sight.
     fn excuses(&self, sighting: &Sighting, episodes: &[Self]) -> bool {
-        if sighting.at < self.began || sighting.at > self.over + AFTERMATH {
+        let ends = self.over + aftermath(&self.fault);
+        if sighting.at < self.began || sighting.at > ends {
             return false;
         }
-        let mut allowed = allowances(&self.fault, self.over.duration_since(self.began) + AFTERMATH);
+        let mut allowed = allowances(&self.fault, ends.duration_since(self.began));
         for other in episodes.iter().filter(|other| self.overlaps(other)) {
             other.adds_to(&self.fault, &mut allowed);
         }
@@ -113,8 +119,20 @@ impl Episode {
                 _ => {}
             }),
             Some(Role::Gateway) => allowed.push((AnomalyKind::Disconnected, Whom::Onlookers, 1.0)),
+            None if other.kind == FaultKind::CutLink && [from, to] == [Some(Role::Scene), Some(Role::Gateway)] => {
+                allowed.push((AnomalyKind::Jump, Whom::Agents, LATE_STEPS_M + LATE_STEPS_AGAIN_M));
+            }
             _ => {}
         }
+    }
+}
+
+/// What is noticed so long after all was well again still belongs to the fault.
+fn aftermath(fault: &Fault) -> Duration {
+    match ends(fault.victim) {
+        // All was well because its lease had not run out yet.
+        [Some(Role::Scene), Some(Role::World)] => AFTERMATH + REDIAL_MAX,
+        _ => AFTERMATH,
     }
 }
 
@@ -318,6 +336,33 @@ mod tests {
             assert!(cut.excuses_alone(&saw(cut.began, AnomalyKind::Jump, 5.0, "scene-1")));
             assert!(!cut.excuses_alone(&saw(cut.began, AnomalyKind::Disconnected, 1.0, "scene-1")));
         }
+    }
+
+    #[test]
+    fn a_lease_may_run_out_after_its_link_was_healed_until_that_is_dialed_anew() {
+        let start = Instant::now();
+        let cut = |victim| episode(start, FaultKind::CutLink, victim);
+        let (world, data) = (cut(Victim::Link(SCENE, WORLD)), cut(Victim::Link(SCENE, NodeId::new(Role::Data, 1))));
+        let late = world.over + AFTERMATH + REDIAL_MAX / 2;
+        let back = saw(late, AnomalyKind::InputBack, 2.0, "scene-1");
+        assert!(world.excuses_alone(&back));
+        assert!(!world.excuses_alone(&Sighting { at: late + REDIAL_MAX, ..back }));
+        assert!(!data.excuses_alone(&saw(late, AnomalyKind::Vanished, 100.0, "scene-1")));
+    }
+
+    #[test]
+    fn who_waits_for_a_journal_behind_a_cut_link_makes_up_for_late_steps_twice_and_no_more() {
+        let start = Instant::now();
+        let cut = episode(start, FaultKind::CutLink, Victim::Link(NodeId::new(Role::Gateway, 1), SCENE));
+        let disk = episode(start, FaultKind::FullDisk, Victim::Disk);
+        let jump = |way_m, scene| saw(cut.over, AnomalyKind::Jump, way_m, scene);
+        let unexcused = |episodes: &[Episode], sight| judge(episodes, &[sight]).anomalies.len();
+        let both = [disk.clone(), cut.clone()];
+        assert_eq!(unexcused(&both, jump(6.3, "scene-1")), 0);
+        assert_eq!(unexcused(&both, jump(9.0, "scene-1")), 1);
+        assert_eq!(unexcused(&both, jump(6.3, "scene-2")), 1);
+        assert_eq!(unexcused(std::slice::from_ref(&cut), jump(6.3, "scene-1")), 1);
+        assert_eq!(unexcused(&[disk], jump(6.3, "scene-1")), 1);
     }
 
     #[test]
