@@ -82,12 +82,13 @@ pub enum ConflictVerdict<T> {
 }
 
 impl<T> JournalWriter<T> {
-    /// A writer of `shard` for the process start `nonce`, with nothing to write.
-    pub fn new(shard: ShardId, nonce: Nonce) -> Self {
+    /// A writer of `shard` for the process start `nonce`, with nothing to write. That start may have had writers of the shard
+    /// before: this one's appends are named by numbers above `named`.
+    pub fn new(shard: ShardId, nonce: Nonce, named: u64) -> Self {
         Self {
             shard,
             nonce,
-            seq: 0,
+            seq: named,
             epoch: ShardEpoch::ZERO,
             tail: JournalIndex::ZERO,
             waiting: VecDeque::new(),
@@ -297,7 +298,7 @@ mod tests {
 
     fn desk() -> Desk {
         let shard = ShardId { space: SpaceId(0), level: 3, x: 0, z: 0 };
-        let mut writer = JournalWriter::new(shard, NONCE);
+        let mut writer = JournalWriter::new(shard, NONCE, 0);
         writer.restart(ShardEpoch(2), JournalIndex(10));
         Desk { writer, sent: Vec::new() }
     }

@@ -81,6 +81,8 @@ pub struct Scene {
     shards: BTreeMap<ShardId, Box<Shard>>,
     routes: Arc<Routes>,
     routes_are_new: bool,
+    /// How many shards were opened so far.
+    opened: u64,
     keys: BTreeMap<ShardId, Published>,
     peers: Peers,
     rules: Rulebook,
@@ -111,6 +113,7 @@ impl Scene {
             shards: BTreeMap::new(),
             routes: Arc::default(),
             routes_are_new: false,
+            opened: 0,
             keys: BTreeMap::new(),
             peers: Peers::default(),
             rules: Rulebook::default(),
@@ -319,13 +322,12 @@ impl Scene {
             tracing::debug!(shard = %id, "no shard is opened before the rules are known");
             return;
         };
-        let (config, routes) = (&self.shard_config, &self.routes);
-        let lease_until = self.lease_until;
-        let shard = self
-            .shards
-            .entry(id)
-            .or_insert_with(|| Box::new(Shard::new(id, space.clone(), Arc::clone(config), Arc::clone(routes))));
-        shard.lease(lease_until);
+        let (common, opened) = ((&self.shard_config, &self.routes), &mut self.opened);
+        let shard = self.shards.entry(id).or_insert_with(|| {
+            *opened += 1;
+            Box::new(Shard::new(id, space.clone(), (Arc::clone(common.0), Arc::clone(common.1)), *opened))
+        });
+        shard.lease(self.lease_until);
         shard.rules_are(Arc::clone(rules));
     }
 

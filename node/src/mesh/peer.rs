@@ -23,7 +23,7 @@ use super::queue::{Dropped, FrameClass, SendQueue};
 pub const PEERS_MAX: usize = 4_096;
 /// First pause between two attempts to dial.
 const BACKOFF_FIRST: Duration = Duration::from_millis(50);
-/// Longest pause between two attempts to dial, before jitter: well below a lease, so that one does not run out because a link that
+/// Longest pause between two attempts to dial, before jitter: well below a lease, which must not run out because a link that
 /// was cut for half of it is dialed late.
 const BACKOFF_MAX: Duration = Duration::from_millis(400);
 

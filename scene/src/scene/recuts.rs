@@ -218,6 +218,7 @@ impl Scene {
     /// Builds what opens, and asks the journal for it. The commit point.
     fn append_recut(&mut self, now: Timestamp, id: MigrationId) {
         let Some(mut recut) = self.recuts.by_id.remove(&id) else { return };
+        self.opened += 1;
         let built = self.build(now, &mut recut);
         recut.due = Timestamp(u64::MAX);
         let (name, parent, tick) = (AppendId { nonce: self.nonce, seq: RECUT_SEQ | id.0 }, recut.parent, self.tick);
@@ -257,7 +258,7 @@ impl Scene {
         } else {
             children.into_iter().zip(parts::split(parent, children, wholes.into_iter().next()?)).collect()
         };
-        let common = (&self.shard_config, &self.routes);
+        let common = (&self.shard_config, &self.routes, self.opened);
         parts.into_iter().map(|(id, part)| Shard::built((id, space), common, now, part)).collect()
     }
 

@@ -107,11 +107,11 @@ impl Shard {
     /// A shard made of what others were, not yet in force. `None`: it is not the same as they were.
     pub(crate) fn built(
         (id, space): (ShardId, &SpaceSpec),
-        (config, routes): (&Arc<ShardConfig>, &Arc<Routes>),
+        (config, routes, opened): (&Arc<ShardConfig>, &Arc<Routes>, u64),
         now: Timestamp,
         part: Part,
     ) -> Option<Box<Self>> {
-        let mut shard = Box::new(Self::new(id, space.clone(), Arc::clone(config), Arc::clone(routes)));
+        let mut shard = Box::new(Self::new(id, space.clone(), (Arc::clone(config), Arc::clone(routes)), opened));
         (shard.now, shard.tick) = (now, part.rest.tick);
         let (asleep, records): (Vec<Record>, Vec<Record>) =
             part.records.into_iter().partition(|record| record.presence != Presence::Awake);

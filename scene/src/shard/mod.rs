@@ -94,6 +94,8 @@ use pause::Pause;
 use residents::{Resident, Residents};
 use taking::{Arrived, Draft};
 
+/// Names of appends and questions that one opened shard may give, as a power of two: a thousand per tick for a year and a half.
+const OPENED_SHIFT: u32 = 40;
 /// Most live entities of one shard.
 pub const ENTITIES_MAX: usize = 1 << 20;
 /// Most bus events that wait for a tick; more are dropped, the bus promises no more.
@@ -252,10 +254,12 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// A shard that nobody has asked this scene to own.
-    pub fn new(id: ShardId, space: SpaceSpec, config: Arc<ShardConfig>, routes: Arc<Routes>) -> Self {
+    /// A shard that nobody has asked this scene to own. `opened` counts the shards that the scene has opened: where one was cut
+    /// or merged another may be opened under the same name, and neither its appends nor its questions are those of before.
+    pub fn new(id: ShardId, space: SpaceSpec, (config, routes): (Arc<ShardConfig>, Arc<Routes>), opened: u64) -> Self {
         let world = new_world(id, &space, &config);
-        let writer = JournalWriter::new(id, config.nonce);
+        let named = opened << OPENED_SHIFT;
+        let writer = JournalWriter::new(id, config.nonce, named);
         let life = Life { dirty: buckets(config.rate), ..Life::default() };
         Self {
             id,
@@ -276,7 +280,7 @@ impl Shard {
             lease_until: Timestamp(0),
             closing: false,
             meter: Meter::default(),
-            requests: 0,
+            requests: named,
             now: Timestamp(0),
             tick: Tick(0),
             out: VecDeque::new(),

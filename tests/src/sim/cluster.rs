@@ -21,6 +21,7 @@ use super::clock::Clock;
 use super::curse;
 use super::faults::{self, Fault, Planned};
 use super::journals::Journals;
+use super::names::Names;
 use super::network::{Link, Network};
 use super::outcome::{Options, Outcome, Trouble};
 use super::player::Player;
@@ -152,6 +153,7 @@ pub struct Cluster {
     sequences: Sequences,
     /// What scenes have heard from it.
     pub(super) journals: Journals,
+    names: Names,
     /// Who was in the world before anything went wrong.
     pub(super) born: BTreeSet<EntityId>,
     /// Who has been near each player during the last looks.
@@ -221,6 +223,7 @@ impl Cluster {
             promises: Promises::default(),
             sequences: Sequences::default(),
             journals: Journals::default(),
+            names: Names::default(),
             born: BTreeSet::new(),
             planned,
             calm_after,
@@ -383,6 +386,7 @@ impl Cluster {
                 self.promises.overhear(&message);
                 self.faults.extend(self.sequences.overhear(&message));
                 self.journals.overhear(now, to, &message);
+                self.faults.extend(self.names.overhear(&message));
                 let acknowledged = matches!(&message, Message::Handover(HandoverMessage { step: Handover::Ack { .. }, .. }));
                 self.handovers += u64::from(acknowledged);
                 self.with(to, |process| process.hear(now, MeshEvent::Message { from, message }));

@@ -15,6 +15,7 @@ pub mod faults;
 pub mod hunt;
 pub mod journals;
 pub mod keys;
+pub mod names;
 pub mod network;
 pub mod orders;
 pub mod outcome;

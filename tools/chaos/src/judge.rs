@@ -44,7 +44,7 @@ const INPUTS_PER_S: f64 = 25.0;
 const SPEED_M_PER_S: f64 = 6.0;
 /// Twelve late steps that may be made up for at once, and two more, in metres.
 const LATE_STEPS_M: f64 = 5.0;
-/// A link that was cut is dialed anew after a pause of up to so long: a lease may run out that much later than the cut was healed.
+/// A link that was cut is dialed anew after a pause of up to so long: a lease may run out that much later than the cut healed.
 const REDIAL_MAX: Duration = Duration::from_secs(1);
 /// The twelve alone: whoever comes into a shard may make up for as many again, in metres.
 const LATE_STEPS_AGAIN_M: f64 = 3.6;

@@ -74,7 +74,7 @@ impl Owner {
             arrivals: Arrivals::default(),
             forwarders: Forwarders::default(),
             resident: None,
-            writer: JournalWriter::new(shard_id(at), nonce),
+            writer: JournalWriter::new(shard_id(at), nonce, 0),
             appends: VecDeque::new(),
             settled_told: 0,
         }

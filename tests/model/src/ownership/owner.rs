@@ -68,7 +68,7 @@ impl Process {
             up: true,
             life: Incarnation::Off,
             lanes: Lanes::default(),
-            writer: JournalWriter::new(SHARD, nonce(at, start)),
+            writer: JournalWriter::new(SHARD, nonce(at, start), 0),
             loading: None,
             loads: 0,
             tick: 0,
