@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use pangaea_node::engine::server;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -96,6 +97,9 @@ impl Cluster {
         command.args(["up", "--port-base", &port_base.to_string(), "--data-dir"]).arg(folder).args(options);
         if !options.contains(&"--bots") {
             command.args(["--bots", "0"]);
+        }
+        if let Some(server) = engine_server() {
+            command.env(server::PROGRAM_VARIABLE, server);
         }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut up = command.spawn().expect("pangaea up starts");
@@ -249,6 +253,11 @@ impl Said {
         let _ = self.stderr_ended.recv_timeout(Duration::from_secs(1));
         self.stderr.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+}
+
+/// The engine's server, if it is installed.
+pub(crate) fn engine_server() -> Option<PathBuf> {
+    server::program(Path::new(env!("CARGO_MANIFEST_DIR")).parent()?)
 }
 
 /// The program under test, built as these tests are.

@@ -4,6 +4,7 @@
 //! rule as a data node would ([`recut::recut`]). Whoever follows the log does all of it at the entry, which comes first; the
 //! messages behind it are there as fences, and as heads for whoever appends next.
 
+use futures_util::future::try_join_all;
 use pangaea_persistence::{encode_entry, recut};
 use pangaea_schemas::geometry::ShardId;
 use pangaea_schemas::message::JournalReply;
@@ -27,10 +28,8 @@ impl Desk {
             if expected < known.head.tail && self.is_there(&known, expected.next(), id).await? {
                 return Ok(appended);
             }
-            let mut of_parts = Vec::with_capacity(parts.len());
-            for part in parts {
-                of_parts.push((part, self.look_at(part).await?));
-            }
+            let look = async |part| Ok::<_, String>((part, self.look_at(part).await?));
+            let of_parts = try_join_all(parts.map(look)).await?;
             let Some(writes) = self.writes(append, &known, of_parts)? else {
                 return Ok(self.conflict(id, known.head.tail, known.head.epoch));
             };
