@@ -78,7 +78,7 @@ impl std::str::FromStr for Durability {
 /// How the engine is reached, and what is expected of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EngineOptions {
-    /// `nats://host:port`, at least one; the others are learned from it.
+    /// `nats://host:port`, at least one; the others are learned from it. They are tried in this order.
     pub servers: Vec<String>,
     /// `host:port` of the servers' monitoring, where their settings are read.
     pub monitors: Vec<String>,
@@ -91,6 +91,15 @@ pub struct EngineOptions {
 }
 
 impl EngineOptions {
+    /// The same, beginning with another server: number `ordinal` from 1, around. Whoever begins with the server of its own host
+    /// loses none when another host is lost.
+    pub fn from_server(&self, ordinal: u16) -> Self {
+        let mut options = self.clone();
+        let first = usize::from(ordinal.saturating_sub(1)) % options.servers.len().max(1);
+        options.servers.rotate_left(first);
+        options
+    }
+
     /// The words that tell a process of this engine.
     pub fn to_args(&self) -> Vec<String> {
         let mut args = Vec::new();
@@ -271,6 +280,7 @@ async fn connect(options: &EngineOptions, servers: &[String], who: &str) -> Resu
         .name(format!("pangaea {who}"))
         .connection_timeout(CONNECT_TIME)
         .client_capacity(CLIENT_COMMANDS_MAX)
+        .retain_servers_order()
         .ping_interval(Duration::from_secs(2))
         .reconnect_delay_callback(|attempts| Duration::from_millis(100 * (attempts as u64).min(10)))
         .event_callback(|event| async move { tracing::info!(%event, "engine connection") });

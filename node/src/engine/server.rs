@@ -36,6 +36,8 @@ pub fn program(workspace: &Path) -> Option<PathBuf> {
 /// One server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerPlan {
+    /// Its number, from 1.
+    pub ordinal: u16,
     /// Its name in the engine's cluster.
     pub name: String,
     /// Where clients connect.
@@ -106,6 +108,7 @@ impl LocalServers {
         let ports = free_ports(count * 3)?;
         let at = |port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let plan = |(n, ports): (usize, &[u16])| ServerPlan {
+            ordinal: n as u16 + 1,
             name: format!("nats-{}", n + 1),
             clients: at(ports[0]),
             monitor: at(ports[1]),
@@ -216,6 +219,7 @@ mod tests {
     fn plan(n: u16) -> ServerPlan {
         let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port + n));
         ServerPlan {
+            ordinal: n,
             name: format!("nats-{n}"),
             clients: at(100),
             monitor: at(200),

@@ -31,6 +31,8 @@ pub struct ChildSpec {
     pub program: PathBuf,
     /// Its arguments.
     pub args: Vec<String>,
+    /// The network namespace that it runs in; this process's own when not given.
+    pub namespace: Option<String>,
     /// Where its lines go.
     pub log: PathBuf,
     /// Every line goes to the terminal too, not only warnings and errors.
@@ -58,6 +60,20 @@ pub enum Ended {
     Killed,
 }
 
+impl ChildSpec {
+    /// `ip` enters the namespace and becomes the program: it keeps its process id.
+    fn command(&self) -> Command {
+        let Some(namespace) = &self.namespace else {
+            let mut command = Command::new(&self.program);
+            command.args(&self.args);
+            return command;
+        };
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", namespace]).arg(&self.program).args(&self.args);
+        command
+    }
+}
+
 impl Child {
     /// Start it.
     ///
@@ -66,8 +82,8 @@ impl Child {
     pub fn start(spec: &ChildSpec) -> anyhow::Result<Self> {
         let log = File::options().create(true).append(true).open(&spec.log);
         let log = log.with_context(|| format!("cannot write the log {}", spec.log.display()))?;
-        let mut process = Command::new(&spec.program)
-            .args(&spec.args)
+        let mut process = spec
+            .command()
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -200,6 +216,7 @@ mod tests {
             name: "scene-1".to_owned(),
             program: "/bin/sh".into(),
             args: vec!["-c".to_owned(), script.to_owned()],
+            namespace: None,
             log: folder.path().join("scene-1.log"),
             verbose: false,
         };

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use futures_util::future::{join_all, select_ok};
 use pangaea_schemas::cluster::ClusterSpec;
 use pangaea_schemas::{NodeId, Role};
 use tokio::time::Instant;
@@ -180,15 +181,13 @@ impl LocalCluster {
     /// # Errors
     /// No world process that leads answers, or something else.
     pub async fn get(&self, path: &str) -> anyhow::Result<Vec<u8>> {
-        let mut answer = Err(anyhow::anyhow!("there is no world process"));
-        // Whoever stands by says so.
-        for web in self.plan.webs() {
-            answer = client::get(&web, path, None).await.map_err(anyhow::Error::from);
-            if answer.is_ok() {
-                break;
-            }
-        }
-        answer
+        // All at once: whoever stands by says so, and whoever is cut off says nothing for long. From another host than the
+        // leader's only somebody with a token may ask.
+        let webs: Vec<_> = self.plan.webs().collect();
+        let token = Some(self.plan.operator_token.as_str());
+        let asked: Vec<_> = webs.iter().map(|web| Box::pin(client::get(web, path, token))).collect();
+        let (answer, _) = select_ok(asked).await?;
+        Ok(answer)
     }
 
     /// What the admin API says now.
@@ -252,9 +251,13 @@ impl Plan {
             bail!("several world or data processes agree through the engine: add --engine nats");
         }
         let ports = PortTable::new(options.port_base)
-            .with_context(|| format!("--port-base must be from 1024 to {}", u16::MAX - PORTS))?;
+            .with_context(|| format!("--port-base must be from 1024 to {}", u16::MAX - PORTS))?
+            .on(options.hosts.addresses);
         let nodes = nodes_of(options);
-        ports.check(&nodes)?;
+        // In network namespaces nobody else listens.
+        if options.hosts.namespaces.is_none() {
+            ports.check(&nodes)?;
+        }
         let data_dir = DataDir::open(&options.data_dir)?;
         if let Some(build) = &options.kept_by {
             build.take(data_dir.path())?;
@@ -277,11 +280,12 @@ impl Plan {
 
     fn role_process(&self, node: NodeId, options: &UpOptions) -> ChildSpec {
         let args = self.role(node, options).to_args();
-        self.process(node.to_string(), args, options)
+        ChildSpec { namespace: options.hosts.namespace(node.ordinal), ..self.process(node.to_string(), args, options) }
     }
 
     fn process(&self, name: String, args: Vec<String>, options: &UpOptions) -> ChildSpec {
-        ChildSpec { program: self.program.clone(), args, log: self.data_dir.log_of(&name), verbose: options.verbose, name }
+        let (program, log) = (self.program.clone(), self.data_dir.log_of(&name));
+        ChildSpec { program, args, namespace: None, log, verbose: options.verbose, name }
     }
 
     /// A server of the engine, in a shell that ends it when stdin ends, as roles end by themselves.
@@ -291,7 +295,7 @@ impl Plan {
         let words = ["-c", SERVE_UNTIL_STDIN_ENDS].map(str::to_owned).into_iter();
         let paths = [program.display().to_string(), config.display().to_string()];
         let spec = self.process(plan.name.clone(), words.chain(paths).collect(), options);
-        Ok(ChildSpec { program: "/bin/sh".into(), ..spec })
+        Ok(ChildSpec { program: "/bin/sh".into(), namespace: options.hosts.namespace(plan.ordinal), ..spec })
     }
 
     /// Admin APIs, the leader's among them.
@@ -316,7 +320,7 @@ impl Plan {
             world: self.advertised.get(&world).copied().unwrap_or_else(|| self.ports.node(world)),
             http: self.ports.http(node),
             data_dir: self.data_dir.path().to_owned(),
-            engine: self.engine.clone(),
+            engine: self.engine.as_ref().map(|engine| engine.from_server(node.ordinal)),
             tls: options.tls.clone(),
             supervised: true,
             log: options.log,
@@ -356,11 +360,13 @@ impl Plan {
         let (webs, token) = (self.webs().collect::<Vec<_>>(), self.operator_token.clone());
         tokio::spawn(async move {
             let body = serde_json::to_vec(&reaped).unwrap_or_default();
-            for web in webs {
-                if let Err(error) = client::post(&web, "/api/reaped", &token, &body).await {
+            // All at once: one that is cut off itself says nothing for long.
+            join_all(webs.iter().map(async |web| {
+                if let Err(error) = client::post(web, "/api/reaped", &token, &body).await {
                     tracing::debug!("cannot report a death to {web}: {error:#}");
                 }
-            }
+            }))
+            .await;
         });
     }
 }
@@ -384,7 +390,7 @@ fn servers(ports: PortTable, data_dir: &Path, engine: &UpEngine) -> Vec<ServerPl
     let UpEngine::Own { servers, .. } = engine else { return Vec::new() };
     let plan = |n: u16| {
         let ([clients, monitor, route], name) = (ports.server(n), format!("nats-{n}"));
-        ServerPlan { folder: data_dir.join(&name), name, clients, monitor, route }
+        ServerPlan { ordinal: n, folder: data_dir.join(&name), name, clients, monitor, route }
     };
     (1..=(*servers).min(SERVERS_MAX)).map(plan).collect()
 }

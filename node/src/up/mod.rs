@@ -10,6 +10,7 @@ mod child;
 mod cluster;
 mod data_dir;
 mod doorbell;
+mod hosts;
 mod kept_by;
 mod ports;
 mod screen;
@@ -31,6 +32,7 @@ pub use child::{Child, ChildSpec, Ended};
 pub use cluster::{LocalCluster, nodes_of};
 pub use data_dir::{DataDir, DataDirError};
 pub use doorbell::{UpAnswer, UpOrder, ring};
+pub use hosts::{HostAddresses, Hosts, host_of};
 pub use kept_by::KeptBy;
 pub use ports::{GATEWAYS_MAX, PORTS, PlannedPort, PortInUse, PortTable, SCENES_MAX, SERVERS_MAX, TRIPLE_MAX};
 pub use supervisor::{Death, Supervisor};
@@ -94,6 +96,8 @@ pub struct UpOptions {
     pub verbose: bool,
     /// How the roles' log lines look.
     pub log: LogFormat,
+    /// Where its processes run.
+    pub hosts: Hosts,
     /// Where peers reach a node, when that is not where it listens: through somebody's relay.
     pub advertised: BTreeMap<NodeId, SocketAddr>,
     /// Mutual TLS between the nodes.

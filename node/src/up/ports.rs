@@ -11,10 +11,14 @@
 //! | N+4 … N+7 | node listeners of the second and third world, then data node |
 //! | N+72 … N+75 | web page and admin API of the second and third world; metrics of the second and third data node |
 //! | N+80 … N+88 | the engine's own servers, three ports each: clients, monitoring, routes |
+//!
+//! On several hosts each has the ports of those who run there, at its own address.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener};
 
 use pangaea_schemas::{NodeId, Role};
+
+use super::hosts::HostAddresses;
 
 /// Most scenes of a cluster on one machine.
 pub const SCENES_MAX: u16 = 10;
@@ -30,8 +34,8 @@ pub const SERVERS_MAX: u16 = 3;
 /// One port of the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlannedPort {
-    /// Which.
-    pub port: u16,
+    /// Where.
+    pub address: SocketAddr,
     /// Of whom, for what: for people.
     pub purpose: String,
 }
@@ -40,7 +44,7 @@ pub struct PlannedPort {
 #[derive(Debug, thiserror::Error)]
 #[error(
     "port {} ({}) is in use. Another cluster may be running here; stop it, or choose other ports with --port-base {}",
-    .port.port, .port.purpose, suggested_base
+    .port.address.port(), .port.purpose, suggested_base
 )]
 pub struct PortInUse {
     /// Which.
@@ -53,64 +57,72 @@ pub struct PortInUse {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PortTable {
     base: u16,
+    hosts: HostAddresses,
 }
 
 impl PortTable {
-    /// The table from `base` on; `None` when it does not fit below 65536 or would need root.
+    /// The table from `base` on, of one host; `None` when it does not fit below 65536 or would need root.
     pub fn new(base: u16) -> Option<Self> {
-        (base >= 1_024 && base.checked_add(PORTS).is_some()).then_some(Self { base })
+        (base >= 1_024 && base.checked_add(PORTS).is_some()).then_some(Self { base, hosts: HostAddresses::default() })
+    }
+
+    /// The same ports, spread over these hosts.
+    pub fn on(self, hosts: HostAddresses) -> Self {
+        Self { hosts, ..self }
     }
 
     /// The web page and the admin API.
     pub fn web(self) -> SocketAddr {
-        self.at(0)
+        self.at(1, 0)
     }
 
     /// Where peers connect.
     pub fn node(self, node: NodeId) -> SocketAddr {
-        match node.role {
-            Role::World if node.ordinal > 1 => self.at(2 + node.ordinal),
-            Role::Data if node.ordinal > 1 => self.at(4 + node.ordinal),
-            Role::World => self.at(1),
-            Role::Data => self.at(2),
-            Role::Auth => self.at(3),
-            Role::Scene => self.at(9 + node.ordinal),
-            Role::Gateway => self.at(19 + node.ordinal),
-        }
+        let offset = match node.role {
+            Role::World if node.ordinal > 1 => 2 + node.ordinal,
+            Role::Data if node.ordinal > 1 => 4 + node.ordinal,
+            Role::World => 1,
+            Role::Data => 2,
+            Role::Auth => 3,
+            Role::Scene => 9 + node.ordinal,
+            Role::Gateway => 19 + node.ordinal,
+        };
+        self.at(node.ordinal, offset)
     }
 
     /// Metrics and health; the world's are with the admin API.
     pub fn http(self, node: NodeId) -> SocketAddr {
-        match node.role {
-            Role::World if node.ordinal > 1 => self.at(70 + node.ordinal),
-            Role::Data if node.ordinal > 1 => self.at(72 + node.ordinal),
-            Role::World => self.web(),
-            Role::Data => self.at(50),
-            Role::Auth => self.at(51),
-            Role::Scene => self.at(51 + node.ordinal),
-            Role::Gateway => self.at(61 + node.ordinal),
-        }
+        let offset = match node.role {
+            Role::World if node.ordinal > 1 => 70 + node.ordinal,
+            Role::Data if node.ordinal > 1 => 72 + node.ordinal,
+            Role::World => 0,
+            Role::Data => 50,
+            Role::Auth => 51,
+            Role::Scene => 51 + node.ordinal,
+            Role::Gateway => 61 + node.ordinal,
+        };
+        self.at(node.ordinal, offset)
     }
 
     /// Where a gateway's clients connect over TCP.
     pub fn client_tcp(self, gateway: u16) -> SocketAddr {
-        self.at(28 + gateway * 2)
+        self.at(gateway, 28 + gateway * 2)
     }
 
     /// Where a gateway's clients connect over WebSocket.
     pub fn client_ws(self, gateway: u16) -> SocketAddr {
-        self.at(29 + gateway * 2)
+        self.at(gateway, 29 + gateway * 2)
     }
 
     /// Clients', monitoring's and routes' port of a server of the engine, from 1.
     pub fn server(self, server: u16) -> [SocketAddr; 3] {
-        [0, 1, 2].map(|n| self.at(77 + server * 3 + n))
+        [0, 1, 2].map(|n| self.at(server, 77 + server * 3 + n))
     }
 
     /// Every port that these nodes use.
     pub fn planned(self, nodes: &[NodeId]) -> Vec<PlannedPort> {
         let mut planned = Vec::new();
-        let mut plan = |address: SocketAddr, purpose: String| planned.push(PlannedPort { port: address.port(), purpose });
+        let mut plan = |address: SocketAddr, purpose: String| planned.push(PlannedPort { address, purpose });
         for &node in nodes {
             plan(self.node(node), format!("{node}, for other nodes"));
             match node.role {
@@ -123,7 +135,7 @@ impl PortTable {
                 }
             }
         }
-        planned.sort_by_key(|planned| planned.port);
+        planned.sort_by_key(|planned| planned.address.port());
         planned
     }
 
@@ -133,23 +145,25 @@ impl PortTable {
     /// The first that is not, and a base where all are.
     pub fn check(self, nodes: &[NodeId]) -> Result<(), PortInUse> {
         let Some(port) = self.first_in_use(nodes) else { return Ok(()) };
-        let others = (1..50).filter_map(|step| Self::new(self.base.checked_add(step * 100)?));
+        let others = (1..50).filter_map(|step| Some(Self::new(self.base.checked_add(step * 100)?)?.on(self.hosts)));
         let free = others.into_iter().find(|table| table.first_in_use(nodes).is_none());
         Err(PortInUse { port, suggested_base: free.map_or(self.base.saturating_add(1_000), |table| table.base) })
     }
 
     fn first_in_use(self, nodes: &[NodeId]) -> Option<PlannedPort> {
-        self.planned(nodes).into_iter().find(|planned| TcpListener::bind((Ipv4Addr::LOCALHOST, planned.port)).is_err())
+        self.planned(nodes).into_iter().find(|planned| TcpListener::bind(planned.address).is_err())
     }
 
-    fn at(self, offset: u16) -> SocketAddr {
-        SocketAddr::from((Ipv4Addr::LOCALHOST, self.base + offset))
+    /// On the host of whoever has this ordinal.
+    fn at(self, ordinal: u16, offset: u16) -> SocketAddr {
+        SocketAddr::from((self.hosts.of_ordinal(ordinal), self.base + offset))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::net::Ipv4Addr;
 
     use super::*;
 
@@ -166,9 +180,19 @@ mod tests {
         let table = PortTable::new(7_000).expect("fits");
         let planned = table.planned(&everybody());
         let servers = (1..=SERVERS_MAX).flat_map(|n| table.server(n)).map(|address| address.port());
-        let ports: BTreeSet<_> = planned.iter().map(|planned| planned.port).chain(servers).collect();
+        let ports: BTreeSet<_> = planned.iter().map(|planned| planned.address.port()).chain(servers).collect();
         assert_eq!(ports.len(), planned.len() + usize::from(SERVERS_MAX) * 3);
         assert!(ports.iter().all(|port| (7_000..7_000 + PORTS).contains(port)), "{ports:?}");
+    }
+
+    #[test]
+    fn on_several_hosts_whoever_has_a_number_is_at_that_hosts_address() {
+        let table = PortTable::new(7_000).expect("fits").on(HostAddresses::new(Ipv4Addr::new(10, 77, 0, 1), 3));
+        let host = |address: SocketAddr| address.ip().to_string();
+        assert_eq!(host(table.web()), "10.77.0.1");
+        assert_eq!(host(table.node(NodeId::new(Role::Scene, 2))), "10.77.0.2");
+        assert_eq!(host(table.http(NodeId::new(Role::Scene, 4))), "10.77.0.1", "around");
+        assert_eq!((host(table.client_tcp(3)), host(table.server(3)[2])), ("10.77.0.3".to_owned(), "10.77.0.3".to_owned()));
     }
 
     #[test]

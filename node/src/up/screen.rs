@@ -73,6 +73,7 @@ mod tests {
             abundance: crate::role::ABUNDANCE_DEFAULT,
             verbose: false,
             log: crate::telemetry::LogFormat::Human,
+            hosts: super::super::Hosts::default(),
             advertised: std::collections::BTreeMap::new(),
             tls: None,
             kept_by: None,

@@ -234,6 +234,7 @@ mod tests {
             name: name.to_owned(),
             program: "/bin/sh".into(),
             args: vec!["-c".to_owned(), script.to_owned()],
+            namespace: None,
             log: folder.join(format!("{name}.log")),
             verbose: false,
         }

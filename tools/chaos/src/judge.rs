@@ -18,12 +18,19 @@
 //! | cut a scene's link to a gateway while a journal is away | *catch up*, by late steps before and behind a border |
 //! | kill or pause a scene, or cut or hold its link to the world, while a journal is away | *set back* by as much more |
 //! | anything done to a gateway while a journal is away | its clients may give up the next one, too, which has nothing to show |
+//! | kill a host | what killing its scenes, its gateways, its data node and its server of the engine allows, all at once |
+//! | pause a host | the same of pausing them |
+//! | cut a host off | the same: nobody hears of what goes on there, and nothing that is asked gets there |
+//! | make a host mute | the same, and *show up*: what is asked gets there |
+//! | deafen a host | the same as cutting it off, but it is heard for a while: *set back* by as much more |
+//! | a host lags or loses frames | *crossing*: the engine's servers agree more slowly |
 //!
 //! - *set back*: its agents live at most a second again;
 //! - *paused*: its agents stand still, also for whoever is sent to another gateway just then; *unseen*: others lose sight of
 //!   entities whose owner changes;
 //! - *reconnect*: its clients lose their connection, and get in elsewhere;
 //! - *detour*: whoever another gateway had sent to it waits for it first;
+//! - *show up*: its agents have walked meanwhile, if it is still theirs when it is heard again;
 //! - *catch up*: its clients' picture stands still, and then shows where everybody has walked meanwhile;
 //! - *crossing*: who was let go by one shard waits until a journal says so and the other has heard it; a client that changes its
 //!   gateway just then sees nothing before that.
@@ -75,6 +82,9 @@ enum Whom {
     Onlookers,
 }
 
+/// Whoever has lost its gateway may give up the next one, which cannot show anything while a journal is away.
+const GIVE_UP: Allowance = (AnomalyKind::Disconnected, Whom::Onlookers, 1.0);
+
 /// One allowance: what, to whom, up to which [`Sighting::size`].
 type Allowance = (AnomalyKind, Whom, f64);
 
@@ -86,7 +96,8 @@ impl Episode {
             return false;
         }
         let mut allowed = allowances(&self.fault, ends.duration_since(self.began));
-        for other in episodes.iter().filter(|other| self.overlaps(other)) {
+        let is_another = |other: &&Self| other.began != self.began || other.fault != self.fault;
+        for other in episodes.iter().filter(is_another).filter(|other| self.overlaps(other)) {
             other.adds_to(&self.fault, &mut allowed);
         }
         allowed.into_iter().any(|(kind, whom, size_max)| {
@@ -112,16 +123,25 @@ impl Episode {
         let [from, to] = ends(other.victim);
         let role = other.victim_role().or(from.filter(|_| to == Some(Role::World)));
         match role {
-            // What was not written down since it is away is gone with its scene, also if that only loses its shards.
-            Some(Role::Scene) => allowed.iter_mut().for_each(|(kind, _, size_max)| match kind {
-                AnomalyKind::Jump => *size_max += SPEED_M_PER_S * away_s,
-                AnomalyKind::InputBack => *size_max += INPUTS_PER_S * away_s,
-                _ => {}
-            }),
-            Some(Role::Gateway) => allowed.push((AnomalyKind::Disconnected, Whom::Onlookers, 1.0)),
+            Some(Role::Scene) => set_back_more(allowed, away_s),
+            Some(Role::Gateway) => allowed.push(GIVE_UP),
             None if other.kind == FaultKind::CutLink && [from, to] == [Some(Role::Scene), Some(Role::Gateway)] => {
                 allowed.push((AnomalyKind::Jump, Whom::Agents, LATE_STEPS_M + LATE_STEPS_AGAIN_M));
             }
+            _ => {}
+        }
+        if other.kind.takes_a_host_away() {
+            set_back_more(allowed, away_s);
+        }
+    }
+}
+
+/// What was not written down since a journal is away is gone with its scene, also if that only loses its shards.
+fn set_back_more(allowed: &mut [Allowance], away_s: f64) {
+    for (kind, _, size_max) in allowed {
+        match kind {
+            AnomalyKind::Jump => *size_max += SPEED_M_PER_S * away_s,
+            AnomalyKind::InputBack => *size_max += INPUTS_PER_S * away_s,
             _ => {}
         }
     }
@@ -154,6 +174,21 @@ fn allowances(fault: &Fault, lasted: Duration) -> Vec<Allowance> {
     let way_m = SPEED_M_PER_S * lasted.as_secs_f64() + LATE_STEPS_M;
     let detour = [(AnomalyKind::SlowReturn, Whom::Onlookers, pause_ms)];
     let catch_up = [(AnomalyKind::Jump, Whom::Clients, way_m), (AnomalyKind::Blinked, Whom::Clients, BLINK_MS)];
+    let show_up = [(AnomalyKind::Jump, Whom::Agents, way_m)];
+    // First of all: a host that is away keeps journals away, too.
+    if fault.kind.takes_a_host_away() {
+        let mut allowed = [&paused[..], &unseen, &set_back, &reconnect, &detour, &crossing, &[GIVE_UP]].concat();
+        if fault.kind != FaultKind::KillHost {
+            allowed.extend(catch_up);
+        }
+        if fault.kind == FaultKind::MuteHost {
+            allowed.extend(show_up);
+        }
+        if fault.kind == FaultKind::DeafenHost {
+            set_back_more(&mut allowed, lasted.as_secs_f64());
+        }
+        return allowed;
+    }
     if keeps_a_journal_away(fault) {
         return crossing.to_vec();
     }
@@ -175,12 +210,14 @@ fn allowances(fault: &Fault, lasted: Duration) -> Vec<Allowance> {
         (FaultKind::CutLink | FaultKind::HoldLink, [Some(Role::Scene), Some(Role::World)]) => {
             [&paused[..], &unseen, &set_back].concat()
         }
-        (FaultKind::HoldLink, [Some(Role::Scene), Some(Role::Gateway)]) => {
-            [&paused[..], &unseen, &[(AnomalyKind::Jump, Whom::Agents, way_m)]].concat()
-        }
+        (FaultKind::HoldLink, [Some(Role::Scene), Some(Role::Gateway)]) => [&paused[..], &unseen, &show_up].concat(),
         (FaultKind::CutLink, [Some(Role::Scene), Some(Role::Gateway)]) => [&paused[..], &unseen].concat(),
         (FaultKind::FullDisk | FaultKind::CutLink | FaultKind::HoldLink | FaultKind::SlowLink, _) => Vec::new(),
+        // The engine is as fast as two of its three servers.
+        (FaultKind::LagHost | FaultKind::LoseHost, _) => crossing.to_vec(),
         (FaultKind::KillEngine | FaultKind::PauseEngine, _) => Vec::new(),
+        (FaultKind::KillHost | FaultKind::PauseHost, _) => Vec::new(),
+        (FaultKind::CutHost | FaultKind::MuteHost | FaultKind::DeafenHost, _) => Vec::new(),
     }
 }
 
@@ -191,7 +228,8 @@ fn keeps_a_journal_away(fault: &Fault) -> bool {
         (FaultKind::Pause(Role::Data) | FaultKind::Restart(Role::Data) | FaultKind::FullDisk, _)
         | (FaultKind::KillEngine | FaultKind::PauseEngine, _)
         | (FaultKind::CutLink | FaultKind::HoldLink, [Some(Role::Scene), Some(Role::Data)]) => true,
-        _ => false,
+        // Its server may have led the engine.
+        (kind, _) => kind.takes_a_host_away(),
     }
 }
 
@@ -201,7 +239,9 @@ fn ends(victim: Victim) -> [Option<Role>; 2] {
     match victim {
         Victim::Link(a, b) if b.role == Role::Scene => roles(b, a),
         Victim::Link(a, b) => roles(a, b),
-        Victim::Node(_) | Victim::Disk | Victim::Server(_) | Victim::Engine | Victim::Move { .. } => [None, None],
+        Victim::Node(_) | Victim::Disk | Victim::Server(_) | Victim::Engine | Victim::Host { .. } | Victim::Move { .. } => {
+            [None, None]
+        }
     }
 }
 
@@ -424,5 +464,76 @@ mod tests {
         let verdict = judge(&[kill], &[lost.clone(), lost]);
         assert_eq!(verdict.allowed["kill_gateway"]["disconnected"], 2);
         assert!(verdict.anomalies.is_empty());
+    }
+
+    const HOST: Victim = Victim::Host { host: 1, of: 3 };
+
+    fn at_gateway(n: u16, sighting: Sighting) -> Sighting {
+        Sighting { gateway: format!("gateway-{n}"), ..sighting }
+    }
+
+    #[test]
+    fn a_killed_host_excuses_what_its_processes_would_and_nothing_elsewhere() {
+        let start = Instant::now();
+        let kill = episode(start, FaultKind::KillHost, HOST);
+        let alone = |sighting| judge(std::slice::from_ref(&kill), &[sighting]).anomalies.is_empty();
+        let at = |gateway, kind, size, scene: &str| at_gateway(gateway, saw(kill.began, kind, size, scene));
+        assert!(alone(at(2, AnomalyKind::Jump, 10.0, "scene-1")), "its scene's agents live a second again");
+        assert!(!alone(at(2, AnomalyKind::Jump, 12.0, "scene-1")), "and no more: its journal was there until it died");
+        assert!(!alone(at(1, AnomalyKind::Jump, 5.0, "scene-2")), "nobody else's do");
+        assert!(alone(at(2, AnomalyKind::InputBack, 25.0, "scene-1")) && !alone(at(2, AnomalyKind::InputBack, 26.0, "scene-1")));
+        assert!(alone(at(1, AnomalyKind::UpdateGap, 2_400.0, "scene-2")), "its gateway's clients see nothing for a while");
+        assert!(!alone(at(2, AnomalyKind::UpdateGap, 2_400.0, "scene-2")), "other gateways' clients see all but its scene");
+        assert!(alone(at(3, AnomalyKind::Vanished, 2_000.0, "scene-2")), "who crosses waits for the engine");
+        for kind in [AnomalyKind::EventGap, AnomalyKind::BelongingsBack, AnomalyKind::Twice] {
+            assert!(!alone(at(1, kind, 1.0, "scene-1")), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_mute_host_shows_up_where_all_walked_and_a_deaf_one_is_set_back_by_what_was_heard_of_it() {
+        let start = Instant::now();
+        let of = |kind| episode(start, kind, HOST);
+        let jump = |scene: &str, way_m| at_gateway(2, saw(start + Duration::from_secs(10), AnomalyKind::Jump, way_m, scene));
+        for kind in [FaultKind::PauseHost, FaultKind::CutHost] {
+            let away = of(kind);
+            assert!(away.excuses_alone(&jump("scene-1", 10.0)) && !away.excuses_alone(&jump("scene-1", 19.0)), "{kind:?}");
+            assert!(away.excuses_alone(&at_gateway(1, jump("scene-2", 19.0))), "{kind:?}: the picture stood still");
+        }
+        let mute = of(FaultKind::MuteHost);
+        assert!(mute.excuses_alone(&jump("scene-1", 19.0)) && !mute.excuses_alone(&jump("scene-1", 21.0)));
+        assert!(!mute.excuses_alone(&jump("scene-2", 5.0)));
+        let back = |inputs| at_gateway(2, saw(start + Duration::from_secs(10), AnomalyKind::InputBack, inputs, "scene-1"));
+        let (cut, deaf) = (of(FaultKind::CutHost), of(FaultKind::DeafenHost));
+        assert!(cut.excuses_alone(&back(25.0)) && !cut.excuses_alone(&back(26.0)), "nobody heard of more");
+        assert!(deaf.excuses_alone(&back(87.0)) && !deaf.excuses_alone(&back(88.0)), "one second, and 2.5 more");
+    }
+
+    #[test]
+    fn a_host_away_keeps_a_journal_from_others_that_are_hurt_meanwhile_but_not_twice_from_itself() {
+        let start = Instant::now();
+        let cut = episode(start, FaultKind::CutHost, HOST);
+        let kill = episode(start, FaultKind::Kill(Role::Scene), Victim::Node(NodeId::new(Role::Scene, 2)));
+        let back = |scene: &str| at_gateway(3, saw(cut.began, AnomalyKind::InputBack, 80.0, scene));
+        let unexcused = |episodes: &[Episode], scene: &str| judge(episodes, &[back(scene)]).anomalies.len();
+        assert_eq!((unexcused(std::slice::from_ref(&kill), "scene-2"), unexcused(&[kill, cut.clone()], "scene-2")), (1, 0));
+        assert_eq!(unexcused(std::slice::from_ref(&cut), "scene-1"), 1);
+        let data = episode(start, FaultKind::Pause(Role::Data), Victim::Node(NodeId::new(Role::Data, 2)));
+        assert_eq!(unexcused(&[cut.clone(), data], "scene-1"), 0, "a journal that was away beside it");
+    }
+
+    #[test]
+    fn a_host_with_a_bad_network_delays_crossings_and_nothing_else() {
+        let start = Instant::now();
+        for kind in [FaultKind::LagHost, FaultKind::LoseHost] {
+            let bad = episode(start, kind, HOST);
+            assert!(bad.excuses_alone(&saw(bad.began, AnomalyKind::Vanished, 1_500.0, "scene-2")), "{kind:?}");
+            for sight in [AnomalyKind::Jump, AnomalyKind::UpdateGap, AnomalyKind::Disconnected, AnomalyKind::InputBack] {
+                assert!(!bad.excuses_alone(&saw(bad.began, sight, 1.0, "scene-1")), "{kind:?} {sight:?}");
+            }
+            let scene = episode(start, FaultKind::Kill(Role::Scene), Victim::Node(SCENE));
+            let back = saw(scene.began, AnomalyKind::InputBack, 26.0, "scene-1");
+            assert_eq!(judge(&[scene, bad], &[back]).anomalies.len(), 1, "journals are slow then, not away");
+        }
     }
 }

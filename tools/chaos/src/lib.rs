@@ -1,6 +1,7 @@
 //! Chaos: a cluster of real processes under load is hurt for real, and must have lost nothing afterwards.
 //!
-//! 1. A fresh cluster starts, every link between its nodes through a [`relay`], its store on a small disk of its own ([`disk`]).
+//! 1. A fresh cluster starts, every link between its nodes through a [`relay`], its store on a small disk of its own ([`disk`]); or
+//!    on several [`hosts`] with a network between them, whole hosts of which are hurt.
 //! 2. Bots play, and remember what they saw and what they were told that they own.
 //! 3. From one seed, [`plan`] draws [`fault`]s: one at a time at first, then two that overlap. `storm` does them, heals them, and
 //!    measures how long it takes until all shards run, every bot is answered and value moves.
@@ -14,6 +15,7 @@
 pub mod audit;
 pub mod disk;
 pub mod fault;
+mod hosts;
 pub mod judge;
 pub mod plan;
 pub mod relay;
@@ -54,6 +56,8 @@ pub struct ChaosOptions {
     pub datas: u16,
     /// Where beacon, journals, bus and blobs are. Servers that others run cannot be hurt.
     pub engine: UpEngine,
+    /// Hosts that the processes are spread over: 1, or several, which need an engine of its own with as many servers.
+    pub hosts: u16,
     /// Only these kinds of fault, by name, and each at least once; all when empty, as many as there is time for.
     pub only: Vec<FaultKind>,
     /// Instead of faults that are drawn: everybody who takes part in a shard's migration is killed at every step of it.

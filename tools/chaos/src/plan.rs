@@ -16,6 +16,12 @@ const LINK_MS: Range<u64> = 1_000..6_500;
 const DELAY_MS: Range<u64> = 30..150;
 /// How long the disk is full.
 const DISK_MS: Range<u64> = 2_000..4_000;
+/// How long a host is cut off: some of these are shorter than a lease, in others the engine chooses another leader.
+const HOST_MS: Range<u64> = 1_500..12_000;
+/// How long a host loses frames or lags.
+const BAD_NETWORK_MS: Range<u64> = 3_000..6_500;
+/// How much slower a lagging host's network is, each way.
+const LAG_MS: Range<u64> = 20..100;
 /// How long the engine stands still.
 const ENGINE_MS: Range<u64> = 30_000..30_001;
 /// The second of two faults begins so long after the first.
@@ -40,14 +46,15 @@ pub struct Plan {
     rng: Rng,
     nodes: Vec<NodeId>,
     servers: u16,
+    hosts: u16,
     kinds: Vec<FaultKind>,
     deck: Vec<FaultKind>,
 }
 
 impl Plan {
-    /// Faults of these kinds on these nodes, and on so many servers of the engine.
-    pub fn new(seed: u64, nodes: &[NodeId], servers: u16, kinds: &[FaultKind]) -> Self {
-        Self { rng: Rng::with_seed(seed), nodes: nodes.to_vec(), servers, kinds: kinds.to_vec(), deck: Vec::new() }
+    /// Faults of these kinds on these nodes, on so many servers of the engine, and on so many hosts.
+    pub fn new(seed: u64, nodes: &[NodeId], servers: u16, hosts: u16, kinds: &[FaultKind]) -> Self {
+        Self { rng: Rng::with_seed(seed), nodes: nodes.to_vec(), servers, hosts, kinds: kinds.to_vec(), deck: Vec::new() }
     }
 
     /// The next round: one fault, or two that overlap and hurt nobody twice.
@@ -72,8 +79,17 @@ impl Plan {
             FaultKind::FullDisk => (Victim::Disk, self.span(DISK_MS), Duration::ZERO),
             FaultKind::KillEngine => (Victim::Server(self.rng.u16(1..=self.servers.max(1))), Duration::ZERO, Duration::ZERO),
             FaultKind::PauseEngine => (Victim::Engine, self.span(ENGINE_MS), Duration::ZERO),
+            FaultKind::KillHost => (self.host(), Duration::ZERO, Duration::ZERO),
+            FaultKind::PauseHost => (self.host(), self.span(PAUSE_MS), Duration::ZERO),
+            FaultKind::CutHost | FaultKind::MuteHost | FaultKind::DeafenHost => (self.host(), self.span(HOST_MS), Duration::ZERO),
+            FaultKind::LagHost => (self.host(), self.span(BAD_NETWORK_MS), self.span(LAG_MS)),
+            FaultKind::LoseHost => (self.host(), self.span(BAD_NETWORK_MS), Duration::ZERO),
         };
         Fault { kind, victim, lasts, delay }
+    }
+
+    fn host(&mut self) -> Victim {
+        Victim::Host { host: self.rng.u16(1..=self.hosts.max(1)), of: self.hosts.max(1) }
     }
 
     fn one_of(&mut self, role: Role) -> Victim {
@@ -106,7 +122,7 @@ mod tests {
 
     fn plan(seed: u64) -> Plan {
         let nodes = [(Role::World, 1), (Role::Data, 1), (Role::Auth, 1), (Role::Scene, 1), (Role::Scene, 2), (Role::Gateway, 1)];
-        Plan::new(seed, &nodes.map(|(role, n)| NodeId::new(role, n)), 3, &FaultKind::ALL)
+        Plan::new(seed, &nodes.map(|(role, n)| NodeId::new(role, n)), 3, 3, &FaultKind::ALL)
     }
 
     #[test]

@@ -16,11 +16,18 @@ pub struct ChaosReport {
     pub seed: u64,
     /// How many of each kind were done.
     pub faults: BTreeMap<String, u32>,
+    /// Where the cluster's processes ran, if not all on this machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hosts: Option<String>,
     /// Kinds that could not be done here, and why.
     pub skipped: BTreeMap<String, String>,
     /// By kind, how long until all shards ran, every bot was answered and value moved: from the fault for what heals by itself,
     /// from its healing for what lasts. `overlapping`: two at once, from the last healing.
     pub recovery_ms: BTreeMap<String, Spread>,
+    /// By kind, how long after a host was away the others had taken over all that was there, while it was away still: all shards
+    /// ran elsewhere, and every bot was answered.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub takeover_ms: BTreeMap<String, Spread>,
     /// In a drill: who was killed at which step of a migration, and how many milliseconds later all was well.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub at_steps: BTreeMap<String, f64>,

@@ -1,6 +1,8 @@
 //! One run: the cluster and its bots, the faults one after the other, the measuring, the end.
 
 mod drill;
+mod hurt;
+mod takeover;
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -11,20 +13,20 @@ use anyhow::{Context, bail};
 use pangaea_bots::{BotOptions, Endpoint, Fleet, Report, Scenario, Sighting, Stage, Vitals};
 use pangaea_node::halt::HaltDrill;
 use pangaea_node::telemetry::LogFormat;
-use pangaea_node::up::{DataDir, LocalCluster, PortTable, UpEngine, UpOptions, nodes_of};
+use pangaea_node::up::{DataDir, Hosts, LocalCluster, PortTable, UpEngine, UpOptions, nodes_of};
 use pangaea_schemas::cluster::ClusterSpec;
 use pangaea_schemas::{NodeId, Role};
-use rustix::process::{Pid, Signal, kill_process};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{sleep, timeout};
 
 use crate::ChaosOptions;
 use crate::audit;
 use crate::disk::Disk;
-use crate::fault::{Fault, FaultKind, Victim};
+use crate::fault::{Fault, FaultKind, Ground, Setting};
+use crate::hosts::Land;
 use crate::judge::{Episode, judge};
 use crate::plan::{Plan, Round};
-use crate::relay::{Relays, Weather};
+use crate::relay::Relays;
 use crate::report::{ChaosReport, spread};
 
 /// Between two looks at bots and processes: the resolution of all times.
@@ -67,10 +69,13 @@ async fn run_undisturbed(options: &ChaosOptions) -> anyhow::Result<ChaosReport> 
     say(&format!("seed {}", options.seed));
     let mut home = Home::of(options)?;
     let drill = if options.drill { Some(HaltDrill::prepare(&home.folder).context("cannot prepare the drill")?) } else { None };
-    let engine = has_engine(options);
-    let impossible = options.only.iter().filter_map(|kind| Some((kind.name(), kind.is_impossible(engine)?.to_owned())));
-    let mut skipped: BTreeMap<_, _> = impossible.collect();
-    let disk = match FaultKind::FullDisk.is_impossible(engine) {
+    let land = Land::make(options.hosts, options.seed);
+    if let Some(words) = land.describe() {
+        say(&words);
+    }
+    let setting = Setting { engine: matches!(options.engine, UpEngine::Own { .. }), ground: land.ground() };
+    let mut skipped = skipped(options, setting, &land);
+    let disk = match FaultKind::FullDisk.is_impossible(setting) {
         Some(_) => None,
         None => {
             let tell = |error: &anyhow::Error| {
@@ -80,7 +85,7 @@ async fn run_undisturbed(options: &ChaosOptions) -> anyhow::Result<ChaosReport> 
             Disk::mount(&home.store()).inspect_err(tell).ok()
         }
     };
-    let storm = Storm::start(options, &home, disk, skipped).await?;
+    let storm = Storm::start(options, &home, disk, skipped, (setting, land)).await?;
     let report = storm.live(drill).await?;
     if report.ok() {
         home.remove()
@@ -128,13 +133,26 @@ impl Home {
     }
 }
 
-/// Whether the cluster relies on servers of its own, which can be hurt.
-fn has_engine(options: &ChaosOptions) -> bool {
-    matches!(options.engine, UpEngine::Own { .. })
+/// What was asked for by name and cannot be done to such a cluster, and what cannot be done on this machine.
+fn skipped(options: &ChaosOptions, setting: Setting, land: &Land) -> BTreeMap<String, String> {
+    let is_wanted = |kind: &FaultKind| options.only.is_empty() || options.only.contains(kind);
+    let mut skipped = BTreeMap::new();
+    if let Land::Addresses(_, why) = land {
+        for kind in FaultKind::ALL.into_iter().filter(|kind| kind.needs_network() && is_wanted(kind)) {
+            say(&format!("SKIPPING {}: {why}", kind.name()));
+            skipped.insert(kind.name(), format!("hosts are addresses of this machine without a network between them: {why}"));
+        }
+    }
+    for kind in &options.only {
+        if let Some(why) = kind.is_impossible(setting) {
+            skipped.entry(kind.name()).or_insert_with(|| why.to_owned());
+        }
+    }
+    skipped
 }
 
 /// The cluster that is hurt.
-fn up_options(options: &ChaosOptions, home: &Home) -> UpOptions {
+fn up_options(options: &ChaosOptions, home: &Home, hosts: Hosts) -> UpOptions {
     UpOptions {
         data_dir: home.folder.clone(),
         port_base: options.port_base,
@@ -150,6 +168,7 @@ fn up_options(options: &ChaosOptions, home: &Home) -> UpOptions {
         abundance: pangaea_node::role::ABUNDANCE_DEFAULT,
         verbose: false,
         log: LogFormat::Human,
+        hosts,
         advertised: BTreeMap::new(),
         tls: None,
         kept_by: None,
@@ -168,12 +187,18 @@ struct Storm {
     options: ChaosOptions,
     began: Instant,
     folder: PathBuf,
+    setting: Setting,
     cluster: LocalCluster,
-    relays: Relays,
+    /// Between nodes of one machine.
+    relays: Option<Relays>,
+    /// Under the cluster: it is removed after the cluster has ended.
+    land: Land,
     disk: Option<Disk>,
     fleet: Fleet,
     episodes: Vec<Episode>,
     recoveries: BTreeMap<String, Vec<Duration>>,
+    /// How long until the others had taken over all that was on a host that is away still.
+    takeovers: BTreeMap<String, Vec<Duration>>,
     /// Deaths that were asked for and have not been seen yet.
     deaths_due: BTreeMap<String, u32>,
     report: ChaosReport,
@@ -185,11 +210,16 @@ impl Storm {
         home: &Home,
         disk: Option<Disk>,
         skipped: BTreeMap<String, String>,
+        (setting, land): (Setting, Land),
     ) -> anyhow::Result<Self> {
-        let ports = PortTable::new(options.port_base).context("--port-base is out of range")?;
-        let mut up = up_options(options, home);
-        let relays = Relays::open(nodes_of(&up).into_iter().map(|node| (node, ports.node(node)))).await?;
-        up.advertised = relays.addresses().clone();
+        let hosts = land.describe();
+        let mut up = up_options(options, home, land.hosts());
+        let ports = PortTable::new(options.port_base).context("--port-base is out of range")?.on(up.hosts.addresses);
+        let relays = match setting.ground {
+            Ground::OneMachine => Some(Relays::open(nodes_of(&up).into_iter().map(|node| (node, ports.node(node)))).await?),
+            Ground::Addresses | Ground::Network => None,
+        };
+        up.advertised = relays.as_ref().map_or_else(BTreeMap::new, |relays| relays.addresses().clone());
         let began = Instant::now();
         let mut cluster = LocalCluster::start(&up)?;
         cluster.until_up(&mut |_| {}).await?;
@@ -206,14 +236,17 @@ impl Storm {
             options: options.clone(),
             began,
             folder: home.folder.clone(),
+            setting,
             cluster,
             relays,
+            land,
             disk,
             fleet,
             episodes: Vec::new(),
             recoveries: BTreeMap::new(),
+            takeovers: BTreeMap::new(),
             deaths_due: BTreeMap::new(),
-            report: ChaosReport { seed: options.seed, skipped, ..ChaosReport::default() },
+            report: ChaosReport { seed: options.seed, hosts, skipped, ..ChaosReport::default() },
         })
     }
 
@@ -234,7 +267,7 @@ impl Storm {
             bail!("no kind of fault is left that can be done here");
         }
         let servers = self.cluster.servers().len() as u16;
-        let mut plan = Plan::new(self.options.seed, self.cluster.nodes(), servers, &kinds);
+        let mut plan = Plan::new(self.options.seed, self.cluster.nodes(), servers, self.options.hosts, &kinds);
         let play_began = Instant::now();
         for round in 0.. {
             let is_over = play_began.elapsed() >= self.options.play;
@@ -259,9 +292,8 @@ impl Storm {
     /// What is wanted and can be done here.
     fn kinds(&self) -> Vec<FaultKind> {
         let is_wanted = |kind: &FaultKind| self.options.only.is_empty() || self.options.only.contains(kind);
-        let engine = has_engine(&self.options);
         let is_possible =
-            |kind: &FaultKind| kind.is_impossible(engine).is_none() && !self.report.skipped.contains_key(&kind.name());
+            |kind: &FaultKind| kind.is_impossible(self.setting).is_none() && !self.report.skipped.contains_key(&kind.name());
         FaultKind::ALL.into_iter().filter(|kind| is_wanted(kind) && is_possible(kind)).collect()
     }
 
@@ -287,9 +319,12 @@ impl Storm {
             }
         }
         steps.sort_by_key(|(at, _)| *at);
-        let mut begun = Vec::new();
+        let mut begun: Vec<(Instant, Fault)> = Vec::new();
         for (at, step) in steps {
-            self.look_until(at).await;
+            match begun.as_slice() {
+                [(since, fault)] if fault.kind.takes_a_host_away() => self.watch_takeover(*since, fault, at).await,
+                _ => self.look_until(at).await,
+            }
             match step {
                 Step::Begin(fault) => {
                     self.say(&fault.to_string());
@@ -306,67 +341,6 @@ impl Storm {
         self.recover(begun).await;
         self.look_until(Instant::now() + round.rest).await;
         Ok(())
-    }
-
-    fn begin(&mut self, fault: &Fault) -> anyhow::Result<()> {
-        match (fault.kind, fault.victim) {
-            (FaultKind::Kill(_), Victim::Node(node)) => self.end_process(node, Signal::KILL),
-            (FaultKind::Restart(_), Victim::Node(node)) => self.end_process(node, Signal::TERM),
-            (FaultKind::Pause(_), Victim::Node(node)) => self.signal(node, Signal::STOP),
-            (_, Victim::Link(a, b)) => self.set_weather(fault, a, b, true),
-            (FaultKind::FullDisk, _) => self.disk.as_ref().map_or(Ok(()), Disk::fill)?,
-            (FaultKind::KillEngine, Victim::Server(server)) => self.kill_server(usize::from(server) - 1),
-            (FaultKind::PauseEngine, _) => self.signal_servers(Signal::STOP),
-            (_, Victim::Node(_) | Victim::Disk | Victim::Server(_) | Victim::Engine | Victim::Move { .. }) => {}
-        }
-        Ok(())
-    }
-
-    fn heal(&mut self, fault: &Fault) -> anyhow::Result<()> {
-        match (fault.kind, fault.victim) {
-            (FaultKind::Pause(_), Victim::Node(node)) => self.signal(node, Signal::CONT),
-            (_, Victim::Link(a, b)) => self.set_weather(fault, a, b, false),
-            (FaultKind::FullDisk, _) => self.disk.as_ref().map_or(Ok(()), Disk::clear)?,
-            (FaultKind::PauseEngine, _) => self.signal_servers(Signal::CONT),
-            (_, Victim::Node(_) | Victim::Disk | Victim::Server(_) | Victim::Engine | Victim::Move { .. }) => {}
-        }
-        Ok(())
-    }
-
-    fn set_weather(&self, fault: &Fault, a: NodeId, b: NodeId, bad: bool) {
-        let weather = match fault.kind {
-            FaultKind::CutLink if bad => Weather::Cut,
-            FaultKind::HoldLink if bad => Weather::Held,
-            FaultKind::SlowLink if bad => Weather::Slow(fault.delay),
-            _ => Weather::Fair,
-        };
-        self.relays.set(a, b, weather);
-        if fault.kind != FaultKind::HoldLink {
-            self.relays.set(b, a, weather);
-        }
-    }
-
-    fn end_process(&mut self, node: NodeId, how: Signal) {
-        if self.cluster.pid(node).is_some() {
-            *self.deaths_due.entry(node.to_string()).or_default() += 1;
-            self.signal(node, how);
-        }
-    }
-
-    fn kill_server(&mut self, at: usize) {
-        let Some((name, pid)) = self.cluster.servers().get(at).map(|(name, pid)| ((*name).to_owned(), *pid)) else { return };
-        if pid.is_some() {
-            *self.deaths_due.entry(name).or_default() += 1;
-            send(pid, Signal::KILL);
-        }
-    }
-
-    fn signal_servers(&self, signal: Signal) {
-        self.cluster.servers().into_iter().for_each(|(_, pid)| send(pid, signal));
-    }
-
-    fn signal(&self, node: NodeId, signal: Signal) {
-        send(self.cluster.pid(node), signal);
     }
 
     /// Look after the processes until then.
@@ -517,11 +491,12 @@ impl Storm {
 
     async fn stop(self, bots: &[Vitals]) -> anyhow::Result<ChaosReport> {
         self.say("stop");
-        let Self { options, cluster, disk, fleet, episodes, recoveries, mut report, began, folder, .. } = self;
+        let Self { options, cluster, disk, fleet, episodes, recoveries, takeovers, mut report, began, folder, land, .. } = self;
         let seen = fleet.end().await;
         for trouble in cluster.stop().await {
             report.count("bad_end", trouble);
         }
+        drop(land);
         for copy in (1..=options.datas).map(|n| if n == 1 { "data".to_owned() } else { format!("data-{n}") }) {
             match audit::files(&folder.join(&copy), &ClusterSpec::demo(), bots) {
                 Ok(findings) => {
@@ -533,16 +508,10 @@ impl Storm {
         }
         disk.map_or(Ok(()), Disk::keep)?;
         report.ledger_ok = report.ledger_faults.is_empty();
+        report.takeover_ms = takeovers.into_iter().map(|(kind, spans)| (kind, spread(spans))).collect();
         report.recovery_ms = recoveries.into_iter().map(|(kind, spans)| (kind, spread(spans))).collect();
         weigh(&mut report, seen, &episodes, began);
         Ok(report)
-    }
-}
-
-/// A process that is being started again is hurt already.
-fn send(pid: Option<u32>, signal: Signal) {
-    if let Some(pid) = pid.and_then(|pid| Pid::from_raw(pid as i32)) {
-        let _ = kill_process(pid, signal);
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use anyhow::ensure;
 use clap::Args;
 use pangaea_bots::Deeds;
 use pangaea_chaos::{ChaosOptions, ChaosReport, FaultKind};
@@ -21,8 +22,10 @@ const EXAMPLES: &str = "Examples:
   pangaea chaos --seconds 3600 --bots 300 --json
   pangaea chaos --seed 42                           the same faults in the same order
   pangaea chaos --engine nats --worlds 2 --datas 2 --only kill_engine,kill_world,kill_data,kill_scene,pause_engine
+  pangaea chaos --engine nats --hosts 3 --only cut_host,kill_host     on three hosts, of which one is lost
   pangaea chaos --drill                             at every step of a shard's migration kills source, target, world and data
-Exit code 1 when anything was lost, or seen that no fault excuses. Filling a disk needs the right to mount one.";
+Exit code 1 when anything was lost, or seen that no fault excuses. Filling a disk needs the right to mount one; cutting hosts off needs root, `ip` and /dev/net/tun: without, they are loopback addresses
+that can be killed and stopped, but not cut off.";
 
 /// How to hurt a cluster.
 #[derive(Debug, Args)]
@@ -61,6 +64,10 @@ pub(crate) struct ChaosArgs {
     /// With --engine nats: how many servers to start, 1 or 3
     #[arg(long, default_value_t = 3, value_name = "N")]
     engine_nodes: u16,
+    /// Spreads processes over so many hosts, 1 or 3, each a network namespace with an address of its own, whose network is hurt, too;
+    /// at least one scene, gateway and server on each, two worlds and two data processes. 3 need --engine nats
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=3), conflicts_with = "drill")]
+    hosts: u16,
     /// Only these kinds of fault, such as kill_scene,cut_link; each at least once, even if that takes longer
     #[arg(long, value_delimiter = ',', value_name = "KINDS")]
     only: Vec<FaultKind>,
@@ -84,17 +91,26 @@ impl ChaosArgs {
             EngineKind::Embedded => UpEngine::Embedded,
             EngineKind::Nats => own_engine(self.engine_nodes)?,
         };
+        let own_servers = if let UpEngine::Own { servers, .. } = engine { servers } else { 1 };
+        ensure!(
+            self.hosts == 1 || self.hosts == own_servers,
+            "each of several hosts has a server of the engine: add --engine nats \
+                and as many --engine-nodes as --hosts, 3"
+        );
+        // Whatever is on one host is elsewhere, too.
+        let twice = self.hosts.min(2);
         Ok(ChaosOptions {
             engine,
-            worlds: self.worlds,
-            datas: self.datas,
+            hosts: self.hosts,
+            worlds: self.worlds.max(twice),
+            datas: self.datas.max(twice),
             play: Duration::from_secs(self.seconds),
             bots: self.bots,
             seed: self.seed.unwrap_or(drawn_seed),
             data_dir: self.data_dir,
             port_base: self.port_base,
-            scenes: self.scenes,
-            gateways: self.gateways,
+            scenes: self.scenes.max(self.hosts),
+            gateways: self.gateways.max(self.hosts),
             only: self.only,
             drill: self.drill,
             drill_at: self.at,
@@ -126,6 +142,9 @@ fn table(report: &ChaosReport) -> String {
 
 fn write_table(text: &mut String, report: &ChaosReport) -> std::fmt::Result {
     writeln!(text, "seed {}, {} bots, {:.0} inputs/s", report.seed, report.connected, report.inputs_per_s)?;
+    if let Some(hosts) = &report.hosts {
+        writeln!(text, "{hosts}")?;
+    }
     let Deeds { crossings, scene_changes, trades, payments, blows, felled } = report.deeds;
     write!(
         text,
@@ -141,6 +160,13 @@ fn write_table(text: &mut String, report: &ChaosReport) -> std::fmt::Result {
         }
         let allowed = report.allowed.get(kind).into_iter().flatten().map(|(sight, count)| format!("{count} {sight}"));
         writeln!(text, "  {}", allowed.collect::<Vec<_>>().join(", "))?;
+    }
+    for (kind, taken) in &report.takeover_ms {
+        writeln!(
+            text,
+            "{kind:<18} taken over by other hosts after {:.0} ms, p99 {:.0}, max {:.0}",
+            taken.p50, taken.p99, taken.max
+        )?;
     }
     for (kill, back_ms) in &report.at_steps {
         writeln!(text, "{kill:<26} well again after {back_ms:>6.0} ms")?;
@@ -171,6 +197,8 @@ mod tests {
             recovery_ms: [("kill_scene".to_owned(), Spread { p50: 800.0, p99: 950.0, max: 950.0 })].into(),
             allowed: [("kill_scene".to_owned(), [("jump", 4)].into())].into(),
             skipped: [("full_disk".to_owned(), "no permission".to_owned())].into(),
+            hosts: Some("3 network namespaces".to_owned()),
+            takeover_ms: [("cut_host".to_owned(), Spread { p50: 2_718.0, p99: 3_141.0, max: 3_141.0 })].into(),
             anomalies_total: 1,
             examples: vec!["twice: one too many".to_owned()],
             ..ChaosReport::default()
@@ -181,6 +209,8 @@ mod tests {
             "4711 borders",
             "12 trades",
             "950",
+            "3 network namespaces",
+            "cut_host           taken over by other hosts after 2718 ms",
             "4 jump",
             "SKIPPED: no permission",
             "1 anomalies",

@@ -9,7 +9,7 @@ use anyhow::{Context, bail, ensure};
 use clap::{Args, Parser};
 use pangaea_node::engine::server;
 use pangaea_node::role::{ABUNDANCE_DEFAULT, SCENES_DEFAULT};
-use pangaea_node::up::{KeptBy, SERVERS_MAX, UpEngine, UpOptions};
+use pangaea_node::up::{Hosts, KeptBy, SERVERS_MAX, UpEngine, UpOptions};
 use pangaea_node::workshop::SHEET;
 use pangaea_scene::game::Game;
 use pangaea_scene::layouts::Layouts;
@@ -119,6 +119,7 @@ impl UpArgs {
             design: self.design.or_else(usual_design),
             verbose: self.verbose,
             log: self.log.into(),
+            hosts: Hosts::default(),
             advertised: BTreeMap::new(),
             tls: self.tls.files()?,
             kept_by: Some(KeptBy { layouts: layouts.clone(), accept_losses: self.accept_losses }),

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use pangaea_node::telemetry::LogFormat;
-use pangaea_node::up::{LocalCluster, UpEngine, UpOptions};
+use pangaea_node::up::{Hosts, LocalCluster, UpEngine, UpOptions};
 use pangaea_schemas::geometry::Position;
 use pangaea_schemas::{NodeId, Role};
 use tokio::runtime::Runtime;
@@ -79,6 +79,7 @@ impl Arena {
             design: None,
             verbose: false,
             log: LogFormat::Human,
+            hosts: Hosts::default(),
             advertised: Default::default(),
             tls: None,
             kept_by: None,
