@@ -193,10 +193,11 @@ impl Membership {
         }
     }
 
-    /// One of the servers of a role: nodes spread themselves over them by their own number.
+    /// One of the servers of a role: nodes spread themselves over them by their own number. The first asks the first, as each of
+    /// several hosts then asks itself.
     fn one_of(&self, role: Role) -> Option<NodeId> {
         let servers: Vec<_> = self.peers.values().filter(|peer| peer.node.role == role && !peer.draining).collect();
-        let turn = usize::from(self.info.node.ordinal) % servers.len().max(1);
+        let turn = usize::from(self.info.node.ordinal.saturating_sub(1)) % servers.len().max(1);
         servers.get(turn).map(|peer| peer.node)
     }
 

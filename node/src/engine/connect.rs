@@ -506,6 +506,14 @@ mod tests {
     }
 
     #[test]
+    fn everybody_begins_with_the_server_of_its_own_number_and_knows_all() {
+        let options = EngineOptions { servers: ["a", "b", "c"].map(str::to_owned).to_vec(), ..EngineOptions::default() };
+        let order = |ordinal| options.from_server(ordinal).servers.join("");
+        assert_eq!([1, 2, 3, 5].map(order), ["abc", "bca", "cab", "bca"]);
+        assert_eq!(EngineOptions::default().from_server(2), EngineOptions::default());
+    }
+
+    #[test]
     fn a_setting_that_was_changed_is_named() {
         let names = Names::of("demo");
         let (found, wanted) = (log_config(&names, 1), log_config(&names, 3));

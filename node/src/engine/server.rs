@@ -63,7 +63,12 @@ impl ServerPlan {
         );
         if all.len() > 1 {
             let routes: Vec<_> = all.iter().map(|server| format!("\"nats://{}\"", server.route)).collect();
-            text += &format!("cluster {{ name: pangaea, listen: \"{}\", routes: [{}] }}\n", self.route, routes.join(", "));
+            // A server whose host is gone says nothing: only pings tell, and its routes would be held for a minute and a half.
+            text += &format!(
+                "cluster {{ name: pangaea, listen: \"{}\", routes: [{}], ping_interval: \"1s\", ping_max: 3 }}\n",
+                self.route,
+                routes.join(", ")
+            );
         }
         text
     }
@@ -234,6 +239,7 @@ mod tests {
         let text = all[0].config(&all);
         assert!(text.contains("sync_interval: always") && text.contains("max_payload: 16MB"), "{text}");
         assert!(text.contains("nats://127.0.0.1:301") && text.contains("nats://127.0.0.1:303"), "{text}");
+        assert!(text.contains("ping_interval: \"1s\""), "a host that is gone is noticed");
         assert!(!plan(1).config(&[plan(1)]).contains("cluster"), "one alone has no routes");
         assert_eq!((options(&all).replicas, options(&all[..1]).replicas), (Some(3), Some(1)));
     }

@@ -231,6 +231,27 @@ mod tests {
         assert_eq!(child.stop(Duration::from_secs(20)).await, Ended::InOrder);
     }
 
+    #[test]
+    fn in_a_namespace_ip_becomes_the_program() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let spec = |namespace: Option<&str>| ChildSpec {
+            name: "scene-1".to_owned(),
+            program: "/bin/pangaea".into(),
+            args: vec!["scene".to_owned()],
+            namespace: namespace.map(str::to_owned),
+            log: folder.path().join("log"),
+            verbose: false,
+        };
+        let words = |spec: &ChildSpec| {
+            let command = spec.command();
+            let command = command.as_std();
+            let words: Vec<_> = std::iter::once(command.get_program()).chain(command.get_args()).collect();
+            words.iter().map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(words(&spec(None)), "/bin/pangaea scene");
+        assert_eq!(words(&spec(Some("host-2"))), "ip netns exec host-2 /bin/pangaea scene");
+    }
+
     #[tokio::test]
     async fn a_stubborn_child_is_killed() {
         let folder = tempfile::tempdir().expect("a folder");

@@ -29,8 +29,8 @@ const NAME_BYTES_MAX: usize = 15;
 const PREFIX: &str = "pangaea-";
 /// The device of a host, inside.
 const DEVICE: &str = "eth0";
-/// Networks are 10.77.N.0/24, with hosts from .1 on and this machine at .254.
-const NETWORK: [u8; 2] = [10, 77];
+/// Networks are 10.78.N.0/24, with hosts from .1 on and this machine at .254.
+const NETWORK: [u8; 2] = [10, 78];
 const OWN_HOST: u8 = 254;
 
 /// Hosts and what is between them. Dropping it removes both.
@@ -173,6 +173,14 @@ fn said(arguments: &[&str]) -> anyhow::Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+    use std::net::{SocketAddr, TcpListener, TcpStream};
+    use std::os::fd::AsFd;
+    use std::time::Duration;
+
+    use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+    use super::super::Way;
     use super::*;
 
     #[test]
@@ -188,5 +196,49 @@ mod tests {
     fn the_request_is_as_large_as_the_kernel_reads() {
         assert_eq!(size_of::<DeviceRequest>(), 40);
         assert_eq!(std::mem::offset_of!(DeviceRequest, flags), 16);
+    }
+
+    /// What is waited for comes at once, or not at all.
+    const PATIENCE: Duration = Duration::from_secs(20);
+    /// Longer than a connection takes, were it let through.
+    const GLANCE: Duration = Duration::from_millis(300);
+
+    /// Serve one connection after the other in a namespace; it says where.
+    fn listen_in(namespace: &str, address: Ipv4Addr) -> SocketAddr {
+        let entrance = File::open(format!("/run/netns/{namespace}")).expect("it is there");
+        let thread = std::thread::spawn(move || {
+            move_into_link_name_space(entrance.as_fd(), Some(LinkNameSpaceType::Network)).expect("entered");
+            TcpListener::bind((address, 0)).expect("its own address")
+        });
+        let listener = thread.join().expect("bound");
+        let bound = listener.local_addr().expect("bound");
+        std::thread::spawn(move || listener.incoming().flatten().try_for_each(|mut client| client.write_all(b"here")));
+        bound
+    }
+
+    #[test]
+    #[allow(clippy::print_stderr, reason = "whoever reads the test's output must see what was not tested")]
+    fn a_host_is_reached_until_it_is_cut_off_and_gone_afterwards() {
+        let network = match Network::make(2, 1) {
+            Ok(network) => network,
+            Err(error) => return eprintln!("SKIPPED: no network namespaces here: {error:#}"),
+        };
+        let (hosts, cut) = (network.hosts(), Way { cut: true, ..Way::default() });
+        let names = hosts.namespaces.clone().expect("namespaces");
+        let at: Vec<_> = (1..).zip(&names).map(|(host, name)| listen_in(name, hosts.addresses.of_host(host))).collect();
+        let is_reached = |host: usize, patience| {
+            let mut words = [0; 4];
+            let mut socket = TcpStream::connect_timeout(&at[host - 1], patience).ok()?;
+            socket.set_read_timeout(Some(patience)).ok()?;
+            socket.read_exact(&mut words).ok().filter(|()| &words == b"here")
+        };
+        assert!(is_reached(1, PATIENCE).is_some() && is_reached(2, PATIENCE).is_some());
+        network.set(1, Weather { sent: cut, heard: Way::default() });
+        assert!(is_reached(1, GLANCE).is_none() && is_reached(2, PATIENCE).is_some(), "only the first is mute");
+        network.set(1, Weather::default());
+        assert!(is_reached(1, PATIENCE).is_some());
+        drop(network);
+        let left = said(&["netns", "list"]).expect("listed");
+        assert!(names.iter().all(|name| !left.contains(name.as_str())), "{left}");
     }
 }

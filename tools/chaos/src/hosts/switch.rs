@@ -203,70 +203,66 @@ mod tests {
     const GLANCE: Duration = Duration::from_millis(150);
 
     /// A switch with three ports, and what is plugged into them.
-    fn plugged() -> (Switch, Vec<tokio::net::UnixDatagram>) {
+    fn plugged() -> (Switch, Vec<UnixDatagram>) {
         let pairs = (0..3).map(|_| UnixDatagram::pair().expect("a pair of sockets"));
         let (inside, outside): (Vec<_>, Vec<_>) = pairs.unzip();
-        inside.iter().chain(&outside).for_each(|socket| socket.set_nonblocking(true).expect("a socket"));
-        let switch = Switch::start(inside.into_iter().map(OwnedFd::from).collect(), 1).expect("a switch");
-        (switch, outside.into_iter().map(|socket| tokio::net::UnixDatagram::from_std(socket).expect("a socket")).collect())
+        inside.iter().for_each(|socket| socket.set_nonblocking(true).expect("a socket"));
+        (Switch::start(inside.into_iter().map(OwnedFd::from).collect(), 1).expect("a switch"), outside)
     }
 
-    fn frame(to: [u8; 6], text: &str) -> Vec<u8> {
-        [&to[..], text.as_bytes()].concat()
+    fn send(from: &UnixDatagram, to: [u8; 6], text: &str) {
+        from.send(&[&to[..], text.as_bytes()].concat()).expect("sent");
     }
 
-    async fn hears(socket: &tokio::net::UnixDatagram, patience: Duration) -> Option<String> {
+    fn hears(socket: &UnixDatagram, patience: Duration) -> Option<String> {
         let mut heard = vec![0; FRAME_BYTES_MAX];
-        let length = tokio::time::timeout(patience, socket.recv(&mut heard)).await.ok()?.expect("open");
+        socket.set_read_timeout(Some(patience)).expect("a socket");
+        let length = socket.recv(&mut heard).ok()?;
         Some(String::from_utf8_lossy(&heard[6..length]).into_owned())
     }
 
-    #[tokio::test]
-    async fn a_frame_reaches_whom_it_names_and_a_broadcast_all_others() {
+    #[test]
+    fn a_frame_reaches_whom_it_names_and_a_broadcast_all_others() {
         let (_switch, ports) = plugged();
-        ports[0].send(&frame(address_of(2), "you")).await.expect("sent");
-        ports[0].send(&frame([0xff; 6], "all")).await.expect("sent");
-        assert_eq!(hears(&ports[1], PATIENCE).await.as_deref(), Some("all"), "not what is for another");
-        assert_eq!(hears(&ports[2], PATIENCE).await.as_deref(), Some("you"));
-        assert_eq!(hears(&ports[2], PATIENCE).await.as_deref(), Some("all"));
-        assert_eq!(hears(&ports[0], GLANCE).await, None, "nobody hears himself");
+        send(&ports[0], address_of(2), "you");
+        send(&ports[0], [0xff; 6], "all");
+        assert_eq!(hears(&ports[1], PATIENCE).as_deref(), Some("all"), "not what is for another");
+        assert_eq!(hears(&ports[2], PATIENCE).as_deref(), Some("you"));
+        assert_eq!(hears(&ports[2], PATIENCE).as_deref(), Some("all"));
+        assert_eq!(hears(&ports[0], GLANCE), None, "nobody hears himself");
     }
 
-    #[tokio::test]
-    async fn a_mute_port_is_not_heard_and_hears_and_a_deaf_one_the_other_way_round() {
+    #[test]
+    fn a_mute_port_is_not_heard_and_hears_and_a_deaf_one_the_other_way_round() {
         let (switch, ports) = plugged();
         let cut = Way { cut: true, ..Way::default() };
-        for (weather, one_hears, two_hears) in [
-            (Weather { sent: cut, heard: Way::default() }, true, false),
-            (Weather { sent: Way::default(), heard: cut }, false, true),
-            (Weather { sent: cut, heard: cut }, false, false),
-            (Weather::default(), true, true),
+        for (sent, heard, one_hears, two_hears) in [
+            (cut, Way::default(), true, false),
+            (Way::default(), cut, false, true),
+            (cut, cut, false, false),
+            (Way::default(), Way::default(), true, true),
         ] {
-            switch.set(1, weather);
-            ports[2].send(&frame(address_of(1), "to one")).await.expect("sent");
-            ports[1].send(&frame(address_of(2), "to two")).await.expect("sent");
+            switch.set(1, Weather { sent, heard });
+            send(&ports[2], address_of(1), "to one");
+            send(&ports[1], address_of(2), "to two");
             let patience = |hears| if hears { PATIENCE } else { GLANCE };
-            assert_eq!(hears(&ports[1], patience(one_hears)).await.is_some(), one_hears, "{weather:?}");
-            assert_eq!(hears(&ports[2], patience(two_hears)).await.is_some(), two_hears, "{weather:?}");
+            assert_eq!(hears(&ports[1], patience(one_hears)).is_some(), one_hears, "{sent:?} {heard:?}");
+            assert_eq!(hears(&ports[2], patience(two_hears)).is_some(), two_hears, "{sent:?} {heard:?}");
         }
     }
 
-    #[tokio::test]
-    async fn late_frames_keep_their_order_also_when_the_delay_ends() {
+    #[test]
+    fn late_frames_keep_their_order_also_when_the_delay_ends() {
         let (switch, ports) = plugged();
         let late = Way { delay: Duration::from_millis(60), jitter: Duration::from_millis(60), ..Way::default() };
         switch.set(0, Weather { sent: late, heard: late });
         let sent = Instant::now();
-        for n in 0..20 {
-            ports[0].send(&frame(address_of(1), &n.to_string())).await.expect("sent");
-        }
-        assert_eq!(hears(&ports[1], PATIENCE).await.as_deref(), Some("0"));
+        (0..20).for_each(|n: u32| send(&ports[0], address_of(1), &n.to_string()));
+        assert_eq!(hears(&ports[1], PATIENCE).as_deref(), Some("0"));
         assert!(sent.elapsed() >= late.delay, "{:?}", sent.elapsed());
         switch.set(0, Weather::default());
-        ports[0].send(&frame(address_of(1), "20")).await.expect("sent");
-        for n in 1..=20 {
-            assert_eq!(hears(&ports[1], PATIENCE).await, Some(n.to_string()));
-        }
+        send(&ports[0], address_of(1), "20");
+        (1..=20).for_each(|n: u32| assert_eq!(hears(&ports[1], PATIENCE), Some(n.to_string())));
     }
 
     #[test]
