@@ -1,7 +1,7 @@
 //! Where the processes of a cluster run: all at the loopback address, or spread over hosts that have an address each.
 //!
-//! Whoever has number n of a role, and server n of the engine, runs on host n, around: so each host has a bit of everything. A host
-//! may be a network namespace of this machine, made by somebody else; its processes are then started in it.
+//! Whoever has number n of a role, and server n of the engine, runs on host n, around: so each host has a bit of everything. A
+//! host may be a network namespace of this machine, made by somebody else; its processes are then started in it.
 
 use std::net::Ipv4Addr;
 

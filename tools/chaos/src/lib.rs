@@ -1,7 +1,7 @@
 //! Chaos: a cluster of real processes under load is hurt for real, and must have lost nothing afterwards.
 //!
-//! 1. A fresh cluster starts, every link between its nodes through a [`relay`], its store on a small disk of its own ([`disk`]); or
-//!    on several [`hosts`] with a network between them, whole hosts of which are hurt.
+//! 1. A fresh cluster starts, every link between its nodes through a [`relay`], its store on a small disk of its own ([`disk`]);
+//!    or on several hosts with a network between them, whole hosts of which are hurt (`hosts`).
 //! 2. Bots play, and remember what they saw and what they were told that they own.
 //! 3. From one seed, [`plan`] draws [`fault`]s: one at a time at first, then two that overlap. `storm` does them, heals them, and
 //!    measures how long it takes until all shards run, every bot is answered and value moves.

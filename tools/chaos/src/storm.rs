@@ -49,6 +49,8 @@ const MORE_ROUNDS: usize = 3;
 const GATHER_TIME_MAX: Duration = Duration::from_secs(60);
 /// At the end all inputs are answered by then.
 const REST_TIME_MAX: Duration = Duration::from_secs(20);
+/// By then all shards have reported who is in them since everything rests.
+const REPORTS_TIME_MAX: Duration = Duration::from_secs(3);
 /// Then this long nothing happens: what is still under way ends.
 const REST_TIME: Duration = Duration::from_secs(3);
 
@@ -481,11 +483,23 @@ impl Storm {
             }
             self.look_until(Instant::now() + STATUS_EVERY).await;
         }
-        let Ok(status) = self.cluster.status().await else { return };
-        let players: u64 = status.shards.iter().map(|shard| u64::from(shard.players)).sum();
+        // Shards report one after the other: who crosses between them may be counted twice, once.
         let playing = bots.iter().filter(|bot| bot.stage == Stage::Playing).count() as u64;
-        if players != playing {
-            self.anomaly("owners", format!("{playing} bots play, but shards run {players} players"));
+        let began = Instant::now();
+        loop {
+            let Ok(status) = self.cluster.status().await else { return };
+            let players: u64 = status.shards.iter().map(|shard| u64::from(shard.players)).sum();
+            if players == playing {
+                return;
+            }
+            if began.elapsed() > self.patient(REPORTS_TIME_MAX) {
+                let populous = status.shards.iter().filter(|shard| shard.players > 0);
+                let where_all: Vec<_> =
+                    populous.map(|shard| format!("{} {:?} {}", shard.id, shard.owner, shard.players)).collect();
+                let where_all = where_all.join(", ");
+                return self.anomaly("owners", format!("{playing} bots play, but shards run {players} players: {where_all}"));
+            }
+            self.look_until(Instant::now() + STATUS_EVERY).await;
         }
     }
 

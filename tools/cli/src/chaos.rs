@@ -64,8 +64,8 @@ pub(crate) struct ChaosArgs {
     /// With --engine nats: how many servers to start, 1 or 3
     #[arg(long, default_value_t = 3, value_name = "N")]
     engine_nodes: u16,
-    /// Spreads processes over so many hosts, 1 or 3, each a network namespace with an address of its own, whose network is hurt, too;
-    /// at least one scene, gateway and server on each, two worlds and two data processes. 3 need --engine nats
+    /// Over how many hosts to spread processes, 1 or 3: network namespaces, whose network is hurt, too. Each of 3 has at least
+    /// one scene, gateway and server of --engine nats; worlds and data processes are at least two
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=3), conflicts_with = "drill")]
     hosts: u16,
     /// Only these kinds of fault, such as kill_scene,cut_link; each at least once, even if that takes longer

@@ -1,8 +1,8 @@
-//! Hosts on one machine: each a network namespace with an address of its own, and between them a [`switch`] of ours whose ports can
-//! be hurt. This machine has a port, too, so that bots, clients and admins reach the hosts.
+//! Hosts on one machine: each a network namespace with an address of its own, and between them a [`switch`] of ours whose ports
+//! can be hurt. This machine has a port, too, so that bots, clients and admins reach the hosts.
 //!
-//! Where namespaces cannot be made, hosts are loopback addresses: their processes can be ended and stopped together, but no network
-//! is between them.
+//! Where namespaces cannot be made, hosts are loopback addresses: their processes can be ended and stopped together, but no
+//! network is between them.
 
 mod namespaces;
 mod switch;

@@ -1,4 +1,5 @@
-//! A switch for Ethernet frames between a few ports, each of which can be cut, slowed down and made to lose frames, in each direction.
+//! A switch for Ethernet frames between a few ports, each of which can be cut, slowed down and made to lose frames, in each
+//! direction.
 //!
 //! A port's device has the hardware address [`address_of`] its number, so there is nothing to learn. What goes from one port to
 //! another keeps its order, however long it takes.
