@@ -167,7 +167,7 @@ impl Gateway {
         // Where the agent was seen last is not taken over: it may have been elsewhere for long, at another gateway.
         // A fresh program counts on from what the owner has applied; only a returning one tells the same inputs again.
         if session.resumed {
-            session.inputs = inputs;
+            session.inputs = inputs.of_client_that_was_elsewhere();
         }
     }
 

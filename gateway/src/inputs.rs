@@ -51,6 +51,12 @@ impl InputQueue {
         Self { may_be_ahead: true, ..Self::default() }
     }
 
+    /// The same queue, of a client that comes back to it. It may be ahead all the same: while it was elsewhere the owner's frames
+    /// said here what was applied, but for the last that it had acknowledged there.
+    pub(crate) fn of_client_that_was_elsewhere(self) -> Self {
+        Self { may_be_ahead: true, ..self }
+    }
+
     /// Last input that no owner needs to be told again.
     pub(crate) fn acknowledged(&self) -> InSeq {
         self.acknowledged
@@ -189,6 +195,20 @@ mod tests {
         assert_eq!(told(&mut queue), [46]);
         let gap = InputGap { expected: InSeq(47), got: InSeq(48) };
         assert_eq!(queue.accept(Timestamp(2), input(48)), Err(gap), "only its first input may be ahead");
+    }
+
+    #[test]
+    fn a_client_that_comes_back_to_its_former_gateway_may_be_ahead_as_well() {
+        let mut queue = InputQueue::default();
+        queue.acknowledge(InSeq(40));
+        assert!(queue.accept(Timestamp(2), input(42)).is_err(), "not while it is here");
+        let mut queue = queue.of_client_that_was_elsewhere();
+        assert_eq!(
+            queue.accept(Timestamp(2), input(43)),
+            Ok(true),
+            "41 and 42 were acknowledged elsewhere, by an owner that died"
+        );
+        assert_eq!(told(&mut queue), [43]);
     }
 
     #[test]

@@ -203,6 +203,8 @@ struct Storm {
     takeovers: BTreeMap<String, Vec<Duration>>,
     /// Deaths that were asked for and have not been seen yet.
     deaths_due: BTreeMap<String, u32>,
+    /// Who was told or made to end, and which process that was.
+    ending: BTreeMap<NodeId, u32>,
     report: ChaosReport,
 }
 
@@ -248,6 +250,7 @@ impl Storm {
             recoveries: BTreeMap::new(),
             takeovers: BTreeMap::new(),
             deaths_due: BTreeMap::new(),
+            ending: BTreeMap::new(),
             report: ChaosReport { seed: options.seed, hosts, skipped, ..ChaosReport::default() },
         })
     }
@@ -430,6 +433,10 @@ impl Storm {
 
     /// What the cluster lacks, by its own status; a status that still shows a dead process is an old one.
     async fn lacks(&self) -> Option<String> {
+        // Who ends in good order serves for a while, and all looks well.
+        if let Some((node, _)) = self.ending.iter().find(|(node, pid)| self.cluster.pid(**node) == Some(**pid)) {
+            return Some(format!("{node} has not ended yet"));
+        }
         let Ok(Ok(status)) = timeout(STATUS_TIME_MAX, self.cluster.status()).await else {
             return Some("the world does not answer".to_owned());
         };

@@ -59,7 +59,8 @@ impl Storm {
     }
 
     pub(super) fn end_process(&mut self, node: NodeId, how: Signal) {
-        if self.cluster.pid(node).is_some() {
+        if let Some(pid) = self.cluster.pid(node) {
+            self.ending.insert(node, pid);
             *self.deaths_due.entry(node.to_string()).or_default() += 1;
             self.signal(node, how);
         }
