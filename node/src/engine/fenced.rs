@@ -79,27 +79,7 @@ impl FencedStream {
 
     /// Write, or learn why not. Gives up after `patience`.
     pub(super) async fn write(&self, write: &FencedWrite, patience: Duration) -> Fate {
-        let deadline = Instant::now() + patience;
-        loop {
-            let reason = match self.publish(write).await {
-                Ok(sequence) => return Fate::Written(sequence),
-                Err(reason) => reason,
-            };
-            match self.last(&write.subject).await {
-                Ok(Some(last)) if is_named(&last, &write.id) => return Fate::Written(last.sequence),
-                Ok(last) => {
-                    let found = last.as_ref().map_or(0, |last| last.sequence);
-                    if found != write.expected {
-                        return Fate::Overtaken(last);
-                    }
-                }
-                Err(error) => tracing::debug!(subject = write.subject, error, "the engine does not tell"),
-            }
-            if Instant::now() >= deadline {
-                return Fate::Unknown(reason);
-            }
-            tokio::time::sleep(RETRY_PAUSE).await;
-        }
+        self.write_together(std::slice::from_ref(write), patience).await
     }
 
     async fn publish(&self, write: &FencedWrite) -> Result<u64, String> {
@@ -134,14 +114,18 @@ impl FencedStream {
     pub(super) async fn write_together(&self, writes: &[FencedWrite], patience: Duration) -> Fate {
         let deadline = Instant::now() + patience;
         loop {
-            let reason = match self.publish_together(writes).await {
+            let published = match writes {
+                [one] => self.publish(one).await,
+                several => self.publish_together(several).await,
+            };
+            let reason = match published {
                 Ok(sequence) => return Fate::Written(sequence),
                 Err(reason) => reason,
             };
             match self.overtaken(writes).await {
                 Ok(None) => {}
                 Ok(Some(fate)) => return fate,
-                Err(error) => tracing::debug!(error, "the engine does not tell"),
+                Err(error) => tracing::debug!(subject = writes[0].subject, error, "the engine does not tell"),
             }
             if Instant::now() >= deadline {
                 return Fate::Unknown(reason);

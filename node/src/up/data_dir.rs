@@ -1,8 +1,8 @@
 //! The data folder of a cluster: its format, and the lock that keeps a second cluster out.
 //!
 //! `FORMAT` says in one line what the folder is; `lock` is held for as long as the supervisor lives, and the operating system
-//! gives it back whatever ends the process. Below it: `keys/`, `data/` (the data node's store), `logs/` and
-//! `builds/` (the executables that run).
+//! gives it back whatever ends the process. Below it: `keys/`, `data/` (the data node's store), `logs/`, `builds/` (the
+//! executables that run) and `layouts.json` (which build kept the world).
 
 use std::fs::{self, File};
 use std::io::{Read, Seek, Write};
