@@ -283,6 +283,37 @@ test("an operator stops a shard, steps it and lets it go on, and who plays in it
   await endWell(admin, walker);
 });
 
+test("an operator tunes the world, is told what cannot be, and takes it back", { skip: !token && "PANGAEA_TOKEN is not set" }, async () => {
+  const page = await openPage(browser, url, DESKTOP);
+  await page.getByText("Tunables", { exact: true }).click();
+  const card = page.locator(".tunables");
+  const speed = card.getByLabel("wandering.speed_m_per_s");
+  await speed.waitFor();
+  assert.ok(await speed.isDisabled(), "a viewer only looks");
+  const before = await speed.inputValue();
+  await page.locator("#panel").getByRole("button", { name: "Change" }).click();
+  await showToken(page);
+  await page.waitForFunction(() => !document.querySelector(".tunables input").disabled);
+
+  const wanted = before === "9.5" ? "8.5" : "9.5";
+  await speed.fill(wanted);
+  await speed.press("Enter");
+  const change = card.locator("li").filter({ hasText: `→ ${wanted}` }).first();
+  await change.waitFor();
+  await card.getByText("is at 2 of 2 scenes").waitFor();
+  await speed.fill("300");
+  await speed.press("Enter");
+  await card.getByText("is a number from 0 to 20; 300 is not").waitFor();
+  await shot(page, "tunables");
+  await speed.press("Escape");
+  assert.equal(await speed.inputValue(), wanted);
+  await change.getByRole("button", { name: "Undo" }).click();
+  await page.waitForFunction((value) => document.querySelector('[aria-label="wandering.speed_m_per_s"]').value === value, before);
+  // The browser itself tells that an order was refused.
+  page.faults = page.faults.filter((fault) => !fault.includes("422"));
+  await endWell(page);
+});
+
 test("an entity that is clicked is inspected live, and its hand-over is in its past", async () => {
   const [admin, walker] = await Promise.all([openPage(browser, url, DESKTOP), openPage(browser, url, PHONE)]);
   await join(walker, "Subject");

@@ -8,6 +8,7 @@ import { WebSocketServer } from "ws";
 import { Client } from "./gateway.js";
 import type { Being } from "./land.js";
 import { allShards, cellAt, CELL_EDGE_M, EDGE_CELLS, Land, ownerOf, shardAt, SHARD_LEVEL, TICK_HZ } from "./land.js";
+import { Tunables } from "./tunables.js";
 import { abortMove, epochOf, moves, moveView, quarterNames, startMove, stepMoves } from "./moves.js";
 
 const port = Number(process.argv[2] ?? 7000);
@@ -25,6 +26,7 @@ const server = createServer((request, response) => {
   if (path === "/api/me") return me(request, response);
   if (path === "/api/audit") return json(response, audit);
   if (path === "/api/scripts") return json(response, scripts);
+  if (path === "/api/tune" && request.method === "GET") return json(response, tunables.view());
   if (path === "/api/shards/profile") return json(response, profile);
   if (path.startsWith("/api/agents/e")) return entity(response, BigInt(path.slice("/api/agents/e".length)));
   if (request.method === "POST") return order(request, response);
@@ -66,6 +68,8 @@ const scripts = {
   ],
 };
 
+const tunables = new Tunables();
+
 const profile = {
   scene: "scene-1", ticks: 32,
   phases: ["ingest", "simulate", "hand-over", "publish", "persist"].map((name, i) => ({ name, mean_us: [6.2, 141, 3.1, 58, 12][i], max_us: [20, 390, 41, 120, 66][i] })),
@@ -86,6 +90,7 @@ function me(request: IncomingMessage, response: ServerResponse): void {
 function order(request: IncomingMessage, response: ServerResponse): void {
   const { pathname, searchParams } = new URL(request.url ?? "/", "http://localhost");
   if (!isOperator(request)) return void response.writeHead(401).end("this wants the operator's token\n");
+  if (pathname.startsWith("/api/tune")) return tunables.order(request, response, pathname.endsWith("undo"));
   const asked = { who: "olaf", what: pathname.slice(5), args: Object.fromEntries(searchParams), dry_run: searchParams.get("dry_run") === "true" };
   audit.push({ seq: audit.length + 1, at_us: Date.now() * 1_000, ...asked, result: "done", words: "" });
   if (/drain$/.test(pathname)) return json(response, { was: "up", shards: 32, entities: 900, to: ["scene-2"] });

@@ -6,6 +6,7 @@ import { parseAudit } from "../src/admin/audit.js";
 import { parseEntity } from "../src/admin/entity.js";
 import { parseProfile } from "../src/admin/profile.js";
 import { parseScripts } from "../src/admin/scripts.js";
+import { parseTunables, typed } from "../src/admin/tunables.js";
 import { part } from "../src/ui/moves.js";
 
 test("entries of the audit log are told in words, the latest first", () => {
@@ -75,4 +76,21 @@ test("scripts tell where they failed", () => {
     faults: [{ shard: "0/3/1,0", line: 7, text: "no", values: "entity 5" }, { shard: "", line: 0, text: "", values: "" }],
   });
   assert.deepEqual(parseScripts(null), []);
+});
+
+test("tunables are read with their range and what was changed, the latest first", () => {
+  const tunable = { name: "wandering.speed_m_per_s", about: "Speed.", kind: "float", value: 3, initial: 2.4, min: 0, max: 20, is_set: true };
+  const change = { version: 1, at_us: 2_000, by: "anna", why: "set", name: tunable.name, before: null, after: 3 };
+  const seen = parseTunables({
+    version: 2, tunables: [tunable, { name: "a.b", kind: "flag", value: true, initial: false, min: null, max: null, is_set: false }],
+    history: [change, { ...change, version: 2, before: true, after: "x" }], scenes: { "scene-1": 2, "scene-2": 1 },
+  });
+  assert.deepEqual(seen.tunables.map(({ value, initial, range, isSet }) => [value, initial, range, isSet]), [[3, 2.4, [0, 20], true], [true, false, undefined, false]]);
+  assert.deepEqual(seen.history.map(({ version, atMs, before, after }) => [version, atMs, before, after]), [[2, 2, "true", "x"], [1, 2, "", "3"]]);
+  assert.deepEqual(seen.scenes, [2, 1]);
+  assert.deepEqual(parseTunables(null), { version: 0, tunables: [], history: [], scenes: [] });
+});
+
+test("what is typed as a number is sent as one, and what is none as it is", () => {
+  assert.deepEqual([typed("float", "9.5"), typed("int", " 3 "), typed("int", "many"), typed("float", ""), typed("text", "7")], [9.5, 3, "many", "", "7"]);
 });

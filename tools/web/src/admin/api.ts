@@ -1,4 +1,5 @@
-// The cluster's admin API as this page reads it: missing numbers are zero, unknown fields are ignored.
+// The cluster's admin API as this page reads it: what it is, how it is, and what happens.
+import { list, number, object, text, type Json } from "./json.js";
 import { authorization } from "./token.js";
 
 export interface SpaceConfig {
@@ -106,13 +107,6 @@ export interface ClusterEvent {
   readonly from: string | undefined;
   readonly to: string | undefined;
 }
-
-type Json = Record<string, unknown>;
-
-const object = (value: unknown): Json => (typeof value === "object" && value !== null ? (value as Json) : {});
-const list = (value: unknown): Json[] => (Array.isArray(value) ? value.map(object) : []);
-const text = (value: unknown): string => (typeof value === "string" ? value : value === undefined || value === null ? "" : String(value));
-const number = (value: unknown): number => (typeof value === "number" && Number.isFinite(value) ? value : Number(value) || 0);
 
 /** The cluster does not know who asks; the message says what it wants. */
 export class TokenWanted extends Error {}

@@ -1,5 +1,5 @@
 // The audit log: who changed what, when, and how it ended.
-import { authorization } from "./token.js";
+import { ask, list, number, object, text } from "./json.js";
 
 export interface AuditEntry {
   readonly seq: number;
@@ -14,21 +14,15 @@ export interface AuditEntry {
   readonly words: string;
 }
 
-type Json = Record<string, unknown>;
-
 /** The latest entries, the latest first. */
 export async function fetchAudit(most: number): Promise<AuditEntry[]> {
-  const answer = await fetch(`/api/audit?limit=${most}`, { headers: authorization(), cache: "no-store" });
-  if (!answer.ok) throw new Error(`the audit log answered ${answer.status}`);
-  return parseAudit(await answer.json());
+  return parseAudit(await ask(`/api/audit?limit=${most}`));
 }
 
 export function parseAudit(json: unknown): AuditEntry[] {
-  const entries = Array.isArray(json) ? (json as Json[]) : [];
-  const text = (value: unknown): string => (typeof value === "string" ? value : "");
-  return entries.map((entry) => ({
-    seq: Number(entry["seq"]) || 0, atMs: (Number(entry["at_us"]) || 0) / 1_000, who: text(entry["who"]),
-    what: [text(entry["what"]), ...Object.values((entry["args"] ?? {}) as Json).map(text), text(entry["body"])].filter((part) => part !== "").join(" "),
+  return list(json).map((entry) => ({
+    seq: number(entry["seq"]), atMs: number(entry["at_us"]) / 1_000, who: text(entry["who"]),
+    what: [text(entry["what"]), ...Object.values(object(entry["args"])).map(text), text(entry["body"])].filter((part) => part !== "").join(" "),
     dryRun: entry["dry_run"] === true, result: text(entry["result"]), words: text(entry["words"]),
   })).reverse();
 }

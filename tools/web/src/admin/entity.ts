@@ -1,5 +1,5 @@
 // One entity as its owner sees it: what it is made of, who has it, and the shards that it came through.
-import { authorization } from "./token.js";
+import { ask, list, number, object, text } from "./json.js";
 
 /** A hand-over. */
 export interface Passage {
@@ -42,12 +42,8 @@ export interface EntitySight {
   readonly history: readonly Passage[];
 }
 
-type Json = Record<string, unknown>;
-
 export async function fetchEntity(id: bigint): Promise<EntitySight> {
-  const answer = await fetch(`/api/agents/e${id}`, { headers: authorization(), cache: "no-store" });
-  if (!answer.ok) throw new Error((await answer.text()).trim());
-  return parseEntity(await answer.json());
+  return parseEntity(await ask(`/api/agents/e${id}`));
 }
 
 export function parseEntity(json: unknown): EntitySight {
@@ -58,7 +54,7 @@ export function parseEntity(json: unknown): EntitySight {
     shard: text(told["shard"]), scene: text(told["scene"]), shardEpoch: number(told["shard_epoch"]), epoch: number(told["epoch"]),
     x: number(place["x"]), z: number(place["z"]), gateway: text(told["gateway"]),
     components: Object.entries(object(told["components"])).map(([name, value]) => component(name, value)),
-    history: (Array.isArray(told["history"]) ? (told["history"] as Json[]) : []).map((went) => ({
+    history: list(told["history"]).map((went) => ({
       from: text(went["from"]), fromScene: text(went["from_scene"]), to: text(went["to"]), toScene: text(went["to_scene"]),
       atMs: number(went["at_us"]) / 1_000, tookMs: number(went["took_ms"]),
     })),
@@ -76,7 +72,3 @@ function shown(value: unknown): string {
   if (typeof value !== "number") return text(value);
   return Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(6)));
 }
-
-const object = (value: unknown): Json => (typeof value === "object" && value !== null ? (value as Json) : {});
-const text = (value: unknown): string => (value === undefined || value === null ? "" : String(value));
-const number = (value: unknown): number => Number(value) || 0;

@@ -1,5 +1,6 @@
 // What an operator may order. Each order is weighed first: the cluster says what it would mean, and nothing is changed.
 import { authorization } from "./token.js";
+import type { TunableValue } from "./tunables.js";
 
 /** An order was refused; the message says why, in the cluster's words. */
 export class Refusal extends Error {}
@@ -69,10 +70,21 @@ export class Orders {
   async undrain(kind: Drainable, node: string, dryRun: boolean): Promise<DrainMeaning> {
     return (await post(`/api/${kind}/${node}/undrain?dry_run=${dryRun}`)) as DrainMeaning;
   }
+
+  /** Sets a tunable; `null`: as the game begins with it. */
+  async tune(name: string, value: TunableValue | null): Promise<void> {
+    await post("/api/tune", { values: { [name]: value } });
+  }
+
+  /** Takes back what was changed with that version of the rules. */
+  async untune(version: number): Promise<void> {
+    await post("/api/tune/undo", { by: "", version });
+  }
 }
 
-async function post(path: string): Promise<unknown> {
-  const answer = await fetch(path, { method: "POST", headers: authorization(), cache: "no-store" });
+async function post(path: string, body?: unknown): Promise<unknown> {
+  const said = body === undefined ? {} : { body: JSON.stringify(body), headers: { "content-type": "application/json", ...authorization() } };
+  const answer = await fetch(path, { method: "POST", headers: authorization(), cache: "no-store", ...said });
   if (!answer.ok) throw new Refusal((await answer.text()).trim());
   return answer.json();
 }

@@ -1,5 +1,5 @@
 // What a shard's ticks cost, phase by phase and system by system, as its owner measured it.
-import { authorization } from "./token.js";
+import { ask, list, number, object, text } from "./json.js";
 
 /** A part of a tick, in microseconds. */
 export interface Cost {
@@ -17,18 +17,14 @@ export interface Profile {
   readonly systems: readonly Cost[];
 }
 
-type Json = Record<string, unknown>;
-
 export async function fetchProfile(shard: string): Promise<Profile> {
-  const answer = await fetch(`/api/shards/profile?${new URLSearchParams({ shard })}`, { headers: authorization(), cache: "no-store" });
-  if (!answer.ok) throw new Error((await answer.text()).trim());
-  return parseProfile(await answer.json());
+  return parseProfile(await ask(`/api/shards/profile?${new URLSearchParams({ shard })}`));
 }
 
 export function parseProfile(json: unknown): Profile {
-  const told = (json ?? {}) as Json;
-  const costs = (value: unknown): Cost[] => (Array.isArray(value) ? (value as Json[]) : []).map((cost) => ({
-    name: String(cost["name"] ?? ""), meanUs: Number(cost["mean_us"]) || 0, maxUs: Number(cost["max_us"]) || 0,
+  const told = object(json);
+  const costs = (value: unknown): Cost[] => list(value).map((cost) => ({
+    name: text(cost["name"]), meanUs: number(cost["mean_us"]), maxUs: number(cost["max_us"]),
   }));
-  return { ticks: Number(told["ticks"]) || 0, phases: costs(told["phases"]), systems: costs(told["systems"]) };
+  return { ticks: number(told["ticks"]), phases: costs(told["phases"]), systems: costs(told["systems"]) };
 }

@@ -1,5 +1,5 @@
 // Designers' scripts: which run, and which failed where.
-import { authorization } from "./token.js";
+import { ask, list, number, object, text } from "./json.js";
 
 export interface ScriptFault {
   readonly shard: string;
@@ -17,21 +17,15 @@ export interface Script {
   readonly faults: readonly ScriptFault[];
 }
 
-type Json = Record<string, unknown>;
-
 export async function fetchScripts(): Promise<Script[]> {
-  const answer = await fetch("/api/scripts", { headers: authorization(), cache: "no-store" });
-  if (!answer.ok) throw new Error(`the scripts' list answered ${answer.status}`);
-  return parseScripts(await answer.json());
+  return parseScripts(await ask("/api/scripts"));
 }
 
 export function parseScripts(json: unknown): Script[] {
-  const list = (value: unknown): Json[] => (Array.isArray(value) ? (value as Json[]) : []);
-  const text = (value: unknown): string => (typeof value === "string" ? value : "");
-  return list((json as Json | null)?.["scripts"]).map((script) => ({
+  return list(object(json)["scripts"]).map((script) => ({
     name: text(script["name"]), isOn: script["is_on"] === true, isRolledBack: script["is_rolled_back"] === true,
     faults: list(script["faults"]).map((fault) => ({
-      shard: text(fault["shard"]), line: Number(fault["line"]) || 0, text: text(fault["text"]), values: text(fault["values"]),
+      shard: text(fault["shard"]), line: number(fault["line"]), text: text(fault["text"]), values: text(fault["values"]),
     })),
   }));
 }

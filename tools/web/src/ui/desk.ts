@@ -1,7 +1,8 @@
-// An operator's desk: the buttons that change something. Each asks first; to a viewer it says why it does nothing.
+// An operator's desk: what changes something. Buttons ask first, unless it can be undone; to a viewer they say why not.
 import type { MoveStatus, SceneStatus, ShardStatus } from "../admin/api.js";
 import { VIEWER_REASON } from "../admin/caller.js";
 import { Orders } from "../admin/orders.js";
+import type { TunableValue } from "../admin/tunables.js";
 import { count, make } from "./elements.js";
 import { OrderCard } from "./order.js";
 import type { Who } from "./who.js";
@@ -110,5 +111,14 @@ export class Desk {
       weigh: async () => `It is ${(await this.#orders.undrain("scenes", id, true)).was}, and takes shards again.`,
       give: () => this.#orders.undrain("scenes", id, false),
     });
+  }
+
+  /** `null`: as the game begins with it. */
+  tune(name: string, value: TunableValue | null): Promise<void> {
+    return this.#orders.tune(name, value);
+  }
+
+  untune(version: number): Promise<void> {
+    return this.#orders.untune(version);
   }
 }

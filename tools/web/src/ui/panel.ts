@@ -10,6 +10,7 @@ import { MovesCard } from "./moves.js";
 import { ScriptsCard } from "./scripts.js";
 import { ShardCard } from "./shard.js";
 import type { Timeline } from "./timeline.js";
+import { TunablesCard } from "./tunables.js";
 import { Who } from "./who.js";
 
 /** Shards as buttons; more than this are chosen on the map. */
@@ -31,15 +32,19 @@ export class Panel {
   readonly #card: ShardCard;
 
   constructor(history: History, readonly timeline: Timeline, development: boolean, readonly choose: (shard: string | undefined) => void) {
-    this.who = new Who(() => this.show(this.#status));
+    this.who = new Who(() => {
+      this.show(this.#status);
+      void tunables.look();
+    });
     this.#desk = new Desk(this.who, development);
+    const tunables = new TunablesCard(this.#desk);
     this.#moves = new MovesCard(this.#desk);
     this.#card = new ShardCard(history, this.#desk, () => choose(undefined));
     const panel = byId("panel");
     const toggle = byId("panel-toggle");
     toggle.onclick = () => toggle.setAttribute("aria-expanded", String(panel.classList.toggle("open")));
     byId("panel-body").append(this.who.section, this.#owners, this.#moves.section, this.#shard, this.#nodes, timeline.section,
-      new ScriptsCard((shard) => choose(shard)).section, new AuditCard().section);
+      tunables.section, new ScriptsCard((shard) => choose(shard)).section, new AuditCard().section);
   }
 
   /** The shard on show: at the time on show, the one that has the first cell of the one that was chosen. */
