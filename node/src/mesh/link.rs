@@ -3,6 +3,7 @@
 //! A writer sends what waits in one write per wake-up. An empty frame is a heartbeat: one goes out when nothing else did for
 //! [`HEARTBEAT_EVERY`], and a link on which nothing came for [`SILENCE_MAX`] is given up.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use bytes::{BufMut, BytesMut};
@@ -76,6 +77,8 @@ pub(super) async fn next_message(frames: &mut Frames, peer: &Peer) -> Result<Mes
         let frame = match tokio::time::timeout(SILENCE_MAX, frames.next()).await {
             Err(_) => return Err(LinkEnd::Silent),
             Ok(None) => return Err(LinkEnd::Closed),
+            // Under TLS a process that ends says no farewell. Nothing is missed by that: frames tell their length.
+            Ok(Some(Err(error))) if error.kind() == ErrorKind::UnexpectedEof => return Err(LinkEnd::Closed),
             Ok(Some(frame)) => frame?,
         };
         if frame.is_empty() {

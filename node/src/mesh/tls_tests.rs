@@ -66,6 +66,20 @@ async fn nodes_with_certificates_of_the_cluster_talk() {
     }
 }
 
+#[tokio::test]
+async fn a_process_that_ends_has_closed_its_links() {
+    let authority = Authority::new();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let dialed = tokio::net::TcpStream::connect(listener.local_addr().expect("an address")).await.expect("connected");
+    let (accepted, _) = listener.accept().await.expect("accepted");
+    let (here, there) = (authority.tls(), authority.tls());
+    let (here, there) = tokio::join!(here.accept(accepted), there.dial(dialed));
+    let (mut frames, _socket) = link::split_tls(there.expect("shaken"), FrameLimit::Link.bytes_max());
+    drop(here.expect("shaken"));
+    let end = link::next_message(&mut frames, &Peer::new(SCENE)).await.expect_err("nothing was sent");
+    assert!(matches!(end, LinkEnd::Closed), "{end}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_has_no_certificate_of_the_cluster_is_no_node() {
     let (authority, other) = (Authority::new(), Authority::new());

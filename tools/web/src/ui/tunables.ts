@@ -7,7 +7,8 @@ import type { Desk } from "./desk.js";
 import { make } from "./elements.js";
 import { clock } from "./timeline.js";
 
-const ASK_EVERY_MS = 2_000;
+/** While it is open: what is saved in a designer's file is to be seen here well within two seconds. */
+const ASK_EVERY_MS = 500;
 /** After an order, until all scenes have it: so often, and so many times. */
 const FOLLOW_EVERY_MS = 100;
 const FOLLOWS_MAX = 100;
