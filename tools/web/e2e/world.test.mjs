@@ -314,6 +314,23 @@ test("an operator tunes the world, is told what cannot be, and takes it back", {
   await endWell(page);
 });
 
+test("an operator turns a script off and on again by clicking", { skip: !token && "PANGAEA_TOKEN is not set" }, async () => {
+  const page = await openPage(browser, url, DESKTOP);
+  await page.locator("#panel").getByRole("button", { name: "Change" }).click();
+  await showToken(page);
+  const section = page.locator(".scripts");
+  await page.waitForTimeout(2_500);
+  if (!(await section.locator("ol").isVisible())) await section.locator("summary").click();
+  const line = section.locator("li").filter({ hasText: "wounds" }).filter({ hasText: "Turn" });
+  for (const [verb, state] of [["Turn off", "Turn on"], ["Turn on", "Turn off"]]) {
+    await line.getByRole("button", { name: verb }).click();
+    await page.locator("#order").getByRole("button", { name: verb }).click();
+    await line.getByRole("button", { name: state }).waitFor();
+  }
+  await shot(page, "scripts");
+  await endWell(page);
+});
+
 test("an entity that is clicked is inspected live, and its hand-over is in its past", async () => {
   const [admin, walker] = await Promise.all([openPage(browser, url, DESKTOP), openPage(browser, url, PHONE)]);
   await join(walker, "Subject");

@@ -63,10 +63,17 @@ const audit: unknown[] = [];
 
 const scripts = {
   scripts: [
-    { name: "lanterns", is_on: true, is_rolled_back: false, faults: [] },
-    { name: "wounds", is_on: true, is_rolled_back: true, faults: [{ shard: "0/3/1,0", line: 12, text: "\"look.hue\" wants a number for each entity; for number 3 there is nil", values: "entity e77, health.now = 4" }] },
+    { name: "lanterns", is_on: true, is_rolled_back: false, has_good: false, faults: [] },
+    { name: "wounds", is_on: true, is_rolled_back: true, has_good: true, faults: [{ shard: "0/3/1,0", line: 12, text: "\"look.hue\" wants a number for each entity; for number 3 there is nil", values: "entity e77, health.now = 4" }] },
   ],
 };
+
+function switchScript(response: ServerResponse, [name, word]: string[], dryRun: boolean): void {
+  const script = scripts.scripts.find((one) => one.name === name);
+  if (!script) return void response.writeHead(409).end(`there is no script \`${name}\`\n`);
+  if (!dryRun) script.is_on = word !== "off";
+  json(response, {});
+}
 
 const tunables = new Tunables();
 
@@ -90,6 +97,7 @@ function me(request: IncomingMessage, response: ServerResponse): void {
 function order(request: IncomingMessage, response: ServerResponse): void {
   const { pathname, searchParams } = new URL(request.url ?? "/", "http://localhost");
   if (!isOperator(request)) return void response.writeHead(401).end("this wants the operator's token\n");
+  if (pathname.startsWith("/api/scripts/")) return switchScript(response, pathname.split("/").slice(3), searchParams.get("dry_run") === "true");
   if (pathname.startsWith("/api/tune")) return tunables.order(request, response, pathname.endsWith("undo"));
   const asked = { who: "olaf", what: pathname.slice(5), args: Object.fromEntries(searchParams), dry_run: searchParams.get("dry_run") === "true" };
   audit.push({ seq: audit.length + 1, at_us: Date.now() * 1_000, ...asked, result: "done", words: "" });

@@ -70,9 +70,9 @@ test("a shard that stands is told from one that ticks", () => {
 
 test("scripts tell where they failed", () => {
   const fault = { shard: "0/3/1,0", line: 7, text: "no", values: "entity 5", tick: 9 };
-  const [script] = parseScripts({ version: 3, scripts: [{ name: "wolves", is_on: true, is_rolled_back: false, faults: [fault, {}] }] });
+  const [script] = parseScripts({ version: 3, scripts: [{ name: "wolves", is_on: true, is_rolled_back: false, has_good: true, faults: [fault, {}] }] });
   assert.deepEqual(script, {
-    name: "wolves", isOn: true, isRolledBack: false,
+    name: "wolves", isOn: true, isRolledBack: false, hasGood: true,
     faults: [{ shard: "0/3/1,0", line: 7, text: "no", values: "entity 5" }, { shard: "", line: 0, text: "", values: "" }],
   });
   assert.deepEqual(parseScripts(null), []);

@@ -40,6 +40,9 @@ export interface DrainMeaning {
 /** What is done with a shard of a development cluster, as the API's routes call it. */
 export type Halt = "pause" | "resume" | "step";
 
+/** What is done with a script, as the API's routes call it. */
+export type ScriptOrder = "on" | "off" | "rollback";
+
 /** Kinds of processes that can be emptied, as the API's routes call them. */
 export type Drainable = "scenes" | "gateways";
 
@@ -69,6 +72,11 @@ export class Orders {
 
   async undrain(kind: Drainable, node: string, dryRun: boolean): Promise<DrainMeaning> {
     return (await post(`/api/${kind}/${node}/undrain?dry_run=${dryRun}`)) as DrainMeaning;
+  }
+
+  /** Turns a script on or off everywhere, or takes the last version that failed nowhere. */
+  async script(name: string, what: ScriptOrder, dryRun: boolean): Promise<void> {
+    await post(`/api/scripts/${encodeURIComponent(name)}/${what}?dry_run=${dryRun}`, { by: "" });
   }
 
   /** Sets a tunable; `null`: as the game begins with it. */

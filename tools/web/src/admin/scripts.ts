@@ -14,6 +14,8 @@ export interface Script {
   readonly name: string;
   readonly isOn: boolean;
   readonly isRolledBack: boolean;
+  /** There is an earlier version that failed nowhere. */
+  readonly hasGood: boolean;
   readonly faults: readonly ScriptFault[];
 }
 
@@ -23,7 +25,7 @@ export async function fetchScripts(): Promise<Script[]> {
 
 export function parseScripts(json: unknown): Script[] {
   return list(object(json)["scripts"]).map((script) => ({
-    name: text(script["name"]), isOn: script["is_on"] === true, isRolledBack: script["is_rolled_back"] === true,
+    name: text(script["name"]), isOn: script["is_on"] === true, isRolledBack: script["is_rolled_back"] === true, hasGood: script["has_good"] === true,
     faults: list(script["faults"]).map((fault) => ({
       shard: text(fault["shard"]), line: number(fault["line"]), text: text(fault["text"]), values: text(fault["values"]),
     })),

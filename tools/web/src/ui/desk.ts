@@ -1,6 +1,7 @@
 // An operator's desk: what changes something. Buttons ask first, unless it can be undone; to a viewer they say why not.
 import type { MoveStatus, SceneStatus, ShardStatus } from "../admin/api.js";
 import { VIEWER_REASON } from "../admin/caller.js";
+import type { ScriptOrder } from "../admin/orders.js";
 import { Orders } from "../admin/orders.js";
 import type { TunableValue } from "../admin/tunables.js";
 import { count, make } from "./elements.js";
@@ -110,6 +111,22 @@ export class Desk {
       verb: "Use again",
       weigh: async () => `It is ${(await this.#orders.undrain("scenes", id, true)).was}, and takes shards again.`,
       give: () => this.#orders.undrain("scenes", id, false),
+    });
+  }
+
+  script(name: string, what: ScriptOrder): void {
+    const [title, verb, meaning] = {
+      on: [`Turn script ${name} on?`, "Turn on", "It runs in all shards from one tick on."],
+      off: [`Turn script ${name} off?`, "Turn off", "It runs nowhere until it is turned on again; what it has changed stays."],
+      rollback: [`Roll script ${name} back?`, "Roll back", "The last version that failed nowhere runs in all shards from one tick on. The file stays as it was saved."],
+    }[what] as [string, string, string];
+    this.#card.ask({
+      title, verb,
+      weigh: async () => {
+        await this.#orders.script(name, what, true);
+        return meaning;
+      },
+      give: () => this.#orders.script(name, what, false),
     });
   }
 

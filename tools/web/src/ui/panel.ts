@@ -44,7 +44,7 @@ export class Panel {
     const toggle = byId("panel-toggle");
     toggle.onclick = () => toggle.setAttribute("aria-expanded", String(panel.classList.toggle("open")));
     byId("panel-body").append(this.who.section, this.#owners, this.#moves.section, this.#shard, this.#nodes, timeline.section,
-      tunables.section, new ScriptsCard((shard) => choose(shard)).section, new AuditCard().section);
+      tunables.section, new ScriptsCard(this.#desk, (shard) => choose(shard)).section, new AuditCard().section);
   }
 
   /** The shard on show: at the time on show, the one that has the first cell of the one that was chosen. */

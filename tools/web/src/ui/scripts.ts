@@ -1,6 +1,7 @@
 // Designers' scripts: a section that asks the cluster now and then, and opens itself when one fails.
 import type { Script } from "../admin/scripts.js";
 import { fetchScripts } from "../admin/scripts.js";
+import type { Desk } from "./desk.js";
 import { make } from "./elements.js";
 
 const ASK_EVERY_MS = 2_000;
@@ -14,7 +15,7 @@ export class ScriptsCard {
   readonly #list = make("ol");
   #failing = 0;
 
-  constructor(readonly choose: (shard: string) => void) {
+  constructor(readonly desk: Desk, readonly choose: (shard: string) => void) {
     this.#more.append(this.#summary, this.#list);
     this.section.append(this.#more);
     setInterval(() => void this.#look(), ASK_EVERY_MS);
@@ -39,6 +40,8 @@ export class ScriptsCard {
     const shards = script.faults.length;
     const state = !script.isOn ? "off" : shards > 0 ? `failed in ${shards} shard${shards === 1 ? "" : "s"}` : "on";
     const head = make("li", "", make("strong", "", script.name), make("em", "", script.isRolledBack ? `${state}, rolled back` : state));
+    head.append(this.desk.button(script.isOn ? "Turn off" : "Turn on", () => this.desk.script(script.name, script.isOn ? "off" : "on")));
+    if (script.hasGood && shards > 0) head.append(this.desk.button("Roll back", () => this.desk.script(script.name, "rollback")));
     head.dataset["result"] = script.isOn && script.faults.length > 0 ? "refused" : "";
     const faults = script.isOn ? script.faults.slice(0, FAULTS_SHOWN) : [];
     return [head, ...faults.map((fault) => {
