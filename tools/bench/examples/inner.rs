@@ -1,13 +1,20 @@
-//! Runs one inner loop under callgrind: `cargo xtask instructions` does that for all of them.
+//! Runs one inner loop under callgrind, or names them all: `cargo xtask instructions` does that.
 
-use pangaea_bench::inner::inner_loop;
+use std::io::Write;
+
+use pangaea_bench::inner::{LOOPS, inner_loop};
 
 /// Rounds that are counted.
 const ROUNDS: u32 = 8;
 
 fn main() -> anyhow::Result<()> {
-    let name = std::env::args().nth(1).unwrap_or_default();
-    let mut round = inner_loop(&name)?;
+    let Some(name) = std::env::args().nth(1) else {
+        for inner in LOOPS {
+            writeln!(std::io::stdout(), "{} {} {}", inner.name, inner.elements, inner.of)?;
+        }
+        return Ok(());
+    };
+    let mut round = inner_loop(&name)?.start()?;
     (0..ROUNDS).for_each(|_| counted_round(&mut round));
     Ok(())
 }

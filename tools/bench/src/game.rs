@@ -1,6 +1,7 @@
-//! The games that in-process rows run: as little as possible, so that the engine's cost shows and not a game's.
+//! The games that rows run: as little as possible, so that the engine's cost shows and not a game's.
 
 use pangaea_scene::prelude::*;
+use pangaea_schemas::geometry::CELL_EDGE_M;
 
 /// Walks for ever: which way, in m/s.
 #[component]
@@ -75,7 +76,7 @@ pub(crate) struct Name {
 const PACE_M_PER_S: f32 = 6.0;
 
 /// The game of the suite's clusters: people walk where they like, and are born where their name says: `b7 512 498`.
-pub fn arena(game: &mut Game) {
+pub(crate) fn arena(game: &mut Game) {
     idlers(game);
     game.component::<Name>().replicated().persistent().ghosted();
     game.input::<Move>();
@@ -88,6 +89,109 @@ pub fn arena(game: &mut Game) {
         agent.insert((name, Look { kind: 0, hue: 0 }, Health { now: 100, max: 100 }));
     });
     game.system(Phase::Input, stride);
+}
+
+/// Ferries of a shard at the border, for each unit of abundance.
+pub(crate) const FERRIES_PER_SHARD: u32 = 25;
+/// A ferry changes sides once in so many ticks: a second, twice of what a shard keeps an entity at least.
+pub(crate) const FERRY_EVERY: u32 = 20;
+/// How far a ferry lands beyond the border, in metres: three times of what makes a hand-over.
+const LANDING_M: f32 = 6.0;
+/// Longest pause that is told exactly, in ticks.
+const PAUSE_TICKS_TOLD: usize = 20;
+
+/// Goes to and fro over a border, and knows when and where it ran last.
+#[component]
+#[derive(Default)]
+pub(crate) struct Ferry {
+    ran: u64,
+    shard: u64,
+    phase: u32,
+    line: f32,
+}
+
+/// The game of S6: ferries along the line that cuts the space into its western and its eastern half.
+pub(crate) fn ferries(game: &mut Game) {
+    idlers(game);
+    game.component::<Ferry>();
+    game.spawner(moor);
+    game.system(Phase::Move, cross);
+}
+
+/// Ferries on both banks, evenly along the line and over the ticks of a second.
+fn moor(bank: &mut Seeding) {
+    let (shard, line) = (bank.shard(), bank.space().edge_m() / 2.0);
+    let (corner, edge) = (shard.first_cell().corner(), f32::from(shard.edge_cells()) * CELL_EDGE_M);
+    let x = match (corner.x == line, corner.x + edge == line) {
+        (true, _) => line + LANDING_M,
+        (_, true) => line - LANDING_M,
+        _ => return,
+    };
+    for n in 0..FERRIES_PER_SHARD * u32::from(bank.abundance()) {
+        let ferry = Ferry { ran: 0, shard: shard.to_bits(), phase: n % FERRY_EVERY, line };
+        let place = Position::new(x, corner.z + bank.rng().f32() * edge);
+        bank.at(place, (ferry, Look { kind: 0, hue: n as u8 }, Health { now: 100, max: 100 }));
+    }
+}
+
+/// Whoever ran elsewhere last tells how many ticks ago: 1 is the tick before, so nothing was missed.
+fn cross(clock: Clock, mut ferries: Query<(&mut Ferry, &mut Position)>) {
+    let (tick, shard) = (clock.tick().0, clock.shard().to_bits());
+    let mut pauses = [0; PAUSE_TICKS_TOLD + 1];
+    for (mut ferry, mut position) in &mut ferries {
+        if ferry.shard != shard {
+            pauses[(tick.saturating_sub(ferry.ran) as usize).min(PAUSE_TICKS_TOLD)] += 1;
+        }
+        (ferry.ran, ferry.shard) = (tick, shard);
+        if (tick + u64::from(ferry.phase)).is_multiple_of(FERRY_EVERY.into()) {
+            *position = Position::new(2.0 * ferry.line - position.x, position.z);
+        }
+    }
+    for (ticks, count) in pauses.into_iter().enumerate().filter(|(_, count)| *count > 0) {
+        metrics::counter!("bench_crossings", "ticks" => ticks.to_string()).increment(count);
+    }
+}
+
+/// Entities of the shard that S7 moves.
+pub(crate) const DROVE: usize = 10_000;
+/// That shard.
+pub(crate) const DROVE_SHARD: &str = "0/3/1,1";
+/// Of them, so many come in one tick: ids are given in blocks.
+const DROVE_PER_TICK: usize = 200;
+
+/// The game of S7: the arena's, with a drove that never leaves its shard and never stands.
+pub(crate) fn drove(game: &mut Game) {
+    arena(game);
+    game.component::<Walks>().persistent();
+    game.system(Phase::Move, graze);
+    game.system(Phase::React, breed);
+}
+
+fn breed(clock: Clock, mut chance: Chance, mut spawn: Spawn, drove: Query<(), With<Walks>>) {
+    if clock.shard().to_string() != DROVE_SHARD {
+        return;
+    }
+    let (shard, missing) = (clock.shard(), DROVE.saturating_sub(drove.iter().count()));
+    let (corner, edge) = (shard.first_cell().corner(), f32::from(shard.edge_cells()) * CELL_EDGE_M);
+    for _ in 0..missing.min(DROVE_PER_TICK) {
+        let dice = chance.rng();
+        let place = Position::new(corner.x + dice.f32() * edge, corner.z + dice.f32() * edge);
+        let walks = Walks { x: dice.f32() * 8.0 - 4.0, z: dice.f32() * 8.0 - 4.0 };
+        spawn.at(place, (walks, Look { kind: 0, hue: 0 }, Health { now: 100, max: 100 }));
+    }
+}
+
+fn graze(clock: Clock, mut drove: Query<(&mut Position, &mut Velocity, &mut Walks)>) {
+    let dt = clock.dt();
+    for (mut position, mut velocity, mut walks) in &mut drove {
+        let wish = Position::new(position.x + walks.x * dt, position.z + walks.z * dt);
+        let there = clock.inside_shard(wish);
+        if there != wish {
+            (walks.x, walks.z) = (-walks.x, -walks.z);
+        }
+        velocity.set_if_neq(Velocity::new(walks.x, walks.z));
+        *position = there;
+    }
 }
 
 fn stride(inputs: Inputs<Move>, clock: Clock, mut agents: Query<(&mut Position, &mut Velocity)>) {

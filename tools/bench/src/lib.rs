@@ -16,14 +16,15 @@ mod profile;
 mod reference;
 pub mod report;
 pub mod row;
+mod scrape;
 mod suite;
-
-pub use game::arena;
+mod wires;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::bail;
+use pangaea_scene::game::Game;
 
 use measure::Log;
 use report::Report;
@@ -53,12 +54,15 @@ pub(crate) struct Setup {
     pub(crate) port_base: u16,
 }
 
-/// Set for the processes of the suite's clusters: they run [`arena`] in place of their binary's game.
+/// Set for the processes of the suite's clusters: names the game that they run in place of their binary's, see [`arena_game`].
 pub(crate) const ARENA: &str = "PANGAEA_BENCH_ARENA";
+/// Those games.
+const GAMES: [(&str, fn(&mut Game)); 3] = [("arena", game::arena), ("ferries", game::ferries), ("drove", game::drove)];
 
-/// Whether this process belongs to a cluster of the suite.
-pub fn is_arena() -> bool {
-    std::env::var_os(ARENA).is_some()
+/// The game to run if this process belongs to a cluster of the suite.
+pub fn arena_game() -> Option<fn(&mut Game)> {
+    let wanted = std::env::var(ARENA).ok()?;
+    GAMES.into_iter().find(|(name, _)| *name == wanted).map(|(_, game)| game)
 }
 
 impl Setup {
@@ -80,7 +84,7 @@ impl Setup {
 pub fn run(options: &BenchOptions) -> anyhow::Result<Report> {
     for wanted in &options.only {
         if !suite::ALL.iter().any(|part| part.ids.contains(&wanted.as_str())) {
-            bail!("there is no row {wanted}; rows are S1 to S16");
+            bail!("there is no row {wanted}; rows are S1 to S17");
         }
     }
     std::fs::create_dir_all(&options.folder)?;

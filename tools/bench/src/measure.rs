@@ -43,6 +43,11 @@ pub(crate) struct Pairs {
 impl Pairs {
     pub(crate) fn push(&mut self, log: &mut Log, reference: f64, figure: f64) {
         log.note(&format!("  reference {} figure {} ratio {}", show(reference), show(figure), show(figure / reference)));
+        self.add(reference, figure);
+    }
+
+    /// A pair that the log has already.
+    pub(crate) fn add(&mut self, reference: f64, figure: f64) {
         self.reference.push(reference);
         self.figure.push(figure);
     }

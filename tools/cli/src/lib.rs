@@ -80,7 +80,7 @@ fn run(cli: Cli, layer: Option<&FileLayer>, game: fn(&mut Game), systems: WorldS
     let Cli { cluster, token, command, .. } = cli;
     let cluster = cluster.with_token(token);
     // The suite's clusters are made of this very binary.
-    let game = if pangaea_bench::is_arena() { pangaea_bench::arena } else { game };
+    let game = pangaea_bench::arena_game().unwrap_or(game);
     match command.unwrap_or_else(|| default_command(layer)) {
         Command::Config(ConfigCommand::Keys(args)) => config::make_keys(&args),
         Command::Config(ConfigCommand::Check(_)) => Ok(config::show(layer, &Cli::command())),

@@ -68,14 +68,22 @@ pub(crate) struct Crowd {
     turns: u64,
     latencies: Vec<f64>,
     scratch: Vec<u8>,
+    /// Number of the first client, and from one to the next: crowds that play at the same time share no number.
+    numbers: (usize, usize),
 }
 
 impl Crowd {
     pub(crate) fn new(server: Server, address: SocketAddr) -> anyhow::Result<Self> {
+        Self::numbered(server, address, (0, 1))
+    }
+
+    /// One of several that play at the same time: its clients have the numbers `first`, `first + step`, and so on.
+    pub(crate) fn numbered(server: Server, address: SocketAddr, numbers: (usize, usize)) -> anyhow::Result<Self> {
         let epoll = epoll::create(CreateFlags::CLOEXEC).context("no epoll")?;
         let (clients, latencies) = (Vec::new(), Vec::new());
         let (witness, began) = (Witness::default(), Instant::now());
-        Ok(Self { server, address, epoll, clients, witness, began, turns: 0, latencies, scratch: vec![0; 1 << 18] })
+        let scratch = vec![0; 1 << 18];
+        Ok(Self { server, address, epoll, clients, witness, began, turns: 0, latencies, scratch, numbers })
     }
 
     /// Let clients in until there are so many, each at its home.
@@ -84,12 +92,13 @@ impl Crowd {
         while self.clients.len() < count || self.clients.iter().any(|client| !client.plays()) {
             let entering = self.clients.iter().filter(|client| !client.plays()).count();
             for _ in entering..ENTERING_MAX.min(entering + count - self.clients.len()) {
-                let number = self.clients.len();
+                let (at, (first, step)) = (self.clients.len(), self.numbers);
+                let number = first + at * step;
                 let socket = TcpStream::connect(self.address).with_context(|| format!("client {number} cannot connect"))?;
                 socket.set_nodelay(true)?;
                 socket.set_nonblocking(true)?;
-                epoll::add(&self.epoll, socket.as_fd(), EventData::new_u64(number as u64), EventFlags::IN)?;
-                let client = Client::new(self.server, number, socket, home(number), number < WITNESSES)?;
+                epoll::add(&self.epoll, socket.as_fd(), EventData::new_u64(at as u64), EventFlags::IN)?;
+                let client = Client::new(self.server, number, socket, home(number), at < WITNESSES)?;
                 self.clients.push(client);
             }
             self.turn()?;

@@ -1,45 +1,36 @@
 //! S1, S2, S3, S10, S11, S13: a cluster of real processes on one core, a crowd on the other, the bare loop in its place in the
 //! same run. The crowd grows step by step at one density until the server no longer keeps up.
 
-use std::fs;
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
-use pangaea_node::telemetry::LogFormat;
-use pangaea_node::up::{Hosts, LocalCluster, UpEngine, UpOptions};
 use pangaea_schemas::geometry::Position;
-use pangaea_schemas::{NodeId, Role};
-use tokio::runtime::Runtime;
 
+use super::cluster::{Cluster, ONE, with_game};
 use crate::load::{Crowd, Played, Server};
 use crate::measure::{Log, median, samples};
 use crate::reference::bare::Bare;
 use crate::row::{Bound, Reference, Row, show};
-use crate::{ARENA, Setup, cores};
+use crate::{Setup, cores};
 
 /// Sizes of the crowd that are tried, until one is too large.
 const STEPS: &[usize] = &[250, 500, 750, 1_000, 1_500, 2_000, 2_500, 3_000, 3_500, 4_000, 4_500, 5_000, 6_000];
 /// The same in a hurry.
 const STEPS_QUICK: &[usize] = &[250, 500, 1_000, 1_500, 2_000, 3_000, 4_000, 5_000];
-/// Players see their own cell and those around it: with [`AREA_M2`] each, about 30 others.
-const VIEW_CELLS: &str = "1";
-/// Space for each client.
+/// Space for each client: each has about 30 others in its own cell and those around it.
 const AREA_M2: f32 = 96.0 * 96.0 / 31.0;
 /// Edge of the clusters' space, in metres.
 const SPACE_M: f32 = 1_024.0;
 /// A client that gets fewer is not kept up with.
 const UPDATES_MIN: f64 = 19.0;
 /// A tick that takes longer is late.
-const TICK_MS_MAX: f64 = 50.0;
+pub(super) const TICK_MS_MAX: f64 = 50.0;
 /// Clients of S10, and how far they stand from each other at most, in metres.
 const CROWD: (usize, f32) = (1_000, 20.0);
 
 /// One step of a growing crowd.
 struct Step {
     played: Played,
+    /// Of the whole tick.
     tick_ms_p99: f64,
     /// Processor time of the cluster's processes per second.
     cpu: f64,
@@ -49,98 +40,26 @@ struct Step {
 
 impl Step {
     fn keeps_up(&self) -> bool {
-        self.played.fewest_updates >= UPDATES_MIN && self.tick_ms_p99 <= TICK_MS_MAX
+        keeps_up(&self.played, self.tick_ms_p99)
     }
 }
 
-/// A cluster on the servers' core.
-struct Arena {
-    runtime: Runtime,
-    cluster: LocalCluster,
-    scenes: Vec<NodeId>,
-    gateway: NodeId,
+/// Whether every client got its updates and the worst scene its ticks.
+pub(super) fn keeps_up(played: &Played, tick_ms_p99: f64) -> bool {
+    played.fewest_updates >= UPDATES_MIN && tick_ms_p99 <= TICK_MS_MAX
 }
 
-impl Arena {
-    fn start(setup: &Setup, folder: &Path) -> anyhow::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let options = UpOptions {
-            data_dir: folder.join("data"),
-            port_base: setup.port_base,
-            scenes: 1,
-            gateways: 1,
-            worlds: 1,
-            datas: 1,
-            engine: UpEngine::Embedded,
-            bots: 0,
-            run_for: None,
-            tick_threads: 1,
-            abundance: 0,
-            design: None,
-            verbose: false,
-            log: LogFormat::Human,
-            hosts: Hosts::default(),
-            advertised: Default::default(),
-            tls: None,
-            kept_by: None,
-        };
-        // The processes inherit where this thread may run.
-        let (started, _) = cores::on_server_core(|| runtime.block_on(async { LocalCluster::start(&options) }));
-        let mut cluster = started.context("the cluster of the bench")?;
-        runtime.block_on(cluster.until_up(&mut |_| {}))?;
-        let node = |role| NodeId::new(role, 1);
-        Ok(Self { runtime, cluster, scenes: vec![node(Role::Scene)], gateway: node(Role::Gateway) })
-    }
-
-    fn address(&self) -> SocketAddr {
-        self.cluster.ports().client_tcp(1)
-    }
-
-    /// What `/metrics` says of the whole tick, in milliseconds.
-    fn tick_ms_p99(&self) -> anyhow::Result<f64> {
-        let mut worst: f64 = 0.0;
-        for scene in &self.scenes {
-            let text = get(self.cluster.ports().http(*scene), "/metrics")?;
-            let is_p99 = |line: &&str| line.starts_with("pangaea_tick_seconds{") && line.contains("phase=\"all\"");
-            let line = text.lines().filter(is_p99).find(|line| line.contains("quantile=\"0.99\""));
-            let seconds = line.and_then(|line| line.rsplit(' ').next()).and_then(|value| value.parse::<f64>().ok());
-            worst = worst.max(seconds.context("the scene does not tell how long its ticks take")? * 1e3);
-        }
-        Ok(worst)
-    }
-
-    fn pids(&self) -> impl Iterator<Item = (NodeId, u32)> + '_ {
-        self.cluster.nodes().iter().filter_map(|node| Some((*node, self.cluster.pid(*node)?)))
-    }
-
-    fn cpu_seconds(&self) -> f64 {
-        self.pids().map(|(_, pid)| cpu_seconds(pid)).sum()
-    }
-
-    fn memory(&self) -> u64 {
-        let counted = self.pids().filter(|(node, _)| *node == self.gateway || self.scenes.contains(node));
-        counted.map(|(_, pid)| resident_bytes(pid)).sum()
-    }
-
-    fn stop(self) -> anyhow::Result<()> {
-        let troubles = self.runtime.block_on(self.cluster.stop());
-        if !troubles.is_empty() {
-            bail!("the bench's cluster did not end well: {}", troubles.join("; "));
-        }
-        Ok(())
-    }
-
-    fn measure(&self, crowd: &mut Crowd, span: Duration) -> anyhow::Result<Step> {
-        let before = self.cpu_seconds();
-        let began = std::time::Instant::now();
-        let played = crowd.play(span)?;
-        let cpu = (self.cpu_seconds() - before) / began.elapsed().as_secs_f64();
-        Ok(Step { played, tick_ms_p99: self.tick_ms_p99()?, cpu, memory: self.memory() })
-    }
+/// Lets the crowd play; what it saw, and what it cost.
+fn measure(cluster: &Cluster, crowd: &mut Crowd, span: Duration) -> anyhow::Result<Step> {
+    let (before, ticks) = (cluster.cpu_seconds(), cluster.ticks()?);
+    let began = Instant::now();
+    let played = crowd.play(span)?;
+    let cpu = (cluster.cpu_seconds() - before) / began.elapsed().as_secs_f64();
+    Ok(Step { played, tick_ms_p99: cluster.tick_ms_p99(&ticks)?, cpu, memory: cluster.memory() })
 }
 
 /// The clients' side of a run: its thread is on the other core.
-fn on_client_core<T>(work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<(T, String)> {
+pub(super) fn on_client_core<T>(work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<(T, String)> {
     let before = rustix::thread::sched_getaffinity(None)?;
     let note = cores::pin(None, cores::CLIENTS).err().unwrap_or_default();
     let done = work();
@@ -149,7 +68,7 @@ fn on_client_core<T>(work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result
 }
 
 /// Home of the `n`-th client: a square that grows with the crowd, so that density stays.
-fn home(n: usize) -> Position {
+pub(super) fn home(n: usize) -> Position {
     let mut rng = fastrand::Rng::with_seed(n as u64 + 1);
     let edge = ((n + 1) as f32 * AREA_M2).sqrt().min(SPACE_M - 2.0);
     let (along, across) = ((rng.f32() - 0.5) * edge, if rng.bool() { edge / 2.0 } else { -edge / 2.0 });
@@ -213,11 +132,11 @@ fn grow_bare(setup: &Setup, log: &mut Log) -> anyhow::Result<usize> {
 /// S1, S2, S3, S11, S13.
 pub(crate) fn capacity_rows(setup: &Setup, log: &mut Log) -> anyhow::Result<Vec<Row>> {
     let folder = tempfile::tempdir_in(&setup.folder)?;
-    with_arena_environment(|| {
-        let arena = Arena::start(setup, folder.path())?;
+    with_game("arena", || {
+        let arena = Cluster::start(setup, folder.path(), ONE)?;
         let (taken, note) = on_client_core(|| {
-            let mut crowd = Crowd::new(Server::Gateway, arena.address())?;
-            grow(setup, log, &mut crowd, |crowd, span| arena.measure(crowd, span))
+            let mut crowd = Crowd::new(Server::Gateway, arena.address(0))?;
+            grow(setup, log, &mut crowd, |crowd, span| measure(&arena, crowd, span))
         })?;
         arena.stop()?;
         let (bare, _) = on_client_core(|| grow_bare(setup, log))?;
@@ -273,10 +192,10 @@ fn rows(taken: &[Step], bare: usize) -> Vec<Row> {
 pub(crate) fn crowd_rows(setup: &Setup, log: &mut Log) -> anyhow::Result<Vec<Row>> {
     let folder = tempfile::tempdir_in(&setup.folder)?;
     let (clients, edge) = CROWD;
-    with_arena_environment(|| {
-        let arena = Arena::start(setup, folder.path())?;
+    with_game("arena", || {
+        let arena = Cluster::start(setup, folder.path(), ONE)?;
         let (steps, note) = on_client_core(|| {
-            let mut crowd = Crowd::new(Server::Gateway, arena.address())?;
+            let mut crowd = Crowd::new(Server::Gateway, arena.address(0))?;
             let place = |n: usize| {
                 let mut rng = fastrand::Rng::with_seed(n as u64);
                 let mut near = || SPACE_M / 2.0 + (rng.f32() - 0.5) * edge;
@@ -284,7 +203,7 @@ pub(crate) fn crowd_rows(setup: &Setup, log: &mut Log) -> anyhow::Result<Vec<Row
             };
             crowd.grow(clients, place)?;
             crowd.play(setup.span(Duration::from_secs(9)))?;
-            (0..3).map(|_| arena.measure(&mut crowd, setup.span(Duration::from_secs(9)))).collect::<Result<Vec<_>, _>>()
+            (0..3).map(|_| measure(&arena, &mut crowd, setup.span(Duration::from_secs(9)))).collect::<Result<Vec<_>, _>>()
         })?;
         arena.stop()?;
         for Step { played, tick_ms_p99, cpu, .. } in &steps {
@@ -301,44 +220,6 @@ pub(crate) fn crowd_rows(setup: &Setup, log: &mut Log) -> anyhow::Result<Vec<Row
     })
 }
 
-fn join(a: &str, b: &str) -> String {
+pub(super) fn join(a: &str, b: &str) -> String {
     [a, b].into_iter().filter(|words| !words.is_empty()).collect::<Vec<_>>().join("; ")
-}
-
-/// Children of this process run the arena and see one ring of cells.
-#[allow(unsafe_code, reason = "the environment of children is that of this process")]
-fn with_arena_environment<T>(work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
-    // SAFETY: the suite runs on one thread; those that others have started are joined by now.
-    unsafe {
-        std::env::set_var(ARENA, "1");
-        std::env::set_var("PANGAEA_VIEW_CELLS", VIEW_CELLS);
-    }
-    let done = work();
-    // SAFETY: as above.
-    unsafe {
-        std::env::remove_var(ARENA);
-        std::env::remove_var("PANGAEA_VIEW_CELLS");
-    }
-    done
-}
-
-fn get(address: SocketAddr, path: &str) -> anyhow::Result<String> {
-    let mut socket = TcpStream::connect(address)?;
-    write!(socket, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
-    let mut answer = String::new();
-    socket.read_to_string(&mut answer)?;
-    Ok(answer)
-}
-
-fn cpu_seconds(pid: u32) -> f64 {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let fields = stat.rsplit(") ").next().unwrap_or_default().split(' ').skip(11).take(2);
-    let ticks: u64 = fields.filter_map(|field| field.parse::<u64>().ok()).sum();
-    ticks as f64 / rustix::param::clock_ticks_per_second() as f64
-}
-
-fn resident_bytes(pid: u32) -> u64 {
-    let statm = fs::read_to_string(format!("/proc/{pid}/statm")).unwrap_or_default();
-    let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0);
-    pages * rustix::param::page_size() as u64
 }

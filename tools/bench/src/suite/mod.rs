@@ -1,7 +1,11 @@
 //! The rows, one file per part of the cluster.
 
 mod arena;
+mod cluster;
+mod crossing;
+mod moving;
 pub(crate) mod replication;
+mod scaling;
 mod script;
 mod store;
 pub(crate) mod tick;
@@ -27,6 +31,9 @@ pub(crate) const ALL: &[Part] = &[
     Part { ids: &["S16"], what: "ledger", run: store::ledger },
     Part { ids: &["S8"], what: "what changed goes to disk", run: store::snapshot },
     Part { ids: &["S9"], what: "cold start", run: store::cold_start },
+    Part { ids: &["S6"], what: "a border between two scenes", run: crossing::rows },
+    Part { ids: &["S7"], what: "a shard goes to another scene", run: moving::rows },
     Part { ids: &["S10"], what: "a crowd on real processes", run: arena::crowd_rows },
     Part { ids: &["S1", "S2", "S3", "S11", "S13"], what: "a growing crowd on real processes", run: arena::capacity_rows },
+    Part { ids: &["S12"], what: "two of everything on two cores", run: scaling::rows },
 ];

@@ -36,7 +36,9 @@ const WORLD: NodeId = NodeId::new(Role::World, 1);
 /// Clients, each with an agent in the world, and the level of a space in which each of them sees about 30 in 7 × 7 cells.
 const CLIENTS: (u64, u8) = (2_500, 6);
 /// The same for counting instructions.
-const FEW_CLIENTS: (u64, u8) = (625, 5);
+const FEW_CLIENTS: (u64, u8) = (ROUND_CLIENTS, 5);
+/// So many.
+pub(crate) const ROUND_CLIENTS: u64 = 625;
 /// Chance per tick that somebody turns: once in a second.
 const TURNS: f32 = 0.05;
 const LOGIN: SessionEpoch = SessionEpoch { login: 1, resume: 0 };

@@ -14,7 +14,9 @@ use crate::row::{Bound, Row};
 /// Ticks before anything counts: caches, allocations, followers' snapshots.
 const WARM_UP_TICKS: usize = 30;
 /// Entities of S4.
-const CROWD: u64 = 10_000;
+pub(crate) const CROWD: u64 = 10_000;
+/// Of a smaller shard, for those who count instructions.
+pub(crate) const ROUND_WALKERS: u64 = CROWD / 4;
 /// Entities of S14.
 const MOVERS: u64 = 50_000;
 /// Entities of S5.
@@ -46,7 +48,13 @@ fn ticks(bed: &mut Bed, raw: &mut Walkers, count: usize) -> (Vec<f64>, Vec<f64>)
 
 /// For those who count instructions: see [`crate::inner`].
 pub(crate) fn round() -> anyhow::Result<crate::inner::Round> {
-    let mut bed = bed(5, 5, CROWD / 4, CROWD / 4)?;
+    let mut bed = bed(5, 5, ROUND_WALKERS, ROUND_WALKERS)?;
+    Ok(Box::new(move || _ = bed.tick()))
+}
+
+/// The same of the shard of S4.
+pub(crate) fn crowd_round() -> anyhow::Result<crate::inner::Round> {
+    let mut bed = bed(5, 5, CROWD, CROWD)?;
     Ok(Box::new(move || _ = bed.tick()))
 }
 
