@@ -27,7 +27,7 @@ pub(crate) struct BenchArgs {
     /// Where table, raw log and the stores under test go: durable rows measure the disk under it
     #[arg(long, default_value = "pangaea-bench", value_name = "DIR")]
     folder: PathBuf,
-    /// First of 80 ports for the clusters of the suite
+    /// First of 90 ports for the clusters of the suite
     #[arg(long, default_value_t = 7_900, value_name = "N")]
     port_base: u16,
     /// Record this process with perf and print where its time goes
