@@ -56,11 +56,13 @@ pub(crate) struct Setup {
 
 /// Set for the processes of the suite's clusters: names the game that they run in place of their binary's, see [`arena_game`].
 pub(crate) const ARENA: &str = "PANGAEA_BENCH_ARENA";
+/// What makes a game.
+pub type Plugin = fn(&mut Game);
 /// Those games.
-const GAMES: [(&str, fn(&mut Game)); 3] = [("arena", game::arena), ("ferries", game::ferries), ("drove", game::drove)];
+const GAMES: [(&str, Plugin); 3] = [("arena", game::arena), ("ferries", game::ferries), ("drove", game::drove)];
 
 /// The game to run if this process belongs to a cluster of the suite.
-pub fn arena_game() -> Option<fn(&mut Game)> {
+pub fn arena_game() -> Option<Plugin> {
     let wanted = std::env::var(ARENA).ok()?;
     GAMES.into_iter().find(|(name, _)| *name == wanted).map(|(_, game)| game)
 }

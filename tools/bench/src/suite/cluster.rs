@@ -49,7 +49,8 @@ pub(super) struct Cluster {
 
 impl Cluster {
     pub(super) fn start(setup: &Setup, folder: &Path, shape: Shape<'_>) -> anyhow::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        // A thread of its own: what processes log must be taken from them at all times, or they stand still.
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let options = UpOptions {
             data_dir: folder.join("data"),
             port_base: setup.port_base,
