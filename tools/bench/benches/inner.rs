@@ -1,6 +1,5 @@
 //! The inner loops under Criterion: `cargo bench -p pangaea-bench`, or `cargo bench -p pangaea-bench -- handover` for some.
 
-use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -14,7 +13,7 @@ fn inner_loops(criterion: &mut Criterion) {
         group.bench_function(inner.of, |bencher| {
             // Set up when it is its turn, and once: a world of thousands takes longer than its rounds.
             match round.get_or_insert_with(|| inner.start()) {
-                Ok(round) => bencher.iter(|| black_box(round())),
+                Ok(round) => bencher.iter(round.as_mut()),
                 Err(error) => unreachable!("the loop {} does not start: {error:#}", inner.name),
             }
         });

@@ -1,4 +1,5 @@
-//! A cluster of real processes, as `pangaea up` starts it, for the rows that need one: where it runs, what it tells, what it is told.
+//! A cluster of real processes, as `pangaea up` starts it, for the rows that need one: where it runs, what it tells, what it is
+//! told.
 
 use std::fs;
 use std::net::SocketAddr;
