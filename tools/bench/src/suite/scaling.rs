@@ -2,7 +2,7 @@
 //!
 //! Clients need cores, too. Where there are four, servers have two to themselves and each half of the crowd one. Where there are
 //! fewer, a core carries a scene, a gateway *and* the clients of that gateway, with one side as with two: one such core is
-//! compared with two of them. So nothing is calculated, but the clients' share of a core grows evenly by itself and flatters the ratio.
+//! compared with two of them. So nothing is calculated, but the clients' share grows evenly by itself and flatters the ratio.
 
 use std::time::{Duration, Instant};
 
