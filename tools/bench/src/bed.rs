@@ -213,7 +213,10 @@ impl Bed {
         }
         let mut replies = Vec::new();
         match &mut self.journal {
-            Journal::Yes { image } => asked.into_iter().for_each(|message| say_yes(image, message, &mut replies)),
+            Journal::Yes { image } => {
+                let owner = self.above.next();
+                asked.into_iter().for_each(|message| say_yes(image, owner, message, &mut replies));
+            }
             Journal::Real(data) => {
                 let ((), took) = seconds(|| {
                     asked.into_iter().for_each(|message| data.handle(self.now, SCENE, message));
@@ -227,8 +230,8 @@ impl Bed {
     }
 }
 
-/// Whatever is asked is done.
-fn say_yes(image: &mut [(ShardId, Vec<Record>)], message: Message, replies: &mut Vec<Message>) {
+/// Whatever is asked is done; shards are as their owner's claim left them.
+fn say_yes(image: &mut [(ShardId, Vec<Record>)], owner: ShardEpoch, message: Message, replies: &mut Vec<Message>) {
     let Message::JournalRequest(request) = message else { return };
     match request {
         JournalRequest::Append { shard, id, expected, .. } => {
@@ -243,7 +246,7 @@ fn say_yes(image: &mut [(ShardId, Vec<Record>)], message: Message, replies: &mut
             loop {
                 let part: Vec<_> = records.by_ref().take(IMAGE_RECORDS).collect();
                 let last = records.peek().is_none();
-                let part = ShardImage { index: JournalIndex(1), epoch: ShardEpoch(1), records: part, ..ShardImage::default() };
+                let part = ShardImage { index: JournalIndex(1), epoch: owner, records: part, ..ShardImage::default() };
                 replies.push(Message::JournalReply(JournalReply::Image { request, shard, part: Box::new(part), last }));
                 if last {
                     return;

@@ -118,3 +118,17 @@ pub(crate) fn idle(setup: &Setup, log: &mut Log) -> anyhow::Result<Vec<Row>> {
     let memory = samples(&[each], "S5", "resident memory per entity of the same scene", Bound::AtMost(1_024.0), "B");
     Ok([tick, memory].map(|row| Row { note: note.clone(), ..row }).into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bed_runs_all_its_entities_and_feeds_a_gateway_with_those_who_walk() {
+        let mut bed = bed(3, 2, 40, 10).expect("it runs");
+        assert_eq!(bed.entities(), 160);
+        bed.tick();
+        let walkers = 4 * 10;
+        assert!(bed.fed_bytes > walkers, "{} bytes of {walkers} walkers", bed.fed_bytes);
+    }
+}
