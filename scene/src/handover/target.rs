@@ -72,6 +72,8 @@ pub fn answer(fence: Fence, xid: Xid, room: Room, is_pending: bool) -> CommitAns
 pub struct Arrivals {
     fences: BTreeMap<EntityId, Fence>,
     reserved: BTreeMap<Xid, (u32, Timestamp)>,
+    /// Members of all in `reserved`.
+    promised: u32,
     pending: BTreeSet<Xid>,
     lanes: BTreeMap<ShardId, Lane>,
 }
@@ -186,21 +188,25 @@ impl Arrivals {
         if xid.epoch <= self.fence(xid.entity).seen {
             return None;
         }
-        self.expire(now);
-        self.reserved.remove(&xid);
-        let fits = self.promised() + members <= free && self.reserved.len() < RESERVATIONS_MAX;
+        self.release(xid);
+        let fits = |this: &Self| this.promised + members <= free && this.reserved.len() < RESERVATIONS_MAX;
+        if !fits(self) {
+            self.expire(now);
+        }
+        let fits = fits(self);
         if fits {
             self.reserved.insert(xid, (members, now + RESERVATION));
+            self.promised += members;
         }
         Some(fits)
     }
 
     /// What to do with a commit; a reservation is used up by it. Room for those without one is `free`.
     pub fn commit(&mut self, xid: Xid, members: u32, free: u32) -> CommitAnswer {
-        let room = match self.reserved.remove(&xid) {
-            Some(_) => Room::Reserved,
-            None if self.promised() + members <= free => Room::Free,
-            None => Room::None,
+        let room = match self.release(xid) {
+            true => Room::Reserved,
+            false if self.promised + members <= free => Room::Free,
+            false => Room::None,
         };
         self.remembered(xid).map_or(CommitAnswer::Wait, |fence| answer(fence, xid, room, self.pending.contains(&xid)))
     }
@@ -231,12 +237,17 @@ impl Arrivals {
         self.pending.remove(&xid);
     }
 
-    fn promised(&self) -> u32 {
-        self.reserved.values().map(|(members, _)| members).sum()
+    /// Takes back what was promised and has run out; to be called in each tick.
+    pub fn expire(&mut self, now: Timestamp) {
+        self.reserved.retain(|_, (_, until)| *until > now);
+        self.promised = self.reserved.values().map(|(members, _)| members).sum();
     }
 
-    fn expire(&mut self, now: Timestamp) {
-        self.reserved.retain(|_, (_, until)| *until > now);
+    /// `false`: nothing was reserved for it.
+    fn release(&mut self, xid: Xid) -> bool {
+        let released = self.reserved.remove(&xid);
+        self.promised -= released.map_or(0, |(members, _)| members);
+        released.is_some()
     }
 }
 

@@ -21,6 +21,9 @@ use crate::sessions::Link;
 impl Shard {
     /// The phase Hand over: who came back stays, who has a reservation goes, who else stands beyond is offered.
     pub(super) fn hand_over(&mut self, crossings: &[Crossing]) {
+        let now = self.now;
+        self.life.own.arrivals.expire(now);
+        self.life.estates.values_mut().for_each(|estate| estate.arrivals.expire(now));
         let beyond: BTreeMap<EntityId, &Crossing> = crossings.iter().map(|crossing| (crossing.entity, crossing)).collect();
         for xid in self.life.leaves.revocable() {
             if !self.still_leaves(xid, beyond.get(&xid.entity).copied()) {
