@@ -25,6 +25,8 @@ pub const ROUND_TIMEOUT: Duration = Duration::from_secs(10);
 pub const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 /// A round of at most so many bytes is followed by the last part: it takes about 8 ms to encode, send and build anew.
 pub const LAST_PART_BYTES_MAX: usize = 1_024 * 1_024;
+/// A shard that changes as fast as it is copied is not made smaller by more rounds: then so many bytes may be the last part, too.
+pub const LAST_PART_BYTES_STEADY_MAX: usize = 4 * 1_024 * 1_024;
 /// A frozen source whose target does not say READY in this time takes the shard back.
 pub const READY_TIMEOUT: Duration = Duration::from_millis(500);
 /// Most bytes copied per tick before the freeze, so that the source's other work does not suffer.
@@ -35,3 +37,26 @@ pub const FROZEN_MESSAGES_MAX: usize = 16_384;
 pub const GIVEN_TIMEOUT: Duration = Duration::from_secs(10);
 /// A target that hears nothing of its source for so long drops its copy, or asks the journal.
 pub const SOURCE_SILENCE: Duration = Duration::from_secs(3);
+
+/// Whether the shard stands still after a round of so many bytes and sends what is left: little changes in the time of a round,
+/// or more rounds would not make it less. `former` is the round before, 0 before the first.
+pub fn may_end(round: usize, former: usize) -> bool {
+    let is_steady = former > 0 && round >= former / 4 * 3;
+    round <= if is_steady { LAST_PART_BYTES_STEADY_MAX } else { LAST_PART_BYTES_MAX }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: usize = 1_024 * 1_024;
+
+    #[test]
+    fn a_round_is_the_last_when_it_is_small_or_will_not_get_smaller() {
+        assert!(may_end(MIB, 0) && may_end(MIB, 9 * MIB), "it is small");
+        assert!(!may_end(2 * MIB, 0), "how much changes is known after the second");
+        assert!(!may_end(2 * MIB, 3 * MIB), "the next one will be smaller");
+        assert!(may_end(2 * MIB, 2 * MIB), "it will not");
+        assert!(!may_end(5 * MIB, 5 * MIB), "nobody stands still for so long");
+    }
+}

@@ -17,8 +17,8 @@ use crate::incarnation::Happening;
 use crate::journal_writer::record_bytes;
 use crate::migration::source::{Giving, Heard, SourceOrder};
 use crate::migration::{
-    ASK_AGAIN, COPY_BYTES_PER_TICK, FLUSH_TIMEOUT, FROZEN_MESSAGES_MAX, GIVEN_TIMEOUT, LAST_PART_BYTES_MAX, PREPARE_TIMEOUT,
-    READY_TIMEOUT, ROUND_TIMEOUT,
+    ASK_AGAIN, COPY_BYTES_PER_TICK, FLUSH_TIMEOUT, FROZEN_MESSAGES_MAX, GIVEN_TIMEOUT, PREPARE_TIMEOUT, READY_TIMEOUT,
+    ROUND_TIMEOUT, may_end,
 };
 
 /// A migration at its source.
@@ -34,6 +34,8 @@ pub(super) struct Gift {
     /// Parts of the round that are not sent yet.
     parts: VecDeque<Part>,
     round_bytes: usize,
+    /// Of the round before; 0 in the first one.
+    former_bytes: usize,
     /// The target has this round: what changed since goes with the next one, after a tick.
     taken: bool,
     due: Timestamp,
@@ -116,6 +118,7 @@ impl Shard {
             asleep: BTreeMap::new(),
             parts: VecDeque::new(),
             round_bytes: 0,
+            former_bytes: 0,
             taken: false,
             due: self.now + PREPARE_TIMEOUT,
             ask_again: self.now,
@@ -232,7 +235,7 @@ impl Shard {
             return self.gift_hears(Heard::TimedOut, &why);
         }
         if std::mem::take(&mut gift.taken) {
-            let is_small = gift.round_bytes <= LAST_PART_BYTES_MAX;
+            let is_small = may_end(gift.round_bytes, gift.former_bytes);
             self.gift_hears(Heard::RoundTaken { is_small }, "it changes faster than it can be copied");
         }
         self.send_parts(COPY_BYTES_PER_TICK);
@@ -317,7 +320,7 @@ impl Shard {
             asleep.values().filter(|r| gift.asleep.insert(r.entity, state(r)) != Some(state(r))).cloned().collect();
         let mut part = Part { gone: delta.gone, ..Part::default() };
         part.gone.extend(woken);
-        gift.round_bytes = 8 * part.gone.len();
+        gift.former_bytes = std::mem::replace(&mut gift.round_bytes, 8 * part.gone.len());
         for record in delta.records.into_iter().chain(sleepers) {
             let bytes = record_bytes(&record);
             if part.bytes + bytes > PART_BYTES_MAX && !part.records.is_empty() {
