@@ -52,8 +52,7 @@ impl Shard {
     pub(crate) fn stand_still(&mut self, now: Timestamp) {
         self.now = now;
         self.call_back();
-        let changed: BTreeSet<EntityId> = self.life.dirty.iter_mut().flat_map(std::mem::take).collect();
-        self.life.urgent.extend(changed);
+        self.life.urgent.extend(self.life.dirty.take_all());
         self.journal_urgent();
         self.still = Some(Still::default());
         self.flush();

@@ -47,6 +47,7 @@ mod routes;
 mod settling;
 mod taking;
 mod tick;
+mod unsaved;
 mod value;
 
 #[cfg(test)]
@@ -93,6 +94,7 @@ use ownership::Recovery;
 use pause::Pause;
 use residents::{Resident, Residents};
 use taking::{Arrived, Draft};
+use unsaved::Unsaved;
 
 /// Names of appends and questions that one opened shard may give, as a power of two: a thousand per tick for a year and a half.
 const OPENED_SHIFT: u32 = 40;
@@ -210,8 +212,8 @@ struct Life {
     neighbours: Neighbours,
     directory: outside::DirectoryNews,
     inbox: TickInput,
-    /// Changed persistent entities, by the tick of the second in which they are journaled.
-    dirty: Vec<BTreeSet<EntityId>>,
+    /// Changed persistent entities that are journaled within a second.
+    dirty: Unsaved,
     /// To be journaled in this tick.
     urgent: BTreeSet<EntityId>,
     /// The shard has never had an entity.
@@ -260,7 +262,7 @@ impl Shard {
         let world = new_world(id, &space, &config);
         let named = opened << OPENED_SHIFT;
         let writer = JournalWriter::new(id, config.nonce, named);
-        let life = Life { dirty: buckets(config.rate), ..Life::default() };
+        let life = Life { dirty: unsaved(config.rate), ..Life::default() };
         Self {
             id,
             config,
@@ -527,6 +529,6 @@ fn new_world(id: ShardId, space: &SpaceSpec, config: &ShardConfig) -> ShardWorld
     ShardWorld::new(&config.game, id, space, config.rate, config.seed ^ id.to_bits().rotate_left(17))
 }
 
-fn buckets(rate: TickRate) -> Vec<BTreeSet<EntityId>> {
-    vec![BTreeSet::new(); rate.ticks_in(PERSIST_WITHIN).max(1) as usize]
+fn unsaved(rate: TickRate) -> Unsaved {
+    Unsaved::within(rate.ticks_in(PERSIST_WITHIN))
 }

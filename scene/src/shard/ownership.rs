@@ -9,7 +9,7 @@ use pangaea_schemas::{RequestId, ShardEpoch, Timestamp};
 
 use super::dealings::Dealings;
 use super::residents::ValueGate;
-use super::{DOUBT_MAX, JOURNAL_SILENCE, LEASE_MARGIN, Life, Proof, Resident, Shard, Then, buckets, new_world};
+use super::{DOUBT_MAX, JOURNAL_SILENCE, LEASE_MARGIN, Life, Proof, Resident, Shard, Then, new_world, unsaved};
 use crate::incarnation::{Happening, Order};
 use crate::journal_writer::{APPEND_RESEND, ConflictVerdict};
 use crate::lanes::Hearing;
@@ -247,7 +247,7 @@ impl Shard {
         self.arrived = None;
         self.still = None;
         self.meter.stopped();
-        self.life = Life { dirty: buckets(self.config.rate), ..Life::default() };
+        self.life = Life { dirty: unsaved(self.config.rate), ..Life::default() };
         self.world = new_world(self.id, &self.space, &self.config);
     }
 

@@ -15,7 +15,7 @@ use pangaea_schemas::record::SessionState;
 
 use super::dealings::Dealings;
 use super::residents::ValueGate;
-use super::{Life, Resident, Shard, buckets};
+use super::{Life, Resident, Shard, unsaved};
 use crate::ecs::{Copied, Settlement, WorldRest};
 use crate::lanes::Lanes;
 
@@ -24,7 +24,7 @@ impl Shard {
     pub(super) fn rest(&self, copied: &Copied) -> ShardRest {
         let WorldRest { seed, pending, ids, hash } = self.world.rest(copied);
         let life = &self.life;
-        let dirty = life.dirty.iter().flatten().chain(&life.urgent).copied().collect();
+        let dirty = life.dirty.all().into_iter().chain(life.urgent.iter().copied()).collect();
         ShardRest {
             tick: self.tick,
             seed,
@@ -65,7 +65,7 @@ impl Shard {
             return false;
         }
         let asleep = std::mem::take(&mut self.life.asleep);
-        self.life = Life { dirty: buckets(self.config.rate), asleep, ..Life::default() };
+        self.life = Life { dirty: unsaved(self.config.rate), asleep, ..Life::default() };
         let life = &mut self.life;
         let here: Vec<EntityId> = rest.residents.iter().map(|resident| resident.entity).collect();
         for resident in rest.residents {

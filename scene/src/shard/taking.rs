@@ -4,7 +4,7 @@ use pangaea_schemas::message::{Address, JournalRequest, Message, Migration, Shar
 use pangaea_schemas::record::Presence;
 use pangaea_schemas::{JournalIndex, MigrationId, NodeId, Nonce, ShardEpoch, Tick, Timestamp};
 
-use super::{Life, Shard, Then, buckets, new_world};
+use super::{Life, Shard, Then, new_world, unsaved};
 use crate::ecs::WorldDelta;
 use crate::incarnation::{Happening, Incarnation};
 use crate::migration::SOURCE_SILENCE;
@@ -114,7 +114,7 @@ impl Shard {
     /// Nothing of an earlier stay is left.
     fn clear(&mut self) {
         self.world = new_world(self.id, &self.space, &self.config);
-        self.life = Life { dirty: buckets(self.config.rate), ..Life::default() };
+        self.life = Life { dirty: unsaved(self.config.rate), ..Life::default() };
         self.arrived = None;
         self.gift = None;
     }

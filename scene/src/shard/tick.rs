@@ -2,8 +2,6 @@
 //!
 //! A driver that measures them hears when each has ended; the shard reads no clock.
 
-use std::collections::BTreeSet;
-
 use pangaea_schemas::journal::ShardOp;
 use pangaea_schemas::message::{Address, BusRequest, Message};
 use pangaea_schemas::{AgentEpoch, EntityId, Tick, Timestamp};
@@ -99,10 +97,8 @@ impl Shard {
         self.closing = true;
         // One that stands still has written everything down, and its journal may end with that.
         if self.incarnation.ticks() && self.still.is_none() {
-            let changed = self.life.dirty.iter_mut().fold(std::mem::take(&mut self.life.urgent), |mut all, bucket| {
-                all.append(bucket);
-                all
-            });
+            let mut changed = std::mem::take(&mut self.life.urgent);
+            changed.extend(self.life.dirty.take_all());
             self.life.own.applied.clear();
             self.life.estates.values_mut().for_each(|estate| estate.applied.clear());
             self.journal(changed);
@@ -186,8 +182,7 @@ impl Shard {
             self.operations_are_journaled();
         }
         if has_room {
-            let bucket = (self.tick.0 % self.life.dirty.len() as u64) as usize;
-            let due = std::mem::take(&mut self.life.dirty[bucket]);
+            let due = self.life.dirty.take_due(self.tick);
             self.journal(due);
         }
     }
@@ -199,10 +194,10 @@ impl Shard {
     }
 
     /// Records of these, which effects are in them, and which effects others have.
-    fn journal(&mut self, changed: BTreeSet<EntityId>) {
+    fn journal(&mut self, changed: impl IntoIterator<Item = EntityId>) {
         for entity in changed {
             if let Some(record) = self.record(entity) {
-                self.bucket_of(entity).remove(&entity);
+                self.life.dirty.remove(entity);
                 self.writer.push(ShardOp::Put(record));
             }
         }
@@ -219,20 +214,14 @@ impl Shard {
         }
     }
 
+    /// Whoever is not live here by the time of its turn has no record then.
     fn make_dirty(&mut self, entity: EntityId) {
-        if self.life.residents.contains_key(&entity) {
-            self.bucket_of(entity).insert(entity);
-        }
+        self.life.dirty.insert(entity);
     }
 
     /// The entity is no longer live here: nothing of it is to be journaled any more.
     pub(super) fn clean(&mut self, entity: EntityId) {
         self.life.urgent.remove(&entity);
-        self.bucket_of(entity).remove(&entity);
-    }
-
-    fn bucket_of(&mut self, entity: EntityId) -> &mut BTreeSet<EntityId> {
-        let at = (entity.0 % self.life.dirty.len() as u64) as usize;
-        &mut self.life.dirty[at]
+        self.life.dirty.remove(entity);
     }
 }

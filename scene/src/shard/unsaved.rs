@@ -1,0 +1,94 @@
+//! Whose changes the journal does not have yet: each within a second, spread over the ticks by id.
+//!
+//! In a crowd everybody is named in every tick and taken once in a second, so naming is what must be cheap: the set is hashed,
+//! and put in order only when some are taken.
+
+use pangaea_schemas::{EntityId, Tick};
+use rustc_hash::FxHashSet;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Unsaved {
+    /// Who waits. Never iterated unsorted.
+    waiting: FxHashSet<EntityId>,
+    /// In which tick of the period each is taken; whoever waits no longer may still be named.
+    turns: Vec<Vec<EntityId>>,
+}
+
+impl Default for Unsaved {
+    fn default() -> Self {
+        Self::within(1)
+    }
+}
+
+impl Unsaved {
+    /// Everybody is taken within so many ticks.
+    pub(super) fn within(ticks: u64) -> Self {
+        Self { waiting: FxHashSet::default(), turns: vec![Vec::new(); ticks.max(1) as usize] }
+    }
+
+    pub(super) fn insert(&mut self, entity: EntityId) {
+        if self.waiting.insert(entity) {
+            let turns = self.turns.len() as u64;
+            self.turns[(entity.0 % turns) as usize].push(entity);
+        }
+    }
+
+    pub(super) fn remove(&mut self, entity: EntityId) {
+        self.waiting.remove(&entity);
+    }
+
+    /// Those whose turn it is, in order.
+    pub(super) fn take_due(&mut self, tick: Tick) -> Vec<EntityId> {
+        let turn = (tick.0 % self.turns.len() as u64) as usize;
+        let mut due = std::mem::take(&mut self.turns[turn]);
+        due.retain(|entity| self.waiting.remove(entity));
+        due.sort_unstable();
+        due
+    }
+
+    /// Everybody, in order.
+    pub(super) fn take_all(&mut self) -> Vec<EntityId> {
+        let all = self.all();
+        self.waiting.clear();
+        self.turns.iter_mut().for_each(Vec::clear);
+        all
+    }
+
+    /// Everybody, in order; they go on waiting.
+    pub(super) fn all(&self) -> Vec<EntityId> {
+        let mut all: Vec<EntityId> = self.waiting.iter().copied().collect();
+        all.sort_unstable();
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids(all: &[u64]) -> Vec<EntityId> {
+        all.iter().copied().map(EntityId).collect()
+    }
+
+    #[test]
+    fn everybody_is_taken_once_in_a_period_and_in_order() {
+        let mut unsaved = Unsaved::within(4);
+        ids(&[9, 5, 1, 2, 5, 9]).into_iter().for_each(|id| unsaved.insert(id));
+        assert_eq!(unsaved.take_due(Tick(1)), ids(&[1, 5, 9]));
+        assert_eq!(unsaved.take_due(Tick(5)), []);
+        assert_eq!((unsaved.all(), unsaved.take_all(), unsaved.all()), (ids(&[2]), ids(&[2]), Vec::new()));
+        assert_eq!(unsaved.take_due(Tick(2)), []);
+    }
+
+    #[test]
+    fn whoever_goes_and_comes_back_is_taken_once() {
+        let mut unsaved = Unsaved::within(4);
+        unsaved.insert(EntityId(8));
+        unsaved.remove(EntityId(8));
+        assert_eq!(unsaved.all(), []);
+        unsaved.insert(EntityId(8));
+        unsaved.insert(EntityId(8));
+        assert_eq!((unsaved.take_due(Tick(0)), unsaved.take_due(Tick(4))), (ids(&[8]), Vec::new()));
+    }
+}
