@@ -114,7 +114,12 @@ impl Feed {
             let told = std::mem::replace(&mut member.motion, motion);
             let stood = std::mem::replace(&mut member.position, position);
             if told != motion && !fresh {
-                self.draft(index).moved.push(motion);
+                let moved = &mut self.draft(index).moved;
+                if moved.is_empty() {
+                    // Whoever moves is seldom alone.
+                    moved.reserve(grid.members(index).len());
+                }
+                moved.push(motion);
             }
             if stood != position {
                 self.dirty.push(id);

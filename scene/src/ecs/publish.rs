@@ -27,7 +27,7 @@ impl ShardWorld {
             }
             published.replicated.insert(cell, Arc::new(self.cell_feed(cell, draft, FeedFilter::Replicated)));
         }
-        published.dirty = self.take_dirty();
+        published.dirty = std::mem::take(&mut self.feed.dirty);
         self.world.clear_trackers();
         self.since = self.world.last_change_tick();
         published
@@ -77,14 +77,6 @@ impl ShardWorld {
                 });
             }
         });
-    }
-
-    fn take_dirty(&mut self) -> Vec<EntityId> {
-        let mut dirty = std::mem::take(&mut self.feed.dirty);
-        dirty.sort_unstable();
-        dirty.dedup();
-        dirty.retain(|id| self.real(*id).is_some());
-        dirty
     }
 
     fn cell_feed(&self, cell: CellId, draft: CellDraft, filter: FeedFilter) -> CellFeed {

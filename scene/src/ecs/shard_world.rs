@@ -138,7 +138,8 @@ pub struct Published {
     pub replicated: BTreeMap<CellId, Arc<CellFeed>>,
     /// For neighbour shards; border cells only.
     pub ghosted: BTreeMap<CellId, Arc<CellFeed>>,
-    /// Entities here of which a persistent component or the position changed, each once, in no particular order.
+    /// Entities of which a persistent component or the position changed, in no particular order; some more than once, and some
+    /// are not here any more.
     pub dirty: Vec<EntityId>,
 }
 

@@ -11,6 +11,7 @@ mod space;
 
 pub use cell::{CELL_EDGE_M, CellId, CellsWithin};
 pub use morton::{morton, unmorton};
+pub(crate) use position::to_nearest;
 pub use position::{CellOffset, OFFSET_UNITS_PER_CELL, Position, Velocity};
 pub use shard::{ParseShardIdError, SHARD_LEVEL_MAX, ShardId};
 pub use space::{SPACE_LEVEL_MAX, SpaceId, SpaceSpec};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::geometry::{CellId, CellOffset, Position, ShardId, Velocity};
+use crate::geometry::{CellId, CellOffset, Position, ShardId, Velocity, to_nearest};
 use crate::record::ComponentBytes;
 use crate::{AgentEpoch, EntityId, InSeq, SessionEpoch, ShardEpoch, Tick};
 
@@ -44,7 +44,7 @@ const VELOCITY_STEPS_PER_M_S: f32 = 512.0;
 impl Motion {
     /// As it is told to followers of `cell`. Saturates at 64 m/s and three cell edges beyond the cell.
     pub fn of(entity: EntityId, cell: CellId, position: Position, velocity: Velocity) -> Self {
-        let steps = |v: f32| (v * VELOCITY_STEPS_PER_M_S).round() as i16;
+        let steps = |v: f32| to_nearest(v * VELOCITY_STEPS_PER_M_S) as i16;
         Self { entity, offset: CellOffset::of(position, cell), vx: steps(velocity.x), vz: steps(velocity.z) }
     }
 

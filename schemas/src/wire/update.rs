@@ -4,7 +4,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::WireError;
-use crate::geometry::{Position, Velocity};
+use crate::geometry::{Position, Velocity, to_nearest};
 use crate::record::{COMPONENT_BYTES_MAX, ComponentBytes, RECORD_COMPONENTS_MAX};
 use crate::{AgentEpoch, EntityId, InSeq, Tick, TypeId};
 
@@ -50,8 +50,8 @@ pub struct Course {
 impl Course {
     /// As told to the client whose own agent stands at `own`.
     pub fn of(position: Position, velocity: Velocity, own: Position) -> Self {
-        let steps = |metres: f32| (metres * STEPS_PER_M).round() as i32;
-        let speed = |metres_per_s: f32| (metres_per_s * STEPS_PER_M_S).round() as i32;
+        let steps = |metres: f32| to_nearest(metres * STEPS_PER_M) as i32;
+        let speed = |metres_per_s: f32| to_nearest(metres_per_s * STEPS_PER_M_S) as i32;
         Self { x: steps(position.x - own.x), z: steps(position.z - own.z), vx: speed(velocity.x), vz: speed(velocity.z) }
     }
 

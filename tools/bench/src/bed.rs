@@ -155,6 +155,7 @@ impl Bed {
         self.now = self.now + TickRate::DEFAULT.interval();
         self.tick = TickRate::DEFAULT.tick_at(self.now);
         self.lease();
+        self.fed_bytes = 0;
         let ((), took) = cpu_seconds(|| {
             self.scene.tick(self.now, self.tick);
             self.tell();
@@ -185,7 +186,6 @@ impl Bed {
 
     /// Takes what the scene says: frames are encoded, as a driver does, requests wait for [`Self::answer`].
     fn tell(&mut self) {
-        self.fed_bytes = 0;
         while let Some(Envelope { to, message }) = self.scene.poll_output() {
             match to {
                 Address::Data => self.waiting.push(message),
