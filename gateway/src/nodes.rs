@@ -35,11 +35,10 @@ pub(crate) const ATTACH_TRIES_MAX: u8 = 3;
 const PARKED: &str =
     "your character is parked: what it did last ended its part of the world three times; an operator can release it";
 
-/// An owner's proof that it runs an agent.
+/// An owner's proof that it runs an agent, from a shard that is in force.
 #[derive(Clone, Copy, Debug)]
 struct Proof {
     owner: Owner,
-    shard_epoch: ShardEpoch,
     in_seq: InSeq,
 }
 
@@ -154,14 +153,14 @@ impl Gateway {
     fn hear_shard(&mut self, now: Timestamp, from: NodeId, message: SessionMessage) {
         match message {
             SessionMessage::Attached { agent, session, shard, shard_epoch, epoch, in_seq, out_seq } => {
-                if let Some(key) = self.session(agent, session) {
-                    let proof = Proof { owner: Owner { shard, node: from, epoch }, shard_epoch, in_seq };
+                if let Some(key) = self.told_session((shard, shard_epoch), agent, session) {
+                    let proof = Proof { owner: Owner { shard, node: from, epoch }, in_seq };
                     self.attached(now, key, proof, out_seq);
                 }
             }
             SessionMessage::Route { agent, session, shard, shard_epoch, epoch, in_seq } => {
-                if let Some(key) = self.session(agent, session) {
-                    let proof = Proof { owner: Owner { shard, node: from, epoch }, shard_epoch, in_seq };
+                if let Some(key) = self.told_session((shard, shard_epoch), agent, session) {
+                    let proof = Proof { owner: Owner { shard, node: from, epoch }, in_seq };
                     self.take_owner(now, key, proof, false);
                 }
             }
@@ -210,6 +209,11 @@ impl Gateway {
     fn session(&self, agent: EntityId, epoch: SessionEpoch) -> Option<Key> {
         let key = *self.agents.get(&agent)?;
         self.sessions.get(key).filter(|session| session.epoch == epoch && session.state.is_in_world()).map(|_| key)
+    }
+
+    /// The same, if the shard that speaks of it is in force.
+    fn told_session(&mut self, by: (ShardId, ShardEpoch), agent: EntityId, session: SessionEpoch) -> Option<Key> {
+        self.session(agent, session).filter(|_| !self.routes.is_stale(by.0, by.1))
     }
 
     fn speaks_for(&self, key: Key, agent: EntityId) -> bool {
@@ -309,7 +313,6 @@ impl Gateway {
 
     /// An owner proves that it runs the agent; false when it is not newer than what is known (or, `reattached`, as new).
     fn take_owner(&mut self, now: Timestamp, key: Key, proof: Proof, reattached: bool) -> bool {
-        let stale = self.routes.is_stale(proof.owner.shard, proof.shard_epoch);
         let Some(session) = self.sessions.get_mut(key) else { return false };
         let known = session.owner.map(|owner| owner.epoch);
         // An owner that was lost from sight and speaks again is as good as one that answers.
@@ -321,7 +324,7 @@ impl Gateway {
             || Mutant::RouteEpochIgnored.lives();
         // A client that enters is told by the answer to its attach, which alone says all it must know.
         let early = session.entering.is_some() && !reattached;
-        if stale || early || !newer || !session.step(Event::Owned) {
+        if early || !newer || !session.step(Event::Owned) {
             return false;
         }
         session.deadline = now;
@@ -441,7 +444,7 @@ impl Gateway {
                 continue;
             };
             let owner = Owner { shard: frame.shard, node: from, epoch: news.epoch };
-            self.take_owner(now, key, Proof { owner, shard_epoch: frame.epoch, in_seq: news.in_seq }, false);
+            self.take_owner(now, key, Proof { owner, in_seq: news.in_seq }, false);
             let Some(session) = self.sessions.get_mut(key).filter(|s| s.owner.is_some_and(|o| o.epoch == news.epoch)) else {
                 continue;
             };

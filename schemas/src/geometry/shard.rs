@@ -174,7 +174,7 @@ impl PartialOrd for ShardId {
 
 impl Ord for ShardId {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.first_cell().key(), self.level).cmp(&(other.first_cell().key(), other.level))
+        self.first_cell().cmp(&other.first_cell()).then(self.level.cmp(&other.level))
     }
 }
 
@@ -226,6 +226,12 @@ mod tests {
         fn names_and_bits_round_trip(s in any_shard()) {
             prop_assert_eq!(s.to_string().parse::<ShardId>(), Ok(s));
             prop_assert_eq!(ShardId::from_bits(s.to_bits()), Some(s));
+        }
+
+        #[test]
+        fn the_order_is_that_of_the_first_keys_and_then_of_size(a in any_shard(), b in any_shard()) {
+            let by_keys = |s: ShardId| (s.key_range().0, s.level);
+            prop_assert_eq!(a.cmp(&b), by_keys(a).cmp(&by_keys(b)));
         }
 
         #[test]
