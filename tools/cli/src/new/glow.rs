@@ -27,9 +27,14 @@ fn glow(tuned: Tunable<Glow>, mut players: Query<&mut Look, With<Player>>) {
 mod tests {
     use super::*;
 
+    /// The demo and this feature, whatever else your game has.
+    fn game(game: &mut Game) {
+        game.plugin(pangaea_game::game).plugin(plugin);
+    }
+
     #[test]
     fn players_glow_as_fast_as_designers_want() {
-        let mut world = Harness::new(super::super::game);
+        let mut world = Harness::new(game);
         let anna = world.player("Anna");
         let hue = |world: &Harness| world.get::<Look>(anna).expect("here").hue;
         let before = hue(&world);
