@@ -22,6 +22,9 @@ use crate::tls::TlsFiles;
 pub const VERSION_MIN: (u64, u64) = (2, 12);
 /// The largest message that a server must take: an entry of a journal and what is written beside it.
 pub const PAYLOAD_BYTES_MIN: usize = ENTRY_BYTES_MAX + 4 * 1_024;
+/// A server that answers two of these in a row with nothing is left for another: within about a second, since a lease, which goes
+/// the same way, is over after two.
+const PING_EVERY: Duration = Duration::from_millis(400);
 /// A server that does not answer the first words in this time is not there.
 const CONNECT_TIME: Duration = Duration::from_secs(2);
 /// An answer of the engine's API takes at most so long, or the engine is away.
@@ -281,7 +284,7 @@ async fn connect(options: &EngineOptions, servers: &[String], who: &str) -> Resu
         .connection_timeout(CONNECT_TIME)
         .client_capacity(CLIENT_COMMANDS_MAX)
         .retain_servers_order()
-        .ping_interval(Duration::from_secs(2))
+        .ping_interval(PING_EVERY)
         .reconnect_delay_callback(|attempts| Duration::from_millis(100 * (attempts as u64).min(10)))
         .event_callback(|event| async move { tracing::info!(%event, "engine connection") });
     if let Some(tls) = &options.tls {

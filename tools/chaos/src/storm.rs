@@ -325,6 +325,7 @@ impl Storm {
         }
         steps.sort_by_key(|(at, _)| *at);
         let mut begun: Vec<(Instant, Fault)> = Vec::new();
+        let mut hurt = start;
         for (at, step) in steps {
             match begun.as_slice() {
                 [(since, fault)] if fault.kind.takes_a_host_away() => self.watch_takeover(*since, fault, at).await,
@@ -335,6 +336,7 @@ impl Storm {
                     self.say(&fault.to_string());
                     begun.push((Instant::now(), fault));
                     self.begin(&fault)?;
+                    hurt = Instant::now();
                     *self.report.faults.entry(fault.kind.name()).or_default() += 1;
                 }
                 Step::Heal(fault) => {
@@ -343,7 +345,7 @@ impl Storm {
                 }
             }
         }
-        self.recover(begun).await;
+        self.recover(begun, hurt).await;
         self.look_until(Instant::now() + round.rest).await;
         Ok(())
     }
@@ -372,10 +374,11 @@ impl Storm {
         }
     }
 
-    /// Wait until all is well, and count how long that took.
-    async fn recover(&mut self, begun: Vec<(Instant, Fault)>) -> Duration {
+    /// Wait until all is well, and count how long that took. All faults were done at `hurt`: what a bot asked before, a process
+    /// may have answered that died right after.
+    async fn recover(&mut self, begun: Vec<(Instant, Fault)>, hurt: Instant) -> Duration {
         let lasting = begun.iter().any(|(_, fault)| !fault.lasts.is_zero());
-        let since = if lasting { Instant::now() } else { begun.iter().map(|(at, _)| *at).max().unwrap_or_else(Instant::now) };
+        let since = if lasting { Instant::now() } else { hurt };
         let back = self.until_back(since).await;
         let over = Instant::now();
         let took = over.duration_since(since);

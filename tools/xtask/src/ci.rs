@@ -23,8 +23,13 @@ const CHAOS_FAULTS: &str = "kill_scene,kill_gateway,kill_data,kill_world,pause_s
 /// The same where no process is the only one of its kind.
 const ENGINE_CHAOS_SECONDS: &str = "10";
 const ENGINE_CHAOS_FAULTS: &str = "kill_engine,kill_world,kill_data,kill_scene";
-/// Players meanwhile.
+/// The same spread over three hosts: a whole one dies, is cut off, has a lossy network, and one of each kind of process dies. A
+/// lag is left out: it takes an unoptimised build, which is late by itself, beyond its leases.
+const HOSTS_CHAOS_SECONDS: &str = "1";
+const HOSTS_CHAOS_FAULTS: &str = "kill_host,cut_host,lose_host,kill_engine,kill_world,kill_data,kill_scene";
+/// Players meanwhile; and few, where the network between hosts takes its share of the machine.
 const CHAOS_BOTS: &str = "40";
+const HOSTS_CHAOS_BOTS: &str = "16";
 /// Unoptimised, on few cores: how long recovery takes there is no measure of it.
 const CHAOS_PATIENCE: &str = "10";
 
@@ -54,6 +59,7 @@ const STEPS: &[Step] = &[
     ("models", |root| cargo(root, &["model"])),
     ("chaos", chaos),
     ("chaos on the engine", engine_chaos),
+    ("chaos on several hosts", hosts_chaos),
     ("web", web),
     ("browser", browser),
 ];
@@ -148,7 +154,7 @@ fn simulator(root: &Path) -> Outcome {
 
 /// A cluster of real processes is hurt while bots storm its borders; its ledger, its files and what the bots saw must be right.
 fn chaos(root: &Path) -> Outcome {
-    hurt(root, "chaos", &["--seconds", CHAOS_SECONDS, "--only", CHAOS_FAULTS]).into()
+    hurt(root, "chaos", &["--bots", CHAOS_BOTS, "--seconds", CHAOS_SECONDS, "--only", CHAOS_FAULTS]).into()
 }
 
 /// The same with three servers of the engine, two worlds and two data nodes.
@@ -157,8 +163,18 @@ fn engine_chaos(root: &Path) -> Outcome {
         return Outcome::Skipped(format!("{why:#}"));
     }
     let triple = ["--engine", "nats", "--engine-nodes", "3", "--worlds", "2", "--datas", "2"];
-    let faults = ["--seconds", ENGINE_CHAOS_SECONDS, "--only", ENGINE_CHAOS_FAULTS];
+    let faults = ["--bots", CHAOS_BOTS, "--seconds", ENGINE_CHAOS_SECONDS, "--only", ENGINE_CHAOS_FAULTS];
     hurt(root, "engine-chaos", &[&triple[..], &faults].concat()).into()
+}
+
+/// The same on hosts with a network between them. Where there can be no network namespaces it says so, and hurts no network.
+fn hosts_chaos(root: &Path) -> Outcome {
+    if let Err(why) = nats::install(root) {
+        return Outcome::Skipped(format!("{why:#}"));
+    }
+    let hosts = ["--engine", "nats", "--hosts", "3"];
+    let faults = ["--bots", HOSTS_CHAOS_BOTS, "--seconds", HOSTS_CHAOS_SECONDS, "--only", HOSTS_CHAOS_FAULTS];
+    hurt(root, "hosts-chaos", &[&hosts[..], &faults].concat()).into()
 }
 
 fn hurt(root: &Path, name: &str, arguments: &[&str]) -> anyhow::Result<()> {
@@ -169,7 +185,7 @@ fn hurt(root: &Path, name: &str, arguments: &[&str]) -> anyhow::Result<()> {
     }
     let base = free_ports()?.to_string();
     let mut command = Command::new(crate::built(root, "pangaea"));
-    command.current_dir(root).args(["chaos", "--bots", CHAOS_BOTS, "--seed", CHAOS_SEED]).args(arguments);
+    command.current_dir(root).args(["chaos", "--seed", CHAOS_SEED]).args(arguments);
     command.args(["--patience", CHAOS_PATIENCE, "--port-base", &base, "--data-dir"]).arg(folder);
     crate::run(command.stdin(Stdio::null()))
 }

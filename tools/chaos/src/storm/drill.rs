@@ -123,6 +123,7 @@ impl Storm {
         let still = Instant::now();
         let (fault, killed) = (kill.fault(&shift), kill.party.node(&shift));
         self.end_process(killed, Signal::KILL);
+        let hurt = Instant::now();
         halt.release();
         begun.iter().for_each(|(_, held)| self.set_weather(held, shift.to, shift.from, false));
         let Shift { shard, from, to } = &shift;
@@ -131,7 +132,7 @@ impl Storm {
         *self.report.faults.entry(fault.kind.name()).or_default() += 1;
         // The shard stands still since what was done first.
         begun.push((begun.first().map_or(still, |(since, _)| *since), fault));
-        let took = self.recover(begun).await;
+        let took = self.recover(begun, hurt).await;
         self.report.at_steps.insert(kill.to_string(), (took.as_secs_f64() * 1e4).round() / 10.0);
         Ok(())
     }
