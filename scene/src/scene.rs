@@ -24,6 +24,7 @@ use pangaea_schemas::{EntityId, NodeId, Nonce, RequestId, Revision, ShardEpoch, 
 use crate::game::BuiltGame;
 use crate::peers::Peers;
 use crate::rules::Rulebook;
+use crate::scripts::Turns;
 use crate::shard::{NOT_RECORDED, Outgoing, Routes, SHARD_IDS, Shard, ShardConfig, shard_of_migration};
 
 /// The world hears of the scene this often.
@@ -104,7 +105,8 @@ impl Scene {
     /// A scene without shards; the world assigns them.
     pub fn new(config: SceneConfig) -> Self {
         let SceneConfig { node, nonce, spec, game, seed } = config;
-        let shard_config = ShardConfig { node, nonce, game, rate: spec.tick_rate, spawn_cell: spec.spawn_cell(), seed };
+        let (rate, spawn_cell) = (spec.tick_rate, spec.spawn_cell());
+        let shard_config = ShardConfig { node, nonce, game, rate, spawn_cell, seed, script_turns: Turns::default() };
         Self {
             node,
             nonce,
@@ -213,13 +215,16 @@ impl Scene {
     /// A whole tick of all shards, one after the other.
     pub fn tick(&mut self, now: Timestamp, tick: Tick) {
         self.begin_tick(now, tick);
-        self.shards.values_mut().for_each(|shard| shard.tick(now, tick));
+        let mut shards = self.lend_shards();
+        shards.iter_mut().for_each(|shard| shard.tick(now, tick));
+        self.return_shards(shards);
         self.end_tick(now);
     }
 
     /// Before the shards tick: rules, ids, routes, watches.
     pub fn begin_tick(&mut self, now: Timestamp, tick: Tick) {
         self.tick = tick;
+        self.shard_config.script_turns.begin_tick();
         if self.rules.begin_tick(tick) {
             self.spread_rules();
         }
@@ -232,9 +237,12 @@ impl Scene {
         self.spread_routes(now);
     }
 
-    /// All shards by value, to be ticked in any order, on any thread. The scene has none until [`Self::return_shards`].
+    /// All shards by value, to be ticked on any thread, in about this order: those whose scripts took their turn longest ago come
+    /// first, so that none is passed over. The scene has none until [`Self::return_shards`].
     pub fn lend_shards(&mut self) -> Vec<Box<Shard>> {
-        std::mem::take(&mut self.shards).into_values().collect()
+        let mut shards: Vec<_> = std::mem::take(&mut self.shards).into_values().collect();
+        shards.sort_by_key(|shard| shard.script_turn());
+        shards
     }
 
     /// The shards are back, in any order.

@@ -100,6 +100,8 @@ pub struct RecordedTick {
     pub exits: Vec<RecordedExit>,
     /// What came of it.
     pub check: TickCheck,
+    /// Scripts took no turn.
+    pub scripts_rest: bool,
 }
 
 /// A player's agent that was born.

@@ -109,6 +109,7 @@ impl Job {
         }
         self.shard.note_tick_time(took.as_micros() as u32);
         metrics::histogram!("pangaea_shard_tick_seconds").record(took);
+        metrics::counter!("pangaea_scripts_rested").increment(u64::from(self.shard.world().scripts_rest()));
         (self.shard, took)
     }
 }

@@ -25,6 +25,7 @@
 //! A script may do nothing but that: no files, no clock, no chance but `batch:chance()`, no memory from tick to tick. All
 //! scripts of a shard have [`STEPS_MAX`](pangaea_scene::scripts::STEPS_MAX) steps per tick together, each has
 //! [`MEMORY_BYTES_MAX`] bytes. A step is a turn of a loop, a call, or 64 bytes asked for; calls that do much at once pay for it.
+//! When those of a scene have taken [`SCENE_STEPS_MAX`](pangaea_scene::scripts::SCENE_STEPS_MAX), the others rest for that tick.
 
 mod engine;
 mod fault;

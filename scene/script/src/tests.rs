@@ -1,9 +1,11 @@
 //! What scripts can do, what they cannot, and that neither harms anybody else.
 
+use std::sync::Arc;
+
 use pangaea_scene::game::Game;
 use pangaea_scene::prelude::*;
 use pangaea_scene::profile::Moment;
-use pangaea_scene::scripts::{Engine, STEPS_MAX};
+use pangaea_scene::scripts::{Batch, Engine, Packed, STEPS_MAX, Words};
 
 use crate::Luau;
 
@@ -322,6 +324,70 @@ fn scripts_share_a_shards_steps() {
     let [fault] = &world.script_faults()[..] else { panic!("one fault: {:?}", world.script_faults()) };
     assert!(fault.starts_with("b:2: the scripts of this shard together take too many steps: 49"), "{fault}");
     assert!(world.world.script_steps() < STEPS_MAX);
+}
+
+/// What a script took by the end of a tick without entities.
+fn spent(script: &str) -> u64 {
+    let words = Game::build(game).expect("a game").script_words().clone();
+    let mut script = Luau.load("some", script, &words).expect("it can be read");
+    assert!((1_000..10_000).contains(&script.spent()), "its machine counts: {}", script.spent());
+    let infos =
+        script.wants().writes.iter().map(|name| Words::find("component", &words.components, name).expect("known").clone());
+    let pack = |info| Packed { info: Arc::new(info), bytes: Vec::new(), writes: true };
+    let mut batch = Batch {
+        tick: Tick(1),
+        dt: 0.05,
+        seed: 1,
+        ids: Vec::new(),
+        columns: infos.map(pack).collect(),
+        heard: Vec::new(),
+        tuned: &words.tunables,
+        rules: 1,
+        steps: STEPS_MAX,
+        near: &|_, _| Vec::new(),
+    };
+    let _ = script.run(&mut batch);
+    script.spent()
+}
+
+#[test]
+fn what_a_script_took_is_known_whatever_came_of_it() {
+    let little = spent(HEAL);
+    assert!(little < 1_000, "{little}");
+    let busy = spent(&body("for _ = 1, 1000 do end"));
+    assert!((1_000..2_000).contains(&busy), "{busy}");
+    let failed = spent(&body("for _ = 1, 1000 do end error('no')"));
+    assert!((1_000..2_000).contains(&failed), "{failed}");
+    for dear in ["while true do end", "local t = table.create(1e8, 1)", "local t = {} for i = 1, 1e7 do t[i] = i end"] {
+        assert!(spent(&body(dear)) >= STEPS_MAX, "{dear}");
+    }
+}
+
+#[test]
+fn scripts_that_rest_hear_later_what_came() {
+    let mut world = world();
+    let wolf = world.spawn(HERE, Health { now: 50, max: 100 });
+    let hurt = "return system { phase = 'Act', hears = { 'hit' }, writes = { 'health' }, run = function(batch, world)
+        local now = batch:read('health.now')
+        for _, hit in batch.heard.hit do now[1] = now[1] - hit.damage end
+        batch:write('health.now', now)
+    end }";
+    world.scripts(&[("hurt", hurt)]);
+    world.record();
+    world.tick();
+    for (rests, damage, left) in [(true, 1, 50), (true, 2, 50), (false, 4, 43), (false, 0, 43), (true, 8, 43), (false, 0, 35)] {
+        world.effect(wolf, wolf, Hit { damage });
+        world.next_input().scripts_rest = rests;
+        world.tick();
+        assert_eq!((health(&world, wolf), world.world.scripts_rest()), (left, rests), "{damage}");
+    }
+    world.next_input().scripts_rest = true;
+    world.scripts(&[("heal", HEAL)]);
+    world.tick();
+    assert_eq!(health(&world, wolf), 35, "it is not read yet");
+    world.tick();
+    assert_eq!(health(&world, wolf), 36);
+    assert_eq!(world.replay(), Ok(10), "a recording knows who rested");
 }
 
 #[test]

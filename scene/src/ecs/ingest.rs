@@ -174,6 +174,7 @@ impl ShardWorld {
         }
         self.world.resource_mut::<Answers>().0 = input.ledger;
         self.world.resource_mut::<Newspaper>().0 = input.news;
+        self.begin_scripts(input.scripts_rest);
         out
     }
 

@@ -99,6 +99,8 @@ pub struct TickInput {
     pub ghosts: Vec<FeedFrame>,
     /// Neighbours that do not send any more: their ghosts stand still until a snapshot says otherwise.
     pub ghost_sources_lost: Vec<ShardId>,
+    /// Scripts take no turn in this tick, and none is read: those of other shards of the scene took too long.
+    pub scripts_rest: bool,
 }
 
 /// What came of [`ShardWorld::simulate`].
@@ -191,14 +193,15 @@ impl ShardWorld {
         self.seed()
     }
 
-    /// From the next tick on these rules hold; they cost nothing when they hold already.
+    /// From the next tick on these rules hold, those of scripts from the next in which scripts do not rest; they cost nothing
+    /// when they hold already.
     pub fn rules_are(&mut self, rules: &Rules) {
         if self.rules != rules.version {
             self.rules = rules.version;
             self.on_tape(|tape| tape.hear_rules(rules));
             tune(&mut self.world, &self.kinds, rules);
-            if self.world.contains_resource::<Desk>() {
-                self.world.resource_scope(|world, mut desk: Mut<Desk>| desk.rules_are(world, rules));
+            if let Some(mut desk) = self.world.get_resource_mut::<Desk>() {
+                desk.rules_are(rules);
             }
         }
     }
@@ -206,6 +209,16 @@ impl ShardWorld {
     /// What the scripts' turns of the last tick cost together, in steps of their language.
     pub fn script_steps(&self) -> u64 {
         self.world.get_resource::<Desk>().map_or(0, Desk::steps)
+    }
+
+    /// Whether scripts rested in the last tick, see [`SCENE_STEPS_MAX`](crate::scripts::SCENE_STEPS_MAX).
+    pub fn scripts_rest(&self) -> bool {
+        self.world.get_resource::<Desk>().is_some_and(Desk::rest)
+    }
+
+    /// All that scripts took in the last tick, in steps of their language: those that failed and the reading of new ones, too.
+    pub(crate) fn script_steps_spent(&self) -> u64 {
+        self.world.get_resource::<Desk>().map_or(0, Desk::spent)
     }
 
     /// Scripts that are off here because they failed.
@@ -222,6 +235,13 @@ impl ShardWorld {
     pub fn simulate(&mut self, input: TickInput) -> Simulated {
         let ingested = self.ingest(input);
         self.run_systems(ingested)
+    }
+
+    /// Before the systems: scripts that are new are read, unless all rest in this tick.
+    pub(crate) fn begin_scripts(&mut self, rest: bool) {
+        if self.world.contains_resource::<Desk>() {
+            self.world.resource_scope(|world, mut desk: Mut<Desk>| desk.begin_tick(world, rest));
+        }
     }
 
     /// Simulate: the designers' systems, and what came of them beside what `out` holds from [`Self::ingest`].

@@ -137,6 +137,7 @@ fn input_of(recorded: &RecordedTick) -> TickInput {
         news: recorded.news.clone(),
         ghosts: recorded.ghosts.clone(),
         ghost_sources_lost: recorded.silent.clone(),
+        scripts_rest: recorded.scripts_rest,
     }
 }
 

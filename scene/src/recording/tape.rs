@@ -158,6 +158,7 @@ impl Tape {
             news,
             ghosts,
             ghost_sources_lost,
+            scripts_rest,
         } = input;
         self.tick.tick = *tick;
         // Sessions do not reach the world.
@@ -173,6 +174,7 @@ impl Tape {
         self.tick.news.clone_from(news);
         self.tick.ghosts.clone_from(ghosts);
         self.tick.silent.clone_from(ghost_sources_lost);
+        self.tick.scripts_rest = *scripts_rest;
     }
 
     pub(crate) fn hear_said(&mut self, said: &Simulated) {

@@ -11,9 +11,9 @@ use bytes::Bytes;
 use pangaea_schemas::message::{Effect, FAULT_TEXT_BYTES_MAX, ScriptFault};
 use pangaea_schemas::registry::{Field, FieldType, TypeInfo};
 use pangaea_schemas::rules::{Rules, ScriptRule, TuneValue};
-use pangaea_schemas::{EntityId, Tick, TypeId};
+use pangaea_schemas::{EntityId, TypeId};
 
-use super::{Batch, Column, Engine, Fault, Heard, Packed, SENT_MAX, STEPS_MAX, Script, Sent, Wants, Words};
+use super::{Batch, Column, Engine, Fault, Heard, MISSED_MAX, Packed, SENT_MAX, STEPS_MAX, Script, Sent, Wants, Words};
 use crate::ecs::grid::Grid;
 use crate::ecs::kinds::{ComponentKind, Kinds};
 use crate::ecs::mail::{Outbox, Told};
@@ -36,9 +36,14 @@ pub(crate) struct Desk {
     slots: Vec<Slot>,
     tuned: Vec<(String, TuneValue)>,
     rules: u64,
-    /// The tick of the last turns, and the steps taken in it so far.
-    tick: Tick,
+    /// Rules that hold from the next tick on in which scripts do not rest.
+    next: Option<Rules>,
+    /// Nobody takes a turn in this tick.
+    rest: bool,
+    /// Steps of this tick that count against the scripts to come.
     steps: u64,
+    /// All steps of this tick: of those that failed and of reading, too.
+    spent: u64,
 }
 
 struct Slot {
@@ -61,7 +66,7 @@ struct Turn {
     columns: Vec<Box<dyn Column>>,
     infos: Vec<Arc<TypeInfo>>,
     members: QueryState<(Entity, &'static Identity)>,
-    hears: Vec<(Arc<TypeInfo>, Letters)>,
+    hears: Vec<Ear>,
     /// The members as found last, and in order of id: sorting is for ticks in which somebody came or went.
     found: Vec<(EntityId, Entity)>,
     sorted: Vec<(EntityId, Entity)>,
@@ -69,11 +74,20 @@ struct Turn {
 
 type Letters = fn(&World) -> Vec<Heard>;
 
+/// One sort of what a script hears.
+struct Ear {
+    info: Arc<TypeInfo>,
+    letters: Letters,
+    /// What came while it rested, for its next turn.
+    missed: Vec<Heard>,
+}
+
 /// Puts the scripts' turns into the schedule: after the systems of each phase, before the next.
 pub(crate) fn install(world: &mut World, schedule: &mut Schedule, engine: Arc<dyn Engine>, kinds: Arc<Kinds>, probe: Probe) {
     let words = kinds.words();
     let tuned = words.tunables.clone();
-    world.insert_resource(Desk { engine, words, kinds, probe, slots: Vec::new(), tuned, rules: 0, tick: Tick(0), steps: 0 });
+    let (slots, next) = (Vec::new(), None);
+    world.insert_resource(Desk { engine, words, kinds, probe, slots, tuned, rules: 0, next, rest: false, steps: 0, spent: 0 });
     for (at, phase) in Phase::ALL.into_iter().enumerate() {
         let turn = move |world: &mut World| {
             world.resource_scope(|world, mut desk: Mut<Desk>| desk.take_turns(world, phase));
@@ -100,8 +114,31 @@ impl Desk {
         self.steps
     }
 
-    /// These rules hold from now on. A script whose rule is the same goes on as it is, failed or not.
-    pub(crate) fn rules_are(&mut self, world: &mut World, rules: &Rules) {
+    /// They do so in this tick.
+    pub(crate) fn rest(&self) -> bool {
+        self.rest
+    }
+
+    /// All that was spent in the last tick, whatever came of it.
+    pub(crate) fn spent(&self) -> u64 {
+        self.spent
+    }
+
+    /// These rules hold from the next tick on in which scripts do not rest: reading them costs, too.
+    pub(crate) fn rules_are(&mut self, rules: &Rules) {
+        self.next = Some(rules.clone());
+    }
+
+    /// A tick begins, in which scripts take their turns or rest.
+    pub(crate) fn begin_tick(&mut self, world: &mut World, rest: bool) {
+        (self.rest, self.steps, self.spent) = (rest, 0, 0);
+        if let Some(rules) = self.next.take_if(|_| !rest) {
+            self.take_up(world, &rules);
+        }
+    }
+
+    /// A script whose rule is the same goes on as it is, failed or not.
+    fn take_up(&mut self, world: &mut World, rules: &Rules) {
         let now = |(name, initial): &(String, TuneValue)| (name.clone(), rules.tuned(name).unwrap_or(initial).clone());
         self.tuned = self.words.tunables.iter().map(now).collect();
         self.rules = rules.version;
@@ -115,8 +152,11 @@ impl Desk {
         self.slots.sort_by(|a, b| a.rule.name.cmp(&b.rule.name));
     }
 
-    fn open(&self, world: &mut World, rule: &ScriptRule) -> State {
-        let opened = self.engine.load(&rule.name, &rule.source, &self.words).and_then(|script| {
+    fn open(&mut self, world: &mut World, rule: &ScriptRule) -> State {
+        let loaded = self.engine.load(&rule.name, &rule.source, &self.words);
+        // Of one that cannot be read nobody says how far it came.
+        self.spent += loaded.as_ref().map_or(STEPS_MAX, |script| script.spent());
+        let opened = loaded.and_then(|script| {
             let lost = |text| Fault { script: rule.name.clone(), text, ..Fault::default() };
             Turn::new(world, &self.kinds, &self.words, script).map_err(lost)
         });
@@ -127,20 +167,22 @@ impl Desk {
     }
 
     fn take_turns(&mut self, world: &mut World, phase: Phase) {
-        let tick = world.resource::<Now>().tick;
-        if self.tick != tick {
-            (self.tick, self.steps) = (tick, 0);
-        }
         for slot in &mut self.slots {
             let State::Running(turn) = &mut slot.state else { continue };
             if turn.script.wants().phase != phase {
                 continue;
             }
+            if self.rest {
+                turn.hears.iter_mut().for_each(|ear| ear.keep(world));
+                continue;
+            }
             let left = STEPS_MAX.saturating_sub(self.steps);
             let seed = seed(world, &slot.rule.name);
-            match self.probe.around(&slot.label, || turn.take(world, seed, &self.tuned, (self.rules, left))) {
+            let taken = self.probe.around(&slot.label, || turn.take(world, seed, &self.tuned, (self.rules, left)));
+            self.spent += turn.script.spent();
+            match taken {
                 Ok(steps) => self.steps += steps,
-                // What it took counts against nobody else: it does so once.
+                // What it took counts against nobody else of its shard: it does so once.
                 Err(fault) => slot.state = State::Failed(failed(world, fault)),
             }
         }
@@ -160,6 +202,20 @@ fn failed(world: &World, fault: Fault) -> ScriptFault {
     values.truncate(values.floor_char_boundary(FAULT_TEXT_BYTES_MAX));
     tracing::warn!(script, line, %shard, tick = tick.0, values, "a script is off in this shard: {text}");
     ScriptFault { script, line, text, values, shard, tick }
+}
+
+impl Ear {
+    /// Whoever rests hears it later.
+    fn keep(&mut self, world: &World) {
+        self.missed.append(&mut (self.letters)(world));
+        self.missed.truncate(MISSED_MAX);
+    }
+
+    fn hear(&mut self, world: &World) -> (Arc<TypeInfo>, Vec<Heard>) {
+        let mut heard = std::mem::take(&mut self.missed);
+        heard.append(&mut (self.letters)(world));
+        (Arc::clone(&self.info), heard)
+    }
 }
 
 impl Turn {
@@ -216,7 +272,7 @@ impl Turn {
             seed,
             ids: self.sorted.iter().map(|(id, _)| *id).collect(),
             columns: before.clone(),
-            heard: self.hears.iter().map(|(info, letters)| (Arc::clone(info), letters(world))).collect(),
+            heard: self.hears.iter_mut().map(|ear| ear.hear(world)).collect(),
             tuned,
             rules,
             steps,
@@ -315,9 +371,9 @@ impl Kinds {
         std::iter::once(&position).chain(&self.components).find(|kind| kind.name == name).cloned()
     }
 
-    fn heard(&self, name: &str) -> Option<(Arc<TypeInfo>, Letters)> {
+    fn heard(&self, name: &str) -> Option<Ear> {
         let kind = self.effects.iter().chain(&self.inputs).find(|kind| kind.name == name)?;
-        Some((Arc::new(kind.info.clone()), kind.letters))
+        Some(Ear { info: Arc::new(kind.info.clone()), letters: kind.letters, missed: Vec::new() })
     }
 
     /// All that scripts may name.

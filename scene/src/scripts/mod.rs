@@ -5,11 +5,15 @@
 //! it changed or sent counts only if it came to its end: a script that fails has done nothing in that tick, is switched off in
 //! that shard, and says where and at which entity.
 //!
+//! Scripts of all shards of a scene share its tick: when some have taken [`SCENE_STEPS_MAX`], those of the other shards rest for
+//! that tick, and hear in the next what came meanwhile.
+//!
 //! Nothing stays in a script between two ticks: it begins anew in each of them, so all state is in components, and a shard that
 //! moves or recovers runs it on as if nothing had happened. What a language needs is behind [`Engine`]; this crate holds none.
 
 mod columns;
 mod desk;
+mod turns;
 
 use std::sync::Arc;
 
@@ -23,9 +27,13 @@ use crate::game::Phase;
 
 pub(crate) use columns::{Column, PlainColumn};
 pub(crate) use desk::{Desk, install};
+pub use turns::{SCENE_STEPS_MAX, Turns};
 
 /// Most effects and events, each, that one script may send in one tick of a shard.
 pub const SENT_MAX: usize = 16_384;
+
+/// Most effects or inputs of one type that wait for a script that rests; the rest is not heard.
+pub const MISSED_MAX: usize = 16_384;
 
 /// Steps that all scripts of a shard may take together in one tick; what a step is, the language says.
 pub const STEPS_MAX: u64 = 150_000;
@@ -46,6 +54,9 @@ pub trait Engine: Send + Sync + 'static {
 pub trait Script: Send + Sync {
     /// What it asks for.
     fn wants(&self) -> &Wants;
+
+    /// Steps that it took last: in a tick, or before its first to be read. Unlike in [`Sent::steps`], what failed counts, too.
+    fn spent(&self) -> u64;
 
     /// One tick. An error means that nothing was done; `batch.columns` may hold anything then.
     ///

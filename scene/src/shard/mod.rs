@@ -73,6 +73,7 @@ use crate::handover::source::Leaves;
 use crate::incarnation::{Happening, Incarnation};
 use crate::journal_writer::JournalWriter;
 use crate::lanes::Lanes;
+use crate::scripts::Turns;
 use crate::sessions::Sessions;
 use crate::trials::Trials;
 
@@ -120,7 +121,6 @@ pub const DOUBT_MAX: Duration = Duration::from_secs(60);
 pub const PERSIST_WITHIN: Duration = Duration::from_secs(1);
 
 /// What all shards of a scene have in common.
-#[derive(Clone)]
 pub struct ShardConfig {
     /// This scene.
     pub node: NodeId,
@@ -134,6 +134,8 @@ pub struct ShardConfig {
     pub spawn_cell: pangaea_schemas::geometry::CellId,
     /// Of the whole scene; each shard draws its own from it.
     pub seed: u64,
+    /// Of its scripts.
+    pub script_turns: Turns,
 }
 
 /// What a shard wants to be sent.
@@ -245,6 +247,8 @@ pub struct Shard {
     still: Option<Still>,
     routes: Arc<Routes>,
     rules: Arc<Rules>,
+    /// Number of its scripts' last turn.
+    script_turn: u64,
     lease_until: Timestamp,
     /// The process ends: entities stand still, see [`Shard::close`].
     closing: bool,
@@ -279,6 +283,7 @@ impl Shard {
             still: None,
             routes,
             rules: Arc::default(),
+            script_turn: 0,
             lease_until: Timestamp(0),
             closing: false,
             meter: Meter::default(),
@@ -404,6 +409,11 @@ impl Shard {
         if let Some(epoch) = successor.filter(|_| self.gift.is_none()) {
             self.happens(Happening::Superseded { epoch });
         }
+    }
+
+    /// Number of its scripts' last turn among those of the scene.
+    pub(crate) fn script_turn(&self) -> u64 {
+        self.script_turn
     }
 
     /// These hold from the next tick on.

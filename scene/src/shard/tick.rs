@@ -66,6 +66,7 @@ impl Shard {
             let ingested = self.world.ingest(input);
             ended(TickPhase::Ingest);
             let mut simulated = self.world.run_systems(ingested);
+            self.config.script_turns.spend(self.world.script_steps_spent());
             ended(TickPhase::Simulate);
             let crossings = std::mem::take(&mut simulated.crossings);
             self.follow_up(simulated);
@@ -130,7 +131,9 @@ impl Shard {
         }
         let input = std::mem::take(&mut self.life.inbox);
         self.close_operations(&input.ledger);
-        TickInput { tick: self.tick, inputs, ..input }
+        let turn = self.config.script_turns.give();
+        self.script_turn = turn.unwrap_or(self.script_turn);
+        TickInput { tick: self.tick, inputs, scripts_rest: turn.is_none(), ..input }
     }
 
     /// What systems asked for beyond their shard.

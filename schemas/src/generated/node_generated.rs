@@ -44080,6 +44080,7 @@ pub mod pangaea {
                 pub const VT_SILENT: ::flatbuffers::VOffsetT = 28;
                 pub const VT_EXITS: ::flatbuffers::VOffsetT = 30;
                 pub const VT_CHECK: ::flatbuffers::VOffsetT = 32;
+                pub const VT_SCRIPTS_REST: ::flatbuffers::VOffsetT = 34;
 
                 #[inline]
                 pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -44134,6 +44135,7 @@ pub mod pangaea {
                     if let Some(x) = args.rules {
                         builder.add_rules(x);
                     }
+                    builder.add_scripts_rest(args.scripts_rest);
                     builder.finish()
                 }
 
@@ -44306,6 +44308,13 @@ pub mod pangaea {
                     // which contains a valid value in this slot
                     unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<Check>>(Tick::VT_CHECK, None) }
                 }
+                #[inline]
+                pub fn scripts_rest(&self) -> bool {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe { self._tab.get::<bool>(Tick::VT_SCRIPTS_REST, Some(false)).unwrap() }
+                }
             }
 
             impl ::flatbuffers::Verifiable for Tick<'_> {
@@ -44327,6 +44336,7 @@ pub mod pangaea {
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u64>>>("silent", Self::VT_SILENT, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, Exit>>>("exits", Self::VT_EXITS, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<Check>>("check", Self::VT_CHECK, false)?
+     .visit_field::<bool>("scripts_rest", Self::VT_SCRIPTS_REST, false)?
      .finish();
                     Ok(())
                 }
@@ -44373,6 +44383,7 @@ pub mod pangaea {
                 pub silent: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
                 pub exits: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, Exit>>>,
                 pub check: Option<::flatbuffers::WIPOffset<Check<'a>>>,
+                pub scripts_rest: bool,
             }
             impl<'a> Default for TickArgs<'a> {
                 #[inline]
@@ -44393,6 +44404,7 @@ pub mod pangaea {
                         silent: None,
                         exits: None,
                         check: None,
+                        scripts_rest: false,
                     }
                 }
             }
@@ -44506,6 +44518,10 @@ pub mod pangaea {
                     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<Check>>(Tick::VT_CHECK, check);
                 }
                 #[inline]
+                pub fn add_scripts_rest(&mut self, scripts_rest: bool) {
+                    self.fbb_.push_slot::<bool>(Tick::VT_SCRIPTS_REST, scripts_rest, false);
+                }
+                #[inline]
                 pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> TickBuilder<'a, 'b, A> {
                     let start = _fbb.start_table();
                     TickBuilder { fbb_: _fbb, start_: start }
@@ -44535,6 +44551,7 @@ pub mod pangaea {
                     ds.field("silent", &self.silent());
                     ds.field("exits", &self.exits());
                     ds.field("check", &self.check());
+                    ds.field("scripts_rest", &self.scripts_rest());
                     ds.finish()
                 }
             }

@@ -22,6 +22,7 @@ wire_table! { TickCheck = recording::{Check, CheckArgs} { entities, said, looked
 wire_table! {
     RecordedTick = recording::{Tick, TickArgs} {
         tick, rules, ids, arrivals, births, links, placements, inputs, effects, answers, news, ghosts, silent, exits, check,
+        scripts_rest,
     }
 }
 wire_table! { RecordingEnd = recording::{End, EndArgs} { why, ticks, hash, is_whole } }

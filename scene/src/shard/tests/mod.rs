@@ -13,6 +13,7 @@ mod migration;
 mod pause;
 mod probation;
 mod recut;
+mod scripts;
 mod value;
 
 use pangaea_schemas::geometry::ShardId;

@@ -53,6 +53,7 @@ impl Dice {
                 looked: self.some(|dice| LookedAt { entity: dice.entity(), hash: dice.small() }),
                 columns: self.some(Self::n),
             },
+            scripts_rest: self.flag(),
         }
     }
 
