@@ -23,10 +23,10 @@ const CHAOS_FAULTS: &str = "kill_scene,kill_gateway,kill_data,kill_world,pause_s
 /// The same where no process is the only one of its kind.
 const ENGINE_CHAOS_SECONDS: &str = "10";
 const ENGINE_CHAOS_FAULTS: &str = "kill_engine,kill_world,kill_data,kill_scene";
-/// The same spread over three hosts: a whole one dies, is cut off, has a lossy network, and one of each kind of process dies. A
-/// lag is left out: it takes an unoptimised build, which is late by itself, beyond its leases.
+/// The same spread over three hosts: a whole one dies, has a lossy network, and one of each kind of process dies. A lag is left
+/// out: it takes an unoptimised build, which is late by itself, beyond its leases.
 const HOSTS_CHAOS_SECONDS: &str = "1";
-const HOSTS_CHAOS_FAULTS: &str = "kill_host,cut_host,lose_host,kill_engine,kill_world,kill_data,kill_scene";
+const HOSTS_CHAOS_FAULTS: &str = "kill_host,lose_host,kill_engine,kill_world,kill_data,kill_scene";
 /// Players meanwhile; and few, where the network between hosts takes its share of the machine.
 const CHAOS_BOTS: &str = "40";
 const HOSTS_CHAOS_BOTS: &str = "16";
