@@ -53,6 +53,15 @@ fn every_rust_block_is_compiled_and_tried() {
 }
 
 #[test]
+fn a_new_game_takes_tag_in_the_place_of_its_first_feature_and_not_beside_it() {
+    Game::build(new_game::game).expect("as `pangaea new` makes it");
+    Game::build(|game| _ = game.plugin(pangaea_game::game).plugin(tag::plugin)).expect("as the tutorial says");
+    let both = Game::build(|game| _ = game.plugin(new_game::game).plugin(tag::plugin)).expect_err("both colour players");
+    let said = both.to_string();
+    assert!(said.contains("glow") && said.contains("take_over") && said.contains(".before("), "{said}");
+}
+
+#[test]
 fn every_script_runs() {
     let blocks = blocks("luau");
     assert!(blocks.len() >= 3, "{}", blocks.len());
