@@ -14,6 +14,8 @@ export class ScriptsCard {
   readonly #summary = make("summary", "", "Scripts");
   readonly #list = make("ol");
   #failing = 0;
+  /** What is on show: whoever is about to click there is not disturbed. */
+  #told = "";
 
   constructor(readonly desk: Desk, readonly choose: (shard: string) => void) {
     this.#more.append(this.#summary, this.#list);
@@ -25,6 +27,9 @@ export class ScriptsCard {
     if (document.hidden) return;
     try {
       const scripts = await fetchScripts();
+      const told = JSON.stringify([scripts, this.desk.who.mayChange]);
+      if (told === this.#told) return;
+      this.#told = told;
       const failing = scripts.filter((script) => script.isOn && script.faults.length > 0).length;
       this.#summary.textContent = failing > 0 ? `Scripts: ${failing} failed` : "Scripts";
       if (failing > this.#failing) this.#more.open = true;
@@ -32,6 +37,7 @@ export class ScriptsCard {
       const lines = scripts.flatMap((script) => this.#linesOf(script));
       this.#list.replaceChildren(...(lines.length > 0 ? lines : [make("li", "", "There are no scripts.")]));
     } catch (error) {
+      this.#told = "";
       this.#list.replaceChildren(make("li", "", error instanceof Error ? error.message : String(error)));
     }
   }
