@@ -86,9 +86,11 @@ fn an_agent_walks_over_the_border_and_back() {
     walk(&mut cluster, -1.0, 20);
     settle(&mut cluster);
     assert_eq!(cluster.homes(ANNA), [(scene_id(1), shard(0, 1))]);
+    assert_eq!(cluster.journals.live(ANNA), 1, "whoever left is named as changed, and not written down any more");
     walk(&mut cluster, 1.0, 30);
     settle(&mut cluster);
     assert_eq!(cluster.homes(ANNA), [(scene_id(2), shard(1, 1))]);
+    assert_eq!(cluster.journals.live(ANNA), 1);
     assert_eq!(anna_did(&cluster), 50);
 }
 
