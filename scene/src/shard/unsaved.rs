@@ -1,10 +1,15 @@
-//! Whose changes the journal does not have yet: each within a second, spread over the ticks by id.
+//! Whose changes the journal does not have yet: each within a second, spread over the ticks by runs of ids.
+//!
+//! Records lie on disk in order of id, and a commit writes whole pages: who lie on one page take the same turn.
 //!
 //! In a crowd everybody is named in every tick and taken once in a second, so naming is what must be cheap: the set is hashed,
 //! and put in order only when some are taken.
 
 use pangaea_schemas::{EntityId, Tick};
 use rustc_hash::FxHashSet;
+
+/// Ids in a row that take the same turn: their records fill a few pages of 4 KiB.
+const RUN_IDS: u64 = 64;
 
 /// See the module.
 #[derive(Debug)]
@@ -30,7 +35,7 @@ impl Unsaved {
     pub(super) fn insert(&mut self, entity: EntityId) {
         if self.waiting.insert(entity) {
             let turns = self.turns.len() as u64;
-            self.turns[(entity.0 % turns) as usize].push(entity);
+            self.turns[(entity.0 / RUN_IDS % turns) as usize].push(entity);
         }
     }
 
@@ -67,18 +72,27 @@ impl Unsaved {
 mod tests {
     use super::*;
 
-    fn ids(all: &[u64]) -> Vec<EntityId> {
-        all.iter().copied().map(EntityId).collect()
+    /// The `n`-th id of each of these runs.
+    fn ids(n: u64, runs: &[u64]) -> Vec<EntityId> {
+        runs.iter().map(|run| EntityId(run * RUN_IDS + n)).collect()
     }
 
     #[test]
     fn everybody_is_taken_once_in_a_period_and_in_order() {
         let mut unsaved = Unsaved::within(4);
-        ids(&[9, 5, 1, 2, 5, 9]).into_iter().for_each(|id| unsaved.insert(id));
-        assert_eq!(unsaved.take_due(Tick(1)), ids(&[1, 5, 9]));
+        ids(0, &[9, 5, 1, 2, 5, 9]).into_iter().for_each(|id| unsaved.insert(id));
+        assert_eq!(unsaved.take_due(Tick(1)), ids(0, &[1, 5, 9]));
         assert_eq!(unsaved.take_due(Tick(5)), []);
-        assert_eq!((unsaved.all(), unsaved.take_all(), unsaved.all()), (ids(&[2]), ids(&[2]), Vec::new()));
+        assert_eq!((unsaved.all(), unsaved.take_all(), unsaved.all()), (ids(0, &[2]), ids(0, &[2]), Vec::new()));
         assert_eq!(unsaved.take_due(Tick(2)), []);
+    }
+
+    #[test]
+    fn who_lie_side_by_side_on_disk_are_taken_together() {
+        let mut unsaved = Unsaved::within(4);
+        (0..RUN_IDS * 3).for_each(|id| unsaved.insert(EntityId(id)));
+        let runs = [0, 1, 2, 3].map(|tick| unsaved.take_due(Tick(tick)).iter().map(|id| id.0 / RUN_IDS).collect::<Vec<_>>());
+        assert_eq!(runs, [0, 1, 2, 3].map(|run| vec![run; if run < 3 { RUN_IDS as usize } else { 0 }]));
     }
 
     #[test]
@@ -89,6 +103,6 @@ mod tests {
         assert_eq!(unsaved.all(), []);
         unsaved.insert(EntityId(8));
         unsaved.insert(EntityId(8));
-        assert_eq!((unsaved.take_due(Tick(0)), unsaved.take_due(Tick(4))), (ids(&[8]), Vec::new()));
+        assert_eq!((unsaved.take_due(Tick(0)), unsaved.take_due(Tick(4))), (ids(8, &[0]), Vec::new()));
     }
 }

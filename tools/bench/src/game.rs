@@ -75,15 +75,26 @@ pub(crate) struct Name {
 /// Full speed in m/s.
 const PACE_M_PER_S: f32 = 6.0;
 
-/// The game of the suite's clusters: people walk where they like, and are born where their name says: `b7 512 498`.
+/// What a guest is to be called who is to be born there: `b7_512_498`.
+pub(crate) fn name_of(number: usize, home: Position) -> String {
+    format!("b{number}_{:.0}_{:.0}", home.x, home.z)
+}
+
+/// Where somebody of that name is at home; guests have more behind a `~`.
+fn home_of(name: &str) -> Option<Position> {
+    let mut words = name.split('~').next()?.split('_').skip(1);
+    let mut number = || words.next()?.parse().ok();
+    Some(Position::new(number()?, number()?))
+}
+
+/// The game of the suite's clusters: people walk where they like, and are born where their name says, see [`name_of`].
 pub(crate) fn arena(game: &mut Game) {
     idlers(game);
     game.component::<Name>().replicated().persistent().ghosted();
     game.input::<Move>();
     game.birth(|agent| {
-        let mut words = agent.name().split(' ').skip(1).map_while(|word| word.parse().ok());
-        if let (Some(x), Some(z)) = (words.next(), words.next()) {
-            agent.stand_at(Position::new(x, z));
+        if let Some(home) = home_of(agent.name()) {
+            agent.stand_at(home);
         }
         let name = Name { text: Text::new(agent.name()) };
         agent.insert((name, Look { kind: 0, hue: 0 }, Health { now: 100, max: 100 }));
@@ -218,5 +229,18 @@ fn walk(clock: Clock, mut walkers: Query<(&mut Position, &mut Velocity, &mut Wal
             *velocity = Velocity::new(walks.x, walks.z);
         }
         *position = there;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guests_name_tells_where_its_home_is() {
+        let name = name_of(1_234, Position::new(512.3, 7.8));
+        assert_eq!(home_of(&format!("{name}~65537")), Some(Position::new(512.0, 8.0)));
+        assert_eq!(home_of("Guest~65537"), None);
+        assert!(name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'), "accounts refuse {name}");
     }
 }

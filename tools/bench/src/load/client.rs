@@ -16,6 +16,7 @@ use pangaea_schemas::{EntityId, InSeq, OutSeq, RegistryHash, Tick, TypeId};
 
 use super::Server;
 use super::sight::Witness;
+use crate::game::name_of;
 
 /// An input to the bare loop: its number and a direction.
 pub(crate) const INPUT_BYTES: usize = 8;
@@ -25,6 +26,8 @@ const PLACES: usize = 16;
 const SENT: usize = 64;
 /// Nobody strays farther from home, in metres, so that density stays what it is.
 const HOME_M: f32 = 25.0;
+/// So far nobody comes by wandering: a turn takes up to 2.5 s, at 6 m/s.
+const ASTRAY_M: f32 = 3.0 * HOME_M;
 
 /// Where a client leaves what it hears.
 pub(super) struct Heard<'a> {
@@ -96,6 +99,11 @@ impl Client {
 
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// Whether it was born elsewhere, or was driven away: then everybody's density is not what a row says.
+    pub(super) fn is_astray(&self) -> bool {
+        self.places.back().is_some_and(|(_, place)| place.distance(self.home) > ASTRAY_M)
     }
 
     pub(super) fn begin_count(&mut self) {
@@ -209,7 +217,7 @@ impl Client {
         let FromServer::Message(message) = decode_server(&Bytes::copy_from_slice(body))? else { return Ok(()) };
         match message {
             ServerMessage::Welcome { .. } => {
-                let name = format!("b{} {:.0} {:.0}", self.number, self.home.x, self.home.z);
+                let name = name_of(self.number, self.home.into());
                 self.say(&ClientMessage::Login(Credentials::Guest { name }))
             }
             ServerMessage::Ticket { ticket, agent, .. } => {

@@ -119,6 +119,9 @@ impl Crowd {
             self.turn()?;
         }
         let seconds = began.elapsed().as_secs_f64();
+        if self.server == Server::Gateway && self.clients.iter().any(Client::is_astray) {
+            bail!("some of {} clients are not near their homes: the crowd is not as dense as it should be", self.clients.len());
+        }
         let fewest = self.clients.iter().map(Client::updates).min().unwrap_or(0);
         let bytes: u64 = self.clients.iter().map(Client::bytes).sum();
         let (near, far, visible) = self.witness.judge(&self.clients);
