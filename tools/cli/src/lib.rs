@@ -54,6 +54,11 @@ use config::{ConfigCommand, FileLayer};
 use gateway::GatewayArgs;
 use scene::SceneArgs;
 
+/// Every process allocates small things on one thread and frees them on another, which is what mimalloc is made for: see
+/// ARCHITECTURE, decisions.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Run the command line for a game. What exit codes mean: `pangaea exit-codes`.
 pub fn main(game: fn(&mut Game)) -> ExitCode {
     main_with_world(game, |_| {})

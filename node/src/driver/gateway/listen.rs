@@ -14,16 +14,17 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
-use super::outgoing::Outgoing;
-use super::read::Reader;
-use super::write;
+use super::outgoing::{Outgoing, Task};
+use super::read::{Reader, Words};
+use super::sockets::{Client, Errand, Sockets};
+use super::write::write_ws;
 use super::{Event, FromClient};
 use crate::mesh::Inbox;
 use crate::role::ClientListeners;
 
 /// The WebSocket upgrade must be done by then.
 const UPGRADE_TIME_MAX: Duration = Duration::from_secs(5);
-/// A closing connection is given this long to take its last bytes.
+/// A closing WebSocket is given this long to take its last bytes.
 const CLOSE_TIME_MAX: Duration = Duration::from_secs(1);
 /// What the kernel may hold for a client that does not read; it counts bookkeeping too. As large as a window must be for a
 /// spectator who is 200 ms away, and no larger: what lies here is neither seen by the slow-client policy nor ever fresh.
@@ -36,6 +37,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// What the accepting tasks share.
 struct Door {
     inbox: Inbox<Event>,
+    sockets: Sockets,
     places: Arc<Semaphore>,
     last_conn: AtomicU64,
 }
@@ -57,11 +59,16 @@ impl Listeners {
     }
 
     /// Accept clients from now on; the tasks live as long as the runtime.
-    pub(super) fn accept(self, connections_max: usize, inbox: Inbox<Event>) {
+    ///
+    /// # Errors
+    /// There is nothing to wait for their sockets with.
+    pub(super) fn accept(self, connections_max: usize, inbox: Inbox<Event>) -> anyhow::Result<()> {
         let places = Arc::new(Semaphore::new(connections_max));
-        let door = Arc::new(Door { inbox, places, last_conn: AtomicU64::new(0) });
+        let sockets = Sockets::start(connections_max, inbox.clone())?;
+        let door = Arc::new(Door { inbox, sockets, places, last_conn: AtomicU64::new(0) });
         tokio::spawn(accept_all(self.tcp, Transport::Tcp, door.clone()));
         tokio::spawn(accept_all(self.ws, Transport::WebSocket, door));
+        Ok(())
     }
 }
 
@@ -93,35 +100,37 @@ async fn accept_all(listener: TcpListener, transport: Transport, door: Arc<Door>
     }
 }
 
-/// One connection from its first byte to its last.
-async fn serve(stream: TcpStream, transport: Transport, door: Arc<Door>, _place: OwnedSemaphorePermit) {
+/// Let a connection in; one over TCP is the sockets' thread's from then on.
+async fn serve(stream: TcpStream, transport: Transport, door: Arc<Door>, place: OwnedSemaphorePermit) {
     if stream.set_nodelay(true).is_err() {
         return;
     }
     let conn = ConnId(door.last_conn.fetch_add(1, Ordering::Relaxed) + 1);
-    let reader = |outgoing| Reader { conn, outgoing, inbox: &door.inbox, limit: FrameLimit::Hello };
     match transport {
         Transport::Tcp => {
-            let (read, write) = stream.into_split();
-            let write = Arc::new(write);
-            let outgoing = Arc::new(Outgoing::new(Some(write.clone())));
+            let socket = match door.sockets.watch(conn, stream) {
+                Ok(socket) => socket,
+                Err(error) => return tracing::warn!(%error, "cannot wait for a client's socket"),
+            };
+            let outgoing = Arc::new(Outgoing::of_thread(conn, socket.clone(), door.sockets.clone()));
             if announce(&door, conn, transport, &outgoing).await {
-                live(&outgoing, reader(&outgoing).read_tcp(read), write::write_tcp(&outgoing, write)).await;
+                door.sockets.send(Errand::Take(Client::new(conn, socket, outgoing, place)));
             }
-            outgoing.let_go();
         }
         Transport::WebSocket => {
             let upgrade = tokio_tungstenite::accept_async_with_config(stream, Some(web_socket_config()));
             let Ok(Ok(socket)) = tokio::time::timeout(UPGRADE_TIME_MAX, upgrade).await else { return };
-            let outgoing = Arc::new(Outgoing::new(None));
+            let task = Arc::new(Task::new());
+            let outgoing = Arc::new(Outgoing::of_task(task.clone()));
             if announce(&door, conn, transport, &outgoing).await {
                 let (write, read) = socket.split();
-                live(&outgoing, reader(&outgoing).read_ws(read), write::write_ws(&outgoing, write)).await;
+                let reader = Reader { task: &task, inbox: &door.inbox, words: Words::of(conn) };
+                live(&task, reader.read_ws(read), write_ws(&outgoing, &task, write)).await;
             }
+            // A closed inbox means that this gateway stops.
+            let _ = door.inbox.deliver(Event::Own(FromClient::Said(vec![Input::Closed { conn }]))).await;
         }
     }
-    // A closed inbox means that this gateway stops.
-    let _ = door.inbox.deliver(Event::Own(FromClient::Said(Input::Closed { conn }))).await;
 }
 
 async fn announce(door: &Door, conn: ConnId, transport: Transport, outgoing: &Arc<Outgoing>) -> bool {
@@ -130,16 +139,16 @@ async fn announce(door: &Door, conn: ConnId, transport: Transport, outgoing: &Ar
 }
 
 /// Read and write until the client goes, the core closes, or the last resort ends it.
-async fn live(outgoing: &Outgoing, reading: impl Future<Output = ()>, writing: impl Future<Output = ()>) {
+async fn live(task: &Task, reading: impl Future<Output = ()>, writing: impl Future<Output = ()>) {
     let closing = async {
-        outgoing.until_closing().await;
+        task.until_closing().await;
         tokio::time::sleep(CLOSE_TIME_MAX).await;
     };
     tokio::select! {
         () = reading => {}
         () = writing => {}
         () = closing => {}
-        () = outgoing.ended.cancelled() => {}
+        () = task.ended.cancelled() => {}
     }
 }
 

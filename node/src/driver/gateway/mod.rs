@@ -1,4 +1,5 @@
-//! The driver of a gateway process: the core on one thread, a reading and a writing task per client connection.
+//! The driver of a gateway process: the core on one thread, the clients' TCP sockets on another one, two tasks for each
+//! WebSocket.
 //!
 //! Outputs for clients go into each connection's [`Outgoing`]; after the core is drained, the driver writes everything of every
 //! touched connection in one go. Inputs are gathered for [`GATHER_TIME`], so that a thousand clients do not wake the driver, and
@@ -7,6 +8,7 @@
 mod listen;
 mod outgoing;
 mod read;
+mod sockets;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -41,8 +43,8 @@ const GATHER_TIME: Duration = Duration::from_millis(2);
 pub(super) enum FromClient {
     /// It is there; what is pushed into `outgoing` is sent to it.
     Opened { conn: ConnId, transport: Transport, outgoing: Arc<Outgoing> },
-    /// What its reader says.
-    Said(Input),
+    /// What readers say, in order.
+    Said(Vec<Input>),
 }
 
 type Event = process::Event<FromClient>;
@@ -71,7 +73,7 @@ impl Driver for GatewayDriver {
         config.connections_max = clients.connections_max;
         config.view_radius_cells = clients.view_radius_cells;
         let listeners = Listeners::bind(clients, options.node)?;
-        listeners.accept(clients.connections_max, context.inbox.clone());
+        listeners.accept(clients.connections_max, context.inbox.clone())?;
         let rate = options.cluster.tick_rate;
         let (connections, closing, batch) = (BTreeMap::new(), BTreeSet::new(), BytesMut::new());
         let driver = Self { gateway: Gateway::new(config), rate, connections, closing, batch };
@@ -96,7 +98,10 @@ impl Driver for GatewayDriver {
                         self.connections.insert(conn, outgoing);
                         self.gateway.handle(shell.clock.now(), Input::Opened { conn, transport });
                     }
-                    Event::Own(FromClient::Said(input)) => self.client(shell.clock.now(), input),
+                    Event::Own(FromClient::Said(inputs)) => {
+                        let now = shell.clock.now();
+                        inputs.into_iter().for_each(|input| self.client(now, input));
+                    }
                     Event::Stop => {
                         ends_at.get_or_insert(shell.clock.now() + GOODBYE_TIME);
                         shell.port.membership().set_draining();

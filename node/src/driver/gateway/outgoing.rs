@@ -1,19 +1,24 @@
-//! What the driver's thread and a connection's two tasks share: bytes to send, whether to read, whether to end.
+//! What the driver's thread and whoever looks after a connection share: bytes to send, whether to read, whether to end.
 //!
-//! The driver writes to a TCP socket itself, at once: waking a task for each client and tick would cost as much as the write.
-//! Only what the socket does not take is left to the writing task; while that is at work, the driver leaves the socket alone.
+//! The driver writes to a TCP socket itself, at once: waking somebody for each client and tick would cost as much as the write.
+//! Only what the socket does not take is left to the sockets' thread, see [`super::sockets`]. A WebSocket has a task that writes.
 //!
 //! The queue has no bound of its own: the core is told its bytes before every tick, sends no updates above
 //! `SLOW_QUEUE_BYTES` and closes the connection above `HOPELESS_QUEUE_BYTES`. [`UNSENT_BYTES_MAX`] is the last resort.
 
 use std::collections::VecDeque;
+use std::io::{self, ErrorKind, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Buf, Bytes, BytesMut};
+use mio::net::TcpStream;
+use pangaea_gateway::ConnId;
 use pangaea_schemas::frame::{self, FrameLimit};
-use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
+
+use super::sockets::{Errand, Sockets};
 
 /// Bytes above which a connection is closed whatever the core says.
 const UNSENT_BYTES_MAX: usize = 4 * 1_024 * 1_024;
@@ -22,27 +27,22 @@ const UNSENT_BYTES_MAX: usize = 4 * 1_024 * 1_024;
 struct Queue {
     frames: VecDeque<Bytes>,
     bytes: usize,
-    /// Taken by the writer, but not yet by the socket.
+    /// Taken by a task, but not yet by its socket.
     writing_bytes: usize,
-    /// The end of a frame whose beginning the driver has written; goes before `frames`.
+    /// The end of what a socket took only the beginning of; goes before `frames`.
     leftover: BytesMut,
-    /// Where the driver writes; `None`: only the writer knows how, or the connection has ended.
-    socket: Option<Arc<OwnedWriteHalf>>,
 }
 
-/// What waits for a writer.
+/// Who looks after the connection.
 #[derive(Debug)]
-pub(super) struct Waiting {
-    /// Bytes on a TCP socket, headers included, that come first.
-    pub(super) leftover: BytesMut,
-    /// Messages after it.
-    pub(super) frames: VecDeque<Bytes>,
+enum Keeper {
+    Task(Arc<Task>),
+    Thread { conn: ConnId, socket: Arc<TcpStream>, thread: Sockets, is_paused: AtomicBool },
 }
 
-/// See the module.
+/// The two tasks of a WebSocket, and what they are told.
 #[derive(Debug)]
-pub(in crate::driver) struct Outgoing {
-    queue: Mutex<Queue>,
+pub(super) struct Task {
     queued: Notify,
     paused: watch::Sender<bool>,
     closing: CancellationToken,
@@ -50,27 +50,39 @@ pub(in crate::driver) struct Outgoing {
     pub(super) ended: CancellationToken,
 }
 
+/// See the module.
+#[derive(Debug)]
+pub(in crate::driver) struct Outgoing {
+    queue: Mutex<Queue>,
+    keeper: Keeper,
+}
+
 impl Outgoing {
-    pub(super) fn new(socket: Option<Arc<OwnedWriteHalf>>) -> Self {
-        Self {
-            queue: Mutex::new(Queue { socket, ..Queue::default() }),
-            queued: Notify::new(),
-            paused: watch::Sender::new(false),
-            closing: CancellationToken::new(),
-            ended: CancellationToken::new(),
-        }
+    /// Of a connection that tasks look after.
+    pub(super) fn of_task(task: Arc<Task>) -> Self {
+        Self { queue: Mutex::default(), keeper: Keeper::Task(task) }
     }
 
-    /// Add one message. True when it is the first that waits: the writer is to be woken.
+    /// Of one that the sockets' thread looks after.
+    pub(super) fn of_thread(conn: ConnId, socket: Arc<TcpStream>, thread: Sockets) -> Self {
+        let keeper = Keeper::Thread { conn, socket, thread, is_paused: AtomicBool::new(false) };
+        Self { queue: Mutex::default(), keeper }
+    }
+
+    /// Add one message. True when it is the first that waits: it is to be sent.
     pub(super) fn push(&self, frame: Bytes) -> bool {
-        self.with_queue(|queue| {
+        let (is_first, unsent) = self.with_queue(|queue| {
             queue.bytes += frame.len();
             queue.frames.push_back(frame);
-            if queue.bytes + queue.writing_bytes > UNSENT_BYTES_MAX {
-                self.ended.cancel();
+            (queue.frames.len() == 1, queue.bytes + queue.writing_bytes)
+        });
+        if unsent > UNSENT_BYTES_MAX {
+            match &self.keeper {
+                Keeper::Task(task) => task.ended.cancel(),
+                Keeper::Thread { conn, thread, .. } => thread.send(Errand::End(*conn)),
             }
-            queue.frames.len() == 1
-        })
+        }
+        is_first
     }
 
     /// Bytes that the socket has not taken.
@@ -78,58 +90,68 @@ impl Outgoing {
         self.with_queue(|queue| queue.bytes + queue.writing_bytes + queue.leftover.len())
     }
 
-    /// Send what waits: at once if the socket takes it, else by the writer. `batch` is scratch space.
+    /// Send what waits, as far as the socket takes it; the rest follows when it takes more. `batch` is scratch space.
     pub(super) fn send(&self, batch: &mut BytesMut) {
-        if !self.with_queue(|queue| queue.write(batch)) {
-            self.queued.notify_one();
+        match &self.keeper {
+            Keeper::Task(task) => task.queued.notify_one(),
+            // The reader sees the same error and ends the connection.
+            Keeper::Thread { .. } => _ = self.flush(batch),
         }
     }
 
-    /// The connection has ended: the socket is closed as soon as nobody else holds it.
-    pub(super) fn let_go(&self) {
-        self.with_queue(|queue| queue.socket = None);
+    /// The same to the socket itself; true when nothing waits any more.
+    ///
+    /// # Errors
+    /// The connection is lost.
+    pub(super) fn flush(&self, batch: &mut BytesMut) -> io::Result<bool> {
+        let Keeper::Thread { socket, .. } = &self.keeper else { return Ok(true) };
+        self.with_queue(|queue| queue.write(socket, batch))
     }
 
     /// Send what waits, then end.
     pub(super) fn close(&self) {
-        self.closing.cancel();
-        self.queued.notify_one();
+        match &self.keeper {
+            Keeper::Task(task) => {
+                task.closing.cancel();
+                task.queued.notify_one();
+            }
+            Keeper::Thread { conn, thread, .. } => thread.send(Errand::Close(*conn)),
+        }
     }
 
-    /// Wait until [`Self::close`].
-    pub(super) async fn until_closing(&self) {
-        self.closing.cancelled().await;
-    }
-
-    fn is_closing(&self) -> bool {
-        self.closing.is_cancelled()
-    }
-
+    /// Whether to read what the client says.
     pub(super) fn set_paused(&self, paused: bool) {
-        self.paused.send_replace(paused);
+        match &self.keeper {
+            Keeper::Task(task) => _ = task.paused.send_replace(paused),
+            Keeper::Thread { conn, thread, is_paused, .. } => {
+                is_paused.store(paused, Ordering::Release);
+                if !paused {
+                    thread.send(Errand::GoOn(*conn));
+                }
+            }
+        }
     }
 
-    /// Wait while reading is paused.
-    pub(super) async fn may_read(&self) {
-        // The sender is ours: it is never closed while we wait.
-        let _ = self.paused.subscribe().wait_for(|paused| !paused).await;
+    pub(super) fn is_paused(&self) -> bool {
+        matches!(&self.keeper, Keeper::Thread { is_paused, .. } if is_paused.load(Ordering::Acquire))
     }
 
-    /// Everything that waits, once there is something; `None` when the connection is to end. What was taken before is sent.
-    pub(super) async fn take(&self) -> Option<Waiting> {
+    /// Everything that waits for the task, once there is something; `None` when the connection is to end. What was taken before
+    /// is sent.
+    pub(super) async fn take(&self, task: &Task) -> Option<VecDeque<Bytes>> {
         self.with_queue(|queue| queue.writing_bytes = 0);
         loop {
-            let waiting = self.with_queue(|queue| {
-                queue.writing_bytes = std::mem::take(&mut queue.bytes) + queue.leftover.len();
-                Waiting { leftover: std::mem::take(&mut queue.leftover), frames: std::mem::take(&mut queue.frames) }
+            let frames = self.with_queue(|queue| {
+                queue.writing_bytes = std::mem::take(&mut queue.bytes);
+                std::mem::take(&mut queue.frames)
             });
-            if !waiting.frames.is_empty() || !waiting.leftover.is_empty() {
-                return Some(waiting);
+            if !frames.is_empty() {
+                return Some(frames);
             }
-            if self.is_closing() {
+            if task.closing.is_cancelled() {
                 return None;
             }
-            self.queued.notified().await;
+            task.queued.notified().await;
         }
     }
 
@@ -138,31 +160,50 @@ impl Outgoing {
     }
 }
 
+impl Task {
+    pub(super) fn new() -> Self {
+        let (closing, ended) = (CancellationToken::new(), CancellationToken::new());
+        Self { queued: Notify::new(), paused: watch::Sender::new(false), closing, ended }
+    }
+
+    /// Wait until [`Outgoing::close`].
+    pub(super) async fn until_closing(&self) {
+        self.closing.cancelled().await;
+    }
+
+    /// Wait while reading is paused.
+    pub(super) async fn may_read(&self) {
+        // The sender is ours: it is never closed while we wait.
+        let _ = self.paused.subscribe().wait_for(|paused| !paused).await;
+    }
+}
+
 impl Queue {
-    /// False when the writer must go on: it is at work already, the socket is full, or it is not for the driver.
-    fn write(&mut self, batch: &mut BytesMut) -> bool {
-        let Some(socket) = self.socket.clone() else { return false };
-        if self.writing_bytes > 0 || !self.leftover.is_empty() {
-            return false;
-        }
+    /// Leftovers first, then all frames in one write. True when the socket took everything.
+    fn write(&mut self, mut socket: &TcpStream, batch: &mut BytesMut) -> io::Result<bool> {
         batch.clear();
+        if !self.leftover.is_empty() {
+            std::mem::swap(&mut self.leftover, batch);
+        }
         for frame in self.frames.drain(..) {
             put_frame(&frame, batch);
         }
         self.bytes = 0;
-        match socket.try_write(batch) {
-            Ok(written) => batch.advance(written),
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-            // The reader sees the same and ends the connection.
-            Err(_) => return true,
+        while !batch.is_empty() {
+            match socket.write(batch) {
+                Ok(written) => batch.advance(written),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
         }
         self.leftover.extend_from_slice(batch);
-        self.leftover.is_empty()
+        Ok(self.leftover.is_empty())
     }
 }
 
 /// A length-prefixed frame; one that is too large is left out.
-pub(super) fn put_frame(body: &[u8], out: &mut BytesMut) {
+fn put_frame(body: &[u8], out: &mut BytesMut) {
     if let Err(error) = frame::encode(body, FrameLimit::Server, out) {
         tracing::error!(%error, "a message to a client is too large");
     }
@@ -172,61 +213,39 @@ pub(super) fn put_frame(body: &[u8], out: &mut BytesMut) {
 mod tests {
     use super::*;
 
+    fn of_task() -> (Arc<Task>, Outgoing) {
+        let task = Arc::new(Task::new());
+        (task.clone(), Outgoing::of_task(task))
+    }
+
     #[tokio::test]
     async fn what_waits_is_taken_at_once_and_counted_until_sent() {
-        let outgoing = Outgoing::new(None);
-        assert!(outgoing.push(Bytes::from_static(b"one")), "the first wakes the writer");
-        assert!(!outgoing.push(Bytes::from_static(b"two")), "the second does not");
+        let (task, outgoing) = of_task();
+        assert!(outgoing.push(Bytes::from_static(b"one")), "the first is to be sent");
+        assert!(!outgoing.push(Bytes::from_static(b"two")), "the second goes with it");
         assert_eq!(outgoing.unsent_bytes(), 6);
-        let waiting = outgoing.take().await.expect("two frames");
-        assert_eq!(waiting.frames, ["one", "two"]);
+        assert_eq!(outgoing.take(&task).await.expect("two frames"), ["one", "two"]);
         assert_eq!(outgoing.unsent_bytes(), 6, "taken is not sent");
         outgoing.close();
-        assert_eq!(outgoing.take().await.map(|waiting| waiting.frames), None);
+        assert_eq!(outgoing.take(&task).await, None);
         assert_eq!(outgoing.unsent_bytes(), 0);
     }
 
     #[tokio::test]
     async fn a_close_still_sends_what_was_said() {
-        let outgoing = Outgoing::new(None);
+        let (task, outgoing) = of_task();
         outgoing.push(Bytes::from_static(b"goodbye"));
         outgoing.close();
-        assert_eq!(outgoing.take().await.expect("the last words").frames, ["goodbye"]);
-        assert_eq!(outgoing.take().await.map(|waiting| waiting.frames), None);
-    }
-
-    #[tokio::test]
-    async fn what_a_socket_does_not_take_is_left_to_the_writer_in_order() {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let ours = tokio::net::TcpStream::connect(listener.local_addr().expect("bound")).await.expect("a connection");
-        let (mut theirs, _) = listener.accept().await.expect("a client");
-        let (_read, write) = ours.into_split();
-        let (outgoing, mut batch) = (Outgoing::new(Some(Arc::new(write))), BytesMut::new());
-        outgoing.push(Bytes::from_static(b"one"));
-        outgoing.send(&mut batch);
-        assert_eq!(outgoing.unsent_bytes(), 0, "written at once");
-        let large = Bytes::from(vec![7; 1 << 20]);
-        let mut sent = 0;
-        while outgoing.unsent_bytes() == 0 {
-            outgoing.push(large.clone());
-            outgoing.send(&mut batch);
-            sent += 1;
-        }
-        outgoing.push(Bytes::from_static(b"last"));
-        outgoing.send(&mut batch);
-        let waiting = outgoing.take().await.expect("what the socket did not take");
-        assert_eq!(waiting.frames, ["last"], "the driver leaves the socket alone while something is left");
-        let mut heard = vec![0; 7 + sent * (large.len() + 4) - waiting.leftover.len()];
-        tokio::io::AsyncReadExt::read_exact(&mut theirs, &mut heard).await.expect("all that was written");
-        assert_eq!(&heard[..7], b"\x03\0\0\0one");
+        assert_eq!(outgoing.take(&task).await.expect("the last words"), ["goodbye"]);
+        assert_eq!(outgoing.take(&task).await, None);
     }
 
     #[test]
     fn a_queue_that_nobody_bounds_ends_the_connection() {
-        let outgoing = Outgoing::new(None);
+        let (task, outgoing) = of_task();
         outgoing.push(Bytes::from(vec![0; UNSENT_BYTES_MAX]));
-        assert!(!outgoing.ended.is_cancelled());
+        assert!(!task.ended.is_cancelled());
         outgoing.push(Bytes::from_static(b"x"));
-        assert!(outgoing.ended.is_cancelled());
+        assert!(task.ended.is_cancelled());
     }
 }

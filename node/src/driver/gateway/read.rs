@@ -1,4 +1,4 @@
-//! The reading side of a client connection: bytes to frames to typed messages, with the bound of the connection's state.
+//! The reading side of a client connection: frames to typed messages, with the bound of the connection's state.
 //!
 //! | after | limit |
 //! |---|---|
@@ -12,96 +12,92 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use pangaea_gateway::{ConnId, Input};
 use pangaea_schemas::client::ClientMessage;
-use pangaea_schemas::frame::{FrameDecoder, FrameLimit};
+use pangaea_schemas::frame::FrameLimit;
 use pangaea_schemas::wire::client::decode_client;
-use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
-use tokio::net::tcp::OwnedReadHalf;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message as WsMessage;
 
-use super::outgoing::Outgoing;
+use super::outgoing::Task;
 use super::{Event, FromClient};
 use crate::mesh::Inbox;
 
-/// A connection's reader.
-pub(super) struct Reader<'a> {
-    pub(super) conn: ConnId,
-    pub(super) outgoing: &'a Outgoing,
-    pub(super) inbox: &'a Inbox<Event>,
+/// What one connection says, frame by frame.
+#[derive(Debug)]
+pub(super) struct Words {
+    conn: ConnId,
+    /// For the next frame.
     pub(super) limit: FrameLimit,
+}
+
+/// What cannot be understood, to be told to the core: it says goodbye and closes, and nothing more is to be read.
+#[derive(Debug)]
+pub(super) struct Gibberish(pub(super) Input);
+
+impl Words {
+    /// Of a connection that has said nothing yet.
+    pub(super) fn of(conn: ConnId) -> Self {
+        Self { conn, limit: FrameLimit::Hello }
+    }
+
+    /// What a frame says.
+    pub(super) fn understand(&mut self, frame: &Bytes) -> Result<Input, Gibberish> {
+        let message = decode_client(frame).map_err(|error| self.gibberish(error.to_string()))?;
+        self.limit = match &message {
+            ClientMessage::Join { .. } | ClientMessage::Resume { .. } => FrameLimit::Playing,
+            _ => self.limit.max(FrameLimit::Join),
+        };
+        Ok(Input::Client { conn: self.conn, message })
+    }
+
+    /// It is no frame for that reason.
+    pub(super) fn gibberish(&self, reason: String) -> Gibberish {
+        metrics::counter!("pangaea_client_malformed").increment(1);
+        Gibberish(Input::Malformed { conn: self.conn, reason })
+    }
+}
+
+/// A WebSocket connection's reader.
+pub(super) struct Reader<'a> {
+    pub(super) task: &'a Task,
+    pub(super) inbox: &'a Inbox<Event>,
+    pub(super) words: Words,
 }
 
 /// A connection ends.
 struct End;
 
 impl Reader<'_> {
-    /// Read length-prefixed frames until the connection ends.
-    pub(super) async fn read_tcp(mut self, mut socket: OwnedReadHalf) {
-        let mut decoder = FrameDecoder::new(self.limit);
-        loop {
-            loop {
-                match decoder.next_frame() {
-                    Ok(None) => break,
-                    Ok(Some(frame)) => {
-                        if self.take(&frame).await.is_err() {
-                            return;
-                        }
-                        decoder.set_limit(self.limit);
-                    }
-                    Err(error) => return drop(self.malformed(error.to_string()).await),
-                }
-            }
-            self.outgoing.may_read().await;
-            if !socket.read_buf(decoder.buffer_mut()).await.is_ok_and(|read| read > 0) {
-                return;
-            }
-        }
-    }
-
     /// Read binary WebSocket messages until the connection ends.
     pub(super) async fn read_ws(mut self, mut socket: futures_util::stream::SplitStream<WebSocketStream<TcpStream>>) {
         loop {
-            self.outgoing.may_read().await;
+            self.task.may_read().await;
             let taken = match socket.next().await {
-                Some(Ok(WsMessage::Binary(frame))) => match self.limit.check(frame.len()) {
-                    Ok(()) => self.take(&frame).await,
-                    Err(error) => self.malformed(error.to_string()).await,
+                Some(Ok(WsMessage::Binary(frame))) => match self.words.limit.check(frame.len()) {
+                    Ok(()) => self.words.understand(&frame),
+                    Err(error) => Err(self.words.gibberish(error.to_string())),
                 },
-                Some(Ok(WsMessage::Text(_))) => self.malformed("text; the protocol is binary".to_owned()).await,
+                Some(Ok(WsMessage::Text(_))) => Err(self.words.gibberish("text; the protocol is binary".to_owned())),
                 // Pings are answered by the library.
-                Some(Ok(WsMessage::Ping(_) | WsMessage::Pong(_) | WsMessage::Frame(_))) => Ok(()),
-                Some(Ok(WsMessage::Close(_)) | Err(_)) | None => Err(End),
+                Some(Ok(WsMessage::Ping(_) | WsMessage::Pong(_) | WsMessage::Frame(_))) => continue,
+                Some(Ok(WsMessage::Close(_)) | Err(_)) | None => return,
             };
-            if taken.is_err() {
+            let told = match taken {
+                Ok(input) => self.deliver(input).await,
+                Err(Gibberish(input)) => {
+                    let told = self.deliver(input).await;
+                    // Hold the connection open for the goodbye: the writer ends it.
+                    self.task.ended.cancelled().await;
+                    told.and(Err(End))
+                }
+            };
+            if told.is_err() {
                 return;
             }
         }
     }
 
-    async fn take(&mut self, frame: &Bytes) -> Result<(), End> {
-        match decode_client(frame) {
-            Ok(message) => {
-                self.limit = match &message {
-                    ClientMessage::Join { .. } | ClientMessage::Resume { .. } => FrameLimit::Playing,
-                    _ => self.limit.max(FrameLimit::Join),
-                };
-                self.deliver(Input::Client { conn: self.conn, message }).await
-            }
-            Err(error) => self.malformed(error.to_string()).await,
-        }
-    }
-
-    /// The core says goodbye and closes; nothing more is read.
-    async fn malformed(&self, reason: String) -> Result<(), End> {
-        metrics::counter!("pangaea_client_malformed").increment(1);
-        self.deliver(Input::Malformed { conn: self.conn, reason }).await?;
-        // Hold the connection open for the goodbye: the writer ends it.
-        self.outgoing.ended.cancelled().await;
-        Err(End)
-    }
-
     async fn deliver(&self, input: Input) -> Result<(), End> {
-        self.inbox.deliver(Event::Own(FromClient::Said(input))).await.map_err(|_| End)
+        self.inbox.deliver(Event::Own(FromClient::Said(vec![input]))).await.map_err(|_| End)
     }
 }
