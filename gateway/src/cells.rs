@@ -86,6 +86,8 @@ pub(crate) struct Shown {
     pub(crate) altered: Round,
     /// Round in which it last lost a component, which clients learn only by being told anew.
     pub(crate) shaped: Round,
+    /// Round in which any of all this was last changed.
+    news: Round,
 }
 
 /// Stop drawing the entity if it still hangs in that cell since that tick, and look for it where it went.
@@ -158,6 +160,11 @@ impl CellStore {
     /// The last round in which anybody entered the cell of that key.
     pub(crate) fn entered(&self, key: Key) -> Round {
         self.entered.get(key.index()).copied().unwrap_or(NEVER)
+    }
+
+    /// Whether an entity is in sight and nothing of it has changed since that round.
+    pub(crate) fn is_as_told(&self, name: Key, told: Round) -> bool {
+        self.shown.get(name.index()).is_some_and(|shown| shown.news <= told && shown.name == Some(name))
     }
 
     pub(crate) fn entity(&self, name: Key) -> Option<&Entity> {
@@ -237,7 +244,7 @@ impl CellStore {
                 continue;
             };
             if let Some(course) = entity.at.correction(shown.course, tick, seconds_per_tick, entity.hangs) {
-                (shown.course, shown.moved) = (course, round);
+                shown.set_course(course, round);
             }
         }
     }
@@ -249,7 +256,7 @@ impl CellStore {
             cell.still = true;
             for member in &cell.members {
                 let Some(shown) = self.shown.get_mut(member.name.index()).filter(|shown| shown.course.moves()) else { continue };
-                (shown.course, shown.moved) = (shown.course.ended(tick, seconds_per_tick), round);
+                shown.set_course(shown.course.ended(tick, seconds_per_tick), round);
             }
         }
     }
@@ -358,7 +365,8 @@ impl CellStore {
         let (Some(cell), Some(entity)) = (self.cells.get_mut(key), self.entities.get_mut(name)) else { return };
         entity.place = Some((key, cell.members.len() as u32));
         cell.members.push(Member { name, entity: entity.id, entered: round });
-        self.shown[name.index()].cell = cell.id;
+        let shown = &mut self.shown[name.index()];
+        (shown.cell, shown.news) = (cell.id, round);
         self.entered[key.index()] = round;
     }
 
@@ -412,7 +420,7 @@ impl Entity {
         let before = self.components.len();
         self.components.retain(|(_, old)| components.iter().any(|new| new.id == old.id));
         if self.components.len() < before {
-            shown.shaped = round;
+            (shown.shaped, shown.news) = (round, round);
         }
         for component in components.iter().filter(|component| described.binary_search(&component.id).is_ok()) {
             self.set_component(component, shown, round);
@@ -425,13 +433,17 @@ impl Entity {
             Ok(at) => self.components[at] = (round, component.clone()),
             Err(at) => self.components.insert(at, (round, component.clone())),
         }
-        shown.altered = round;
+        (shown.altered, shown.news) = (round, round);
     }
 }
 
 impl Shown {
     fn nothing(name: Key, round: Round) -> Self {
         let (cell, course) = (CellId::default(), Course::default());
-        Self { name: Some(name), cell, course, moved: round, altered: round, shaped: round }
+        Self { name: Some(name), cell, course, moved: round, altered: round, shaped: round, news: round }
+    }
+
+    fn set_course(&mut self, course: Course, round: Round) {
+        (self.course, self.moved, self.news) = (course, round, round);
     }
 }

@@ -56,7 +56,7 @@ impl Composer {
             session.view.known.rank(origin, ranks, place);
         }
         draft.tell_near(&mut session.view, &mut session.byte_allowance);
-        draft.introduce(&mut session.view, &mut session.byte_allowance);
+        draft.introduce(turn, &mut session.view, &mut session.byte_allowance);
         draft.tell_far(&mut session.view, &mut session.byte_allowance);
         writer.finish(&head(session, origin, tick))
     }
@@ -87,13 +87,17 @@ impl Draft<'_> {
 
     /// Whatever the client does not know of the entity in a slot. Those who went out of sight go whatever it costs.
     fn tell(&mut self, view: &mut View, slot: Slot, allowance: &mut Allowance) {
-        let bounds = view.bounds();
+        let (bounds, since) = (view.bounds(), view.since());
         let Some((id, known)) = view.known.get(slot) else { return };
+        // What most of them are in most rounds.
+        if since <= known.told && self.store.is_as_told(known.name, known.told) {
+            return;
+        }
         let shown = match self.store.shown(known.name) {
             Some(shown) => Some(shown),
             // It went out of sight and came back: the client need not know.
             None => self.store.find(id).and_then(|name| {
-                *known = Known { name, moved: NEVER, altered: NEVER };
+                *known = Known { name, told: NEVER };
                 self.store.shown(name)
             }),
         };
@@ -101,32 +105,32 @@ impl Draft<'_> {
             self.writer.left(slot);
             return view.known.remove(slot);
         };
-        if shown.moved <= known.moved && shown.altered <= known.altered || allowance.is_spent() {
+        if allowance.is_spent() {
             return;
         }
         let before = self.writer.bytes();
-        if shown.shaped > known.altered {
+        if shown.shaped > known.told {
             self.enter(slot, known.name, shown);
         } else {
-            if shown.moved > known.moved && id != self.own {
+            if shown.moved > known.told && id != self.own {
                 self.writer.moved(slot, self.course(shown));
             }
-            if shown.altered > known.altered
+            if shown.altered > known.told
                 && let Some(entity) = self.store.entity(known.name)
             {
-                let news = entity.components.iter().filter(|(round, _)| *round > known.altered);
+                let news = entity.components.iter().filter(|(round, _)| *round > known.told);
                 self.writer.changed(slot, news.map(|(_, component)| component));
             }
         }
-        (known.moved, known.altered) = (self.store.round(), self.store.round());
+        known.told = self.store.round();
         allowance.take(self.writer.bytes() - before);
     }
 
     /// Those who came into cells of the view, or into sight with them.
-    fn introduce(&mut self, view: &mut View, allowance: &mut Allowance) {
-        let round = self.store.round();
-        let View { seen, known, .. } = view;
-        for seen in seen.iter_mut().filter(|seen| seen.is_due(round)) {
+    fn introduce(&mut self, turn: Round, view: &mut View, allowance: &mut Allowance) {
+        let (round, due) = (self.store.round(), view.due(turn));
+        let View { seen, known, is_fresh, .. } = view;
+        for seen in &mut seen[..due] {
             if self.store.entered(seen.key) <= seen.sent {
                 continue;
             }
@@ -136,7 +140,7 @@ impl Draft<'_> {
                 if allowance.is_spent() {
                     return;
                 }
-                let told = Known { name: member.name, moved: round, altered: round };
+                let told = Known { name: member.name, told: round };
                 let Some(slot) = known.insert(member.entity, told) else { return };
                 let before = self.writer.bytes();
                 self.enter(slot, member.name, shown);
@@ -144,6 +148,7 @@ impl Draft<'_> {
             }
             seen.sent = round;
         }
+        *is_fresh = false;
     }
 
     fn enter(&mut self, slot: Slot, name: Key, shown: &Shown) {

@@ -1,7 +1,5 @@
 //! What an admin asks of a gateway: whose sessions are here, and to end one.
 
-use std::ops::Bound::{Excluded, Unbounded};
-
 use pangaea_schemas::client::{RefusalCode, ServerMessage};
 use pangaea_schemas::message::{Address, DESK_ROWS_MAX, Desk, Message, SessionRow};
 use pangaea_schemas::{EntityId, NodeId};
@@ -38,7 +36,9 @@ impl Gateway {
     }
 
     fn sessions_after(&self, after: EntityId, limit: usize) -> (Vec<SessionRow>, bool) {
-        let mut rest = self.agents.range((Excluded(after), Unbounded)).filter_map(|(_, key)| self.sessions.get(*key));
+        let mut listed: Vec<_> = self.agents.iter().filter(|(agent, _)| **agent > after).collect();
+        listed.sort_unstable();
+        let mut rest = listed.into_iter().filter_map(|(_, key)| self.sessions.get(*key));
         let rows = rest.by_ref().take(limit).filter_map(row).collect();
         (rows, rest.next().is_some())
     }

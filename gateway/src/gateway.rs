@@ -135,7 +135,8 @@ pub struct Gateway {
     pub(crate) sessions: Slab<Session>,
     /// Looked up for each message; never iterated.
     pub(crate) conns: FxHashMap<ConnId, Key>,
-    pub(crate) agents: BTreeMap<EntityId, Key>,
+    /// Looked up for each input and each tick's news; never iterated but in order.
+    pub(crate) agents: FxHashMap<EntityId, Key>,
     pub(crate) requests: BTreeMap<RequestId, Key>,
     pub(crate) routes: Routes,
     pub(crate) feeds: Feeds,
@@ -165,7 +166,7 @@ impl Gateway {
             config,
             sessions: Slab::default(),
             conns: FxHashMap::default(),
-            agents: BTreeMap::new(),
+            agents: FxHashMap::default(),
             requests: BTreeMap::new(),
             routes: Routes::default(),
             feeds: Feeds::default(),

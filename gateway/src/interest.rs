@@ -1,7 +1,7 @@
 //! What one client looks at: the rings of cells around its agent, or a spectator's rectangle.
 //!
 //! The centre follows the agent with a hysteresis of [`CENTRE_HYSTERESIS_M`], so that standing on a cell's edge changes nothing.
-//! Rings 0 and 1 are looked at for newcomers every round, ring 2 every second, farther ones every fourth; different cells take
+//! Rings 0 and 1 are looked at for newcomers every round, ring 2 every second, farther ones every fourth; different clients take
 //! different rounds, so the load is level.
 
 use pangaea_schemas::geometry::{CELL_EDGE_M, CellId, Position};
@@ -43,7 +43,13 @@ impl Bounds {
 pub(crate) struct View {
     centre: Option<CellId>,
     bounds: Option<Bounds>,
+    /// Round in which that changed last.
+    since: Round,
     pub(crate) seen: Vec<Seen>,
+    /// How many of those are in rings 0 and 1, and in rings 0 to 2.
+    near: (usize, usize),
+    /// They are others than before, and not all have been looked at since.
+    pub(crate) is_fresh: bool,
     pub(crate) known: KnownSet,
 }
 
@@ -61,11 +67,12 @@ impl View {
     /// Look at the cells of a rectangle from now on. `follow` keeps the store's count of followers; returns those to unfollow.
     pub(crate) fn look_at(
         &mut self,
+        round: Round,
         centre: CellId,
         cells: impl Iterator<Item = CellId>,
         follow: &mut dyn FnMut(CellId) -> Key,
     ) -> Vec<Key> {
-        self.centre = Some(centre);
+        (self.centre, self.since) = (Some(centre), round);
         self.bounds = None;
         let mut old = std::mem::take(&mut self.seen);
         old.sort_unstable_by_key(|seen| seen.cell);
@@ -84,12 +91,29 @@ impl View {
             }
         }
         self.seen.sort_by_key(|seen| (seen.ring, distance_squared(seen.cell, centre), seen.cell));
+        let within = |ring| self.seen.partition_point(|seen| seen.ring <= ring);
+        (self.near, self.is_fresh) = ((within(1), within(2)), true);
         old.into_iter().zip(kept).filter(|(_, kept)| !kept).map(|(seen, _)| seen.key).collect()
+    }
+
+    /// The round in which the rectangle changed last.
+    pub(crate) fn since(&self) -> Round {
+        self.since
     }
 
     /// The rectangle; `None` before anything is looked at.
     pub(crate) fn bounds(&self) -> Option<Bounds> {
         self.bounds
+    }
+
+    /// How many of the cells, nearest first, are to be looked at for newcomers in the client's `turn`, which counts rounds.
+    pub(crate) fn due(&self, turn: Round) -> usize {
+        match turn % 4 {
+            _ if self.is_fresh => self.seen.len(),
+            0 => self.seen.len(),
+            2 => self.near.1,
+            _ => self.near.0,
+        }
     }
 
     /// The middle of the centre cell.
@@ -104,26 +128,6 @@ impl View {
         self.known.clear();
         std::mem::take(&mut self.seen).into_iter().map(|seen| seen.key).collect()
     }
-}
-
-impl Seen {
-    /// Whether its turn has come to be looked at.
-    pub(crate) fn is_due(&self, round: Round) -> bool {
-        self.sent == NEVER || round.wrapping_add(phase(self.cell)).is_multiple_of(period(self.ring))
-    }
-}
-
-/// Rounds from one look to the next.
-fn period(ring: u16) -> Round {
-    match ring {
-        0 | 1 => 1,
-        2 => 2,
-        3.. => 4,
-    }
-}
-
-fn phase(cell: CellId) -> Round {
-    u32::from(cell.x) + u32::from(cell.z) * 2
 }
 
 fn distance_squared(a: CellId, b: CellId) -> u32 {

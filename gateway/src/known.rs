@@ -17,10 +17,8 @@ pub(crate) const NEAREST: usize = 10;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Known {
     pub(crate) name: Key,
-    /// Its course was told in this round.
-    pub(crate) moved: Round,
-    /// Its components were told in this round.
-    pub(crate) altered: Round,
+    /// Everything of it was told, or had not changed, in this round.
+    pub(crate) told: Round,
 }
 
 /// Everybody that a client draws, by slot.

@@ -80,7 +80,7 @@ impl Gateway {
         let here = |key: &Key| {
             self.sessions.get(*key).is_some_and(|s| s.state == State::Playing && s.owner.is_some_and(|o| o.node == node))
         };
-        let playing: Vec<_> = self.agents.values().copied().filter(here).collect();
+        let playing: Vec<_> = self.sessions.keys().into_iter().filter(here).collect();
         for key in playing {
             self.attach_again(now, key);
         }
@@ -88,7 +88,7 @@ impl Gateway {
 
     /// These shards have another owner or epoch: it has the agents from the journal and waits to be told whose they are.
     fn follow_owners(&mut self, now: Timestamp, changed: &[ShardId]) {
-        for key in self.agents.values().copied().collect::<Vec<_>>() {
+        for key in self.sessions.keys() {
             let owner =
                 self.sessions.get(key).filter(|session| session.state == State::Playing).and_then(|session| session.owner);
             let Some(shard) = owner.map(|owner| owner.shard).filter(|shard| changed.contains(shard)) else { continue };
@@ -106,7 +106,7 @@ impl Gateway {
             return;
         }
         self.feeds.moved(now, &route);
-        for key in self.agents.values().copied().collect::<Vec<_>>() {
+        for key in self.sessions.keys() {
             let Some(session) = self.sessions.get_mut(key).filter(|session| session.state == State::Playing) else { continue };
             let Some(owner) = session.owner.filter(|owner| owner.shard == route.shard) else { continue };
             session.agent.heard = now;
@@ -125,7 +125,7 @@ impl Gateway {
             return;
         }
         self.feeds.recut(now, closed, &news);
-        for key in self.agents.values().copied().collect::<Vec<_>>() {
+        for key in self.sessions.keys() {
             let Some(session) = self.sessions.get_mut(key).filter(|session| session.state == State::Playing) else { continue };
             if session.owner.is_some_and(|owner| closed.contains(&owner.shard)) {
                 session.agent.heard = now;

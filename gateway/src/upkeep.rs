@@ -55,7 +55,8 @@ impl Gateway {
     /// Look at these cells from now on.
     pub(crate) fn look_at(&mut self, key: Key, centre: CellId, cells: impl Iterator<Item = CellId>) {
         let Some(session) = self.sessions.get_mut(key) else { return };
-        let dropped = session.view.look_at(centre, cells, &mut |cell| self.cells.follow(cell));
+        let round = self.cells.round();
+        let dropped = session.view.look_at(round, centre, cells, &mut |cell| self.cells.follow(cell));
         for cell in dropped {
             self.cells.unfollow(cell);
         }

@@ -5,6 +5,10 @@ use std::time::Duration;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use pangaea_bench::inner::LOOPS;
 
+/// As in the real processes.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn inner_loops(criterion: &mut Criterion) {
     for inner in LOOPS {
         let mut group = criterion.benchmark_group(inner.name);

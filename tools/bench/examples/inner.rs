@@ -4,6 +4,10 @@ use std::io::Write;
 
 use pangaea_bench::inner::{LOOPS, inner_loop};
 
+/// As in the real processes.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Rounds that are counted.
 const ROUNDS: u32 = 8;
 
