@@ -3,9 +3,8 @@
 //! Two generations: what is used moves to the young one; when that has half the budget, the old one is dropped. Only
 //! committed rows are here, so a failed commit leaves nothing to take back.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
+use rustc_hash::FxHashMap;
 
 use crate::store::{Changes, RowTable};
 
@@ -14,7 +13,7 @@ const HOT_BYTES_MAX: usize = 64 << 20;
 /// Larger rows are not kept, in bytes.
 const HOT_ROW_BYTES_MAX: usize = 4 << 10;
 /// What a row costs beside its key and value, in bytes; rough.
-const ROW_OVERHEAD: usize = 96;
+const ROW_OVERHEAD: usize = 80;
 
 /// Committed rows by table and key; `None` for rows known to be absent.
 #[derive(Debug, Default)]
@@ -25,7 +24,8 @@ pub(crate) struct Hot {
 
 #[derive(Debug, Default)]
 struct Generation {
-    tables: [BTreeMap<Vec<u8>, Option<Bytes>>; RowTable::ALL.len()],
+    /// Looked up for each row of each request; never iterated.
+    tables: [FxHashMap<Vec<u8>, Option<Bytes>>; RowTable::ALL.len()],
     bytes: usize,
 }
 
@@ -52,8 +52,11 @@ impl Hot {
         for table in RowTable::ALL {
             for (key, value) in changes.of(table) {
                 self.old.tables[table as usize].remove(key);
-                self.young.tables[table as usize].remove(key);
-                self.learn(table, key, value.clone());
+                if Self::is_kept(table, value.as_ref()) {
+                    self.insert(table, key.clone(), value.clone());
+                } else {
+                    self.young.tables[table as usize].remove(key);
+                }
             }
         }
     }
@@ -65,8 +68,12 @@ impl Hot {
     }
 
     fn insert(&mut self, table: RowTable, key: Vec<u8>, value: Option<Bytes>) {
-        self.young.bytes += key.len() + value.as_ref().map_or(0, Bytes::len) + ROW_OVERHEAD;
-        self.young.tables[table as usize].insert(key, value);
+        let (key_bytes, value_bytes) = (key.len(), value.as_ref().map_or(0, Bytes::len));
+        self.young.bytes += match self.young.tables[table as usize].insert(key, value) {
+            // Rows of a table hardly differ in size; what is replaced does not count again.
+            Some(before) => value_bytes.saturating_sub(before.as_ref().map_or(0, Bytes::len)),
+            None => key_bytes + value_bytes + ROW_OVERHEAD,
+        };
         if self.young.bytes > HOT_BYTES_MAX / 2 {
             self.old = std::mem::take(&mut self.young);
         }

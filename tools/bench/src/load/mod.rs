@@ -64,8 +64,12 @@ pub(crate) struct Crowd {
     clients: Vec<Client>,
     witness: Witness,
     began: Instant,
-    /// Inputs sent so far, everybody in turn.
-    turns: u64,
+    /// Whose turn to send an input it is.
+    next: usize,
+    /// Inputs that are due and not sent.
+    due: f64,
+    /// When that was counted, since the beginning.
+    counted: Duration,
     latencies: Vec<f64>,
     scratch: Vec<u8>,
     /// Number of the first client, and from one to the next: crowds that play at the same time share no number.
@@ -83,7 +87,8 @@ impl Crowd {
         let (clients, latencies) = (Vec::new(), Vec::new());
         let (witness, began) = (Witness::default(), Instant::now());
         let scratch = vec![0; 1 << 18];
-        Ok(Self { server, address, epoll, clients, witness, began, turns: 0, latencies, scratch, numbers })
+        let (next, due, counted) = (0, 0.0, Duration::ZERO);
+        Ok(Self { server, address, epoll, clients, witness, began, next, due, counted, latencies, scratch, numbers })
     }
 
     /// Let clients in until there are so many, each at its home.
@@ -140,14 +145,15 @@ impl Crowd {
 
     /// Inputs that are due, then what has come.
     fn turn(&mut self) -> anyhow::Result<()> {
-        let count = self.clients.len() as u64;
-        let due = (self.began.elapsed().as_secs_f64() / INTERVAL.as_secs_f64() * count as f64) as u64;
-        // Whoever joins makes turns shorter: nobody sends a bunch to catch up.
-        self.turns = self.turns.max(due.saturating_sub(count));
-        while self.turns < due {
-            let at = (self.turns % count) as usize;
-            self.turns += 1;
-            self.clients[at].act(self.began.elapsed())?;
+        let (count, now) = (self.clients.len(), self.began.elapsed());
+        let rounds = (now - self.counted).as_secs_f64() / INTERVAL.as_secs_f64();
+        self.counted = now;
+        // Nobody sends a bunch to catch up.
+        self.due = (self.due + rounds * count as f64).min(count as f64);
+        while self.due >= 1.0 {
+            self.due -= 1.0;
+            self.next = (self.next + 1) % count;
+            self.clients[self.next].act(self.began.elapsed())?;
         }
         let mut events = Vec::with_capacity(1_024);
         let pause = Timespec { tv_sec: 0, tv_nsec: 500_000 };
