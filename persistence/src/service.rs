@@ -61,9 +61,10 @@ impl Hot {
         }
     }
 
-    /// Journal entries and blobs are written once and hardly ever read.
+    /// Journal entries, blobs and what only audits look at are written once and hardly ever read.
     fn is_kept(table: RowTable, value: Option<&Bytes>) -> bool {
-        let written_once = matches!(table, RowTable::Entries | RowTable::BlobParts | RowTable::Moves | RowTable::OperationOrder);
+        use RowTable::{BlobParts, Entries, Moves, OperationOrder, Postings};
+        let written_once = matches!(table, Entries | BlobParts | Moves | OperationOrder | Postings);
         !written_once && value.is_none_or(|value| value.len() <= HOT_ROW_BYTES_MAX)
     }
 

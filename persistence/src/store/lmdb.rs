@@ -19,10 +19,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use lmdb::{
-    Cursor, Database, DatabaseFlags, Environment, EnvironmentBuilder, EnvironmentFlags, RwTransaction, Transaction, WriteFlags,
+    Cursor, Database, DatabaseFlags, Environment, EnvironmentBuilder, EnvironmentFlags, RwCursor, RwTransaction, Transaction,
+    WriteFlags,
 };
 
-use super::{Changes, FORMAT, RawRows, RawRowsMut, Reading, RowTable, Snapshots, Store, StoreError, Visit, apply};
+use super::{
+    Changes, Editing, FORMAT, RawRows, RawRowsMut, Reading, RowTable, Snapshots, Store, StoreError, TableRows, Visit, apply,
+};
 
 /// Address space for the map at opening, in bytes. The file only grows with what it holds.
 pub const MAP_BYTES: usize = 16 << 30;
@@ -314,16 +317,35 @@ impl<T: Transaction> RawRows for Snapshot<'_, T> {
 }
 
 impl RawRowsMut for Snapshot<'_, RwTransaction<'_>> {
-    fn put(&mut self, table: RowTable, key: &[u8], sealed: &[u8]) -> Result<(), StoreError> {
-        let done = self.txn.put(self.tables[table as usize], &key, &sealed, WriteFlags::empty());
-        done.map_err(fault("to write a row"))
+    fn edit(&mut self, table: RowTable, work: &mut Editing<'_>) -> Result<(), StoreError> {
+        let cursor = self.txn.open_rw_cursor(self.tables[table as usize]).map_err(fault("to edit a table"))?;
+        work(&mut Edited { cursor })
+    }
+}
+
+/// A table in a write transaction. Its cursor looks on the page where it stands before it goes down from the root.
+struct Edited<'t> {
+    cursor: RwCursor<'t>,
+}
+
+impl TableRows for Edited<'_> {
+    fn get(&mut self, key: &[u8]) -> Result<Option<&[u8]>, StoreError> {
+        match self.cursor.get(Some(key), None, lmdb_sys::MDB_SET) {
+            Ok((_, value)) => Ok(Some(value)),
+            Err(lmdb::Error::NotFound) => Ok(None),
+            Err(error) => Err(fault("to read a row")(error)),
+        }
     }
 
-    fn delete(&mut self, table: RowTable, key: &[u8]) -> Result<(), StoreError> {
-        match self.txn.del(self.tables[table as usize], &key, None) {
-            Ok(()) | Err(lmdb::Error::NotFound) => Ok(()),
-            Err(error) => Err(fault("to delete a row")(error)),
+    fn put(&mut self, key: &[u8], sealed: &[u8]) -> Result<(), StoreError> {
+        self.cursor.put(&key, &sealed, WriteFlags::empty()).map_err(fault("to write a row"))
+    }
+
+    fn delete(&mut self, key: &[u8]) -> Result<(), StoreError> {
+        if self.get(key)?.is_some() {
+            self.cursor.del(WriteFlags::empty()).map_err(fault("to delete a row"))?;
         }
+        Ok(())
     }
 }
 

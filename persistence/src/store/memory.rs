@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use super::{Changes, RawRows, RawRowsMut, Reading, RowTable, Snapshots, Store, StoreError, Visit, apply};
+use super::{Changes, Editing, RawRows, RawRowsMut, Reading, RowTable, Snapshots, Store, StoreError, TableRows, Visit, apply};
 
 /// Which faults a [`MemoryStore`] has, in parts of 1,000 commits.
 #[derive(Clone, Copy, Debug, Default)]
@@ -147,13 +147,23 @@ impl RawRows for Tables {
 }
 
 impl RawRowsMut for Tables {
-    fn put(&mut self, table: RowTable, key: &[u8], sealed: &[u8]) -> Result<(), StoreError> {
-        self.0[table as usize].insert(key.to_vec(), sealed.to_vec());
+    fn edit(&mut self, table: RowTable, work: &mut Editing<'_>) -> Result<(), StoreError> {
+        work(&mut self.0[table as usize])
+    }
+}
+
+impl TableRows for BTreeMap<Vec<u8>, Vec<u8>> {
+    fn get(&mut self, key: &[u8]) -> Result<Option<&[u8]>, StoreError> {
+        Ok(BTreeMap::get(self, key).map(Vec::as_slice))
+    }
+
+    fn put(&mut self, key: &[u8], sealed: &[u8]) -> Result<(), StoreError> {
+        self.insert(key.to_vec(), sealed.to_vec());
         Ok(())
     }
 
-    fn delete(&mut self, table: RowTable, key: &[u8]) -> Result<(), StoreError> {
-        self.0[table as usize].remove(key);
+    fn delete(&mut self, key: &[u8]) -> Result<(), StoreError> {
+        self.remove(key);
         Ok(())
     }
 }

@@ -243,13 +243,25 @@ pub trait RawRows {
     fn scan(&self, table: RowTable, from: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError>;
 }
 
-/// Sealed rows inside a write transaction.
-pub trait RawRowsMut: RawRows {
+/// Sealed rows of one table inside a write transaction. Whoever goes through it in key order finds most rows beside the last one.
+pub trait TableRows {
+    /// One row, until the next call.
+    fn get(&mut self, key: &[u8]) -> Result<Option<&[u8]>, StoreError>;
+
     /// Sets a row.
-    fn put(&mut self, table: RowTable, key: &[u8], sealed: &[u8]) -> Result<(), StoreError>;
+    fn put(&mut self, key: &[u8], sealed: &[u8]) -> Result<(), StoreError>;
 
     /// Removes a row; removing what is not there is done.
-    fn delete(&mut self, table: RowTable, key: &[u8]) -> Result<(), StoreError>;
+    fn delete(&mut self, key: &[u8]) -> Result<(), StoreError>;
+}
+
+/// The work on one table.
+pub type Editing<'w> = dyn FnMut(&mut dyn TableRows) -> Result<(), StoreError> + 'w;
+
+/// Sealed rows inside a write transaction.
+pub trait RawRowsMut: RawRows {
+    /// Runs `work` on one table.
+    fn edit(&mut self, table: RowTable, work: &mut Editing<'_>) -> Result<(), StoreError>;
 }
 
 /// The work of a read: gets one snapshot for all it asks.

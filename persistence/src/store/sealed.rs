@@ -99,26 +99,30 @@ pub(crate) fn apply(changes: &Changes, rows: &mut dyn RawRowsMut) -> Result<(), 
             continue;
         }
         let mut sum = stored_sum(&*rows, table)?;
-        for (key, value) in changed {
-            if let Some(old) = rows.get(table, key)? {
-                sum.take(old);
-            } else if value.is_none() {
-                continue;
-            }
-            match value {
-                Some(value) => {
-                    let sealed = seal(table, key, value);
-                    sum.add(&sealed);
-                    rows.put(table, key, &sealed)?;
+        rows.edit(table, &mut |rows| {
+            for (key, value) in changed {
+                if let Some(old) = rows.get(key)? {
+                    sum.take(old);
+                } else if value.is_none() {
+                    continue;
                 }
-                None => rows.delete(table, key)?,
+                match value {
+                    Some(value) => {
+                        let sealed = seal(table, key, value);
+                        sum.add(&sealed);
+                        rows.put(key, &sealed)?;
+                    }
+                    None => rows.delete(key)?,
+                }
             }
-        }
+            Ok(())
+        })?;
         // The sums live in `Meta`, which therefore has none of its own.
         if table != RowTable::Meta {
             let key = sum_key(table);
             let value = [sum.rows.to_le_bytes(), sum.sum.to_le_bytes()].concat();
-            rows.put(RowTable::Meta, &key, &seal(RowTable::Meta, &key, &value))?;
+            let sealed = seal(RowTable::Meta, &key, &value);
+            rows.edit(RowTable::Meta, &mut |meta| meta.put(&key, &sealed))?;
         }
     }
     Ok(())
