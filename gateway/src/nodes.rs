@@ -48,10 +48,7 @@ impl Gateway {
         match message {
             Message::BeaconReply(reply) => {
                 let changed = self.routes.learn(reply);
-                if !changed.is_empty() {
-                    self.feeds.reroute(&self.routes, &changed);
-                    self.follow_owners(now, &changed);
-                }
+                self.rerouted(now, &changed);
             }
             Message::AuthReply(reply) => self.hear_auth(now, reply),
             Message::Directory(Directory::Located { request, agent, location, unborn }) => {
@@ -87,7 +84,11 @@ impl Gateway {
     }
 
     /// These shards have another owner or epoch: it has the agents from the journal and waits to be told whose they are.
-    fn follow_owners(&mut self, now: Timestamp, changed: &[ShardId]) {
+    fn rerouted(&mut self, now: Timestamp, changed: &[ShardId]) {
+        if changed.is_empty() {
+            return;
+        }
+        self.feeds.reroute(&self.routes, changed);
         for key in self.sessions.keys() {
             let owner =
                 self.sessions.get(key).filter(|session| session.state == State::Playing).and_then(|session| session.owner);
@@ -153,13 +154,13 @@ impl Gateway {
     fn hear_shard(&mut self, now: Timestamp, from: NodeId, message: SessionMessage) {
         match message {
             SessionMessage::Attached { agent, session, shard, shard_epoch, epoch, in_seq, out_seq } => {
-                if let Some(key) = self.told_session((shard, shard_epoch), agent, session) {
+                if let Some(key) = self.told_session(now, (from, shard, shard_epoch), agent, session) {
                     let proof = Proof { owner: Owner { shard, node: from, epoch }, in_seq };
                     self.attached(now, key, proof, out_seq);
                 }
             }
             SessionMessage::Route { agent, session, shard, shard_epoch, epoch, in_seq } => {
-                if let Some(key) = self.told_session((shard, shard_epoch), agent, session) {
+                if let Some(key) = self.told_session(now, (from, shard, shard_epoch), agent, session) {
                     let proof = Proof { owner: Owner { shard, node: from, epoch }, in_seq };
                     self.take_owner(now, key, proof, false);
                 }
@@ -211,9 +212,18 @@ impl Gateway {
         self.sessions.get(key).filter(|session| session.epoch == epoch && session.state.is_in_world()).map(|_| key)
     }
 
-    /// The same, if the shard that speaks of it is in force.
-    fn told_session(&mut self, by: (ShardId, ShardEpoch), agent: EntityId, session: SessionEpoch) -> Option<Key> {
-        self.session(agent, session).filter(|_| !self.routes.is_stale(by.0, by.1))
+    /// The same, if the owner that speaks of it is in force; it is followed then, should the beacon not have told of it yet.
+    fn told_session(
+        &mut self,
+        now: Timestamp,
+        (from, shard, epoch): (NodeId, ShardId, ShardEpoch),
+        agent: EntityId,
+        session: SessionEpoch,
+    ) -> Option<Key> {
+        let key = self.session(agent, session).filter(|_| !self.routes.is_stale(shard, epoch))?;
+        let changed = self.routes.hear_owner(from, shard, epoch);
+        self.rerouted(now, &changed);
+        Some(key)
     }
 
     fn speaks_for(&self, key: Key, agent: EntityId) -> bool {

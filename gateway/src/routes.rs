@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pangaea_schemas::ShardEpoch;
+use pangaea_schemas::{NodeId, Nonce, ShardEpoch};
 use pangaea_schemas::geometry::{CellId, SHARD_LEVEL_MAX, ShardId};
 use pangaea_schemas::message::{BeaconEntry, BeaconReply, ShardRoute};
 use pangaea_schemas::wire::stored::Stored;
@@ -62,7 +62,7 @@ impl Routes {
 
     /// Shards of the map were cut anew: the routes that are news.
     pub(crate) fn recut(&mut self, routes: &[ShardRoute]) -> Vec<ShardRoute> {
-        let news = |route: &&ShardRoute| !self.is_stale(route.shard, route.epoch) && self.owner(route.shard) != Some(*route);
+        let news = |route: &&ShardRoute| !self.is_stale(route.shard, route.epoch) && self.is_news(route);
         let news: Vec<ShardRoute> = routes.iter().filter(news).copied().collect();
         news.iter().for_each(|route| _ = self.put_in_place(*route));
         news
@@ -73,9 +73,26 @@ impl Routes {
         if self.is_stale(route.shard, route.epoch) {
             return false;
         }
-        let before = self.shards.get(&route.shard).map(|known| known.route);
+        let is_news = self.is_news(&route);
         self.put_in_place(route);
-        before != Some(route)
+        is_news
+    }
+
+    /// An owner in force speaks of what it runs: so the shard is there, though the beacon may be late to say so. The shards whose
+    /// owner or epoch changed.
+    pub(crate) fn hear_owner(&mut self, owner: NodeId, shard: ShardId, epoch: ShardEpoch) -> Vec<ShardId> {
+        let is_known = self.owner(shard).is_some_and(|known| known.epoch >= epoch);
+        if is_known || self.is_stale(shard, epoch) {
+            return Vec::new();
+        }
+        // Which start of the node it is, only the beacon tells; nobody here asks.
+        let mut changed = self.put_in_place(ShardRoute { shard, owner, nonce: Nonce::default(), epoch });
+        changed.push(shard);
+        changed
+    }
+
+    fn is_news(&self, route: &ShardRoute) -> bool {
+        self.owner(route.shard).is_none_or(|known| (known.owner, known.epoch) != (route.owner, route.epoch))
     }
 
     /// Take news from the beacon; the shards whose owner or epoch changed, in order.
@@ -117,9 +134,9 @@ impl Routes {
         if route.shard != shard || self.is_stale(shard, route.epoch) {
             return Vec::new();
         }
-        let before = self.shards.get(&shard).map(|known| known.route);
+        let is_news = self.is_news(&route);
         let mut changed = self.put_in_place(route);
-        changed.extend((before != Some(route)).then_some(shard));
+        changed.extend(is_news.then_some(shard));
         changed
     }
 
@@ -147,7 +164,7 @@ fn shard_of_key(key: &str) -> Option<ShardId> {
 mod tests {
     use super::*;
     use pangaea_schemas::geometry::SpaceId;
-    use pangaea_schemas::{NodeId, Nonce, Role};
+    use pangaea_schemas::Role;
 
     const PARENT: ShardId = ShardId { space: SpaceId(0), level: 3, x: 1, z: 0 };
 

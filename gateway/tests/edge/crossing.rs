@@ -6,7 +6,7 @@ use pangaea_schemas::client::{ClientMessage, Input, ServerMessage};
 use pangaea_schemas::geometry::ShardId;
 use pangaea_schemas::message::{Directory, Feed, Message, Migration, Session, ShardRoute};
 use pangaea_schemas::record::ReliableEvent;
-use pangaea_schemas::{AgentEpoch, InSeq, Nonce, OutSeq, ShardEpoch, TypeId};
+use pangaea_schemas::{AgentEpoch, InSeq, NodeId, Nonce, OutSeq, ShardEpoch, TypeId};
 
 use crate::stage::{ANA, Stage, cell, login, middle_of, scene, shard};
 
@@ -228,4 +228,38 @@ fn a_shard_that_moves_takes_its_sessions_and_cells_along() {
     stage.node_says(scene(1), Message::Migration(Migration::Moved { route: late }));
     stage.input(conn, 5..=5);
     assert_eq!(stage.inputs_told(), [(scene(2), 5)]);
+}
+
+#[test]
+fn an_owner_that_speaks_is_followed_before_the_beacon_tells_of_it() {
+    let mut stage = Stage::new();
+    stage.playing(ANA, cell(15, 15), 1);
+    stage.follows();
+    // Shard 2,1 was scene 2's, and is scene 3's now, to which the agent went over.
+    stage.scene_says(1, hint(2));
+    let taken = Session::Route {
+        agent: ANA,
+        session: login(1),
+        shard: shard(2, 1),
+        shard_epoch: ShardEpoch(2),
+        epoch: AgentEpoch(2),
+        in_seq: InSeq(0),
+    };
+    stage.scene_says(3, taken);
+    stage.tick();
+    let asked = |follows: &[(NodeId, Feed)], node: NodeId| {
+        let here = |(to, feed): &(NodeId, Feed)| {
+            *to == node && matches!(feed, Feed::Follow { shard: s, reset: true, .. } if *s == shard(2, 1))
+        };
+        follows.iter().any(here)
+    };
+    assert!(asked(&stage.follows(), scene(3)), "its cells are asked for there");
+    // The beacon tells the same, late: no news.
+    stage.route(shard(2, 1), 3, 2);
+    stage.tick();
+    assert!(!asked(&stage.follows(), scene(3)));
+    // What the former owner says of the agent counts no more.
+    stage.scene_says(2, route(shard(2, 1), 9, 0));
+    stage.tick();
+    assert!(!asked(&stage.follows(), scene(2)));
 }
