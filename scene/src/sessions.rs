@@ -247,9 +247,11 @@ impl Sessions {
         Some(gateway)
     }
 
-    /// The client went away. Whether that session was in force.
-    pub fn detach(&mut self, now: Timestamp, agent: EntityId, session: SessionEpoch, asleep: bool) -> bool {
-        let Some(seat) = self.seats.get_mut(&agent).filter(|seat| seat.state.epoch == session) else { return false };
+    /// The client went away, says its gateway. Whether that session was in force, and there: a client that got no answer at one
+    /// gateway goes on at another one under the same epoch, and the first one gives it up much later.
+    pub fn detach(&mut self, now: Timestamp, from: NodeId, agent: EntityId, session: SessionEpoch, asleep: bool) -> bool {
+        let may = |seat: &&mut Seat| seat.state.epoch == session && gateway_of(seat.link).is_none_or(|gateway| gateway == from);
+        let Some(seat) = self.seats.get_mut(&agent).filter(may) else { return false };
         seat.link = match (seat.link, asleep) {
             (_, true) => Link::Leaving,
             (Link::Joining { .. } | Link::Attached { .. }, false) => Link::Lingering { until: now + LINGER },
@@ -470,7 +472,7 @@ mod tests {
         assert_eq!(attach(&mut s, 1, GATE), Attaching::Refused { current: se(2) });
         assert_eq!(attach(&mut s, 2, OTHER_GATE), Attaching::Attached { former: None }, "asking again is answered again");
         assert_eq!(s.receive(input(1)), Inputting::Replaced);
-        assert!(!s.detach(AT(0), AGENT, se(1), true), "the old session cannot log out the new one");
+        assert!(!s.detach(AT(0), GATE, AGENT, se(1), true), "the old session cannot log out the new one");
     }
 
     #[test]
@@ -561,12 +563,21 @@ mod tests {
     #[test]
     fn a_lost_client_lingers_and_a_logout_sleeps_at_once() {
         let mut s = seated();
-        s.detach(AT(0), AGENT, se(1), false);
+        s.detach(AT(0), GATE, AGENT, se(1), false);
         assert!(s.sleepers(AT(9_999)).is_empty());
         assert_eq!(s.sleepers(AT(10_000)), [AGENT]);
         s.attach(AGENT, se(1), GATE, InSeq(0), OutSeq(0));
         assert!(s.sleepers(AT(60_000)).is_empty());
-        s.detach(AT(60_000), AGENT, se(1), true);
+        s.detach(AT(60_000), GATE, AGENT, se(1), true);
         assert_eq!(s.sleepers(AT(60_000)), [AGENT]);
+    }
+
+    #[test]
+    fn a_gateway_that_gives_a_client_up_does_not_take_it_from_the_one_where_it_plays() {
+        let mut s = seated();
+        let attaching = s.attach(AGENT, se(1), OTHER_GATE, InSeq(0), OutSeq(0));
+        assert_eq!(attaching, Attaching::Attached { former: Some((GATE, se(1))) });
+        assert!(!s.detach(AT(0), GATE, AGENT, se(1), false) && s.sleepers(AT(60_000)).is_empty());
+        assert!(s.detach(AT(0), OTHER_GATE, AGENT, se(1), false));
     }
 }

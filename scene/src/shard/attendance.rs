@@ -178,7 +178,7 @@ impl Shard {
     }
 
     fn detach(&mut self, from: NodeId, agent: EntityId, session: SessionEpoch, asleep: bool) {
-        if self.life.sessions.detach(self.now, agent, session, asleep) {
+        if self.life.sessions.detach(self.now, from, agent, session, asleep) {
             self.life.inbox.connected.push((agent, false));
         } else if self.life.sessions.link(agent).is_none() && !self.life.asleep.contains_key(&agent) {
             self.misrouted(from, agent, session);
