@@ -7,10 +7,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pangaea_schemas::{NodeId, Nonce, ShardEpoch};
 use pangaea_schemas::geometry::{CellId, SHARD_LEVEL_MAX, ShardId};
 use pangaea_schemas::message::{BeaconEntry, BeaconReply, ShardRoute};
 use pangaea_schemas::wire::stored::Stored;
+use pangaea_schemas::{NodeId, Nonce, ShardEpoch};
 
 /// Prefix of the owners' keys.
 pub(crate) const SHARD_PREFIX: &str = "shard/";
@@ -163,8 +163,8 @@ fn shard_of_key(key: &str) -> Option<ShardId> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pangaea_schemas::geometry::SpaceId;
     use pangaea_schemas::Role;
+    use pangaea_schemas::geometry::SpaceId;
 
     const PARENT: ShardId = ShardId { space: SpaceId(0), level: 3, x: 1, z: 0 };
 

@@ -30,9 +30,9 @@ pub(super) struct Words {
     pub(super) limit: FrameLimit,
 }
 
-/// What cannot be understood, to be told to the core: it says goodbye and closes, and nothing more is to be read.
+/// Why something cannot be understood.
 #[derive(Debug)]
-pub(super) struct Gibberish(pub(super) Input);
+pub(super) struct Gibberish(pub(super) String);
 
 impl Words {
     /// Of a connection that has said nothing yet.
@@ -42,7 +42,7 @@ impl Words {
 
     /// What a frame says.
     pub(super) fn understand(&mut self, frame: &Bytes) -> Result<Input, Gibberish> {
-        let message = decode_client(frame).map_err(|error| self.gibberish(error.to_string()))?;
+        let message = decode_client(frame).map_err(|error| Gibberish(error.to_string()))?;
         self.limit = match &message {
             ClientMessage::Join { .. } | ClientMessage::Resume { .. } => FrameLimit::Playing,
             _ => self.limit.max(FrameLimit::Join),
@@ -50,10 +50,10 @@ impl Words {
         Ok(Input::Client { conn: self.conn, message })
     }
 
-    /// It is no frame for that reason.
-    pub(super) fn gibberish(&self, reason: String) -> Gibberish {
+    /// What the core is told of it: it says goodbye and closes, and nothing more is to be read.
+    pub(super) fn report(&self, Gibberish(reason): Gibberish) -> Input {
         metrics::counter!("pangaea_client_malformed").increment(1);
-        Gibberish(Input::Malformed { conn: self.conn, reason })
+        Input::Malformed { conn: self.conn, reason }
     }
 }
 
@@ -75,17 +75,17 @@ impl Reader<'_> {
             let taken = match socket.next().await {
                 Some(Ok(WsMessage::Binary(frame))) => match self.words.limit.check(frame.len()) {
                     Ok(()) => self.words.understand(&frame),
-                    Err(error) => Err(self.words.gibberish(error.to_string())),
+                    Err(error) => Err(Gibberish(error.to_string())),
                 },
-                Some(Ok(WsMessage::Text(_))) => Err(self.words.gibberish("text; the protocol is binary".to_owned())),
+                Some(Ok(WsMessage::Text(_))) => Err(Gibberish("text; the protocol is binary".to_owned())),
                 // Pings are answered by the library.
                 Some(Ok(WsMessage::Ping(_) | WsMessage::Pong(_) | WsMessage::Frame(_))) => continue,
                 Some(Ok(WsMessage::Close(_)) | Err(_)) | None => return,
             };
             let told = match taken {
                 Ok(input) => self.deliver(input).await,
-                Err(Gibberish(input)) => {
-                    let told = self.deliver(input).await;
+                Err(gibberish) => {
+                    let told = self.deliver(self.words.report(gibberish)).await;
                     // Hold the connection open for the goodbye: the writer ends it.
                     self.task.ended.cancelled().await;
                     told.and(Err(End))

@@ -229,7 +229,9 @@ impl Keeper {
 
     /// What a client says, at most [`READ_BYTES_MAX`] of it.
     fn read(&mut self, conn: ConnId) -> Result<(), Over> {
-        let Some(client) = self.clients.get_mut(&conn).filter(|client| !client.is_deaf || client.is_ending) else { return Ok(()) };
+        let Some(client) = self.clients.get_mut(&conn).filter(|client| !client.is_deaf || client.is_ending) else {
+            return Ok(());
+        };
         if client.outgoing.is_paused() {
             client.waits = true;
             return Ok(());
@@ -288,12 +290,12 @@ impl Client {
             let understood = match self.decoder.next_frame() {
                 Ok(None) => return true,
                 Ok(Some(frame)) => self.words.understand(&frame),
-                Err(error) => Err(self.words.gibberish(error.to_string())),
+                Err(error) => Err(Gibberish(error.to_string())),
             };
             match understood {
                 Ok(input) => heard.push(input),
-                Err(Gibberish(input)) => {
-                    heard.push(input);
+                Err(gibberish) => {
+                    heard.push(self.words.report(gibberish));
                     return false;
                 }
             }
