@@ -124,9 +124,7 @@ impl View {
 
     /// Look at nothing any more; what was looked at.
     pub(crate) fn close(&mut self) -> Vec<Key> {
-        (self.centre, self.bounds) = (None, None);
-        self.known.clear();
-        std::mem::take(&mut self.seen).into_iter().map(|seen| seen.key).collect()
+        std::mem::take(self).seen.into_iter().map(|seen| seen.key).collect()
     }
 }
 

@@ -97,8 +97,4 @@ impl KnownSet {
         self.near.clear();
         self.near.extend(ranks.iter().map(|(_, slot)| *slot));
     }
-
-    pub(crate) fn clear(&mut self) {
-        *self = Self::default();
-    }
 }

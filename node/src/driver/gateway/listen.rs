@@ -113,9 +113,7 @@ async fn serve(stream: TcpStream, transport: Transport, door: Arc<Door>, place: 
                 Err(error) => return tracing::warn!(%error, "cannot wait for a client's socket"),
             };
             let outgoing = Arc::new(Outgoing::of_thread(conn, socket.clone(), door.sockets.clone()));
-            if announce(&door, conn, transport, &outgoing).await {
-                door.sockets.send(Errand::Take(Client::new(conn, socket, outgoing, place)));
-            }
+            door.sockets.send(Errand::Take(Client::new(conn, socket, outgoing, place)));
         }
         Transport::WebSocket => {
             let upgrade = tokio_tungstenite::accept_async_with_config(stream, Some(web_socket_config()));

@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use axum::Router;
 use bytes::BytesMut;
 use pangaea_gateway::ticket::{ResumeKey, TicketKey};
@@ -45,6 +45,8 @@ pub(super) enum FromClient {
     Opened { conn: ConnId, transport: Transport, outgoing: Arc<Outgoing> },
     /// What readers say, in order.
     Said(Vec<Input>),
+    /// Clients over TCP are not heard any more.
+    Deaf,
 }
 
 type Event = process::Event<FromClient>;
@@ -102,6 +104,7 @@ impl Driver for GatewayDriver {
                         let now = shell.clock.now();
                         inputs.into_iter().for_each(|input| self.client(now, input));
                     }
+                    Event::Own(FromClient::Deaf) => bail!("clients' sockets are not read any more: the log says why"),
                     Event::Stop => {
                         ends_at.get_or_insert(shell.clock.now() + GOODBYE_TIME);
                         shell.port.membership().set_draining();

@@ -74,7 +74,7 @@ impl Outgoing {
         let (is_first, unsent) = self.with_queue(|queue| {
             queue.bytes += frame.len();
             queue.frames.push_back(frame);
-            (queue.frames.len() == 1, queue.bytes + queue.writing_bytes)
+            (queue.frames.len() == 1, queue.unsent_bytes())
         });
         if unsent > UNSENT_BYTES_MAX {
             match &self.keeper {
@@ -87,7 +87,7 @@ impl Outgoing {
 
     /// Bytes that the socket has not taken.
     pub(super) fn unsent_bytes(&self) -> usize {
-        self.with_queue(|queue| queue.bytes + queue.writing_bytes + queue.leftover.len())
+        self.with_queue(|queue| queue.unsent_bytes())
     }
 
     /// Send what waits, as far as the socket takes it; the rest follows when it takes more. `batch` is scratch space.
@@ -179,6 +179,10 @@ impl Task {
 }
 
 impl Queue {
+    fn unsent_bytes(&self) -> usize {
+        self.bytes + self.writing_bytes + self.leftover.len()
+    }
+
     /// Leftovers first, then all frames in one write. True when the socket took everything.
     fn write(&mut self, mut socket: &TcpStream, batch: &mut BytesMut) -> io::Result<bool> {
         batch.clear();

@@ -17,7 +17,7 @@ use crossbeam::channel::{Receiver, Sender, TryRecvError};
 use mio::event::Event as Readiness;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
-use pangaea_gateway::{ConnId, Input};
+use pangaea_gateway::{ConnId, Input, Transport};
 use pangaea_schemas::frame::FrameDecoder;
 use rustc_hash::FxHashMap;
 use tokio::sync::OwnedSemaphorePermit;
@@ -45,7 +45,7 @@ const BELL: Token = Token(0);
 /// What others want of the thread.
 #[derive(Debug)]
 pub(super) enum Errand {
-    /// Look after this connection from now on.
+    /// Look after this connection from now on, and tell the driver of it.
     Take(Box<Client>),
     /// Read on: the client may speak again.
     GoOn(ConnId),
@@ -103,12 +103,16 @@ impl Sockets {
         let bell = Arc::new(Waker::new(&registry, BELL).context("no file descriptor for clients' sockets")?);
         let (sender, errands) = crossbeam::channel::bounded(connections_max.saturating_mul(ERRANDS_PER_CONNECTION));
         let span = tracing::Span::current();
-        let run = move || span.in_scope(|| Keeper::new(poll, errands, inbox).run());
+        let run = move || {
+            let _news = Deaf(inbox.clone());
+            span.in_scope(|| Keeper::new(poll, errands, inbox).run());
+        };
         std::thread::Builder::new().name("client-sockets".to_owned()).spawn(run).context("cannot start a thread")?;
         Ok(Self { errands: sender, bell, registry })
     }
 
-    /// From now on the socket tells the thread of itself, which listens once it has [taken](Errand::Take) the connection.
+    /// From now on the socket tells the thread of itself, which listens once it has [taken](Errand::Take) the connection, and
+    /// tells the driver of it then: so whatever the driver wants of it comes after.
     ///
     /// # Errors
     /// The socket is lost already, or the kernel has no room for it.
@@ -129,6 +133,15 @@ impl Sockets {
 
 /// The thread is to end.
 struct Over;
+
+/// Tells the driver, if it still is there, that the thread has ended, be it by a panic: nobody would be heard any more.
+struct Deaf(Inbox<Event>);
+
+impl Drop for Deaf {
+    fn drop(&mut self) {
+        let _ = self.0.deliver_blocking(Event::Own(FromClient::Deaf));
+    }
+}
 
 /// What the thread has.
 struct Keeper {
@@ -194,9 +207,12 @@ impl Keeper {
         for _ in 0..=self.errands.len() {
             match self.errands.try_recv() {
                 Ok(Errand::Take(client)) => {
+                    let (conn, outgoing) = (client.conn, client.outgoing.clone());
+                    self.clients.insert(conn, client);
+                    let opened = FromClient::Opened { conn, transport: Transport::Tcp, outgoing };
+                    self.inbox.deliver_blocking(Event::Own(opened)).map_err(|_| Over)?;
                     // What it told of itself before is not known here.
-                    self.again.push(client.conn);
-                    self.clients.insert(client.conn, client);
+                    self.again.push(conn);
                 }
                 Ok(Errand::GoOn(conn)) => {
                     if self.clients.get_mut(&conn).is_some_and(|client| std::mem::take(&mut client.waits)) {

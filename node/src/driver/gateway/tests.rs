@@ -229,3 +229,28 @@ async fn a_client_that_does_not_read_is_given_up_soon_after_the_close() {
     outgoing.close();
     assert!(matches!(door.input().await, Input::Closed { conn: c } if c == conn));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_is_sent_away_as_it_comes_goes() {
+    let door = Door::open(100).await;
+    for _ in 0..50 {
+        let _client = connect(door.tcp).await;
+        let (conn, outgoing) = door.opened().await;
+        outgoing.close();
+        assert!(matches!(door.input().await, Input::Closed { conn: c } if c == conn));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_bounds_ends_the_connection_though_its_socket_took_the_beginning() {
+    let door = Door::open(10).await;
+    let _client = connect(door.tcp).await;
+    let (conn, outgoing) = door.opened().await;
+    let (mut batch, large) = (BytesMut::new(), Bytes::from(vec![7; 500_000]));
+    // The kernel takes some; 4 MiB wait here.
+    for _ in 0..40 {
+        outgoing.push(large.clone());
+        outgoing.send(&mut batch);
+    }
+    assert!(matches!(door.input().await, Input::Closed { conn: c } if c == conn));
+}
