@@ -72,10 +72,11 @@ impl Feed {
         &mut self.drafts[*slot as usize]
     }
 
-    /// Begin the next feed; returns the drafts of this one.
+    /// Begin the next feed; returns the drafts of this one in order of their cells.
     pub(crate) fn turn(&mut self) -> Vec<CellDraft> {
         self.number += 1;
-        let drafts = std::mem::take(&mut self.drafts);
+        let mut drafts = std::mem::take(&mut self.drafts);
+        drafts.sort_unstable_by_key(|draft| draft.index);
         for draft in &drafts {
             self.slots[draft.index as usize] = Filed::NOWHERE;
         }
@@ -88,7 +89,7 @@ impl Feed {
         let (index, cell) = grid.file_under(position);
         let motion = quantise(id, cell, position, velocity);
         filed.row = grid.insert(index, Member { entity, position, motion });
-        filed.cell = index;
+        (filed.cell, filed.at) = (index, cell);
         filed.since = self.number;
         let draft = self.draft(index);
         draft.left.retain(|leave| leave.entity != id);
@@ -106,7 +107,7 @@ impl Feed {
     /// An entity goes on inside its cell, or into another one of the shard.
     pub(crate) fn step(&mut self, grid: &mut Grid, filed: &mut Filed, at: (EntityId, Position, Velocity)) {
         let (id, position, velocity) = at;
-        let (index, cell) = grid.file_under(position);
+        let (index, cell) = if filed.holds(position) { (filed.cell, filed.at) } else { grid.file_under(position) };
         let fresh = filed.since == self.number;
         if index == filed.cell {
             let motion = quantise(id, cell, position, velocity);
@@ -134,6 +135,12 @@ impl Feed {
             self.enter(grid, member.entity, filed, at);
             self.dirty.push(id);
         }
+    }
+
+    /// Whoever is dirty is handed over; most of them will be dirty again in the next tick.
+    pub(crate) fn take_dirty(&mut self) -> Vec<EntityId> {
+        let next = Vec::with_capacity(self.dirty.len());
+        std::mem::replace(&mut self.dirty, next)
     }
 
     /// Bytes that share a chunk with others of the tick.

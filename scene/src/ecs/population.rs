@@ -6,10 +6,12 @@ use bevy_ecs::entity::Entity;
 use bevy_ecs::lifecycle::HookContext;
 use bevy_ecs::resource::Resource;
 use bevy_ecs::world::DeferredWorld;
-use pangaea_schemas::geometry::{CellId, ShardId};
+use pangaea_schemas::geometry::{CellId, ShardId, SpaceId};
 use pangaea_schemas::{EntityId, Tick};
 use rustc_hash::FxHashMap;
 use std::ops::Deref;
+
+use super::motion::Position;
 
 /// A real entity's name. Only the engine gives names, so every entity that has one is in the index, the grid and the feed.
 #[derive(Component, Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +34,8 @@ impl Identity {
 pub(crate) struct Filed {
     /// Index of the cell in the grid; [`Filed::NOWHERE`] until it is filed.
     pub(crate) cell: u32,
+    /// That cell.
+    pub(crate) at: CellId,
     /// Where it was last seen in the cell's list; a hint.
     pub(crate) row: u32,
     /// The feed in which it entered the cell: in that one it has no changes.
@@ -42,7 +46,14 @@ pub(crate) struct Filed {
 
 impl Filed {
     pub(crate) const NOWHERE: u32 = u32::MAX;
-    pub(crate) const NEW: Self = Self { cell: Self::NOWHERE, row: 0, since: 0, outside: false };
+    pub(crate) const NEW: Self =
+        Self { cell: Self::NOWHERE, at: CellId { space: SpaceId(0), x: 0, z: 0 }, row: 0, since: 0, outside: false };
+
+    /// Whether it is filed in the very cell of `position`, so that nothing changes when it stands there. Whoever stands outside the
+    /// shard is filed in another cell than that in which it stands.
+    pub(crate) fn holds(&self, position: Position) -> bool {
+        self.cell != Self::NOWHERE && !self.outside && CellId::at(self.at.space, position.into()) == self.at
+    }
 }
 
 /// Marks the copy of a neighbour's entity.

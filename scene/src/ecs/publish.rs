@@ -19,15 +19,17 @@ impl ShardWorld {
     pub(crate) fn publish_feed(&mut self) -> Published {
         self.collect_removed();
         self.collect_changed();
-        let mut published = Published::default();
+        let (mut replicated, mut ghosted) = (Vec::new(), Vec::new());
         for draft in self.feed.turn() {
             let cell = self.cell(draft.index);
             if self.border[draft.index as usize] {
-                published.ghosted.insert(cell, Arc::new(self.cell_feed(cell, draft.clone(), FeedFilter::Ghosted)));
+                ghosted.push((cell, Arc::new(self.cell_feed(cell, draft.clone(), FeedFilter::Ghosted))));
             }
-            published.replicated.insert(cell, Arc::new(self.cell_feed(cell, draft, FeedFilter::Replicated)));
+            replicated.push((cell, Arc::new(self.cell_feed(cell, draft, FeedFilter::Replicated))));
         }
-        published.dirty = std::mem::take(&mut self.feed.dirty);
+        // In order already, so the maps are filled in one go.
+        let (replicated, ghosted) = (replicated.into_iter().collect(), ghosted.into_iter().collect());
+        let published = Published { replicated, ghosted, dirty: self.feed.take_dirty() };
         self.world.clear_trackers();
         self.since = self.world.last_change_tick();
         published
@@ -81,8 +83,10 @@ impl ShardWorld {
 
     fn cell_feed(&self, cell: CellId, draft: CellDraft, filter: FeedFilter) -> CellFeed {
         let CellDraft { index, entered, mut moved, changed, left } = draft;
-        let grid = self.world.resource::<Grid>();
-        moved.extend(entered.iter().filter_map(|id| grid.member(index, *id)).map(|member| member.motion));
+        if !entered.is_empty() {
+            let grid = self.world.resource::<Grid>();
+            moved.extend(entered.iter().filter_map(|id| grid.member(index, *id)).map(|member| member.motion));
+        }
         let entered = entered.into_iter().filter_map(|id| self.enter(id, filter)).collect();
         let changed = changed.into_iter().filter(|(_, seen)| seen.by(filter)).map(|(changed, _)| changed).collect();
         CellFeed { cell, snapshot: false, entered, moved, changed, left }
@@ -99,7 +103,8 @@ impl ShardWorld {
 
     fn enter(&self, id: EntityId, filter: FeedFilter) -> Option<Enter> {
         let seen = |kind: &ComponentKind| Seen { replicated: kind.replicated, ghosted: kind.ghosted }.by(filter);
-        Some(Enter { entity: id, components: self.components(id, seen)? })
+        let entity = self.world.get_entity(self.real(id)?).ok()?;
+        Some(Enter { entity: id, components: self.components(&entity, seen) })
     }
 
     fn cell(&self, index: u32) -> CellId {

@@ -2,6 +2,7 @@
 
 use bevy_ecs::bundle::Bundle;
 use bevy_ecs::component::Component;
+use bevy_ecs::world::EntityRef;
 use bytes::Bytes;
 use pangaea_schemas::geometry::CellId;
 use pangaea_schemas::message::Effect;
@@ -9,13 +10,15 @@ use pangaea_schemas::record::{ComponentBytes, Presence, Record, SessionState};
 use pangaea_schemas::{AgentEpoch, EntityId, TypeId};
 
 use super::fnv;
-use super::grid::Grid;
 use super::kinds::ComponentKind;
 use super::motion::{Position, Velocity};
 use super::population::{Filed, Identity};
 use super::senses::{IdPool, Now, mix};
 use super::shard_world::ShardWorld;
 use super::versions::{Carried, CarriedPart};
+
+/// What the components of most entities take together, in bytes: they are written without growing.
+const COMPONENTS_BYTES: usize = 64;
 
 /// How much of an entity is in its record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,12 +32,16 @@ pub(crate) enum Extent {
 impl ShardWorld {
     /// The entity with its components, those included that only other builds know. `None`: it is not here.
     pub(crate) fn record_of(&self, id: EntityId, presence: Presence, extent: Extent) -> Option<Record> {
-        let position: Position = *self.world.get(self.real(id)?)?;
-        let cell = self.world.resource::<Grid>().file_under(position).1;
-        let mut components = self.components(id, |kind| extent == Extent::Whole || kind.persistent)?;
-        let is_fleeting = |part: &ComponentBytes| self.kinds.with_layout(part.id).is_some_and(|(kind, _)| !kind.persistent);
+        let entity = self.world.get_entity(self.real(id)?).ok()?;
+        let position: Position = *entity.get()?;
+        let shard = self.bounds.shard;
+        let cell = shard.nearest_cell(CellId::at(shard.space, position.into()));
+        let mut components = self.components(&entity, |kind| extent == Extent::Whole || kind.persistent);
+        let is_fleeting = |part: &ComponentBytes| {
+            extent == Extent::Whole && self.kinds.with_layout(part.id).is_some_and(|(kind, _)| !kind.persistent)
+        };
         let mut fleeting: Vec<TypeId> = components.iter().filter(|part| is_fleeting(part)).map(|part| part.id).collect();
-        for part in self.carried(id) {
+        for part in self.carried(&entity) {
             match (part.lasts, extent) {
                 (false, Extent::Lasting) => continue,
                 (false, Extent::Whole) => fleeting.push(part.component.id),
@@ -50,21 +57,19 @@ impl ShardWorld {
     /// What the entity has that this build does not know. Another layout of a component that it does know is told only beside
     /// that component, if it is a later one: who takes the component away takes all of it away. An earlier one is told until the
     /// component is there.
-    fn carried(&self, id: EntityId) -> impl Iterator<Item = &CarriedPart> {
-        let entity = self.real(id).and_then(|entity| self.world.get_entity(entity).ok());
-        let parts = entity.and_then(|entity| entity.get::<Carried>()).map_or(&[][..], |carried| &carried.0);
-        let has = move |kind: &ComponentKind| entity.is_some_and(|entity| (kind.encode)(&entity, &mut Vec::new()));
+    fn carried<'w>(&'w self, entity: &'w EntityRef<'w>) -> impl Iterator<Item = &'w CarriedPart> {
+        let parts = entity.get::<Carried>().map_or(&[][..], |carried| &carried.0);
+        let has = move |kind: &ComponentKind| (kind.encode)(entity, &mut Vec::new());
         parts.iter().filter(move |part| self.kinds.kin(part.component.id).is_none_or(|(kind, is_later)| has(kind) == is_later))
     }
 
     /// The entity's components that are wanted, in all their layouts, in order of registration. They share one allocation.
-    pub(crate) fn components(&self, id: EntityId, wanted: impl Fn(&ComponentKind) -> bool) -> Option<Vec<ComponentBytes>> {
-        let entity = self.world.get_entity(self.real(id)?).ok()?;
-        let mut bytes = Vec::new();
-        let mut ends = Vec::new();
+    pub(crate) fn components(&self, entity: &EntityRef, wanted: impl Fn(&ComponentKind) -> bool) -> Vec<ComponentBytes> {
+        let mut bytes = Vec::with_capacity(COMPONENTS_BYTES);
+        let mut ends = Vec::with_capacity(self.kinds.components.len());
         for kind in self.kinds.components.iter().filter(|kind| wanted(kind)) {
             let start = bytes.len();
-            if !(kind.encode)(&entity, &mut bytes) {
+            if !(kind.encode)(entity, &mut bytes) {
                 continue;
             }
             ends.push((kind.id, bytes.len()));
@@ -83,7 +88,7 @@ impl ShardWorld {
             start = end;
             ComponentBytes { id, bytes: part }
         };
-        Some(ends.into_iter().map(component).collect())
+        ends.into_iter().map(component).collect()
     }
 
     /// Make a real entity, outside of any system.

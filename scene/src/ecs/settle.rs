@@ -104,8 +104,11 @@ impl ShardWorld {
                     *velocity = Velocity::default();
                 }
                 let filed = filed.bypass_change_detection();
+                let stays = filed.holds(*position);
                 feed.step(&mut grid, filed, (id, *position, *velocity));
-                bounds.note(id, filed, *position);
+                if !stays {
+                    bounds.note(id, filed, *position);
+                }
             }
         });
         *world.resource_mut::<Grid>() = grid;

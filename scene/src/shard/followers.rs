@@ -6,6 +6,7 @@ use std::sync::Arc;
 use pangaea_schemas::geometry::{CellId, ShardId};
 use pangaea_schemas::message::{AgentFeed, CellFeed, FeedFilter, FeedFrame, RestFollower};
 use pangaea_schemas::{NodeId, ShardEpoch, Tick};
+use rustc_hash::FxHashSet;
 
 use crate::ecs::Published;
 
@@ -20,7 +21,8 @@ pub(super) type FollowerId = (NodeId, Option<ShardId>);
 #[derive(Clone, Debug)]
 struct Follower {
     filter: FeedFilter,
-    cells: BTreeSet<CellId>,
+    /// Asked for each cell that changed, so hashed; never iterated unsorted.
+    cells: FxHashSet<CellId>,
     /// Followed cells that come as a snapshot in the next frame.
     fresh: BTreeSet<CellId>,
     seq: u32,
@@ -52,8 +54,13 @@ impl Followers {
         if self.by_id.len() >= FOLLOWERS_MAX && !self.by_id.contains_key(&id) {
             return;
         }
-        let new =
-            || Follower { filter: request.filter, cells: BTreeSet::new(), fresh: BTreeSet::new(), seq: 0, last_frame: Tick(0) };
+        let new = || Follower {
+            filter: request.filter,
+            cells: FxHashSet::default(),
+            fresh: BTreeSet::new(),
+            seq: 0,
+            last_frame: Tick(0),
+        };
         let follower = self.by_id.entry(id).or_insert_with(new);
         if request.reset || follower.filter != request.filter {
             *follower = new();
@@ -76,7 +83,7 @@ impl Followers {
             node: *node,
             shard: *shard,
             filter: f.filter,
-            cells: f.cells.iter().copied().collect(),
+            cells: f.cells.iter().copied().collect::<BTreeSet<_>>().into_iter().collect(),
             fresh: f.fresh.iter().copied().collect(),
             seq: f.seq,
         };
@@ -141,14 +148,13 @@ impl Follower {
         snapshot: impl Fn(CellId, FeedFilter) -> Arc<CellFeed>,
     ) -> Vec<Arc<CellFeed>> {
         let fresh = std::mem::take(&mut self.fresh);
-        let news = |cell: &CellId| {
-            if fresh.contains(cell) { Some(snapshot(*cell, self.filter)) } else { changed.get(cell).cloned() }
-        };
-        if changed.len() + fresh.len() < self.cells.len() {
-            let touched: BTreeSet<&CellId> = fresh.iter().chain(changed.keys()).collect();
-            return touched.into_iter().filter(|cell| self.cells.contains(cell)).filter_map(news).collect();
+        let is_news = |cell: &CellId| self.cells.contains(cell) && !fresh.contains(cell);
+        let mut news: Vec<_> = changed.values().filter(|feed| is_news(&feed.cell)).cloned().collect();
+        if !fresh.is_empty() {
+            news.extend(fresh.into_iter().map(|cell| snapshot(cell, self.filter)));
+            news.sort_unstable_by_key(|feed| feed.cell);
         }
-        self.cells.iter().filter_map(news).collect()
+        news
     }
 }
 

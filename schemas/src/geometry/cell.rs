@@ -20,16 +20,19 @@ pub struct CellId {
 
 impl CellId {
     /// The cell in which `position` lies; coordinates outside the space saturate at its edge.
+    #[inline]
     pub fn at(space: SpaceId, position: Position) -> Self {
         Self { space, x: (position.x / CELL_EDGE_M) as u16, z: (position.z / CELL_EDGE_M) as u16 }
     }
 
     /// The north-west corner.
+    #[inline]
     pub fn corner(self) -> Position {
         Position { x: f32::from(self.x) * CELL_EDGE_M, z: f32::from(self.z) * CELL_EDGE_M }
     }
 
     /// Space, then Morton code: the order of records at rest.
+    #[inline]
     pub fn key(self) -> u64 {
         u64::from(self.space.0) << 32 | u64::from(morton(self.x, self.z))
     }

@@ -29,16 +29,19 @@ impl ShardId {
     }
 
     /// Edge in cells.
+    #[inline]
     pub fn edge_cells(self) -> u16 {
         1 << self.level
     }
 
     /// The north-west cell.
+    #[inline]
     pub fn first_cell(self) -> CellId {
         CellId { space: self.space, x: self.x << self.level, z: self.z << self.level }
     }
 
     /// Whether the cell lies in this shard.
+    #[inline]
     pub fn contains(self, cell: CellId) -> bool {
         self.space == cell.space && cell.x >> self.level == self.x && cell.z >> self.level == self.z
     }
@@ -66,6 +69,7 @@ impl ShardId {
     }
 
     /// The cell of this shard nearest to `cell`.
+    #[inline]
     pub fn nearest_cell(self, cell: CellId) -> CellId {
         let first = self.first_cell();
         let last = self.edge_cells() - 1;

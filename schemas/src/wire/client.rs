@@ -7,7 +7,7 @@ use flatbuffers::{FlatBufferBuilder, UnionWIPOffset, WIPOffset};
 
 use super::codec::{At, Pack, Slot, Unpack, wire_code};
 use super::update::{self, Update};
-use super::{CLIENT_LIMITS, SERVER_LIMITS, WireError, finish};
+use super::{CLIENT_LIMITS, SERVER_LIMITS, WireError, build};
 use crate::client::{
     ClientMessage, INPUTS_MAX, Input, NAME_BYTES_MAX, PROTOCOL_VERSION, RefusalCode, ServerMessage, TOKEN_BYTES_MAX,
 };
@@ -103,11 +103,10 @@ impl<'a> Unpack<fb::Input<'a>> for Input {
 
 /// One FlatBuffer for a gateway.
 pub fn encode_client(message: &ClientMessage) -> Bytes {
-    let mut builder = FlatBufferBuilder::with_capacity(256);
-    let b = &mut builder;
-    let (body_type, body) = client_body(message, b);
-    let root = fb::ClientMessage::create(b, &fb::ClientMessageArgs { body_type, body: Some(body) });
-    finish(builder, root)
+    build(&[], |b| {
+        let (body_type, body) = client_body(message, b);
+        fb::ClientMessage::create(b, &fb::ClientMessageArgs { body_type, body: Some(body) })
+    })
 }
 
 fn client_body(message: &ClientMessage, b: &mut FlatBufferBuilder<'_>) -> (fb::ClientBody, Union) {
@@ -155,11 +154,10 @@ fn client_body(message: &ClientMessage, b: &mut FlatBufferBuilder<'_>) -> (fb::C
 
 /// One FlatBuffer for a client.
 pub fn encode_server(message: &ServerMessage) -> Bytes {
-    let mut builder = FlatBufferBuilder::with_capacity(512);
-    let b = &mut builder;
-    let (body_type, body) = server_body(message, b);
-    let root = fb::ServerMessage::create(b, &fb::ServerMessageArgs { body_type, body: Some(body) });
-    finish(builder, root)
+    build(&[], |b| {
+        let (body_type, body) = server_body(message, b);
+        fb::ServerMessage::create(b, &fb::ServerMessageArgs { body_type, body: Some(body) })
+    })
 }
 
 fn server_body(message: &ServerMessage, b: &mut FlatBufferBuilder<'_>) -> (fb::ServerBody, Union) {

@@ -29,6 +29,8 @@ pub mod update;
 #[cfg(test)]
 mod tests;
 
+use std::cell::Cell;
+
 use bytes::Bytes;
 use flatbuffers::{FlatBufferBuilder, Follow, InvalidFlatbuffer, Verifiable, VerifierOptions, WIPOffset};
 
@@ -108,19 +110,34 @@ pub fn decode(frame: &Bytes) -> Result<Message, WireError> {
     decode_root::<Message, fb::NodeMessage<'_>>(frame, &NODE_LIMITS)
 }
 
-fn encode_root<'b, T, R: 'b>(value: &T) -> Bytes
+fn encode_root<T, R>(value: &T) -> Bytes
 where
-    T: Pack<'b, Wire = WIPOffset<R>>,
+    T: Pack<'static, Wire = WIPOffset<R>>,
 {
-    let mut builder = FlatBufferBuilder::with_capacity(1_024);
-    let root = value.pack(&mut builder);
-    finish(builder, root)
+    build(&[], |builder| value.pack(builder))
 }
 
-fn finish<'b, R>(mut builder: FlatBufferBuilder<'b>, root: WIPOffset<R>) -> Bytes {
+/// A builder that has written more than this is not kept for the next message, in bytes.
+const KEPT_BYTES_MAX: usize = 1 << 20;
+/// What a new builder has room for, in bytes.
+const BUILDER_BYTES: usize = 1_024;
+
+thread_local! {
+    /// What wrote this thread's last message: its memory is there already, and what is sent is a copy of the right size.
+    static BUILDER: Cell<Option<FlatBufferBuilder<'static>>> = const { Cell::new(None) };
+}
+
+/// The FlatBuffer whose root `write` makes, behind `prefix`.
+fn build<R>(prefix: &[u8], write: impl FnOnce(&mut FlatBufferBuilder<'static>) -> WIPOffset<R>) -> Bytes {
+    let mut builder = BUILDER.take().unwrap_or_else(|| FlatBufferBuilder::with_capacity(BUILDER_BYTES));
+    let root = write(&mut builder);
     builder.finish_minimal(root);
-    let (buffer, start) = builder.collapse();
-    Bytes::from(buffer).slice(start..)
+    let bytes = [prefix, builder.finished_data()].concat();
+    if bytes.len() <= KEPT_BYTES_MAX {
+        builder.reset();
+        BUILDER.set(Some(builder));
+    }
+    bytes.into()
 }
 
 fn decode_root<'a, T, R>(frame: &'a Bytes, limits: &VerifierOptions) -> Result<T, WireError>

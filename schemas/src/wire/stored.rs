@@ -1,10 +1,10 @@
 //! What lies in journals, database rows and beacon values: four bytes of kind and version, then one FlatBuffer.
 
 use bytes::Bytes;
-use flatbuffers::{FlatBufferBuilder, Follow, Verifiable, WIPOffset};
+use flatbuffers::{Follow, Verifiable, WIPOffset};
 
 use super::codec::{Pack, Unpack};
-use super::{NODE_LIMITS, WireError, decode_part};
+use super::{NODE_LIMITS, WireError, build, decode_part};
 use crate::generated::node::{beacon, journal, ledger, recording, rules, trade};
 use crate::generated::record as fb;
 use crate::journal::{Decision, Departure, Entry};
@@ -60,14 +60,11 @@ stored! {
     RecordingEnd = recording::End<'_>, b"RCE", 1;
 }
 
-fn write<'b, T, R: 'b>(value: &T, form: [u8; 4]) -> Bytes
+fn write<T, R>(value: &T, form: [u8; 4]) -> Bytes
 where
-    T: Pack<'b, Wire = WIPOffset<R>>,
+    T: Pack<'static, Wire = WIPOffset<R>>,
 {
-    let mut builder = FlatBufferBuilder::with_capacity(512);
-    let root = value.pack(&mut builder);
-    builder.finish_minimal(root);
-    [form.as_slice(), builder.finished_data()].concat().into()
+    build(&form, |builder| value.pack(builder))
 }
 
 fn read<'a, T, R>(bytes: &'a Bytes, form: [u8; 4]) -> Result<T, WireError>
