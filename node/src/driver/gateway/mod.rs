@@ -2,8 +2,8 @@
 //! WebSocket.
 //!
 //! Outputs for clients go into each connection's [`Outgoing`]; after the core is drained, the driver writes everything of every
-//! touched connection in one go. Inputs are gathered for [`GATHER_TIME`], so that a thousand clients do not wake the driver, and
-//! with it a scene, a thousand times.
+//! touched connection in one go, [`WRITES_MAX`] connections at a time, and listens in between. Inputs are gathered for
+//! [`GATHER_TIME`], so that a thousand clients do not wake the driver, and with it a scene, a thousand times.
 
 mod listen;
 mod outgoing;
@@ -39,6 +39,10 @@ const GOODBYE_TIME: Duration = Duration::from_secs(4);
 /// After something was heard, the driver lets so much more come together.
 const GATHER_TIME: Duration = Duration::from_millis(2);
 
+/// Connections that are written to before the driver listens again: about a millisecond. Writing to thousands takes most of a
+/// tick, and inputs that waited for that missed the scenes' next one.
+const WRITES_MAX: usize = 128;
+
 /// Clients wake a gateway process too.
 pub(super) enum FromClient {
     /// It is there; what is pushed into `outgoing` is sent to it.
@@ -57,6 +61,8 @@ pub(super) struct GatewayDriver {
     connections: BTreeMap<ConnId, Arc<Outgoing>>,
     /// Closed by the core; their last words are on the way.
     closing: BTreeSet<ConnId>,
+    /// To be written to.
+    touched: VecDeque<Arc<Outgoing>>,
     /// One write's bytes.
     batch: BytesMut,
 }
@@ -77,8 +83,9 @@ impl Driver for GatewayDriver {
         let listeners = Listeners::bind(clients, options.node)?;
         listeners.accept(clients.connections_max, context.inbox.clone())?;
         let rate = options.cluster.tick_rate;
-        let (connections, closing, batch) = (BTreeMap::new(), BTreeSet::new(), BytesMut::new());
-        let driver = Self { gateway: Gateway::new(config), rate, connections, closing, batch };
+        let (connections, closing) = (BTreeMap::new(), BTreeSet::new());
+        let (touched, batch) = (VecDeque::new(), BytesMut::new());
+        let driver = Self { gateway: Gateway::new(config), rate, connections, closing, touched, batch };
         Ok((driver, Router::new()))
     }
 
@@ -86,8 +93,8 @@ impl Driver for GatewayDriver {
         let mut batch = VecDeque::new();
         let mut ends_at = None;
         loop {
-            let deadline = self.gateway.poll_timeout().map_or_else(|| shell.clock.now(), |(at, _)| at);
-            shell.wait(deadline, &mut batch);
+            let next = self.gateway.poll_timeout().filter(|_| self.touched.is_empty());
+            shell.wait(next.map_or_else(|| shell.clock.now(), |(at, _)| at), &mut batch);
             let is_woken = !batch.is_empty();
             for event in batch.drain(..) {
                 match event {
@@ -118,7 +125,8 @@ impl Driver for GatewayDriver {
             shell.port.maintain(now);
             self.tick_if_due(now);
             self.drain(&mut shell);
-            if is_woken {
+            self.write(WRITES_MAX);
+            if is_woken && self.touched.is_empty() {
                 let next = self.gateway.poll_timeout().map_or(now, |(at, _)| at);
                 std::thread::sleep(next.since(shell.clock.now()).min(GATHER_TIME));
             }
@@ -169,6 +177,8 @@ impl GatewayDriver {
         if self.gateway.poll_timeout().is_none_or(|(at, _)| at > now) {
             return;
         }
+        // A gateway that has too much to do would tell of more and more ticks and write ever less.
+        self.write(self.touched.len());
         self.tell_unsent(now);
         let began = std::time::Instant::now();
         self.gateway.tick(now, self.rate.tick_at(now));
@@ -192,7 +202,6 @@ impl GatewayDriver {
     }
 
     fn drain(&mut self, shell: &mut Shell<Event>) {
-        let mut touched: Vec<Arc<Outgoing>> = Vec::new();
         while let Some(output) = self.gateway.poll_output() {
             match output {
                 Output::Send(envelope) => shell.port.send(envelope),
@@ -200,7 +209,7 @@ impl GatewayDriver {
                     if let Some(outgoing) = self.connections.get(&conn)
                         && outgoing.push(bytes)
                     {
-                        touched.push(outgoing.clone());
+                        self.touched.push_back(outgoing.clone());
                     }
                 }
                 Output::Close { conn, why } => {
@@ -216,7 +225,11 @@ impl GatewayDriver {
                 Output::ResumeReading { conn } => self.set_paused(conn, false),
             }
         }
-        for outgoing in touched {
+    }
+
+    /// Writes to at most so many of those to whom there is something to say.
+    fn write(&mut self, most: usize) {
+        for outgoing in self.touched.drain(..self.touched.len().min(most)) {
             outgoing.send(&mut self.batch);
         }
     }
