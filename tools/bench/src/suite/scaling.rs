@@ -15,9 +15,8 @@ use crate::measure::{Log, Pairs, cpu_seconds};
 use crate::row::{Bound, Row};
 use crate::{Setup, cores};
 
-/// Clients of one side that are tried, until they are too many: steps of about a tenth.
-const STEPS: &[usize] =
-    &[300, 400, 500, 600, 700, 800, 900, 1_000, 1_100, 1_200, 1_320, 1_450, 1_600, 1_760, 1_940, 2_130, 2_340, 2_580];
+/// Clients of one side that are tried, until they are too many: the later ones in steps of a tenth.
+const STEPS: &[usize] = &[700, 900, 1_100, 1_320, 1_450, 1_600, 1_760, 1_940, 2_130, 2_340, 2_580, 2_840];
 /// The same in a hurry.
 const STEPS_QUICK: &[usize] = &[300, 500, 700, 900, 1_100, 1_320, 1_600, 1_940, 2_340];
 /// The goal.
