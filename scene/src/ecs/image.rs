@@ -11,10 +11,12 @@ use pangaea_schemas::message::{Effect, ShardRest};
 use pangaea_schemas::record::{Presence, Record};
 
 use super::ingest::Arrival;
+use super::motion::Position;
 use super::population::{Identity, Population};
 use super::records::{Extent, hash_of};
 use super::senses::{IdPool, Now};
 use super::shard_world::ShardWorld;
+use super::versions::Carried;
 
 /// What of a world was sent already: entities by the hash of what was sent.
 #[derive(Clone, Debug, Default)]
@@ -73,25 +75,46 @@ impl ShardWorld {
 
     /// Takes over what changed in the world that this one becomes a copy of. Followers hear nothing of it.
     pub fn overwrite(&mut self, delta: &WorldDelta) {
-        let old = delta.gone.iter().copied().chain(delta.records.iter().map(|record| record.entity));
-        for id in old {
+        let anew: Vec<&Record> = delta.records.iter().filter(|record| !self.rewrite(record)).collect();
+        for id in delta.gone.iter().copied().chain(anew.iter().map(|record| record.entity)) {
+            self.translated.remove(&id);
             if let Some(entity) = self.real(id) {
                 self.world.despawn(entity);
             }
         }
         self.unfile_ceased(None);
-        for id in &delta.gone {
-            self.translated.remove(id);
-        }
-        for record in &delta.records {
-            self.translated.remove(&record.entity);
-            let came = Self::hash_record(record);
-            if self.arrive(record) == Arrival::Translated && self.hash_entity(record.entity) != came {
-                self.translated.insert(record.entity, came);
+        for record in anew {
+            if self.arrive(record) == Arrival::Translated {
+                let came = Self::hash_record(record);
+                if self.hash_entity(record.entity) != came {
+                    self.translated.insert(record.entity, came);
+                }
             }
         }
         self.file_newborns();
-        self.publish_feed();
+        self.settle_moved();
+        self.drop_feed();
+    }
+
+    /// Gives an entity that was copied before what it has now, where it is: who walks differs in place and speed alone. `false`: it is
+    /// new, or has other components than before, or some that this build writes otherwise; then it has to come anew.
+    fn rewrite(&mut self, record: &Record) -> bool {
+        let Some(entity) = self.real(record.entity).and_then(|entity| self.world.get_entity(entity).ok()) else { return false };
+        let mut before = self.components(&entity, |_| true);
+        before.sort_unstable_by_key(|part| part.id);
+        let (id, pairs) = (entity.id(), before.iter().zip(&record.components));
+        let is_alike = before.len() == record.components.len() && pairs.clone().all(|(before, now)| before.id == now.id);
+        if !is_alike || entity.contains::<Carried>() {
+            return false;
+        }
+        let Self { world, kinds, .. } = self;
+        let mut entity = world.entity_mut(id);
+        entity.insert(Position::from(record.position));
+        let mut differing = pairs.filter(|(before, now)| before.bytes != now.bytes).map(|(_, now)| now);
+        differing.all(|part| {
+            let kind = kinds.component(part.id).filter(|kind| kind.formers.is_empty());
+            kind.is_some_and(|kind| (kind.insert)(&mut entity, &part.bytes).is_ok())
+        })
     }
 
     /// Takes over what is not an entity. `false`: the copy differs from its original and must not run.

@@ -30,9 +30,21 @@ impl ShardWorld {
         // In order already, so the maps are filled in one go.
         let (replicated, ghosted) = (replicated.into_iter().collect(), ghosted.into_iter().collect());
         let published = Published { replicated, ghosted, dirty: self.feed.take_dirty() };
+        self.forget_changes();
+        published
+    }
+
+    /// End the feed without a word to anybody: nobody follows a copy that is not complete.
+    pub(crate) fn drop_feed(&mut self) {
+        self.feed.turn();
+        self.feed.take_dirty();
+        self.forget_changes();
+    }
+
+    /// What changed until now is no news in the next feed.
+    fn forget_changes(&mut self) {
         self.world.clear_trackers();
         self.since = self.world.last_change_tick();
-        published
     }
 
     /// Whoever lost a component enters its cell anew: an `Enter` says everything.

@@ -6,6 +6,7 @@ use pangaea_schemas::geometry::CellId;
 use pangaea_schemas::message::Effect;
 
 use super::{Hit, Mood, Walk, health, village};
+use crate::ecs::grid::Grid;
 use crate::ecs::{Copied, Plain, ShardWorld};
 use crate::prelude::*;
 
@@ -46,6 +47,38 @@ fn rounds_carry_what_changed_and_end_in_the_same_world() {
     assert!(target.world.complete(source.world.rest(&copied)));
     assert_eq!(target.world.state_hash(), source.world.state_hash());
     assert_eq!(target.world.counts(), source.world.counts());
+}
+
+#[test]
+fn who_was_copied_before_is_rewritten_where_it_stands_or_comes_anew() {
+    let (mut source, ids, mut target) = pair();
+    let mut copied = Copied::default();
+    copy(&source.world, &mut copied, &mut target.world);
+    let entity_of = |world: &ShardWorld, id| world.real(id).expect("it was copied");
+    let before = ids.iter().map(|id| entity_of(&target.world, *id)).collect::<Vec<_>>();
+    // The walker leaves its cell, the stone loses its mood and moves, Anna becomes angry.
+    source.world.write(ids[0], Position::new(900.0, 130.0));
+    source.world.strip::<Mood>(ids[1]);
+    source.world.write(ids[1], Position::new(701.0, 520.0));
+    source.world.write(ids[2], Mood { anger: 7 });
+    source.tick();
+    copy(&source.world, &mut copied, &mut target.world);
+    let after = ids.iter().map(|id| entity_of(&target.world, *id)).collect::<Vec<_>>();
+    assert_eq!([0, 1, 2].map(|n| before[n] == after[n]), [true, false, false], "who has the same components stays");
+    assert!(target.world.complete(source.world.rest(&copied)));
+    assert_eq!(target.world.read::<Mood>(ids[1]).map(|mood| mood.anger), None);
+    for id in ids {
+        let at = source.world.position(id).expect("it lives");
+        let near = |world: &mut ShardWorld| {
+            world.bevy().resource::<Grid>().within(at.into(), 0.5).map(|near| (near.id, near.position)).collect::<Vec<_>>()
+        };
+        assert_eq!(near(&mut target.world), near(&mut source.world), "the grid has it where it stands");
+    }
+    let published = target.world.publish();
+    assert!(published.replicated.is_empty() && published.dirty.is_empty(), "{published:?}");
+    source.tick();
+    target.tick();
+    assert_eq!(source.world.state_hash(), target.world.state_hash());
 }
 
 #[test]
