@@ -49,8 +49,8 @@ impl Filed {
     pub(crate) const NEW: Self =
         Self { cell: Self::NOWHERE, at: CellId { space: SpaceId(0), x: 0, z: 0 }, row: 0, since: 0, outside: false };
 
-    /// Whether it is filed in the very cell of `position`, so that nothing changes when it stands there. Whoever stands outside the
-    /// shard is filed in another cell than that in which it stands.
+    /// Whether it is filed in the very cell of `position`, so that nothing changes when it stands there. Whoever stands outside
+    /// the shard is filed in another cell than that in which it stands.
     pub(crate) fn holds(&self, position: Position) -> bool {
         self.cell != Self::NOWHERE && !self.outside && CellId::at(self.at.space, position.into()) == self.at
     }

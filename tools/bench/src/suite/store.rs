@@ -74,8 +74,8 @@ pub(crate) fn snapshot(setup: &Setup, log: &mut Log) -> anyhow::Result<Vec<Row>>
     ])
 }
 
-/// Seconds of raw LMDB for what a second's journaling of all entities comes to: twenty commits, each of a twentieth of the records
-/// and of entries as large.
+/// Seconds of raw LMDB for what a second's journaling of all entities comes to: twenty commits, each of a twentieth of the
+/// records and of entries as large.
 fn as_often(raw: &mut Rows) -> anyhow::Result<f64> {
     let each = ENTITIES / COMMITS;
     let commit = |n: u64| Ok(raw.put_ranges(&[n * each..(n + 1) * each, ENTITIES + n * each..ENTITIES + (n + 1) * each])?);
