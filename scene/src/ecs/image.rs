@@ -96,8 +96,8 @@ impl ShardWorld {
         self.drop_feed();
     }
 
-    /// Gives an entity that was copied before what it has now, where it is: who walks differs in place and speed alone. `false`: it
-    /// is new, or has other components than before, or some that this build writes otherwise; then it has to come anew.
+    /// Gives an entity that was copied before what it has now, where it is: who walks differs in place and speed alone. `false`:
+    /// it is new, or has other components than before, or some that this build writes otherwise; then it has to come anew.
     fn rewrite(&mut self, record: &Record) -> bool {
         let Some(entity) = self.real(record.entity).and_then(|entity| self.world.get_entity(entity).ok()) else { return false };
         let mut before = self.components(&entity, |_| true);
