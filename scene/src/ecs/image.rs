@@ -99,6 +99,9 @@ impl ShardWorld {
     /// Gives an entity that was copied before what it has now, where it is: who walks differs in place and speed alone. `false`:
     /// it is new, or has other components than before, or some that this build writes otherwise; then it has to come anew.
     fn rewrite(&mut self, record: &Record) -> bool {
+        if self.translated.contains_key(&record.entity) {
+            return false;
+        }
         let Some(entity) = self.real(record.entity).and_then(|entity| self.world.get_entity(entity).ok()) else { return false };
         let mut before = self.components(&entity, |_| true);
         before.sort_unstable_by_key(|part| part.id);

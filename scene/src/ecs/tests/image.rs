@@ -82,6 +82,17 @@ fn who_was_copied_before_is_rewritten_where_it_stands_or_comes_anew() {
 }
 
 #[test]
+fn who_came_in_other_layouts_comes_anew_in_each_round() {
+    let (mut source, ids, mut target) = pair();
+    let mut copied = Copied::default();
+    copy(&source.world, &mut copied, &mut target.world);
+    target.world.translated.insert(ids[0], 7);
+    source.tick();
+    copy(&source.world, &mut copied, &mut target.world);
+    assert!(target.world.complete(source.world.rest(&copied)), "what was true of it a round ago counts no more");
+}
+
+#[test]
 fn both_go_on_alike() {
     let (mut source, ids, mut target) = pair();
     let mut copied = Copied::default();
