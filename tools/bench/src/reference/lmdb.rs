@@ -1,6 +1,5 @@
 //! Raw LMDB: sorted rows of given sizes in one durable transaction with the default flags, in a file of its own.
 
-use std::ops::Range;
 use std::path::Path;
 
 use anyhow::Context;
@@ -29,15 +28,15 @@ impl Rows {
 
     /// Seconds to put rows `from` to `from + count` in one durable transaction.
     pub(crate) fn put(&mut self, from: u64, count: u64) -> anyhow::Result<f64> {
-        self.put_ranges(&[from..from + count])
+        self.put_all(from..from + count)
     }
 
-    /// The same of several ranges.
-    pub(crate) fn put_ranges(&mut self, ranges: &[Range<u64>]) -> anyhow::Result<f64> {
+    /// The same of any rows.
+    pub(crate) fn put_all(&mut self, rows: impl IntoIterator<Item = u64>) -> anyhow::Result<f64> {
         let Self { env, table, value } = self;
         let (done, took) = seconds(|| -> Result<(), lmdb::Error> {
             let mut txn = env.begin_rw_txn()?;
-            for n in ranges.iter().cloned().flatten() {
+            for n in rows {
                 txn.put(*table, &n.to_be_bytes(), value, WriteFlags::empty())?;
             }
             txn.commit()

@@ -78,7 +78,7 @@ pub(crate) fn snapshot(setup: &Setup, log: &mut Log) -> anyhow::Result<Vec<Row>>
 /// records and of entries as large.
 fn as_often(raw: &mut Rows) -> anyhow::Result<f64> {
     let each = ENTITIES / COMMITS;
-    let commit = |n: u64| Ok(raw.put_ranges(&[n * each..(n + 1) * each, ENTITIES + n * each..ENTITIES + (n + 1) * each])?);
+    let commit = |n: u64| raw.put_all((n * each..(n + 1) * each).chain(ENTITIES + n * each..ENTITIES + (n + 1) * each));
     (0..COMMITS).map(commit).sum()
 }
 
