@@ -104,7 +104,7 @@ pub fn run(options: &BenchOptions) -> anyhow::Result<Report> {
             rows.iter().for_each(|row| log.say(&row.to_string()));
             report.rows.extend(rows);
             report.rows.sort_by_key(|row| row.id.trim_start_matches('S').parse::<u32>().unwrap_or(u32::MAX));
-            // A whole run takes most of an hour: who ends it early has the rows so far.
+            // A whole run takes about half an hour: who ends it early has the rows so far.
             report.write(&options.folder)?;
         }
     }
