@@ -470,6 +470,325 @@ pub mod pangaea {
             }
         }
 
+        // struct Part, aligned to 4
+        #[repr(transparent)]
+        #[derive(Clone, Copy, PartialEq)]
+        pub struct Part(pub [u8; 8]);
+        impl Default for Part {
+            fn default() -> Self {
+                Self([0; 8])
+            }
+        }
+        impl ::core::fmt::Debug for Part {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+                f.debug_struct("Part").field("id", &self.id()).field("length", &self.length()).finish()
+            }
+        }
+
+        impl ::flatbuffers::SimpleToVerifyInSlice for Part {}
+        impl<'a> ::flatbuffers::Follow<'a> for Part {
+            type Inner = &'a Part;
+            #[inline]
+            unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                unsafe { <&'a Part>::follow(buf, loc) }
+            }
+        }
+        impl<'a> ::flatbuffers::Follow<'a> for &'a Part {
+            type Inner = &'a Part;
+            #[inline]
+            unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                unsafe { ::flatbuffers::follow_cast_ref::<Part>(buf, loc) }
+            }
+        }
+        impl<'b> ::flatbuffers::Push for Part {
+            type Output = Part;
+            #[inline]
+            unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+                let src = unsafe {
+                    ::core::slice::from_raw_parts(self as *const Part as *const u8, <Self as ::flatbuffers::Push>::size())
+                };
+                dst.copy_from_slice(src);
+            }
+            #[inline]
+            fn alignment() -> ::flatbuffers::PushAlignment {
+                ::flatbuffers::PushAlignment::new(4)
+            }
+        }
+
+        impl<'a> ::flatbuffers::Verifiable for Part {
+            #[inline]
+            fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                v.in_buffer::<Self>(pos)
+            }
+        }
+
+        impl<'a> Part {
+            #[allow(clippy::too_many_arguments)]
+            pub fn new(id: u32, length: u32) -> Self {
+                let mut s = Self([0; 8]);
+                s.set_id(id);
+                s.set_length(length);
+                s
+            }
+
+            pub fn id(&self) -> u32 {
+                let mut mem = ::core::mem::MaybeUninit::<<u32 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+                // Safety:
+                // Created from a valid Table for this object
+                // Which contains a valid value in this slot
+                ::flatbuffers::EndianScalar::from_little_endian(unsafe {
+                    ::core::ptr::copy_nonoverlapping(
+                        self.0[0..].as_ptr(),
+                        mem.as_mut_ptr() as *mut u8,
+                        ::core::mem::size_of::<<u32 as ::flatbuffers::EndianScalar>::Scalar>(),
+                    );
+                    mem.assume_init()
+                })
+            }
+
+            pub fn set_id(&mut self, x: u32) {
+                let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
+                // Safety:
+                // Created from a valid Table for this object
+                // Which contains a valid value in this slot
+                unsafe {
+                    ::core::ptr::copy_nonoverlapping(
+                        &x_le as *const _ as *const u8,
+                        self.0[0..].as_mut_ptr(),
+                        ::core::mem::size_of::<<u32 as ::flatbuffers::EndianScalar>::Scalar>(),
+                    );
+                }
+            }
+
+            pub fn length(&self) -> u32 {
+                let mut mem = ::core::mem::MaybeUninit::<<u32 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+                // Safety:
+                // Created from a valid Table for this object
+                // Which contains a valid value in this slot
+                ::flatbuffers::EndianScalar::from_little_endian(unsafe {
+                    ::core::ptr::copy_nonoverlapping(
+                        self.0[4..].as_ptr(),
+                        mem.as_mut_ptr() as *mut u8,
+                        ::core::mem::size_of::<<u32 as ::flatbuffers::EndianScalar>::Scalar>(),
+                    );
+                    mem.assume_init()
+                })
+            }
+
+            pub fn set_length(&mut self, x: u32) {
+                let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
+                // Safety:
+                // Created from a valid Table for this object
+                // Which contains a valid value in this slot
+                unsafe {
+                    ::core::ptr::copy_nonoverlapping(
+                        &x_le as *const _ as *const u8,
+                        self.0[4..].as_mut_ptr(),
+                        ::core::mem::size_of::<<u32 as ::flatbuffers::EndianScalar>::Scalar>(),
+                    );
+                }
+            }
+        }
+
+        // struct RecordHead, aligned to 8
+        #[repr(transparent)]
+        #[derive(Clone, Copy, PartialEq)]
+        pub struct RecordHead(pub [u8; 40]);
+        impl Default for RecordHead {
+            fn default() -> Self {
+                Self([0; 40])
+            }
+        }
+        impl ::core::fmt::Debug for RecordHead {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+                f.debug_struct("RecordHead")
+                    .field("entity", &self.entity())
+                    .field("epoch", &self.epoch())
+                    .field("cell", &self.cell())
+                    .field("position", &self.position())
+                    .field("presence", &self.presence())
+                    .finish()
+            }
+        }
+
+        impl ::flatbuffers::SimpleToVerifyInSlice for RecordHead {}
+        impl<'a> ::flatbuffers::Follow<'a> for RecordHead {
+            type Inner = &'a RecordHead;
+            #[inline]
+            unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                unsafe { <&'a RecordHead>::follow(buf, loc) }
+            }
+        }
+        impl<'a> ::flatbuffers::Follow<'a> for &'a RecordHead {
+            type Inner = &'a RecordHead;
+            #[inline]
+            unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                unsafe { ::flatbuffers::follow_cast_ref::<RecordHead>(buf, loc) }
+            }
+        }
+        impl<'b> ::flatbuffers::Push for RecordHead {
+            type Output = RecordHead;
+            #[inline]
+            unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+                let src = unsafe {
+                    ::core::slice::from_raw_parts(self as *const RecordHead as *const u8, <Self as ::flatbuffers::Push>::size())
+                };
+                dst.copy_from_slice(src);
+            }
+            #[inline]
+            fn alignment() -> ::flatbuffers::PushAlignment {
+                ::flatbuffers::PushAlignment::new(8)
+            }
+        }
+
+        impl<'a> ::flatbuffers::Verifiable for RecordHead {
+            #[inline]
+            fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                v.in_buffer::<Self>(pos)
+            }
+        }
+
+        impl<'a> RecordHead {
+            #[allow(clippy::too_many_arguments)]
+            pub fn new(entity: u64, epoch: u64, cell: u64, position: &Position, presence: Presence) -> Self {
+                let mut s = Self([0; 40]);
+                s.set_entity(entity);
+                s.set_epoch(epoch);
+                s.set_cell(cell);
+                s.set_position(position);
+                s.set_presence(presence);
+                s
+            }
+
+            pub fn entity(&self) -> u64 {
+                let mut mem = ::core::mem::MaybeUninit::<<u64 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+                // Safety:
+                // Created from a valid Table for this object
+                // Which contains a valid value in this slot
+                ::flatbuffers::EndianScalar::from_little_endian(unsafe {
+                    ::core::ptr::copy_nonoverlapping(
+                        self.0[0..].as_ptr(),
+                        mem.as_mut_ptr() as *mut u8,
+                        ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
+                    );
+                    mem.assume_init()
+                })
+            }
+
+            pub fn set_entity(&mut self, x: u64) {
+                let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
+                // Safety:
+                // Created from a valid Table for this object
+                // Which contains a valid value in this slot
+                unsafe {
+                    ::core::ptr::copy_nonoverlapping(
+                        &x_le as *const _ as *const u8,
+                        self.0[0..].as_mut_ptr(),
+                        ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
+                    );
+                }
+            }
+
+            pub fn epoch(&self) -> u64 {
+                let mut mem = ::core::mem::MaybeUninit::<<u64 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+                // Safety:
+                // Created from a valid Table for this object
+                // Which contains a valid value in this slot
+                ::flatbuffers::EndianScalar::from_little_endian(unsafe {
+                    ::core::ptr::copy_nonoverlapping(
+                        self.0[8..].as_ptr(),
+                        mem.as_mut_ptr() as *mut u8,
+                        ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
+                    );
+                    mem.assume_init()
+                })
+            }
+
+            pub fn set_epoch(&mut self, x: u64) {
+                let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
+                // Safety:
+                // Created from a valid Table for this object
+                // Which contains a valid value in this slot
+                unsafe {
+                    ::core::ptr::copy_nonoverlapping(
+                        &x_le as *const _ as *const u8,
+                        self.0[8..].as_mut_ptr(),
+                        ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
+                    );
+                }
+            }
+
+            pub fn cell(&self) -> u64 {
+                let mut mem = ::core::mem::MaybeUninit::<<u64 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+                // Safety:
+                // Created from a valid Table for this object
+                // Which contains a valid value in this slot
+                ::flatbuffers::EndianScalar::from_little_endian(unsafe {
+                    ::core::ptr::copy_nonoverlapping(
+                        self.0[16..].as_ptr(),
+                        mem.as_mut_ptr() as *mut u8,
+                        ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
+                    );
+                    mem.assume_init()
+                })
+            }
+
+            pub fn set_cell(&mut self, x: u64) {
+                let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
+                // Safety:
+                // Created from a valid Table for this object
+                // Which contains a valid value in this slot
+                unsafe {
+                    ::core::ptr::copy_nonoverlapping(
+                        &x_le as *const _ as *const u8,
+                        self.0[16..].as_mut_ptr(),
+                        ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
+                    );
+                }
+            }
+
+            pub fn position(&self) -> &Position {
+                // Safety:
+                // Created from a valid Table for this object
+                // Which contains a valid struct in this slot
+                unsafe { &*(self.0[24..].as_ptr() as *const Position) }
+            }
+
+            #[allow(clippy::identity_op)]
+            pub fn set_position(&mut self, x: &Position) {
+                self.0[24..24 + 8].copy_from_slice(&x.0)
+            }
+
+            pub fn presence(&self) -> Presence {
+                let mut mem = ::core::mem::MaybeUninit::<<Presence as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+                // Safety:
+                // Created from a valid Table for this object
+                // Which contains a valid value in this slot
+                ::flatbuffers::EndianScalar::from_little_endian(unsafe {
+                    ::core::ptr::copy_nonoverlapping(
+                        self.0[32..].as_ptr(),
+                        mem.as_mut_ptr() as *mut u8,
+                        ::core::mem::size_of::<<Presence as ::flatbuffers::EndianScalar>::Scalar>(),
+                    );
+                    mem.assume_init()
+                })
+            }
+
+            pub fn set_presence(&mut self, x: Presence) {
+                let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
+                // Safety:
+                // Created from a valid Table for this object
+                // Which contains a valid value in this slot
+                unsafe {
+                    ::core::ptr::copy_nonoverlapping(
+                        &x_le as *const _ as *const u8,
+                        self.0[32..].as_mut_ptr(),
+                        ::core::mem::size_of::<<Presence as ::flatbuffers::EndianScalar>::Scalar>(),
+                    );
+                }
+            }
+        }
+
         // struct Xid, aligned to 8
         #[repr(transparent)]
         #[derive(Clone, Copy, PartialEq)]
@@ -1022,114 +1341,6 @@ pub mod pangaea {
             }
         }
 
-        pub enum ComponentBytesOffset {}
-        #[derive(Copy, Clone, PartialEq)]
-
-        pub struct ComponentBytes<'a> {
-            pub _tab: ::flatbuffers::Table<'a>,
-        }
-
-        impl<'a> ::flatbuffers::Follow<'a> for ComponentBytes<'a> {
-            type Inner = ComponentBytes<'a>;
-            #[inline]
-            unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-                Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
-            }
-        }
-
-        impl<'a> ComponentBytes<'a> {
-            pub const VT_ID: ::flatbuffers::VOffsetT = 4;
-            pub const VT_BYTES: ::flatbuffers::VOffsetT = 6;
-
-            #[inline]
-            pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-                ComponentBytes { _tab: table }
-            }
-            #[allow(unused_mut)]
-            pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-                _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-                args: &'args ComponentBytesArgs<'args>,
-            ) -> ::flatbuffers::WIPOffset<ComponentBytes<'bldr>> {
-                let mut builder = ComponentBytesBuilder::new(_fbb);
-                if let Some(x) = args.bytes {
-                    builder.add_bytes(x);
-                }
-                builder.add_id(args.id);
-                builder.finish()
-            }
-
-            #[inline]
-            pub fn id(&self) -> u32 {
-                // Safety:
-                // Created from valid Table for this object
-                // which contains a valid value in this slot
-                unsafe { self._tab.get::<u32>(ComponentBytes::VT_ID, Some(0)).unwrap() }
-            }
-            #[inline]
-            pub fn bytes(&self) -> Option<::flatbuffers::Vector<'a, u8>> {
-                // Safety:
-                // Created from valid Table for this object
-                // which contains a valid value in this slot
-                unsafe {
-                    self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(ComponentBytes::VT_BYTES, None)
-                }
-            }
-        }
-
-        impl ::flatbuffers::Verifiable for ComponentBytes<'_> {
-            #[inline]
-            fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-                v.visit_table(pos)?
-                    .visit_field::<u32>("id", Self::VT_ID, false)?
-                    .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>("bytes", Self::VT_BYTES, false)?
-                    .finish();
-                Ok(())
-            }
-        }
-        pub struct ComponentBytesArgs<'a> {
-            pub id: u32,
-            pub bytes: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
-        }
-        impl<'a> Default for ComponentBytesArgs<'a> {
-            #[inline]
-            fn default() -> Self {
-                ComponentBytesArgs { id: 0, bytes: None }
-            }
-        }
-
-        pub struct ComponentBytesBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-            fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-            start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-        }
-        impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ComponentBytesBuilder<'a, 'b, A> {
-            #[inline]
-            pub fn add_id(&mut self, id: u32) {
-                self.fbb_.push_slot::<u32>(ComponentBytes::VT_ID, id, 0);
-            }
-            #[inline]
-            pub fn add_bytes(&mut self, bytes: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, u8>>) {
-                self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ComponentBytes::VT_BYTES, bytes);
-            }
-            #[inline]
-            pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ComponentBytesBuilder<'a, 'b, A> {
-                let start = _fbb.start_table();
-                ComponentBytesBuilder { fbb_: _fbb, start_: start }
-            }
-            #[inline]
-            pub fn finish(self) -> ::flatbuffers::WIPOffset<ComponentBytes<'a>> {
-                let o = self.fbb_.end_table(self.start_);
-                ::flatbuffers::WIPOffset::new(o.value())
-            }
-        }
-
-        impl ::core::fmt::Debug for ComponentBytes<'_> {
-            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-                let mut ds = f.debug_struct("ComponentBytes");
-                ds.field("id", &self.id());
-                ds.field("bytes", &self.bytes());
-                ds.finish()
-            }
-        }
         pub enum ReliableEventOffset {}
         #[derive(Copy, Clone, PartialEq)]
 
@@ -1614,14 +1825,11 @@ pub mod pangaea {
         }
 
         impl<'a> Record<'a> {
-            pub const VT_ENTITY: ::flatbuffers::VOffsetT = 4;
-            pub const VT_EPOCH: ::flatbuffers::VOffsetT = 6;
-            pub const VT_PRESENCE: ::flatbuffers::VOffsetT = 8;
-            pub const VT_CELL: ::flatbuffers::VOffsetT = 10;
-            pub const VT_POSITION: ::flatbuffers::VOffsetT = 12;
-            pub const VT_SESSION: ::flatbuffers::VOffsetT = 14;
-            pub const VT_COMPONENTS: ::flatbuffers::VOffsetT = 16;
-            pub const VT_FLEETING: ::flatbuffers::VOffsetT = 18;
+            pub const VT_HEAD: ::flatbuffers::VOffsetT = 4;
+            pub const VT_SESSION: ::flatbuffers::VOffsetT = 6;
+            pub const VT_PARTS: ::flatbuffers::VOffsetT = 8;
+            pub const VT_BYTES: ::flatbuffers::VOffsetT = 10;
+            pub const VT_FLEETING: ::flatbuffers::VOffsetT = 12;
 
             #[inline]
             pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -1633,59 +1841,30 @@ pub mod pangaea {
                 args: &'args RecordArgs<'args>,
             ) -> ::flatbuffers::WIPOffset<Record<'bldr>> {
                 let mut builder = RecordBuilder::new(_fbb);
-                builder.add_cell(args.cell);
-                builder.add_epoch(args.epoch);
-                builder.add_entity(args.entity);
                 if let Some(x) = args.fleeting {
                     builder.add_fleeting(x);
                 }
-                if let Some(x) = args.components {
-                    builder.add_components(x);
+                if let Some(x) = args.bytes {
+                    builder.add_bytes(x);
+                }
+                if let Some(x) = args.parts {
+                    builder.add_parts(x);
                 }
                 if let Some(x) = args.session {
                     builder.add_session(x);
                 }
-                if let Some(x) = args.position {
-                    builder.add_position(x);
+                if let Some(x) = args.head {
+                    builder.add_head(x);
                 }
-                builder.add_presence(args.presence);
                 builder.finish()
             }
 
             #[inline]
-            pub fn entity(&self) -> u64 {
+            pub fn head(&self) -> &'a RecordHead {
                 // Safety:
                 // Created from valid Table for this object
                 // which contains a valid value in this slot
-                unsafe { self._tab.get::<u64>(Record::VT_ENTITY, Some(0)).unwrap() }
-            }
-            #[inline]
-            pub fn epoch(&self) -> u64 {
-                // Safety:
-                // Created from valid Table for this object
-                // which contains a valid value in this slot
-                unsafe { self._tab.get::<u64>(Record::VT_EPOCH, Some(0)).unwrap() }
-            }
-            #[inline]
-            pub fn presence(&self) -> Presence {
-                // Safety:
-                // Created from valid Table for this object
-                // which contains a valid value in this slot
-                unsafe { self._tab.get::<Presence>(Record::VT_PRESENCE, Some(Presence::Awake)).unwrap() }
-            }
-            #[inline]
-            pub fn cell(&self) -> u64 {
-                // Safety:
-                // Created from valid Table for this object
-                // which contains a valid value in this slot
-                unsafe { self._tab.get::<u64>(Record::VT_CELL, Some(0)).unwrap() }
-            }
-            #[inline]
-            pub fn position(&self) -> Option<&'a Position> {
-                // Safety:
-                // Created from valid Table for this object
-                // which contains a valid value in this slot
-                unsafe { self._tab.get::<Position>(Record::VT_POSITION, None) }
+                unsafe { self._tab.get::<RecordHead>(Record::VT_HEAD, None).unwrap() }
             }
             #[inline]
             pub fn session(&self) -> Option<SessionState<'a>> {
@@ -1695,15 +1874,20 @@ pub mod pangaea {
                 unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<SessionState>>(Record::VT_SESSION, None) }
             }
             #[inline]
-            pub fn components(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<ComponentBytes<'a>>>> {
+            pub fn parts(&self) -> Option<::flatbuffers::Vector<'a, Part>> {
                 // Safety:
                 // Created from valid Table for this object
                 // which contains a valid value in this slot
                 unsafe {
-                    self._tab.get::<::flatbuffers::ForwardsUOffset<
-                        ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<ComponentBytes>>,
-                    >>(Record::VT_COMPONENTS, None)
+                    self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, Part>>>(Record::VT_PARTS, None)
                 }
+            }
+            #[inline]
+            pub fn bytes(&self) -> Option<::flatbuffers::Vector<'a, u8>> {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(Record::VT_BYTES, None) }
             }
             #[inline]
             pub fn fleeting(&self) -> Option<::flatbuffers::Vector<'a, u32>> {
@@ -1720,40 +1904,38 @@ pub mod pangaea {
             #[inline]
             fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
                 v.visit_table(pos)?
-     .visit_field::<u64>("entity", Self::VT_ENTITY, false)?
-     .visit_field::<u64>("epoch", Self::VT_EPOCH, false)?
-     .visit_field::<Presence>("presence", Self::VT_PRESENCE, false)?
-     .visit_field::<u64>("cell", Self::VT_CELL, false)?
-     .visit_field::<Position>("position", Self::VT_POSITION, false)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<SessionState>>("session", Self::VT_SESSION, false)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<ComponentBytes>>>>("components", Self::VT_COMPONENTS, false)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u32>>>("fleeting", Self::VT_FLEETING, false)?
-     .finish();
+                    .visit_field::<RecordHead>("head", Self::VT_HEAD, true)?
+                    .visit_field::<::flatbuffers::ForwardsUOffset<SessionState>>("session", Self::VT_SESSION, false)?
+                    .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, Part>>>(
+                        "parts",
+                        Self::VT_PARTS,
+                        false,
+                    )?
+                    .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>("bytes", Self::VT_BYTES, false)?
+                    .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u32>>>(
+                        "fleeting",
+                        Self::VT_FLEETING,
+                        false,
+                    )?
+                    .finish();
                 Ok(())
             }
         }
         pub struct RecordArgs<'a> {
-            pub entity: u64,
-            pub epoch: u64,
-            pub presence: Presence,
-            pub cell: u64,
-            pub position: Option<&'a Position>,
+            pub head: Option<&'a RecordHead>,
             pub session: Option<::flatbuffers::WIPOffset<SessionState<'a>>>,
-            pub components:
-                Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<ComponentBytes<'a>>>>>,
+            pub parts: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, Part>>>,
+            pub bytes: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
             pub fleeting: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u32>>>,
         }
         impl<'a> Default for RecordArgs<'a> {
             #[inline]
             fn default() -> Self {
                 RecordArgs {
-                    entity: 0,
-                    epoch: 0,
-                    presence: Presence::Awake,
-                    cell: 0,
-                    position: None,
+                    head: None, // required field
                     session: None,
-                    components: None,
+                    parts: None,
+                    bytes: None,
                     fleeting: None,
                 }
             }
@@ -1765,37 +1947,20 @@ pub mod pangaea {
         }
         impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> RecordBuilder<'a, 'b, A> {
             #[inline]
-            pub fn add_entity(&mut self, entity: u64) {
-                self.fbb_.push_slot::<u64>(Record::VT_ENTITY, entity, 0);
-            }
-            #[inline]
-            pub fn add_epoch(&mut self, epoch: u64) {
-                self.fbb_.push_slot::<u64>(Record::VT_EPOCH, epoch, 0);
-            }
-            #[inline]
-            pub fn add_presence(&mut self, presence: Presence) {
-                self.fbb_.push_slot::<Presence>(Record::VT_PRESENCE, presence, Presence::Awake);
-            }
-            #[inline]
-            pub fn add_cell(&mut self, cell: u64) {
-                self.fbb_.push_slot::<u64>(Record::VT_CELL, cell, 0);
-            }
-            #[inline]
-            pub fn add_position(&mut self, position: &Position) {
-                self.fbb_.push_slot_always::<&Position>(Record::VT_POSITION, position);
+            pub fn add_head(&mut self, head: &RecordHead) {
+                self.fbb_.push_slot_always::<&RecordHead>(Record::VT_HEAD, head);
             }
             #[inline]
             pub fn add_session(&mut self, session: ::flatbuffers::WIPOffset<SessionState<'b>>) {
                 self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<SessionState>>(Record::VT_SESSION, session);
             }
             #[inline]
-            pub fn add_components(
-                &mut self,
-                components: ::flatbuffers::WIPOffset<
-                    ::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<ComponentBytes<'b>>>,
-                >,
-            ) {
-                self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Record::VT_COMPONENTS, components);
+            pub fn add_parts(&mut self, parts: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, Part>>) {
+                self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Record::VT_PARTS, parts);
+            }
+            #[inline]
+            pub fn add_bytes(&mut self, bytes: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, u8>>) {
+                self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Record::VT_BYTES, bytes);
             }
             #[inline]
             pub fn add_fleeting(&mut self, fleeting: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, u32>>) {
@@ -1809,6 +1974,7 @@ pub mod pangaea {
             #[inline]
             pub fn finish(self) -> ::flatbuffers::WIPOffset<Record<'a>> {
                 let o = self.fbb_.end_table(self.start_);
+                self.fbb_.required(o, Record::VT_HEAD, "head");
                 ::flatbuffers::WIPOffset::new(o.value())
             }
         }
@@ -1816,13 +1982,10 @@ pub mod pangaea {
         impl ::core::fmt::Debug for Record<'_> {
             fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
                 let mut ds = f.debug_struct("Record");
-                ds.field("entity", &self.entity());
-                ds.field("epoch", &self.epoch());
-                ds.field("presence", &self.presence());
-                ds.field("cell", &self.cell());
-                ds.field("position", &self.position());
+                ds.field("head", &self.head());
                 ds.field("session", &self.session());
-                ds.field("components", &self.components());
+                ds.field("parts", &self.parts());
+                ds.field("bytes", &self.bytes());
                 ds.field("fleeting", &self.fleeting());
                 ds.finish()
             }
@@ -32275,248 +32438,229 @@ pub mod pangaea {
                 }
             }
 
-            pub enum EnterOffset {}
-            #[derive(Copy, Clone, PartialEq)]
-
-            pub struct Enter<'a> {
-                pub _tab: ::flatbuffers::Table<'a>,
+            // struct Enter, aligned to 8
+            #[repr(transparent)]
+            #[derive(Clone, Copy, PartialEq)]
+            pub struct Enter(pub [u8; 16]);
+            impl Default for Enter {
+                fn default() -> Self {
+                    Self([0; 16])
+                }
+            }
+            impl ::core::fmt::Debug for Enter {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+                    f.debug_struct("Enter").field("entity", &self.entity()).field("parts", &self.parts()).finish()
+                }
             }
 
-            impl<'a> ::flatbuffers::Follow<'a> for Enter<'a> {
-                type Inner = Enter<'a>;
+            impl ::flatbuffers::SimpleToVerifyInSlice for Enter {}
+            impl<'a> ::flatbuffers::Follow<'a> for Enter {
+                type Inner = &'a Enter;
                 #[inline]
                 unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                    unsafe { <&'a Enter>::follow(buf, loc) }
                 }
             }
-
-            impl<'a> Enter<'a> {
-                pub const VT_ENTITY: ::flatbuffers::VOffsetT = 4;
-                pub const VT_COMPONENTS: ::flatbuffers::VOffsetT = 6;
-
-                #[inline]
-                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-                    Enter { _tab: table }
-                }
-                #[allow(unused_mut)]
-                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-                    args: &'args EnterArgs<'args>,
-                ) -> ::flatbuffers::WIPOffset<Enter<'bldr>> {
-                    let mut builder = EnterBuilder::new(_fbb);
-                    builder.add_entity(args.entity);
-                    if let Some(x) = args.components {
-                        builder.add_components(x);
-                    }
-                    builder.finish()
-                }
-
-                #[inline]
-                pub fn entity(&self) -> u64 {
-                    // Safety:
-                    // Created from valid Table for this object
-                    // which contains a valid value in this slot
-                    unsafe { self._tab.get::<u64>(Enter::VT_ENTITY, Some(0)).unwrap() }
-                }
-                #[inline]
-                pub fn components(
-                    &self,
-                ) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::super::record::ComponentBytes<'a>>>>
-                {
-                    // Safety:
-                    // Created from valid Table for this object
-                    // which contains a valid value in this slot
-                    unsafe {
-                        self._tab.get::<::flatbuffers::ForwardsUOffset<
-                            ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::super::record::ComponentBytes>>,
-                        >>(Enter::VT_COMPONENTS, None)
-                    }
-                }
-            }
-
-            impl ::flatbuffers::Verifiable for Enter<'_> {
-                #[inline]
-                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-                    v.visit_table(pos)?
-                        .visit_field::<u64>("entity", Self::VT_ENTITY, false)?
-                        .visit_field::<::flatbuffers::ForwardsUOffset<
-                            ::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<super::super::record::ComponentBytes>>,
-                        >>("components", Self::VT_COMPONENTS, false)?
-                        .finish();
-                    Ok(())
-                }
-            }
-            pub struct EnterArgs<'a> {
-                pub entity: u64,
-                pub components: Option<
-                    ::flatbuffers::WIPOffset<
-                        ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::super::record::ComponentBytes<'a>>>,
-                    >,
-                >,
-            }
-            impl<'a> Default for EnterArgs<'a> {
-                #[inline]
-                fn default() -> Self {
-                    EnterArgs { entity: 0, components: None }
-                }
-            }
-
-            pub struct EnterBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-            }
-            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> EnterBuilder<'a, 'b, A> {
-                #[inline]
-                pub fn add_entity(&mut self, entity: u64) {
-                    self.fbb_.push_slot::<u64>(Enter::VT_ENTITY, entity, 0);
-                }
-                #[inline]
-                pub fn add_components(
-                    &mut self,
-                    components: ::flatbuffers::WIPOffset<
-                        ::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<super::super::record::ComponentBytes<'b>>>,
-                    >,
-                ) {
-                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Enter::VT_COMPONENTS, components);
-                }
-                #[inline]
-                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> EnterBuilder<'a, 'b, A> {
-                    let start = _fbb.start_table();
-                    EnterBuilder { fbb_: _fbb, start_: start }
-                }
-                #[inline]
-                pub fn finish(self) -> ::flatbuffers::WIPOffset<Enter<'a>> {
-                    let o = self.fbb_.end_table(self.start_);
-                    ::flatbuffers::WIPOffset::new(o.value())
-                }
-            }
-
-            impl ::core::fmt::Debug for Enter<'_> {
-                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-                    let mut ds = f.debug_struct("Enter");
-                    ds.field("entity", &self.entity());
-                    ds.field("components", &self.components());
-                    ds.finish()
-                }
-            }
-            pub enum ChangedOffset {}
-            #[derive(Copy, Clone, PartialEq)]
-
-            pub struct Changed<'a> {
-                pub _tab: ::flatbuffers::Table<'a>,
-            }
-
-            impl<'a> ::flatbuffers::Follow<'a> for Changed<'a> {
-                type Inner = Changed<'a>;
+            impl<'a> ::flatbuffers::Follow<'a> for &'a Enter {
+                type Inner = &'a Enter;
                 #[inline]
                 unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                    unsafe { ::flatbuffers::follow_cast_ref::<Enter>(buf, loc) }
+                }
+            }
+            impl<'b> ::flatbuffers::Push for Enter {
+                type Output = Enter;
+                #[inline]
+                unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+                    let src = unsafe {
+                        ::core::slice::from_raw_parts(self as *const Enter as *const u8, <Self as ::flatbuffers::Push>::size())
+                    };
+                    dst.copy_from_slice(src);
+                }
+                #[inline]
+                fn alignment() -> ::flatbuffers::PushAlignment {
+                    ::flatbuffers::PushAlignment::new(8)
                 }
             }
 
-            impl<'a> Changed<'a> {
-                pub const VT_ENTITY: ::flatbuffers::VOffsetT = 4;
-                pub const VT_COMPONENT: ::flatbuffers::VOffsetT = 6;
-
-                #[inline]
-                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-                    Changed { _tab: table }
-                }
-                #[allow(unused_mut)]
-                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-                    args: &'args ChangedArgs<'args>,
-                ) -> ::flatbuffers::WIPOffset<Changed<'bldr>> {
-                    let mut builder = ChangedBuilder::new(_fbb);
-                    builder.add_entity(args.entity);
-                    if let Some(x) = args.component {
-                        builder.add_component(x);
-                    }
-                    builder.finish()
-                }
-
-                #[inline]
-                pub fn entity(&self) -> u64 {
-                    // Safety:
-                    // Created from valid Table for this object
-                    // which contains a valid value in this slot
-                    unsafe { self._tab.get::<u64>(Changed::VT_ENTITY, Some(0)).unwrap() }
-                }
-                #[inline]
-                pub fn component(&self) -> Option<super::super::record::ComponentBytes<'a>> {
-                    // Safety:
-                    // Created from valid Table for this object
-                    // which contains a valid value in this slot
-                    unsafe {
-                        self._tab.get::<::flatbuffers::ForwardsUOffset<super::super::record::ComponentBytes>>(
-                            Changed::VT_COMPONENT,
-                            None,
-                        )
-                    }
-                }
-            }
-
-            impl ::flatbuffers::Verifiable for Changed<'_> {
+            impl<'a> ::flatbuffers::Verifiable for Enter {
                 #[inline]
                 fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-                    v.visit_table(pos)?
-                        .visit_field::<u64>("entity", Self::VT_ENTITY, false)?
-                        .visit_field::<::flatbuffers::ForwardsUOffset<super::super::record::ComponentBytes>>(
-                            "component",
-                            Self::VT_COMPONENT,
-                            false,
-                        )?
-                        .finish();
-                    Ok(())
+                    v.in_buffer::<Self>(pos)
                 }
             }
-            pub struct ChangedArgs<'a> {
-                pub entity: u64,
-                pub component: Option<::flatbuffers::WIPOffset<super::super::record::ComponentBytes<'a>>>,
+
+            impl<'a> Enter {
+                #[allow(clippy::too_many_arguments)]
+                pub fn new(entity: u64, parts: u32) -> Self {
+                    let mut s = Self([0; 16]);
+                    s.set_entity(entity);
+                    s.set_parts(parts);
+                    s
+                }
+
+                pub fn entity(&self) -> u64 {
+                    let mut mem = ::core::mem::MaybeUninit::<<u64 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    ::flatbuffers::EndianScalar::from_little_endian(unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            self.0[0..].as_ptr(),
+                            mem.as_mut_ptr() as *mut u8,
+                            ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                        mem.assume_init()
+                    })
+                }
+
+                pub fn set_entity(&mut self, x: u64) {
+                    let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            &x_le as *const _ as *const u8,
+                            self.0[0..].as_mut_ptr(),
+                            ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                    }
+                }
+
+                pub fn parts(&self) -> u32 {
+                    let mut mem = ::core::mem::MaybeUninit::<<u32 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    ::flatbuffers::EndianScalar::from_little_endian(unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            self.0[8..].as_ptr(),
+                            mem.as_mut_ptr() as *mut u8,
+                            ::core::mem::size_of::<<u32 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                        mem.assume_init()
+                    })
+                }
+
+                pub fn set_parts(&mut self, x: u32) {
+                    let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            &x_le as *const _ as *const u8,
+                            self.0[8..].as_mut_ptr(),
+                            ::core::mem::size_of::<<u32 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                    }
+                }
             }
-            impl<'a> Default for ChangedArgs<'a> {
-                #[inline]
+
+            // struct Changed, aligned to 8
+            #[repr(transparent)]
+            #[derive(Clone, Copy, PartialEq)]
+            pub struct Changed(pub [u8; 16]);
+            impl Default for Changed {
                 fn default() -> Self {
-                    ChangedArgs { entity: 0, component: None }
+                    Self([0; 16])
+                }
+            }
+            impl ::core::fmt::Debug for Changed {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+                    f.debug_struct("Changed").field("entity", &self.entity()).field("part", &self.part()).finish()
                 }
             }
 
-            pub struct ChangedBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+            impl ::flatbuffers::SimpleToVerifyInSlice for Changed {}
+            impl<'a> ::flatbuffers::Follow<'a> for Changed {
+                type Inner = &'a Changed;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    unsafe { <&'a Changed>::follow(buf, loc) }
+                }
             }
-            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ChangedBuilder<'a, 'b, A> {
+            impl<'a> ::flatbuffers::Follow<'a> for &'a Changed {
+                type Inner = &'a Changed;
                 #[inline]
-                pub fn add_entity(&mut self, entity: u64) {
-                    self.fbb_.push_slot::<u64>(Changed::VT_ENTITY, entity, 0);
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    unsafe { ::flatbuffers::follow_cast_ref::<Changed>(buf, loc) }
+                }
+            }
+            impl<'b> ::flatbuffers::Push for Changed {
+                type Output = Changed;
+                #[inline]
+                unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+                    let src = unsafe {
+                        ::core::slice::from_raw_parts(self as *const Changed as *const u8, <Self as ::flatbuffers::Push>::size())
+                    };
+                    dst.copy_from_slice(src);
                 }
                 #[inline]
-                pub fn add_component(&mut self, component: ::flatbuffers::WIPOffset<super::super::record::ComponentBytes<'b>>) {
-                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<super::super::record::ComponentBytes>>(
-                        Changed::VT_COMPONENT,
-                        component,
-                    );
-                }
-                #[inline]
-                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ChangedBuilder<'a, 'b, A> {
-                    let start = _fbb.start_table();
-                    ChangedBuilder { fbb_: _fbb, start_: start }
-                }
-                #[inline]
-                pub fn finish(self) -> ::flatbuffers::WIPOffset<Changed<'a>> {
-                    let o = self.fbb_.end_table(self.start_);
-                    ::flatbuffers::WIPOffset::new(o.value())
+                fn alignment() -> ::flatbuffers::PushAlignment {
+                    ::flatbuffers::PushAlignment::new(8)
                 }
             }
 
-            impl ::core::fmt::Debug for Changed<'_> {
-                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-                    let mut ds = f.debug_struct("Changed");
-                    ds.field("entity", &self.entity());
-                    ds.field("component", &self.component());
-                    ds.finish()
+            impl<'a> ::flatbuffers::Verifiable for Changed {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.in_buffer::<Self>(pos)
                 }
             }
+
+            impl<'a> Changed {
+                #[allow(clippy::too_many_arguments)]
+                pub fn new(entity: u64, part: &super::super::record::Part) -> Self {
+                    let mut s = Self([0; 16]);
+                    s.set_entity(entity);
+                    s.set_part(part);
+                    s
+                }
+
+                pub fn entity(&self) -> u64 {
+                    let mut mem = ::core::mem::MaybeUninit::<<u64 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    ::flatbuffers::EndianScalar::from_little_endian(unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            self.0[0..].as_ptr(),
+                            mem.as_mut_ptr() as *mut u8,
+                            ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                        mem.assume_init()
+                    })
+                }
+
+                pub fn set_entity(&mut self, x: u64) {
+                    let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            &x_le as *const _ as *const u8,
+                            self.0[0..].as_mut_ptr(),
+                            ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                    }
+                }
+
+                pub fn part(&self) -> &super::super::record::Part {
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid struct in this slot
+                    unsafe { &*(self.0[8..].as_ptr() as *const super::super::record::Part) }
+                }
+
+                #[allow(clippy::identity_op)]
+                pub fn set_part(&mut self, x: &super::super::record::Part) {
+                    self.0[8..8 + 8].copy_from_slice(&x.0)
+                }
+            }
+
             pub enum CellFeedOffset {}
             #[derive(Copy, Clone, PartialEq)]
 
@@ -32539,6 +32683,8 @@ pub mod pangaea {
                 pub const VT_MOVED: ::flatbuffers::VOffsetT = 10;
                 pub const VT_CHANGED: ::flatbuffers::VOffsetT = 12;
                 pub const VT_LEFT: ::flatbuffers::VOffsetT = 14;
+                pub const VT_PARTS: ::flatbuffers::VOffsetT = 16;
+                pub const VT_BYTES: ::flatbuffers::VOffsetT = 18;
 
                 #[inline]
                 pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -32551,6 +32697,12 @@ pub mod pangaea {
                 ) -> ::flatbuffers::WIPOffset<CellFeed<'bldr>> {
                     let mut builder = CellFeedBuilder::new(_fbb);
                     builder.add_cell(args.cell);
+                    if let Some(x) = args.bytes {
+                        builder.add_bytes(x);
+                    }
+                    if let Some(x) = args.parts {
+                        builder.add_parts(x);
+                    }
                     if let Some(x) = args.left {
                         builder.add_left(x);
                     }
@@ -32582,12 +32734,13 @@ pub mod pangaea {
                     unsafe { self._tab.get::<bool>(CellFeed::VT_SNAPSHOT, Some(false)).unwrap() }
                 }
                 #[inline]
-                pub fn entered(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Enter<'a>>>> {
+                pub fn entered(&self) -> Option<::flatbuffers::Vector<'a, Enter>> {
                     // Safety:
                     // Created from valid Table for this object
                     // which contains a valid value in this slot
                     unsafe {
-                        self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Enter>>>>(CellFeed::VT_ENTERED, None)
+                        self._tab
+                            .get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, Enter>>>(CellFeed::VT_ENTERED, None)
                     }
                 }
                 #[inline]
@@ -32601,14 +32754,13 @@ pub mod pangaea {
                     }
                 }
                 #[inline]
-                pub fn changed(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Changed<'a>>>> {
+                pub fn changed(&self) -> Option<::flatbuffers::Vector<'a, Changed>> {
                     // Safety:
                     // Created from valid Table for this object
                     // which contains a valid value in this slot
                     unsafe {
-                        self._tab.get::<::flatbuffers::ForwardsUOffset<
-                            ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Changed>>,
-                        >>(CellFeed::VT_CHANGED, None)
+                        self._tab
+                            .get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, Changed>>>(CellFeed::VT_CHANGED, None)
                     }
                 }
                 #[inline]
@@ -32620,36 +32772,92 @@ pub mod pangaea {
                         self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, Leave>>>(CellFeed::VT_LEFT, None)
                     }
                 }
+                #[inline]
+                pub fn parts(&self) -> Option<::flatbuffers::Vector<'a, super::super::record::Part>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, super::super::record::Part>>>(
+                            CellFeed::VT_PARTS,
+                            None,
+                        )
+                    }
+                }
+                #[inline]
+                pub fn bytes(&self) -> Option<::flatbuffers::Vector<'a, u8>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(CellFeed::VT_BYTES, None)
+                    }
+                }
             }
 
             impl ::flatbuffers::Verifiable for CellFeed<'_> {
                 #[inline]
                 fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
                     v.visit_table(pos)?
-     .visit_field::<u64>("cell", Self::VT_CELL, false)?
-     .visit_field::<bool>("snapshot", Self::VT_SNAPSHOT, false)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<Enter>>>>("entered", Self::VT_ENTERED, false)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, Motion>>>("moved", Self::VT_MOVED, false)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<Changed>>>>("changed", Self::VT_CHANGED, false)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, Leave>>>("left", Self::VT_LEFT, false)?
-     .finish();
+                        .visit_field::<u64>("cell", Self::VT_CELL, false)?
+                        .visit_field::<bool>("snapshot", Self::VT_SNAPSHOT, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, Enter>>>(
+                            "entered",
+                            Self::VT_ENTERED,
+                            false,
+                        )?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, Motion>>>(
+                            "moved",
+                            Self::VT_MOVED,
+                            false,
+                        )?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, Changed>>>(
+                            "changed",
+                            Self::VT_CHANGED,
+                            false,
+                        )?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, Leave>>>(
+                            "left",
+                            Self::VT_LEFT,
+                            false,
+                        )?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, super::super::record::Part>>>(
+                            "parts",
+                            Self::VT_PARTS,
+                            false,
+                        )?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>(
+                            "bytes",
+                            Self::VT_BYTES,
+                            false,
+                        )?
+                        .finish();
                     Ok(())
                 }
             }
             pub struct CellFeedArgs<'a> {
                 pub cell: u64,
                 pub snapshot: bool,
-                pub entered:
-                    Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Enter<'a>>>>>,
+                pub entered: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, Enter>>>,
                 pub moved: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, Motion>>>,
-                pub changed:
-                    Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Changed<'a>>>>>,
+                pub changed: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, Changed>>>,
                 pub left: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, Leave>>>,
+                pub parts: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, super::super::record::Part>>>,
+                pub bytes: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
             }
             impl<'a> Default for CellFeedArgs<'a> {
                 #[inline]
                 fn default() -> Self {
-                    CellFeedArgs { cell: 0, snapshot: false, entered: None, moved: None, changed: None, left: None }
+                    CellFeedArgs {
+                        cell: 0,
+                        snapshot: false,
+                        entered: None,
+                        moved: None,
+                        changed: None,
+                        left: None,
+                        parts: None,
+                        bytes: None,
+                    }
                 }
             }
 
@@ -32667,10 +32875,7 @@ pub mod pangaea {
                     self.fbb_.push_slot::<bool>(CellFeed::VT_SNAPSHOT, snapshot, false);
                 }
                 #[inline]
-                pub fn add_entered(
-                    &mut self,
-                    entered: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<Enter<'b>>>>,
-                ) {
+                pub fn add_entered(&mut self, entered: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, Enter>>) {
                     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(CellFeed::VT_ENTERED, entered);
                 }
                 #[inline]
@@ -32678,15 +32883,23 @@ pub mod pangaea {
                     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(CellFeed::VT_MOVED, moved);
                 }
                 #[inline]
-                pub fn add_changed(
-                    &mut self,
-                    changed: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<Changed<'b>>>>,
-                ) {
+                pub fn add_changed(&mut self, changed: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, Changed>>) {
                     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(CellFeed::VT_CHANGED, changed);
                 }
                 #[inline]
                 pub fn add_left(&mut self, left: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, Leave>>) {
                     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(CellFeed::VT_LEFT, left);
+                }
+                #[inline]
+                pub fn add_parts(
+                    &mut self,
+                    parts: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, super::super::record::Part>>,
+                ) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(CellFeed::VT_PARTS, parts);
+                }
+                #[inline]
+                pub fn add_bytes(&mut self, bytes: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, u8>>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(CellFeed::VT_BYTES, bytes);
                 }
                 #[inline]
                 pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> CellFeedBuilder<'a, 'b, A> {
@@ -32709,6 +32922,8 @@ pub mod pangaea {
                     ds.field("moved", &self.moved());
                     ds.field("changed", &self.changed());
                     ds.field("left", &self.left());
+                    ds.field("parts", &self.parts());
+                    ds.field("bytes", &self.bytes());
                     ds.finish()
                 }
             }

@@ -89,7 +89,12 @@ impl<'f> At<'f> {
         WireError::Impossible { field: self.field, value: value.into() }
     }
 
-    fn check_length(self, length: usize, max: usize) -> Result<(), WireError> {
+    /// Bytes of the frame, to be kept: long ones share its memory.
+    pub(super) fn keep(self, bytes: &[u8]) -> Bytes {
+        if bytes.len() < SHARED_BYTES_MIN { Bytes::copy_from_slice(bytes) } else { self.frame.slice_ref(bytes) }
+    }
+
+    pub(super) fn check_length(self, length: usize, max: usize) -> Result<(), WireError> {
         if length <= max { Ok(()) } else { Err(WireError::TooLong { field: self.field, length, max }) }
     }
 }
@@ -205,7 +210,7 @@ impl<'a> Unpack<Vector<'a, u8>> for Bytes {
     fn unpack(wire: Vector<'a, u8>, at: At<'_>) -> Result<Self, WireError> {
         let bytes = wire.bytes();
         at.check_length(bytes.len(), at.max)?;
-        Ok(if bytes.len() < SHARED_BYTES_MIN { Self::copy_from_slice(bytes) } else { at.frame.slice_ref(bytes) })
+        Ok(at.keep(bytes))
     }
 }
 
@@ -443,14 +448,14 @@ macro_rules! wire_enum {
                 at: $crate::wire::codec::At<'_>,
             ) -> Result<Self, $crate::wire::WireError> {
                 let at = at.field(stringify!($body));
+                $(if let Some(table) = wire.$cas() {
+                    return $crate::wire::codec::Unpack::unpack(table, at).map(Self::$carrier);
+                })*
                 $(if let Some(_table) = wire.$vas() {
                     return Ok(Self::$variant {
                         $($field: $crate::wire::codec::Unpack::unpack(
                             _table.$field(), at.field(stringify!($field))$(.at_most($max))?)?),*
                     });
-                })*
-                $(if let Some(table) = wire.$cas() {
-                    return $crate::wire::codec::Unpack::unpack(table, at).map(Self::$carrier);
                 })*
                 Err(at.impossible(wire.body_type().0))
             }

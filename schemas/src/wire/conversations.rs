@@ -10,18 +10,18 @@ use super::codec::{
 };
 use crate::client::{NAME_BYTES_MAX, TOKEN_BYTES_MAX};
 use crate::generated::node::{
-    attach, auth, beacon, blobs, bus, directory, effects, feed, handover, journal, ledger, session, tables, trade,
+    attach, auth, beacon, blobs, bus, directory, effects, handover, journal, ledger, session, tables, trade,
 };
 use crate::generated::{node, record};
-use crate::geometry::{CellOffset, ShardId};
+use crate::geometry::ShardId;
 use crate::journal::Mark;
 use crate::message::{
-    AgentFeed, AppendId, AttachRefusal, AuthReply, AuthRequest, BLOB_BYTES_MAX, BUS_BYTES_MAX, Balance, BeaconEntry, BeaconReply,
-    BeaconRequest, Birth, BlobReply, BlobRequest, BusEvent, BusRequest, CellFeed, Changed, ClientInput, Credentials, Currency,
-    Directory, EFFECT_BATCH_MAX, EffectMessage, Enter, Feed, FeedFilter, FeedFrame, Handover, HandoverMessage, Holdings, Item,
-    ItemKind, JournalReply, JournalRequest, KEY_BYTES_MAX, Lane, Leave, LedgerRefusal, LedgerReply, LedgerRequest, LedgerResult,
-    Location, LoginRefusal, Message, Motion, NodeInfo, Owed, Owner, Refusal, Session, ShardImage, ShardRoute, TRADE_ITEMS_MAX,
-    Table, TableOp, TableReply, TableRequest, Trade, TradeSide, TradeState, TradeStep, Transaction, VALUE_BYTES_MAX,
+    AppendId, AttachRefusal, AuthReply, AuthRequest, BLOB_BYTES_MAX, BUS_BYTES_MAX, Balance, BeaconEntry, BeaconReply,
+    BeaconRequest, Birth, BlobReply, BlobRequest, BusEvent, BusRequest, ClientInput, Credentials, Currency, Directory,
+    EFFECT_BATCH_MAX, EffectMessage, Handover, HandoverMessage, Holdings, Item, ItemKind, JournalReply, JournalRequest,
+    KEY_BYTES_MAX, Lane, LedgerRefusal, LedgerReply, LedgerRequest, LedgerResult, Location, LoginRefusal, Message, NodeInfo,
+    Owed, Owner, Refusal, Session, ShardImage, ShardRoute, TRADE_ITEMS_MAX, Table, TableOp, TableReply, TableRequest, Trade,
+    TradeSide, TradeState, TradeStep, Transaction, VALUE_BYTES_MAX,
 };
 use crate::registry::TYPE_BYTES_MAX;
 use crate::{AgentEpoch, EffectSeq, EntityId, JournalIndex, NodeId, Nonce, OutSeq, Revision, SessionEpoch, ShardEpoch};
@@ -442,59 +442,6 @@ wire_enum! {
         Seek(SeekArgs, body_as_seek) { agent },
     }
     carriers {}
-}
-
-// ---- feed -----------------------------------------------------------------------------------------------------------------
-
-impl<'b> Pack<'b> for Motion {
-    type Wire = feed::Motion;
-    fn pack(&self, _: &mut FlatBufferBuilder<'b>) -> feed::Motion {
-        feed::Motion::new(self.entity.0, self.offset.x, self.offset.z, self.vx, self.vz)
-    }
-}
-
-impl<'a> Unpack<&'a feed::Motion> for Motion {
-    fn unpack(wire: &'a feed::Motion, _: At<'_>) -> Result<Self, WireError> {
-        let offset = CellOffset { x: wire.x(), z: wire.z() };
-        Ok(Self { entity: EntityId(wire.entity()), offset, vx: wire.vx(), vz: wire.vz() })
-    }
-}
-
-impl<'b> Pack<'b> for AgentFeed {
-    type Wire = feed::AgentFeed;
-    fn pack(&self, b: &mut FlatBufferBuilder<'b>) -> feed::AgentFeed {
-        let Self { agent, session, epoch, in_seq, applied, position } = self;
-        let (agent, session, epoch) = (agent.pack(b), session.pack(b), epoch.pack(b));
-        feed::AgentFeed::new(agent, session, epoch, in_seq.pack(b), applied.pack(b), &position.pack(b))
-    }
-}
-
-impl<'a> Unpack<&'a feed::AgentFeed> for AgentFeed {
-    fn unpack(wire: &'a feed::AgentFeed, at: At<'_>) -> Result<Self, WireError> {
-        Ok(Self {
-            agent: Unpack::unpack(wire.agent(), at)?,
-            session: Unpack::unpack(wire.session(), at)?,
-            epoch: Unpack::unpack(wire.epoch(), at)?,
-            in_seq: Unpack::unpack(wire.in_seq(), at)?,
-            applied: Unpack::unpack(wire.applied(), at)?,
-            position: Unpack::unpack(wire.position(), at)?,
-        })
-    }
-}
-
-wire_struct! { Leave = feed::Leave { entity, to } }
-wire_code! { FeedFilter = feed::FeedFilter { Replicated, Ghosted } }
-wire_table! { Enter = feed::{Enter, EnterArgs} { entity, components } }
-wire_table! { Changed = feed::{Changed, ChangedArgs} { entity, component } }
-wire_table! { CellFeed = feed::{CellFeed, CellFeedArgs} { cell, snapshot, entered, moved, changed, left } }
-wire_table! { FeedFrame = feed::{FeedFrame, FeedFrameArgs} { shard, epoch, tick, seq, follower, cells, agents } }
-wire_enum! {
-    Feed = feed::{Feed, FeedArgs, FeedBody}
-    variants {
-        Follow(FollowArgs, body_as_follow) { shard, follower, filter, reset, add, remove },
-        NotHere(NotHereArgs, body_as_not_here) { shard, follower },
-    }
-    carriers { Frame(body_as_frame) }
 }
 
 // ---- session --------------------------------------------------------------------------------------------------------------

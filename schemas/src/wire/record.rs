@@ -1,17 +1,17 @@
 //! Records and journal entries, and the leaves they share with messages.
 
-use flatbuffers::FlatBufferBuilder;
+use flatbuffers::{FlatBufferBuilder, WIPOffset};
 
 use super::WireError;
 use super::codec::{At, Pack, Unpack, wire_code, wire_enum, wire_required, wire_slot, wire_struct, wire_table};
+use super::parts::{Parts, Reading};
 use super::stored::Stored;
 use crate::generated::record;
 use crate::geometry::Position;
 use crate::journal::{Decision, Departure, ENTRY_OPS_MAX, Entry, Fence, Mark, ShardOp, Xid};
 use crate::message::{Effect, OpId, Transaction};
 use crate::record::{
-    COMPONENT_BYTES_MAX, ComponentBytes, OPEN_OPERATIONS_MAX, OUTBOX_MAX, OpenOperation, Presence, RECORD_COMPONENTS_MAX, Record,
-    ReliableEvent, SessionState,
+    OPEN_OPERATIONS_MAX, OUTBOX_MAX, OpenOperation, Presence, RECORD_COMPONENTS_MAX, Record, ReliableEvent, SessionState,
 };
 use crate::registry::TYPE_BYTES_MAX;
 use crate::{EntityId, Nonce};
@@ -42,11 +42,10 @@ wire_struct! { Mark = record::Mark { epoch, number } }
 wire_table! { Effect = record::{Effect, EffectArgs} { to, from, id, bytes <= TYPE_BYTES_MAX, hops, within } }
 
 wire_code! { Presence = record::Presence { Awake, Asleep, Parked } }
-wire_table! { ComponentBytes = record::{ComponentBytes, ComponentBytesArgs} { id, bytes <= COMPONENT_BYTES_MAX } }
 wire_table! { ReliableEvent = record::{ReliableEvent, ReliableEventArgs} { seq, id, bytes <= TYPE_BYTES_MAX } }
 
 impl<'b> Pack<'b> for OpenOperation {
-    type Wire = flatbuffers::WIPOffset<record::OpenOperation<'b>>;
+    type Wire = WIPOffset<record::OpenOperation<'b>>;
     fn pack(&self, b: &mut FlatBufferBuilder<'b>) -> Self::Wire {
         let (op, transaction) = (self.op.pack(b), Some(self.transaction.to_stored().pack(b)));
         record::OpenOperation::create(b, &record::OpenOperationArgs { op: Some(&op), transaction })
@@ -65,11 +64,40 @@ wire_table! {
         epoch, gateway, in_seq, out_seq, outbox <= OUTBOX_MAX, open <= OPEN_OPERATIONS_MAX, crashes, on_trial,
     }
 }
-wire_table! {
-    Record = record::{Record, RecordArgs} {
-        entity, epoch, presence, cell, position, session, components <= RECORD_COMPONENTS_MAX, fleeting <= RECORD_COMPONENTS_MAX,
+
+impl<'b> Pack<'b> for Record {
+    type Wire = WIPOffset<record::Record<'b>>;
+    fn pack(&self, b: &mut FlatBufferBuilder<'b>) -> Self::Wire {
+        let Self { entity, epoch, presence, cell, position, session, components, fleeting } = self;
+        let (epoch, cell) = (epoch.pack(b), cell.pack(b));
+        let head = record::RecordHead::new(entity.0, epoch, cell, &position.pack(b), presence.pack(b));
+        // Most entities have no player, and most builds know all components.
+        let session = (*session != SessionState::default()).then(|| session.pack(b));
+        let fleeting = (!fleeting.is_empty()).then(|| fleeting.pack(b));
+        let (parts, bytes) = Parts::of(components).pack(b);
+        record::Record::create(b, &record::RecordArgs { head: Some(&head), session, parts, bytes, fleeting })
     }
 }
+
+impl<'a> Unpack<record::Record<'a>> for Record {
+    fn unpack(wire: record::Record<'a>, at: At<'_>) -> Result<Self, WireError> {
+        let (head, session) = (wire.head(), Unpack::unpack(wire.session(), at.field("session"))?);
+        let mut parts = Reading::new(wire.parts(), wire.bytes(), at);
+        let components = parts.take(parts.left())?;
+        parts.end()?;
+        Ok(Self {
+            entity: EntityId(head.entity()),
+            epoch: Unpack::unpack(head.epoch(), at)?,
+            presence: Unpack::unpack(head.presence(), at.field("presence"))?,
+            cell: Unpack::unpack(head.cell(), at.field("cell"))?,
+            position: Unpack::unpack(head.position(), at)?,
+            session: Option::unwrap_or_default(session),
+            components,
+            fleeting: Unpack::unpack(wire.fleeting(), at.field("fleeting").at_most(RECORD_COMPONENTS_MAX))?,
+        })
+    }
+}
+wire_required! { Record = record::Record<'a> }
 
 wire_enum! {
     ShardOp = record::{ShardOp, ShardOpArgs, ShardOpBody}

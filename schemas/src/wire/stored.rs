@@ -42,21 +42,21 @@ macro_rules! stored {
     )* };
 }
 stored! {
-    Entry = fb::Entry<'_>, b"ENT", 2;
-    Record = fb::Record<'_>, b"REC", 1;
-    Departure = fb::Departure<'_>, b"DEP", 2;
+    Entry = fb::Entry<'_>, b"ENT", 3;
+    Record = fb::Record<'_>, b"REC", 2;
+    Departure = fb::Departure<'_>, b"DEP", 3;
     Decision = fb::Decision<'_>, b"DEC", 1;
     Effect = fb::Effect<'_>, b"EFF", 1;
-    ShardImage = journal::ShardImage<'_>, b"IMG", 1;
+    ShardImage = journal::ShardImage<'_>, b"IMG", 2;
     NodeInfo = beacon::NodeInfo<'_>, b"NOD", 1;
     ShardRoute = beacon::ShardRoute<'_>, b"ROU", 1;
     Transaction = ledger::Transaction<'_>, b"TRA", 1;
     LedgerResult = ledger::LedgerResult<'_>, b"LRS", 1;
     Trade = trade::Trade<'_>, b"TRD", 1;
     Book = rules::Book<'_>, b"RUL", 1;
-    RecordingHead = recording::Head<'_>, b"RCH", 1;
-    RecordingPart = recording::Part<'_>, b"RCP", 1;
-    RecordedTick = recording::Tick<'_>, b"RCT", 1;
+    RecordingHead = recording::Head<'_>, b"RCH", 2;
+    RecordingPart = recording::Part<'_>, b"RCP", 2;
+    RecordedTick = recording::Tick<'_>, b"RCT", 2;
     RecordingEnd = recording::End<'_>, b"RCE", 1;
 }
 
