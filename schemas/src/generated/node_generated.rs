@@ -34638,75 +34638,274 @@ pub mod pangaea {
                 }
             }
 
-            pub enum ClientInputOffset {}
+            // struct InputHead, aligned to 8
+            #[repr(transparent)]
+            #[derive(Clone, Copy, PartialEq)]
+            pub struct InputHead(pub [u8; 32]);
+            impl Default for InputHead {
+                fn default() -> Self {
+                    Self([0; 32])
+                }
+            }
+            impl ::core::fmt::Debug for InputHead {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+                    f.debug_struct("InputHead")
+                        .field("agent", &self.agent())
+                        .field("session", &self.session())
+                        .field("seq", &self.seq())
+                        .field("id", &self.id())
+                        .field("length", &self.length())
+                        .finish()
+                }
+            }
+
+            impl ::flatbuffers::SimpleToVerifyInSlice for InputHead {}
+            impl<'a> ::flatbuffers::Follow<'a> for InputHead {
+                type Inner = &'a InputHead;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    unsafe { <&'a InputHead>::follow(buf, loc) }
+                }
+            }
+            impl<'a> ::flatbuffers::Follow<'a> for &'a InputHead {
+                type Inner = &'a InputHead;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    unsafe { ::flatbuffers::follow_cast_ref::<InputHead>(buf, loc) }
+                }
+            }
+            impl<'b> ::flatbuffers::Push for InputHead {
+                type Output = InputHead;
+                #[inline]
+                unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+                    let src = unsafe {
+                        ::core::slice::from_raw_parts(
+                            self as *const InputHead as *const u8,
+                            <Self as ::flatbuffers::Push>::size(),
+                        )
+                    };
+                    dst.copy_from_slice(src);
+                }
+                #[inline]
+                fn alignment() -> ::flatbuffers::PushAlignment {
+                    ::flatbuffers::PushAlignment::new(8)
+                }
+            }
+
+            impl<'a> ::flatbuffers::Verifiable for InputHead {
+                #[inline]
+                fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                    v.in_buffer::<Self>(pos)
+                }
+            }
+
+            impl<'a> InputHead {
+                #[allow(clippy::too_many_arguments)]
+                pub fn new(agent: u64, session: u64, seq: u32, id: u32, length: u32) -> Self {
+                    let mut s = Self([0; 32]);
+                    s.set_agent(agent);
+                    s.set_session(session);
+                    s.set_seq(seq);
+                    s.set_id(id);
+                    s.set_length(length);
+                    s
+                }
+
+                pub fn agent(&self) -> u64 {
+                    let mut mem = ::core::mem::MaybeUninit::<<u64 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    ::flatbuffers::EndianScalar::from_little_endian(unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            self.0[0..].as_ptr(),
+                            mem.as_mut_ptr() as *mut u8,
+                            ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                        mem.assume_init()
+                    })
+                }
+
+                pub fn set_agent(&mut self, x: u64) {
+                    let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            &x_le as *const _ as *const u8,
+                            self.0[0..].as_mut_ptr(),
+                            ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                    }
+                }
+
+                pub fn session(&self) -> u64 {
+                    let mut mem = ::core::mem::MaybeUninit::<<u64 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    ::flatbuffers::EndianScalar::from_little_endian(unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            self.0[8..].as_ptr(),
+                            mem.as_mut_ptr() as *mut u8,
+                            ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                        mem.assume_init()
+                    })
+                }
+
+                pub fn set_session(&mut self, x: u64) {
+                    let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            &x_le as *const _ as *const u8,
+                            self.0[8..].as_mut_ptr(),
+                            ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                    }
+                }
+
+                pub fn seq(&self) -> u32 {
+                    let mut mem = ::core::mem::MaybeUninit::<<u32 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    ::flatbuffers::EndianScalar::from_little_endian(unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            self.0[16..].as_ptr(),
+                            mem.as_mut_ptr() as *mut u8,
+                            ::core::mem::size_of::<<u32 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                        mem.assume_init()
+                    })
+                }
+
+                pub fn set_seq(&mut self, x: u32) {
+                    let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            &x_le as *const _ as *const u8,
+                            self.0[16..].as_mut_ptr(),
+                            ::core::mem::size_of::<<u32 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                    }
+                }
+
+                pub fn id(&self) -> u32 {
+                    let mut mem = ::core::mem::MaybeUninit::<<u32 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    ::flatbuffers::EndianScalar::from_little_endian(unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            self.0[20..].as_ptr(),
+                            mem.as_mut_ptr() as *mut u8,
+                            ::core::mem::size_of::<<u32 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                        mem.assume_init()
+                    })
+                }
+
+                pub fn set_id(&mut self, x: u32) {
+                    let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            &x_le as *const _ as *const u8,
+                            self.0[20..].as_mut_ptr(),
+                            ::core::mem::size_of::<<u32 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                    }
+                }
+
+                pub fn length(&self) -> u32 {
+                    let mut mem = ::core::mem::MaybeUninit::<<u32 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    ::flatbuffers::EndianScalar::from_little_endian(unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            self.0[24..].as_ptr(),
+                            mem.as_mut_ptr() as *mut u8,
+                            ::core::mem::size_of::<<u32 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                        mem.assume_init()
+                    })
+                }
+
+                pub fn set_length(&mut self, x: u32) {
+                    let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            &x_le as *const _ as *const u8,
+                            self.0[24..].as_mut_ptr(),
+                            ::core::mem::size_of::<<u32 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                    }
+                }
+            }
+
+            pub enum ClientInputsOffset {}
             #[derive(Copy, Clone, PartialEq)]
 
-            pub struct ClientInput<'a> {
+            pub struct ClientInputs<'a> {
                 pub _tab: ::flatbuffers::Table<'a>,
             }
 
-            impl<'a> ::flatbuffers::Follow<'a> for ClientInput<'a> {
-                type Inner = ClientInput<'a>;
+            impl<'a> ::flatbuffers::Follow<'a> for ClientInputs<'a> {
+                type Inner = ClientInputs<'a>;
                 #[inline]
                 unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
                     Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
                 }
             }
 
-            impl<'a> ClientInput<'a> {
-                pub const VT_AGENT: ::flatbuffers::VOffsetT = 4;
-                pub const VT_SESSION: ::flatbuffers::VOffsetT = 6;
-                pub const VT_SEQ: ::flatbuffers::VOffsetT = 8;
-                pub const VT_ID: ::flatbuffers::VOffsetT = 10;
-                pub const VT_BYTES: ::flatbuffers::VOffsetT = 12;
+            impl<'a> ClientInputs<'a> {
+                pub const VT_HEADS: ::flatbuffers::VOffsetT = 4;
+                pub const VT_BYTES: ::flatbuffers::VOffsetT = 6;
 
                 #[inline]
                 pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-                    ClientInput { _tab: table }
+                    ClientInputs { _tab: table }
                 }
                 #[allow(unused_mut)]
                 pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
                     _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-                    args: &'args ClientInputArgs<'args>,
-                ) -> ::flatbuffers::WIPOffset<ClientInput<'bldr>> {
-                    let mut builder = ClientInputBuilder::new(_fbb);
-                    builder.add_session(args.session);
-                    builder.add_agent(args.agent);
+                    args: &'args ClientInputsArgs<'args>,
+                ) -> ::flatbuffers::WIPOffset<ClientInputs<'bldr>> {
+                    let mut builder = ClientInputsBuilder::new(_fbb);
                     if let Some(x) = args.bytes {
                         builder.add_bytes(x);
                     }
-                    builder.add_id(args.id);
-                    builder.add_seq(args.seq);
+                    if let Some(x) = args.heads {
+                        builder.add_heads(x);
+                    }
                     builder.finish()
                 }
 
                 #[inline]
-                pub fn agent(&self) -> u64 {
+                pub fn heads(&self) -> Option<::flatbuffers::Vector<'a, InputHead>> {
                     // Safety:
                     // Created from valid Table for this object
                     // which contains a valid value in this slot
-                    unsafe { self._tab.get::<u64>(ClientInput::VT_AGENT, Some(0)).unwrap() }
-                }
-                #[inline]
-                pub fn session(&self) -> u64 {
-                    // Safety:
-                    // Created from valid Table for this object
-                    // which contains a valid value in this slot
-                    unsafe { self._tab.get::<u64>(ClientInput::VT_SESSION, Some(0)).unwrap() }
-                }
-                #[inline]
-                pub fn seq(&self) -> u32 {
-                    // Safety:
-                    // Created from valid Table for this object
-                    // which contains a valid value in this slot
-                    unsafe { self._tab.get::<u32>(ClientInput::VT_SEQ, Some(0)).unwrap() }
-                }
-                #[inline]
-                pub fn id(&self) -> u32 {
-                    // Safety:
-                    // Created from valid Table for this object
-                    // which contains a valid value in this slot
-                    unsafe { self._tab.get::<u32>(ClientInput::VT_ID, Some(0)).unwrap() }
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, InputHead>>>(
+                            ClientInputs::VT_HEADS,
+                            None,
+                        )
+                    }
                 }
                 #[inline]
                 pub fn bytes(&self) -> Option<::flatbuffers::Vector<'a, u8>> {
@@ -34715,19 +34914,20 @@ pub mod pangaea {
                     // which contains a valid value in this slot
                     unsafe {
                         self._tab
-                            .get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(ClientInput::VT_BYTES, None)
+                            .get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(ClientInputs::VT_BYTES, None)
                     }
                 }
             }
 
-            impl ::flatbuffers::Verifiable for ClientInput<'_> {
+            impl ::flatbuffers::Verifiable for ClientInputs<'_> {
                 #[inline]
                 fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
                     v.visit_table(pos)?
-                        .visit_field::<u64>("agent", Self::VT_AGENT, false)?
-                        .visit_field::<u64>("session", Self::VT_SESSION, false)?
-                        .visit_field::<u32>("seq", Self::VT_SEQ, false)?
-                        .visit_field::<u32>("id", Self::VT_ID, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, InputHead>>>(
+                            "heads",
+                            Self::VT_HEADS,
+                            false,
+                        )?
                         .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>(
                             "bytes",
                             Self::VT_BYTES,
@@ -34737,64 +34937,46 @@ pub mod pangaea {
                     Ok(())
                 }
             }
-            pub struct ClientInputArgs<'a> {
-                pub agent: u64,
-                pub session: u64,
-                pub seq: u32,
-                pub id: u32,
+            pub struct ClientInputsArgs<'a> {
+                pub heads: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, InputHead>>>,
                 pub bytes: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
             }
-            impl<'a> Default for ClientInputArgs<'a> {
+            impl<'a> Default for ClientInputsArgs<'a> {
                 #[inline]
                 fn default() -> Self {
-                    ClientInputArgs { agent: 0, session: 0, seq: 0, id: 0, bytes: None }
+                    ClientInputsArgs { heads: None, bytes: None }
                 }
             }
 
-            pub struct ClientInputBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+            pub struct ClientInputsBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
                 fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
                 start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
             }
-            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ClientInputBuilder<'a, 'b, A> {
+            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ClientInputsBuilder<'a, 'b, A> {
                 #[inline]
-                pub fn add_agent(&mut self, agent: u64) {
-                    self.fbb_.push_slot::<u64>(ClientInput::VT_AGENT, agent, 0);
-                }
-                #[inline]
-                pub fn add_session(&mut self, session: u64) {
-                    self.fbb_.push_slot::<u64>(ClientInput::VT_SESSION, session, 0);
-                }
-                #[inline]
-                pub fn add_seq(&mut self, seq: u32) {
-                    self.fbb_.push_slot::<u32>(ClientInput::VT_SEQ, seq, 0);
-                }
-                #[inline]
-                pub fn add_id(&mut self, id: u32) {
-                    self.fbb_.push_slot::<u32>(ClientInput::VT_ID, id, 0);
+                pub fn add_heads(&mut self, heads: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, InputHead>>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ClientInputs::VT_HEADS, heads);
                 }
                 #[inline]
                 pub fn add_bytes(&mut self, bytes: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, u8>>) {
-                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ClientInput::VT_BYTES, bytes);
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ClientInputs::VT_BYTES, bytes);
                 }
                 #[inline]
-                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ClientInputBuilder<'a, 'b, A> {
+                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ClientInputsBuilder<'a, 'b, A> {
                     let start = _fbb.start_table();
-                    ClientInputBuilder { fbb_: _fbb, start_: start }
+                    ClientInputsBuilder { fbb_: _fbb, start_: start }
                 }
                 #[inline]
-                pub fn finish(self) -> ::flatbuffers::WIPOffset<ClientInput<'a>> {
+                pub fn finish(self) -> ::flatbuffers::WIPOffset<ClientInputs<'a>> {
                     let o = self.fbb_.end_table(self.start_);
                     ::flatbuffers::WIPOffset::new(o.value())
                 }
             }
 
-            impl ::core::fmt::Debug for ClientInput<'_> {
+            impl ::core::fmt::Debug for ClientInputs<'_> {
                 fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-                    let mut ds = f.debug_struct("ClientInput");
-                    ds.field("agent", &self.agent());
-                    ds.field("session", &self.session());
-                    ds.field("seq", &self.seq());
-                    ds.field("id", &self.id());
+                    let mut ds = f.debug_struct("ClientInputs");
+                    ds.field("heads", &self.heads());
                     ds.field("bytes", &self.bytes());
                     ds.finish()
                 }
@@ -35575,15 +35757,11 @@ pub mod pangaea {
                     unsafe { self._tab.get::<u64>(Inputs::VT_SHARD, Some(0)).unwrap() }
                 }
                 #[inline]
-                pub fn inputs(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<ClientInput<'a>>>> {
+                pub fn inputs(&self) -> Option<ClientInputs<'a>> {
                     // Safety:
                     // Created from valid Table for this object
                     // which contains a valid value in this slot
-                    unsafe {
-                        self._tab.get::<::flatbuffers::ForwardsUOffset<
-                            ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<ClientInput>>,
-                        >>(Inputs::VT_INPUTS, None)
-                    }
+                    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<ClientInputs>>(Inputs::VT_INPUTS, None) }
                 }
                 #[inline]
                 pub fn out_acks(&self) -> Option<::flatbuffers::Vector<'a, OutAck>> {
@@ -35601,17 +35779,20 @@ pub mod pangaea {
                 #[inline]
                 fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
                     v.visit_table(pos)?
-     .visit_field::<u64>("shard", Self::VT_SHARD, false)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<ClientInput>>>>("inputs", Self::VT_INPUTS, false)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, OutAck>>>("out_acks", Self::VT_OUT_ACKS, false)?
-     .finish();
+                        .visit_field::<u64>("shard", Self::VT_SHARD, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<ClientInputs>>("inputs", Self::VT_INPUTS, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, OutAck>>>(
+                            "out_acks",
+                            Self::VT_OUT_ACKS,
+                            false,
+                        )?
+                        .finish();
                     Ok(())
                 }
             }
             pub struct InputsArgs<'a> {
                 pub shard: u64,
-                pub inputs:
-                    Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<ClientInput<'a>>>>>,
+                pub inputs: Option<::flatbuffers::WIPOffset<ClientInputs<'a>>>,
                 pub out_acks: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, OutAck>>>,
             }
             impl<'a> Default for InputsArgs<'a> {
@@ -35631,11 +35812,8 @@ pub mod pangaea {
                     self.fbb_.push_slot::<u64>(Inputs::VT_SHARD, shard, 0);
                 }
                 #[inline]
-                pub fn add_inputs(
-                    &mut self,
-                    inputs: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<ClientInput<'b>>>>,
-                ) {
-                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Inputs::VT_INPUTS, inputs);
+                pub fn add_inputs(&mut self, inputs: ::flatbuffers::WIPOffset<ClientInputs<'b>>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<ClientInputs>>(Inputs::VT_INPUTS, inputs);
                 }
                 #[inline]
                 pub fn add_out_acks(&mut self, out_acks: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, OutAck>>) {
@@ -37640,17 +37818,12 @@ pub mod pangaea {
                     }
                 }
                 #[inline]
-                pub fn inputs(
-                    &self,
-                ) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::session::ClientInput<'a>>>>
-                {
+                pub fn inputs(&self) -> Option<super::session::ClientInputs<'a>> {
                     // Safety:
                     // Created from valid Table for this object
                     // which contains a valid value in this slot
                     unsafe {
-                        self._tab.get::<::flatbuffers::ForwardsUOffset<
-                            ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::session::ClientInput>>,
-                        >>(Commit::VT_INPUTS, None)
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<super::session::ClientInputs>>(Commit::VT_INPUTS, None)
                     }
                 }
             }
@@ -37663,9 +37836,11 @@ pub mod pangaea {
                         .visit_field::<::flatbuffers::ForwardsUOffset<
                             ::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<super::super::record::Record>>,
                         >>("members", Self::VT_MEMBERS, false)?
-                        .visit_field::<::flatbuffers::ForwardsUOffset<
-                            ::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<super::session::ClientInput>>,
-                        >>("inputs", Self::VT_INPUTS, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<super::session::ClientInputs>>(
+                            "inputs",
+                            Self::VT_INPUTS,
+                            false,
+                        )?
                         .finish();
                     Ok(())
                 }
@@ -37677,11 +37852,7 @@ pub mod pangaea {
                         ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::super::record::Record<'a>>>,
                     >,
                 >,
-                pub inputs: Option<
-                    ::flatbuffers::WIPOffset<
-                        ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::session::ClientInput<'a>>>,
-                    >,
-                >,
+                pub inputs: Option<::flatbuffers::WIPOffset<super::session::ClientInputs<'a>>>,
             }
             impl<'a> Default for CommitArgs<'a> {
                 #[inline]
@@ -37709,13 +37880,9 @@ pub mod pangaea {
                     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Commit::VT_MEMBERS, members);
                 }
                 #[inline]
-                pub fn add_inputs(
-                    &mut self,
-                    inputs: ::flatbuffers::WIPOffset<
-                        ::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<super::session::ClientInput<'b>>>,
-                    >,
-                ) {
-                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Commit::VT_INPUTS, inputs);
+                pub fn add_inputs(&mut self, inputs: ::flatbuffers::WIPOffset<super::session::ClientInputs<'b>>) {
+                    self.fbb_
+                        .push_slot_always::<::flatbuffers::WIPOffset<super::session::ClientInputs>>(Commit::VT_INPUTS, inputs);
                 }
                 #[inline]
                 pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> CommitBuilder<'a, 'b, A> {
@@ -41228,17 +41395,12 @@ pub mod pangaea {
                     unsafe { self._tab.get::<u64>(RestSeat::VT_LINGER_US, Some(0)).unwrap() }
                 }
                 #[inline]
-                pub fn window(
-                    &self,
-                ) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::session::ClientInput<'a>>>>
-                {
+                pub fn window(&self) -> Option<super::session::ClientInputs<'a>> {
                     // Safety:
                     // Created from valid Table for this object
                     // which contains a valid value in this slot
                     unsafe {
-                        self._tab.get::<::flatbuffers::ForwardsUOffset<
-                            ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::session::ClientInput>>,
-                        >>(RestSeat::VT_WINDOW, None)
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<super::session::ClientInputs>>(RestSeat::VT_WINDOW, None)
                     }
                 }
                 #[inline]
@@ -41268,9 +41430,11 @@ pub mod pangaea {
                             false,
                         )?
                         .visit_field::<u64>("linger_us", Self::VT_LINGER_US, false)?
-                        .visit_field::<::flatbuffers::ForwardsUOffset<
-                            ::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<super::session::ClientInput>>,
-                        >>("window", Self::VT_WINDOW, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<super::session::ClientInputs>>(
+                            "window",
+                            Self::VT_WINDOW,
+                            false,
+                        )?
                         .visit_field::<u32>("fresh_after", Self::VT_FRESH_AFTER, false)?
                         .visit_field::<bool>("resync", Self::VT_RESYNC, false)?
                         .finish();
@@ -41281,11 +41445,7 @@ pub mod pangaea {
                 pub agent: u64,
                 pub state: Option<::flatbuffers::WIPOffset<super::super::record::SessionState<'a>>>,
                 pub linger_us: u64,
-                pub window: Option<
-                    ::flatbuffers::WIPOffset<
-                        ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::session::ClientInput<'a>>>,
-                    >,
-                >,
+                pub window: Option<::flatbuffers::WIPOffset<super::session::ClientInputs<'a>>>,
                 pub fresh_after: u32,
                 pub resync: bool,
             }
@@ -41317,13 +41477,9 @@ pub mod pangaea {
                     self.fbb_.push_slot::<u64>(RestSeat::VT_LINGER_US, linger_us, 0);
                 }
                 #[inline]
-                pub fn add_window(
-                    &mut self,
-                    window: ::flatbuffers::WIPOffset<
-                        ::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<super::session::ClientInput<'b>>>,
-                    >,
-                ) {
-                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(RestSeat::VT_WINDOW, window);
+                pub fn add_window(&mut self, window: ::flatbuffers::WIPOffset<super::session::ClientInputs<'b>>) {
+                    self.fbb_
+                        .push_slot_always::<::flatbuffers::WIPOffset<super::session::ClientInputs>>(RestSeat::VT_WINDOW, window);
                 }
                 #[inline]
                 pub fn add_fresh_after(&mut self, fresh_after: u32) {
@@ -41401,17 +41557,12 @@ pub mod pangaea {
                     unsafe { self._tab.get::<u64>(RestHeld::VT_LEADER, Some(0)).unwrap() }
                 }
                 #[inline]
-                pub fn inputs(
-                    &self,
-                ) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::session::ClientInput<'a>>>>
-                {
+                pub fn inputs(&self) -> Option<super::session::ClientInputs<'a>> {
                     // Safety:
                     // Created from valid Table for this object
                     // which contains a valid value in this slot
                     unsafe {
-                        self._tab.get::<::flatbuffers::ForwardsUOffset<
-                            ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::session::ClientInput>>,
-                        >>(RestHeld::VT_INPUTS, None)
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<super::session::ClientInputs>>(RestHeld::VT_INPUTS, None)
                     }
                 }
             }
@@ -41421,20 +41572,18 @@ pub mod pangaea {
                 fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
                     v.visit_table(pos)?
                         .visit_field::<u64>("leader", Self::VT_LEADER, false)?
-                        .visit_field::<::flatbuffers::ForwardsUOffset<
-                            ::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<super::session::ClientInput>>,
-                        >>("inputs", Self::VT_INPUTS, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<super::session::ClientInputs>>(
+                            "inputs",
+                            Self::VT_INPUTS,
+                            false,
+                        )?
                         .finish();
                     Ok(())
                 }
             }
             pub struct RestHeldArgs<'a> {
                 pub leader: u64,
-                pub inputs: Option<
-                    ::flatbuffers::WIPOffset<
-                        ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::session::ClientInput<'a>>>,
-                    >,
-                >,
+                pub inputs: Option<::flatbuffers::WIPOffset<super::session::ClientInputs<'a>>>,
             }
             impl<'a> Default for RestHeldArgs<'a> {
                 #[inline]
@@ -41453,13 +41602,9 @@ pub mod pangaea {
                     self.fbb_.push_slot::<u64>(RestHeld::VT_LEADER, leader, 0);
                 }
                 #[inline]
-                pub fn add_inputs(
-                    &mut self,
-                    inputs: ::flatbuffers::WIPOffset<
-                        ::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<super::session::ClientInput<'b>>>,
-                    >,
-                ) {
-                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(RestHeld::VT_INPUTS, inputs);
+                pub fn add_inputs(&mut self, inputs: ::flatbuffers::WIPOffset<super::session::ClientInputs<'b>>) {
+                    self.fbb_
+                        .push_slot_always::<::flatbuffers::WIPOffset<super::session::ClientInputs>>(RestHeld::VT_INPUTS, inputs);
                 }
                 #[inline]
                 pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> RestHeldBuilder<'a, 'b, A> {
@@ -44430,17 +44575,12 @@ pub mod pangaea {
                     }
                 }
                 #[inline]
-                pub fn inputs(
-                    &self,
-                ) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::session::ClientInput<'a>>>>
-                {
+                pub fn inputs(&self) -> Option<super::session::ClientInputs<'a>> {
                     // Safety:
                     // Created from valid Table for this object
                     // which contains a valid value in this slot
                     unsafe {
-                        self._tab.get::<::flatbuffers::ForwardsUOffset<
-                            ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::session::ClientInput>>,
-                        >>(Tick::VT_INPUTS, None)
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<super::session::ClientInputs>>(Tick::VT_INPUTS, None)
                     }
                 }
                 #[inline]
@@ -44543,7 +44683,7 @@ pub mod pangaea {
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<Birth>>>>("births", Self::VT_BIRTHS, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, Link>>>("links", Self::VT_LINKS, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<Placement>>>>("placements", Self::VT_PLACEMENTS, false)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<super::session::ClientInput>>>>("inputs", Self::VT_INPUTS, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<super::session::ClientInputs>>("inputs", Self::VT_INPUTS, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<super::super::record::Effect>>>>("effects", Self::VT_EFFECTS, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<super::migration::RestAnswer>>>>("answers", Self::VT_ANSWERS, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<super::bus::BusEvent>>>>("news", Self::VT_NEWS, false)?
@@ -44572,11 +44712,7 @@ pub mod pangaea {
                 pub links: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, Link>>>,
                 pub placements:
                     Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Placement<'a>>>>>,
-                pub inputs: Option<
-                    ::flatbuffers::WIPOffset<
-                        ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::session::ClientInput<'a>>>,
-                    >,
-                >,
+                pub inputs: Option<::flatbuffers::WIPOffset<super::session::ClientInputs<'a>>>,
                 pub effects: Option<
                     ::flatbuffers::WIPOffset<
                         ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::super::record::Effect<'a>>>,
@@ -44676,13 +44812,8 @@ pub mod pangaea {
                     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Tick::VT_PLACEMENTS, placements);
                 }
                 #[inline]
-                pub fn add_inputs(
-                    &mut self,
-                    inputs: ::flatbuffers::WIPOffset<
-                        ::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<super::session::ClientInput<'b>>>,
-                    >,
-                ) {
-                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Tick::VT_INPUTS, inputs);
+                pub fn add_inputs(&mut self, inputs: ::flatbuffers::WIPOffset<super::session::ClientInputs<'b>>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<super::session::ClientInputs>>(Tick::VT_INPUTS, inputs);
                 }
                 #[inline]
                 pub fn add_effects(

@@ -94,6 +94,11 @@ impl<'f> At<'f> {
         if bytes.len() < SHARED_BYTES_MIN { Bytes::copy_from_slice(bytes) } else { self.frame.slice_ref(bytes) }
     }
 
+    /// Whether so many bytes or elements are within the field's bound.
+    pub(super) fn check(self, length: usize) -> Result<(), WireError> {
+        self.check_length(length, self.max)
+    }
+
     pub(super) fn check_length(self, length: usize, max: usize) -> Result<(), WireError> {
         if length <= max { Ok(()) } else { Err(WireError::TooLong { field: self.field, length, max }) }
     }
@@ -209,7 +214,7 @@ pub(super) fn pack_bytes<'b>(bytes: &[u8], b: &mut FlatBufferBuilder<'b>) -> WIP
 impl<'a> Unpack<Vector<'a, u8>> for Bytes {
     fn unpack(wire: Vector<'a, u8>, at: At<'_>) -> Result<Self, WireError> {
         let bytes = wire.bytes();
-        at.check_length(bytes.len(), at.max)?;
+        at.check(bytes.len())?;
         Ok(at.keep(bytes))
     }
 }
@@ -239,7 +244,7 @@ where
 {
     fn unpack(wire: Option<Vector<'a, F>>, at: At<'_>) -> Result<Self, WireError> {
         let Some(elements) = wire else { return Ok(Self::new()) };
-        at.check_length(elements.len(), at.max)?;
+        at.check(elements.len())?;
         let at = at.at_most(usize::MAX);
         elements.iter().map(|element| T::unpack(element, at)).collect()
     }

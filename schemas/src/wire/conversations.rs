@@ -2,12 +2,14 @@
 //! is next door, and so is what the world orders and hears.
 
 use bytes::Bytes;
-use flatbuffers::FlatBufferBuilder;
+use flatbuffers::{FlatBufferBuilder, WIPOffset};
 
 use super::WireError;
 use super::codec::{
-    At, Pack, Slot, Unpack, wire_code, wire_enum, wire_optional, wire_required, wire_row, wire_slot, wire_struct, wire_table,
+    At, Pack, Slot, Unpack, pack_bytes, wire_code, wire_enum, wire_optional, wire_required, wire_row, wire_slot, wire_struct,
+    wire_table,
 };
+use super::parts::Joined;
 use crate::client::{NAME_BYTES_MAX, TOKEN_BYTES_MAX};
 use crate::generated::node::{
     attach, auth, beacon, blobs, bus, directory, effects, handover, journal, ledger, session, tables, trade,
@@ -24,7 +26,9 @@ use crate::message::{
     TradeSide, TradeState, TradeStep, Transaction, VALUE_BYTES_MAX,
 };
 use crate::registry::TYPE_BYTES_MAX;
-use crate::{AgentEpoch, EffectSeq, EntityId, JournalIndex, NodeId, Nonce, OutSeq, Revision, SessionEpoch, ShardEpoch};
+use crate::{
+    AgentEpoch, EffectSeq, EntityId, InSeq, JournalIndex, NodeId, Nonce, OutSeq, Revision, SessionEpoch, ShardEpoch, TypeId,
+};
 
 wire_enum! {
     Message = node::{NodeMessage, NodeMessageArgs, NodeBody}
@@ -447,7 +451,42 @@ wire_enum! {
 // ---- session --------------------------------------------------------------------------------------------------------------
 
 wire_row! { session::OutAck { agent: EntityId, session: SessionEpoch, upto: OutSeq } }
-wire_table! { ClientInput = session::{ClientInput, ClientInputArgs} { agent, session, seq, id, bytes <= TYPE_BYTES_MAX } }
+
+impl<'b> Pack<'b> for Vec<ClientInput> {
+    type Wire = Option<WIPOffset<session::ClientInputs<'b>>>;
+    fn pack(&self, b: &mut FlatBufferBuilder<'b>) -> Self::Wire {
+        let head = |input: &ClientInput| {
+            let ClientInput { agent, session, seq, id, bytes } = input;
+            session::InputHead::new(agent.0, session.to_bits(), seq.0, id.0, bytes.len() as u32)
+        };
+        let heads: Vec<_> = self.iter().map(head).collect();
+        let mut joined = Vec::with_capacity(self.iter().map(|input| input.bytes.len()).sum());
+        self.iter().for_each(|input| joined.extend_from_slice(&input.bytes));
+        (!self.is_empty()).then(|| {
+            let (heads, bytes) = (Some(b.create_vector(&heads)), Some(pack_bytes(&joined, b)));
+            session::ClientInputs::create(b, &session::ClientInputsArgs { heads, bytes })
+        })
+    }
+}
+
+impl<'a> Unpack<Option<session::ClientInputs<'a>>> for Vec<ClientInput> {
+    fn unpack(wire: Option<session::ClientInputs<'a>>, at: At<'_>) -> Result<Self, WireError> {
+        let Some(wire) = wire else { return Ok(Self::new()) };
+        let mut bytes = Joined::new(wire.bytes(), at.field("inputs").at_most(TYPE_BYTES_MAX));
+        let input = |head: &session::InputHead| {
+            Ok(ClientInput {
+                agent: EntityId(head.agent()),
+                session: SessionEpoch::from_bits(head.session()),
+                seq: InSeq(head.seq()),
+                id: TypeId(head.id()),
+                bytes: bytes.take(head.length())?,
+            })
+        };
+        let inputs = wire.heads().into_iter().flatten().map(input).collect::<Result<_, WireError>>()?;
+        bytes.end().map(|()| inputs)
+    }
+}
+
 wire_table! { Birth = session::{Birth, BirthArgs} { account, name <= NAME_BYTES_MAX } }
 wire_optional! { Birth }
 wire_enum! {

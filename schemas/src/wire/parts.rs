@@ -1,5 +1,6 @@
 //! Components on the wire: whose they are and how long in one vector, their bytes behind each other in another. A table for each
-//! component, with a vector of its own, took several times the work to write and to read: see ARCHITECTURE, decisions.
+//! component, with a vector of its own, took several times the work to write and to read: see ARCHITECTURE, decisions. Clients'
+//! inputs travel alike.
 
 use bytes::Bytes;
 use flatbuffers::{FlatBufferBuilder, Vector, WIPOffset};
@@ -58,37 +59,35 @@ impl Parts {
 pub(super) struct Reading<'a, 'f> {
     parts: Option<Vector<'a, Part>>,
     next: usize,
-    bytes: &'a [u8],
-    at: At<'f>,
+    bytes: Joined<'a, 'f>,
 }
 
 impl<'a, 'f> Reading<'a, 'f> {
     pub(super) fn new(parts: Option<Vector<'a, Part>>, bytes: Option<Vector<'a, u8>>, at: At<'f>) -> Self {
-        Self { parts, next: 0, bytes: bytes.map_or(&[], |bytes| bytes.bytes()), at: at.field("parts") }
+        Self { parts, next: 0, bytes: Joined::new(bytes, at.field("parts").at_most(COMPONENT_BYTES_MAX)) }
     }
 
     /// The components of the next entity, which has so many. They share one copy of their bytes.
     pub(super) fn take(&mut self, count: usize) -> Result<Vec<ComponentBytes>, WireError> {
-        self.at.check_length(count, RECORD_COMPONENTS_MAX)?;
+        let at = self.bytes.at;
+        at.check_length(count, RECORD_COMPONENTS_MAX)?;
         if count > self.left() {
-            return Err(self.at.impossible(count as u64));
+            return Err(at.impossible(count as u64));
         }
         let parts = self.parts.into_iter().flatten().skip(self.next).take(count);
         self.next += count;
         let mut length = 0;
         for part in parts.clone() {
-            self.at.check_length(part.length() as usize, COMPONENT_BYTES_MAX)?;
+            at.check_length(part.length() as usize, COMPONENT_BYTES_MAX)?;
             length += part.length() as usize;
         }
-        let mut bytes = self.cut(length)?;
+        let mut bytes = at.keep(self.bytes.cut(length)?);
         Ok(parts.map(|part| ComponentBytes { id: TypeId(part.id()), bytes: bytes.split_to(part.length() as usize) }).collect())
     }
 
     /// The component of a part that stands elsewhere.
     pub(super) fn beside(&mut self, part: &Part) -> Result<ComponentBytes, WireError> {
-        let length = part.length() as usize;
-        self.at.check_length(length, COMPONENT_BYTES_MAX)?;
-        Ok(ComponentBytes { id: TypeId(part.id()), bytes: self.cut(length)? })
+        Ok(ComponentBytes { id: TypeId(part.id()), bytes: self.bytes.take(part.length())? })
     }
 
     /// Components that were not taken yet.
@@ -98,16 +97,40 @@ impl<'a, 'f> Reading<'a, 'f> {
 
     /// Nothing may be left.
     pub(super) fn end(self) -> Result<(), WireError> {
-        match self.left() + self.bytes.len() {
-            0 => Ok(()),
-            left => Err(self.at.impossible(left as u64)),
+        match self.left() {
+            0 => self.bytes.end(),
+            left => Err(self.bytes.at.impossible(left as u64)),
         }
     }
+}
 
-    fn cut(&mut self, length: usize) -> Result<Bytes, WireError> {
-        let (own, rest) = self.bytes.split_at_checked(length).ok_or_else(|| self.at.impossible(length as u64))?;
-        self.bytes = rest;
-        Ok(self.at.keep(own))
+/// Bytes of many behind each other, whose lengths stand elsewhere.
+pub(super) struct Joined<'a, 'f> {
+    left: &'a [u8],
+    at: At<'f>,
+}
+
+impl<'a, 'f> Joined<'a, 'f> {
+    /// `at` says how many bytes each may have.
+    pub(super) fn new(bytes: Option<Vector<'a, u8>>, at: At<'f>) -> Self {
+        Self { left: bytes.map_or(&[], |bytes| bytes.bytes()), at }
+    }
+
+    /// Those of the next one.
+    pub(super) fn take(&mut self, length: u32) -> Result<Bytes, WireError> {
+        self.at.check(length as usize)?;
+        Ok(self.at.keep(self.cut(length as usize)?))
+    }
+
+    /// Nothing may be left.
+    pub(super) fn end(self) -> Result<(), WireError> {
+        if self.left.is_empty() { Ok(()) } else { Err(self.at.impossible(self.left.len() as u64)) }
+    }
+
+    fn cut(&mut self, length: usize) -> Result<&'a [u8], WireError> {
+        let (own, rest) = self.left.split_at_checked(length).ok_or_else(|| self.at.impossible(length as u64))?;
+        self.left = rest;
+        Ok(own)
     }
 }
 
