@@ -1,11 +1,11 @@
 //! The changes of one commit: requests read through them and add to them, and a request that fails takes its own back.
 
-use std::ops::{Bound, ControlFlow};
+use std::ops::ControlFlow;
 
 use bytes::Bytes;
 
 use crate::service::Hot;
-use crate::store::{Changes, RawRows, RowTable, StoreError, Visit, open};
+use crate::store::{Changes, RawRows, RowKey, RowTable, StoreError, Visit, open};
 
 /// A snapshot of the store with the changes made so far laid over it.
 pub(crate) struct Batch<'r> {
@@ -13,7 +13,7 @@ pub(crate) struct Batch<'r> {
     hot: &'r mut Hot,
     changes: Changes,
     /// What each change since the last [`Self::keep`] replaced, oldest first.
-    undo: Vec<(RowTable, Vec<u8>, Option<Option<Bytes>>)>,
+    undo: Vec<(RowTable, RowKey, Option<Option<Bytes>>)>,
 }
 
 /// A point to which a batch can go back.
@@ -27,17 +27,18 @@ impl<'r> Batch<'r> {
 
     /// One row, its checksum verified when it comes from the store.
     pub(crate) fn get(&mut self, table: RowTable, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        if let Some(change) = self.changes.of(table).get(key) {
+        let row = RowKey::from(key);
+        if let Some(change) = self.changes.of(table).get(&row) {
             return Ok(change.clone());
         }
-        if let Some(known) = self.hot.get(table, key) {
+        if let Some(known) = self.hot.get(table, &row) {
             return Ok(known);
         }
         let value = match self.rows.get(table, key)? {
             Some(sealed) => Some(Bytes::copy_from_slice(open(table, key, sealed)?)),
             None => None,
         };
-        self.hot.learn(table, key, value.clone());
+        self.hot.learn(table, row, value.clone());
         Ok(value)
     }
 
@@ -52,17 +53,18 @@ impl<'r> Batch<'r> {
     }
 
     fn change(&mut self, table: RowTable, key: &[u8], value: Option<Bytes>) {
-        let before = self.changes.set(table, key, value);
-        self.undo.push((table, key.to_vec(), before));
+        let row = RowKey::from(key);
+        let before = self.changes.set(table, row.clone(), value);
+        self.undo.push((table, row, before));
     }
 
     /// Visits rows from `from` on, in key order, until the visitor breaks.
     pub(crate) fn scan(&self, table: RowTable, from: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
-        let mut changed = self.changes.of(table).range::<[u8], _>((Bound::Included(from), Bound::Unbounded)).peekable();
+        let mut changed = self.changes.of(table).range(RowKey::from(from)..).map(|(key, value)| (key.bytes(), value)).peekable();
         let mut stopped = false;
         self.rows.scan(table, from, &mut |key, sealed| {
             // Changes before this row, then the row unless it was changed itself.
-            while let Some((changed_key, value)) = changed.next_if(|(changed_key, _)| changed_key.as_slice() < key) {
+            while let Some((changed_key, value)) = changed.next_if(|(changed_key, _)| *changed_key < key) {
                 if let Some(value) = value
                     && visit(changed_key, value)?.is_break()
                 {
@@ -70,7 +72,7 @@ impl<'r> Batch<'r> {
                     return Ok(ControlFlow::Break(()));
                 }
             }
-            let flow = match changed.next_if(|(changed_key, _)| changed_key.as_slice() == key) {
+            let flow = match changed.next_if(|(changed_key, _)| *changed_key == key) {
                 Some((_, Some(value))) => visit(key, value)?,
                 Some((_, None)) => ControlFlow::Continue(()),
                 None => visit(key, open(table, key, sealed)?)?,

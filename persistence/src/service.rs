@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
 
-use crate::store::{Changes, RowTable};
+use crate::store::{Changes, RowKey, RowTable};
 
 /// Memory for rows, in bytes of keys and values.
 const HOT_BYTES_MAX: usize = 64 << 20;
@@ -25,13 +25,13 @@ pub(crate) struct Hot {
 #[derive(Debug, Default)]
 struct Generation {
     /// Looked up for each row of each request; never iterated.
-    tables: [FxHashMap<Vec<u8>, Option<Bytes>>; RowTable::ALL.len()],
+    tables: [FxHashMap<RowKey, Option<Bytes>>; RowTable::ALL.len()],
     bytes: usize,
 }
 
 impl Hot {
     /// What is known of a row: nothing, its absence, or its value.
-    pub(crate) fn get(&mut self, table: RowTable, key: &[u8]) -> Option<Option<Bytes>> {
+    pub(crate) fn get(&mut self, table: RowTable, key: &RowKey) -> Option<Option<Bytes>> {
         if let Some(known) = self.young.tables[table as usize].get(key) {
             return Some(known.clone());
         }
@@ -41,9 +41,9 @@ impl Hot {
     }
 
     /// Remembers a committed row.
-    pub(crate) fn learn(&mut self, table: RowTable, key: &[u8], value: Option<Bytes>) {
+    pub(crate) fn learn(&mut self, table: RowTable, key: impl Into<RowKey>, value: Option<Bytes>) {
         if Self::is_kept(table, value.as_ref()) {
-            self.insert(table, key.to_vec(), value);
+            self.insert(table, key.into(), value);
         }
     }
 
@@ -68,8 +68,8 @@ impl Hot {
         !written_once && value.is_none_or(|value| value.len() <= HOT_ROW_BYTES_MAX)
     }
 
-    fn insert(&mut self, table: RowTable, key: Vec<u8>, value: Option<Bytes>) {
-        let (key_bytes, value_bytes) = (key.len(), value.as_ref().map_or(0, Bytes::len));
+    fn insert(&mut self, table: RowTable, key: RowKey, value: Option<Bytes>) {
+        let (key_bytes, value_bytes) = (key.bytes().len(), value.as_ref().map_or(0, Bytes::len));
         self.young.bytes += match self.young.tables[table as usize].insert(key, value) {
             // Rows of a table hardly differ in size; what is replaced does not count again.
             Some(before) => value_bytes.saturating_sub(before.as_ref().map_or(0, Bytes::len)),
@@ -97,9 +97,9 @@ mod tests {
         changes.set(RowTable::Heads, b"a", value(2, 4));
         changes.set(RowTable::Heads, b"b", None);
         hot.follow(&changes);
-        assert_eq!(hot.get(RowTable::Heads, b"a"), Some(value(2, 4)));
-        assert_eq!(hot.get(RowTable::Heads, b"b"), Some(None));
-        assert_eq!(hot.get(RowTable::Heads, b"c"), None);
+        assert_eq!(hot.get(RowTable::Heads, &b"a".into()), Some(value(2, 4)));
+        assert_eq!(hot.get(RowTable::Heads, &b"b".into()), Some(None));
+        assert_eq!(hot.get(RowTable::Heads, &b"c".into()), None);
     }
 
     #[test]
@@ -109,7 +109,7 @@ mod tests {
         let mut changes = Changes::default();
         changes.set(RowTable::Records, b"a", value(2, HOT_ROW_BYTES_MAX + 1));
         hot.follow(&changes);
-        assert_eq!(hot.get(RowTable::Records, b"a"), None);
+        assert_eq!(hot.get(RowTable::Records, &b"a".into()), None);
     }
 
     #[test]
@@ -118,9 +118,9 @@ mod tests {
         hot.learn(RowTable::Heads, b"used", value(1, 8));
         for n in 0..40_000u32 {
             hot.learn(RowTable::Records, &n.to_be_bytes(), value(0, HOT_ROW_BYTES_MAX));
-            assert_eq!(hot.get(RowTable::Heads, b"used"), Some(value(1, 8)));
+            assert_eq!(hot.get(RowTable::Heads, &b"used".into()), Some(value(1, 8)));
             assert!(hot.young.bytes + hot.old.bytes <= HOT_BYTES_MAX + 2 * HOT_ROW_BYTES_MAX);
         }
-        assert_eq!(hot.get(RowTable::Records, &0u32.to_be_bytes()), None, "the oldest row has gone");
+        assert_eq!(hot.get(RowTable::Records, &(&0u32.to_be_bytes()).into()), None, "the oldest row has gone");
     }
 }

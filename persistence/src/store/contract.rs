@@ -150,7 +150,7 @@ mod on_disk {
         for round in 0..4 {
             let mut many = Changes::default();
             for n in 0..3_000u32 {
-                many.set(RowTable::Records, &[[round; 4], n.to_be_bytes()].concat(), Some(value.clone().into()));
+                many.set(RowTable::Records, [[round; 4], n.to_be_bytes()].concat().as_slice(), Some(value.clone().into()));
             }
             store.commit(&many).expect("grows and commits");
         }

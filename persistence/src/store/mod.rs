@@ -10,6 +10,8 @@ mod lmdb;
 
 mod memory;
 
+mod row_key;
+
 #[cfg(test)]
 mod contract;
 
@@ -20,6 +22,7 @@ use bytes::Bytes;
 
 pub use lmdb::{DiskSpace, LmdbFile, LmdbOptions, LmdbStore, MAP_BYTES, MAP_BYTES_MAX, disk_space};
 pub use memory::{MemoryFaults, MemoryStore};
+pub use row_key::RowKey;
 pub(crate) use sealed::{TableSum, apply, open, stored_sum};
 
 /// The layout of all rows together. A folder of another number is refused.
@@ -286,13 +289,13 @@ pub trait Store: Snapshots {
 /// Rows to set (`Some`) or to remove (`None`), sorted as B-trees like them.
 #[derive(Clone, Debug, Default)]
 pub struct Changes {
-    tables: [BTreeMap<Vec<u8>, Option<Bytes>>; RowTable::ALL.len()],
+    tables: [BTreeMap<RowKey, Option<Bytes>>; RowTable::ALL.len()],
     bytes: usize,
 }
 
 impl Changes {
     /// Keys and present values of one table, in key order.
-    pub fn of(&self, table: RowTable) -> &BTreeMap<Vec<u8>, Option<Bytes>> {
+    pub fn of(&self, table: RowTable) -> &BTreeMap<RowKey, Option<Bytes>> {
         &self.tables[table as usize]
     }
 
@@ -312,13 +315,14 @@ impl Changes {
     }
 
     /// Sets (`Some`) or removes (`None`) a row and returns the change it replaces.
-    pub fn set(&mut self, table: RowTable, key: &[u8], value: Option<Bytes>) -> Option<Option<Bytes>> {
-        self.bytes += key.len() + value.as_ref().map_or(0, Bytes::len);
-        self.tables[table as usize].insert(key.to_vec(), value)
+    pub fn set(&mut self, table: RowTable, key: impl Into<RowKey>, value: Option<Bytes>) -> Option<Option<Bytes>> {
+        let key = key.into();
+        self.bytes += key.bytes().len() + value.as_ref().map_or(0, Bytes::len);
+        self.tables[table as usize].insert(key, value)
     }
 
     /// Puts back what [`Self::set`] returned.
-    pub(crate) fn restore(&mut self, table: RowTable, key: Vec<u8>, before: Option<Option<Bytes>>) {
+    pub(crate) fn restore(&mut self, table: RowTable, key: RowKey, before: Option<Option<Bytes>>) {
         match before {
             Some(change) => self.tables[table as usize].insert(key, change),
             None => self.tables[table as usize].remove(&key),

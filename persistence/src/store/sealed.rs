@@ -10,13 +10,13 @@ const SEAL_VERSION: u8 = 1;
 /// Bytes after the value.
 const TRAILER: usize = 5;
 
-/// `value` with its trailer.
-fn seal(table: RowTable, key: &[u8], value: &[u8]) -> Vec<u8> {
-    let mut sealed = Vec::with_capacity(value.len() + TRAILER);
+/// `value` with its trailer, in place of what was in `sealed`.
+fn seal(table: RowTable, key: &[u8], value: &[u8], sealed: &mut Vec<u8>) {
+    sealed.clear();
+    sealed.reserve(value.len() + TRAILER);
     sealed.extend_from_slice(value);
     sealed.push(SEAL_VERSION);
-    sealed.extend_from_slice(&checksum(table, key, &sealed).to_le_bytes());
-    sealed
+    sealed.extend_from_slice(&checksum(table, key, sealed).to_le_bytes());
 }
 
 /// The value inside `sealed`, if it is whole and belongs to this table and key.
@@ -98,9 +98,10 @@ pub(crate) fn apply(changes: &Changes, rows: &mut dyn RawRowsMut) -> Result<(), 
         if changed.is_empty() {
             continue;
         }
-        let mut sum = stored_sum(&*rows, table)?;
+        let (mut sum, mut sealed) = (stored_sum(&*rows, table)?, Vec::new());
         rows.edit(table, &mut |rows| {
             for (key, value) in changed {
+                let key = key.bytes();
                 if let Some(old) = rows.get(key)? {
                     sum.take(old);
                 } else if value.is_none() {
@@ -108,7 +109,7 @@ pub(crate) fn apply(changes: &Changes, rows: &mut dyn RawRowsMut) -> Result<(), 
                 }
                 match value {
                     Some(value) => {
-                        let sealed = seal(table, key, value);
+                        seal(table, key, value, &mut sealed);
                         sum.add(&sealed);
                         rows.put(key, &sealed)?;
                     }
@@ -121,7 +122,7 @@ pub(crate) fn apply(changes: &Changes, rows: &mut dyn RawRowsMut) -> Result<(), 
         if table != RowTable::Meta {
             let key = sum_key(table);
             let value = [sum.rows.to_le_bytes(), sum.sum.to_le_bytes()].concat();
-            let sealed = seal(RowTable::Meta, &key, &value);
+            seal(RowTable::Meta, &key, &value, &mut sealed);
             rows.edit(RowTable::Meta, &mut |meta| meta.put(&key, &sealed))?;
         }
     }

@@ -137,9 +137,9 @@ fn a_doubled_item_and_lost_gold_are_named_in_a_copied_file() {
     // Well-formed rows that no operation wrote: item 100 is agent 1's, and is listed by agent 2, too; 4 of 9 gold are gone.
     let mut planted = Changes::default();
     let listed = [2u64.to_be_bytes(), 100u64.to_be_bytes()].concat();
-    planted.set(RowTable::Owned, &listed, Some(Bytes::from_static(&[1, 0])));
+    planted.set(RowTable::Owned, listed.as_slice(), Some(Bytes::from_static(&[1, 0])));
     let purse = [&[0], 1u64.to_be_bytes().as_slice(), Currency::GOLD.0.to_be_bytes().as_slice()].concat();
-    planted.set(RowTable::Balances, &purse, Some(Bytes::copy_from_slice(&5i128.to_le_bytes())));
+    planted.set(RowTable::Balances, purse.as_slice(), Some(Bytes::copy_from_slice(&5i128.to_le_bytes())));
     LmdbStore::open(copy.path(), LmdbOptions::default()).expect("opens").commit(&planted).expect("commits");
 
     let faults = audit(&LmdbFile::open(copy.path()).expect("opens")).expect("reads").faults;
