@@ -84,7 +84,7 @@ impl Writer {
         self.seq += 1;
         let id = AppendId { nonce: self.nonce, seq: self.seq };
         let entry = Entry { epoch: self.epoch, tick: Tick(self.seq), ops };
-        JournalRequest::Append { shard: self.shard, id, expected: self.tail, entry }
+        JournalRequest::Append { shard: self.shard, id, expected: self.tail, entry: entry.into() }
     }
 
     fn born(&mut self, entity: u64) -> JournalRequest {
@@ -138,7 +138,7 @@ fn entries_come_back_as_they_were_written(journal: &mut impl JournalBackend) {
     let mut west = Writer::owning(journal, WEST, 1);
     let request = west.append((1..4).map(|n| ShardOp::Born { entity: EntityId(n) }).collect());
     let JournalRequest::Append { entry: written, .. } = &request else { unreachable!("an append") };
-    let written = written.clone();
+    let written = Entry::clone(written);
     assert!(west.hears(&one(journal, request)));
     let reply = read(journal, WEST, 2, ROOMY);
     let expected =

@@ -415,7 +415,7 @@ impl Request {
     /// The log has the entry, so its index is taken, though its operations are not.
     fn append_nothing(&self, batch: &mut Batch<'_>) -> Result<(), StoreError> {
         let Self::Journal(JournalRequest::Append { shard, id, expected, entry }) = self else { return Ok(()) };
-        let empty = Entry { ops: Vec::new(), ..entry.clone() };
+        let empty = Entry { ops: Vec::new(), ..Entry::clone(entry) };
         match journal::append(batch, *shard, *id, *expected, &empty) {
             Ok(_) => Ok(()),
             Err(AppendError::Store(error) | AppendError::Fold(FoldError::Store(error))) => Err(error),

@@ -6,6 +6,7 @@
 //! back in order.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use pangaea_schemas::geometry::ShardId;
@@ -58,7 +59,7 @@ impl<T> Default for Batch<T> {
 struct Flight<T> {
     seq: u64,
     expected: JournalIndex,
-    entry: Entry,
+    entry: Arc<Entry>,
     after: Vec<T>,
     since: Timestamp,
 }
@@ -191,7 +192,7 @@ impl<T> JournalWriter<T> {
             let Some(batch) = self.waiting.pop_front() else { break };
             self.seq += 1;
             let expected = JournalIndex(self.tail.0 + self.in_flight.len() as u64);
-            let entry = Entry { epoch: self.epoch, tick, ops: batch.ops };
+            let entry = Entry { epoch: self.epoch, tick, ops: batch.ops }.into();
             let flight = Flight { seq: self.seq, expected, entry, after: batch.after, since: now };
             send(self.request(&flight));
             self.in_flight.push_back(flight);
@@ -252,7 +253,7 @@ impl<T> JournalWriter<T> {
             shard: self.shard,
             id: AppendId { nonce: self.nonce, seq: flight.seq },
             expected: flight.expected,
-            entry: flight.entry.clone(),
+            entry: Arc::clone(&flight.entry),
         }
     }
 }

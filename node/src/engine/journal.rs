@@ -9,6 +9,7 @@
 mod together;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::message::StreamMessage;
@@ -44,7 +45,7 @@ const WALK_MAX: u64 = 32;
 pub(super) struct Append {
     pub(super) id: AppendId,
     pub(super) expected: JournalIndex,
-    pub(super) entry: Entry,
+    pub(super) entry: Arc<Entry>,
 }
 
 /// All shards' tasks.

@@ -211,7 +211,7 @@ fn decode(position: u64, payload: &Bytes) -> Result<LogEvent, LogError> {
         let requests = match JournalMessage::decode(payload)? {
             JournalMessage::Entry(EntryMessage { shard, id, index, owner, .. }, entry) => {
                 let expected = JournalIndex(index.0.saturating_sub(1));
-                let append = Message::JournalRequest(JournalRequest::Append { shard, id, expected, entry });
+                let append = Message::JournalRequest(JournalRequest::Append { shard, id, expected, entry: entry.into() });
                 // Nobody is answered: the owner has its acknowledgement from the engine.
                 vec![(owner.map_or(crate::membership::DATA, |(node, _)| node), append)]
             }

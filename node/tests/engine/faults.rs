@@ -48,7 +48,7 @@ impl Owner {
         };
         let id = AppendId { nonce: self.nonce, seq: self.seq };
         let entry = Entry { epoch, tick: Tick(self.seq), ops: vec![op.clone()] };
-        let request = JournalRequest::Append { shard: SHARD, id, expected: self.tail, entry };
+        let request = JournalRequest::Append { shard: SHARD, id, expected: self.tail, entry: entry.into() };
         loop {
             self.client.send(Address::Data, Message::JournalRequest(request.clone()));
             match self.client.next() {

@@ -7,7 +7,7 @@ use std::hash::{Hash, Hasher};
 /// Keys up to this length, in bytes, need no memory of their own: two numbers.
 const INLINE_BYTES: usize = 16;
 
-/// The key of a row, in the order of its bytes. Nearly all keys are one or two numbers: they are compared as one, which is most of
+/// The key of a row, in the order of its bytes. Nearly all keys are one or two numbers and are compared as one, which is most of
 /// what a commit does with them.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RowKey {

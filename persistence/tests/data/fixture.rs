@@ -76,7 +76,7 @@ impl Writer {
         self.seq += 1;
         let id = AppendId { nonce: self.nonce, seq: self.seq };
         let entry = Entry { epoch: self.epoch, tick: Tick(self.seq), ops };
-        JournalRequest::Append { shard: self.shard, id, expected: self.tail, entry }
+        JournalRequest::Append { shard: self.shard, id, expected: self.tail, entry: entry.into() }
     }
 
     pub(crate) fn append<S: Store>(&mut self, data: &mut Data<S>, ops: Vec<ShardOp>) -> JournalReply {

@@ -228,6 +228,6 @@ fn an_append_id_of_another_writer_is_not_mine() {
     west.append(&mut data, put(5));
     let id = AppendId { nonce: Nonce(77), seq: 2 };
     let entry = Entry { epoch: ShardEpoch(1), tick: Tick(2), ops: put(5) };
-    let reply = journal(&mut data, JournalRequest::Append { shard: WEST, id, expected: JournalIndex(1), entry });
+    let reply = journal(&mut data, JournalRequest::Append { shard: WEST, id, expected: JournalIndex(1), entry: entry.into() });
     assert_eq!(conflict(&reply), Some((2, 1)));
 }

@@ -22,7 +22,7 @@ fn merge(nonce: u128, epoch: u64, expected: u64, tails: [u64; 4]) -> JournalRequ
     let ops = vec![ShardOp::Merge { tails: tails.map(JournalIndex).to_vec() }];
     let entry = Entry { epoch: ShardEpoch(epoch), tick: Tick(50), ops };
     let id = AppendId { nonce: Nonce(nonce), seq: 1_000 };
-    JournalRequest::Append { shard: WEST, id, expected: JournalIndex(expected), entry }
+    JournalRequest::Append { shard: WEST, id, expected: JournalIndex(expected), entry: entry.into() }
 }
 
 /// The open journals: shard, whose, epoch, tail.

@@ -233,7 +233,7 @@ impl Scene {
         };
         recut.epoch = last.next();
         recut.news.epoch = recut.epoch;
-        let entry = Entry { epoch, tick, ops: vec![op] };
+        let entry = Entry { epoch, tick, ops: vec![op] }.into();
         recut.append = Some(JournalRequest::Append { shard: parent, id: name, expected, entry });
         recut.ask_again = now;
         let is_whole = built.is_some();

@@ -1,5 +1,7 @@
 //! The journal: compare-and-append per shard, and the reading of a shard's state.
 
+use std::sync::Arc;
+
 use super::Effect;
 use crate::geometry::ShardId;
 use crate::journal::{Decision, Departure, Entry, Fence, Mark};
@@ -26,8 +28,8 @@ pub enum JournalRequest {
         id: AppendId,
         /// The tail the writer believes in.
         expected: JournalIndex,
-        /// What to append.
-        entry: Entry,
+        /// What to append; whoever asks keeps it, to ask again.
+        entry: Arc<Entry>,
     },
     /// Entries from `from` on, as many as fit `bytes_max`.
     Read {

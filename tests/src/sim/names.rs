@@ -44,7 +44,7 @@ mod tests {
         let append = |seq, expected, entity| {
             let entry = Entry { epoch: ShardEpoch(1), tick: Tick(1), ops: vec![ShardOp::Born { entity: EntityId(entity) }] };
             let (id, expected) = (AppendId { nonce: Nonce(7), seq }, JournalIndex(expected));
-            Message::JournalRequest(JournalRequest::Append { shard, id, expected, entry })
+            Message::JournalRequest(JournalRequest::Append { shard, id, expected, entry: entry.into() })
         };
         let mut names = Names::default();
         for message in [append(1, 4, 9), append(1, 4, 9), append(2, 5, 9)] {

@@ -269,7 +269,7 @@ pub(crate) fn fill(data: &mut Data<LmdbStore>, shard: ShardId, records: impl Ite
     for (seq, ops) in (1u64..).zip(entries) {
         let id = AppendId { nonce, seq };
         let entry = Entry { epoch: ShardEpoch(1), tick: Tick(seq), ops };
-        let append = JournalRequest::Append { shard, id, expected: JournalIndex(seq - 1), entry };
+        let append = JournalRequest::Append { shard, id, expected: JournalIndex(seq - 1), entry: entry.into() };
         data.handle(Timestamp(seq), SCENE, Message::JournalRequest(append));
         data.commit(Timestamp(seq));
         match data.poll_output() {

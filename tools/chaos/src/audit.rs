@@ -164,7 +164,7 @@ mod tests {
         for (seq, op) in (0..).zip(ops) {
             let entry = Entry { epoch: ShardEpoch(1), tick: Tick(seq), ops: vec![op] };
             let id = AppendId { nonce, seq: shard.to_bits() + seq };
-            let append = JournalRequest::Append { shard, id, expected: JournalIndex(seq), entry };
+            let append = JournalRequest::Append { shard, id, expected: JournalIndex(seq), entry: entry.into() };
             let [Message::JournalReply(JournalReply::Appended { .. })] = &files.ask(Message::JournalRequest(append))[..] else {
                 panic!("{shard} takes no entry {seq}");
             };

@@ -48,7 +48,7 @@ impl Journals {
             return vec![];
         }
         match request {
-            JournalRequest::Append { shard, id, expected, entry } => vec![self.append(shard, id, expected, entry)],
+            JournalRequest::Append { shard, id, expected, entry } => vec![self.append(shard, id, expected, Entry::clone(&entry))],
             JournalRequest::Load { request, shard } => self.load(request, shard),
             JournalRequest::Ids { request } => {
                 self.ids_given += 1;

@@ -250,7 +250,7 @@ impl Dice {
     pub(super) fn journal_requests(&mut self) -> Vec<JournalRequest> {
         let (request, shard) = (self.request(), self.shard());
         vec![
-            JournalRequest::Append { shard, id: self.append_id(), expected: self.index(), entry: self.entry() },
+            JournalRequest::Append { shard, id: self.append_id(), expected: self.index(), entry: self.entry().into() },
             JournalRequest::Read { request, shard, from: self.index(), bytes_max: self.small() },
             JournalRequest::Trim { request, shard, below: self.index() },
             JournalRequest::Load { request, shard },
