@@ -32661,272 +32661,253 @@ pub mod pangaea {
                 }
             }
 
-            pub enum CellFeedOffset {}
-            #[derive(Copy, Clone, PartialEq)]
-
-            pub struct CellFeed<'a> {
-                pub _tab: ::flatbuffers::Table<'a>,
+            // struct CellHead, aligned to 8
+            #[repr(transparent)]
+            #[derive(Clone, Copy, PartialEq)]
+            pub struct CellHead(pub [u8; 32]);
+            impl Default for CellHead {
+                fn default() -> Self {
+                    Self([0; 32])
+                }
+            }
+            impl ::core::fmt::Debug for CellHead {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+                    f.debug_struct("CellHead")
+                        .field("cell", &self.cell())
+                        .field("entered", &self.entered())
+                        .field("moved", &self.moved())
+                        .field("changed", &self.changed())
+                        .field("left", &self.left())
+                        .field("snapshot", &self.snapshot())
+                        .finish()
+                }
             }
 
-            impl<'a> ::flatbuffers::Follow<'a> for CellFeed<'a> {
-                type Inner = CellFeed<'a>;
+            impl ::flatbuffers::SimpleToVerifyInSlice for CellHead {}
+            impl<'a> ::flatbuffers::Follow<'a> for CellHead {
+                type Inner = &'a CellHead;
                 #[inline]
                 unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
-                    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+                    unsafe { <&'a CellHead>::follow(buf, loc) }
+                }
+            }
+            impl<'a> ::flatbuffers::Follow<'a> for &'a CellHead {
+                type Inner = &'a CellHead;
+                #[inline]
+                unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                    unsafe { ::flatbuffers::follow_cast_ref::<CellHead>(buf, loc) }
+                }
+            }
+            impl<'b> ::flatbuffers::Push for CellHead {
+                type Output = CellHead;
+                #[inline]
+                unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+                    let src = unsafe {
+                        ::core::slice::from_raw_parts(self as *const CellHead as *const u8, <Self as ::flatbuffers::Push>::size())
+                    };
+                    dst.copy_from_slice(src);
+                }
+                #[inline]
+                fn alignment() -> ::flatbuffers::PushAlignment {
+                    ::flatbuffers::PushAlignment::new(8)
                 }
             }
 
-            impl<'a> CellFeed<'a> {
-                pub const VT_CELL: ::flatbuffers::VOffsetT = 4;
-                pub const VT_SNAPSHOT: ::flatbuffers::VOffsetT = 6;
-                pub const VT_ENTERED: ::flatbuffers::VOffsetT = 8;
-                pub const VT_MOVED: ::flatbuffers::VOffsetT = 10;
-                pub const VT_CHANGED: ::flatbuffers::VOffsetT = 12;
-                pub const VT_LEFT: ::flatbuffers::VOffsetT = 14;
-                pub const VT_PARTS: ::flatbuffers::VOffsetT = 16;
-                pub const VT_BYTES: ::flatbuffers::VOffsetT = 18;
-
-                #[inline]
-                pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-                    CellFeed { _tab: table }
-                }
-                #[allow(unused_mut)]
-                pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
-                    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-                    args: &'args CellFeedArgs<'args>,
-                ) -> ::flatbuffers::WIPOffset<CellFeed<'bldr>> {
-                    let mut builder = CellFeedBuilder::new(_fbb);
-                    builder.add_cell(args.cell);
-                    if let Some(x) = args.bytes {
-                        builder.add_bytes(x);
-                    }
-                    if let Some(x) = args.parts {
-                        builder.add_parts(x);
-                    }
-                    if let Some(x) = args.left {
-                        builder.add_left(x);
-                    }
-                    if let Some(x) = args.changed {
-                        builder.add_changed(x);
-                    }
-                    if let Some(x) = args.moved {
-                        builder.add_moved(x);
-                    }
-                    if let Some(x) = args.entered {
-                        builder.add_entered(x);
-                    }
-                    builder.add_snapshot(args.snapshot);
-                    builder.finish()
-                }
-
-                #[inline]
-                pub fn cell(&self) -> u64 {
-                    // Safety:
-                    // Created from valid Table for this object
-                    // which contains a valid value in this slot
-                    unsafe { self._tab.get::<u64>(CellFeed::VT_CELL, Some(0)).unwrap() }
-                }
-                #[inline]
-                pub fn snapshot(&self) -> bool {
-                    // Safety:
-                    // Created from valid Table for this object
-                    // which contains a valid value in this slot
-                    unsafe { self._tab.get::<bool>(CellFeed::VT_SNAPSHOT, Some(false)).unwrap() }
-                }
-                #[inline]
-                pub fn entered(&self) -> Option<::flatbuffers::Vector<'a, Enter>> {
-                    // Safety:
-                    // Created from valid Table for this object
-                    // which contains a valid value in this slot
-                    unsafe {
-                        self._tab
-                            .get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, Enter>>>(CellFeed::VT_ENTERED, None)
-                    }
-                }
-                #[inline]
-                pub fn moved(&self) -> Option<::flatbuffers::Vector<'a, Motion>> {
-                    // Safety:
-                    // Created from valid Table for this object
-                    // which contains a valid value in this slot
-                    unsafe {
-                        self._tab
-                            .get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, Motion>>>(CellFeed::VT_MOVED, None)
-                    }
-                }
-                #[inline]
-                pub fn changed(&self) -> Option<::flatbuffers::Vector<'a, Changed>> {
-                    // Safety:
-                    // Created from valid Table for this object
-                    // which contains a valid value in this slot
-                    unsafe {
-                        self._tab
-                            .get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, Changed>>>(CellFeed::VT_CHANGED, None)
-                    }
-                }
-                #[inline]
-                pub fn left(&self) -> Option<::flatbuffers::Vector<'a, Leave>> {
-                    // Safety:
-                    // Created from valid Table for this object
-                    // which contains a valid value in this slot
-                    unsafe {
-                        self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, Leave>>>(CellFeed::VT_LEFT, None)
-                    }
-                }
-                #[inline]
-                pub fn parts(&self) -> Option<::flatbuffers::Vector<'a, super::super::record::Part>> {
-                    // Safety:
-                    // Created from valid Table for this object
-                    // which contains a valid value in this slot
-                    unsafe {
-                        self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, super::super::record::Part>>>(
-                            CellFeed::VT_PARTS,
-                            None,
-                        )
-                    }
-                }
-                #[inline]
-                pub fn bytes(&self) -> Option<::flatbuffers::Vector<'a, u8>> {
-                    // Safety:
-                    // Created from valid Table for this object
-                    // which contains a valid value in this slot
-                    unsafe {
-                        self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(CellFeed::VT_BYTES, None)
-                    }
-                }
-            }
-
-            impl ::flatbuffers::Verifiable for CellFeed<'_> {
+            impl<'a> ::flatbuffers::Verifiable for CellHead {
                 #[inline]
                 fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
-                    v.visit_table(pos)?
-                        .visit_field::<u64>("cell", Self::VT_CELL, false)?
-                        .visit_field::<bool>("snapshot", Self::VT_SNAPSHOT, false)?
-                        .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, Enter>>>(
-                            "entered",
-                            Self::VT_ENTERED,
-                            false,
-                        )?
-                        .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, Motion>>>(
-                            "moved",
-                            Self::VT_MOVED,
-                            false,
-                        )?
-                        .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, Changed>>>(
-                            "changed",
-                            Self::VT_CHANGED,
-                            false,
-                        )?
-                        .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, Leave>>>(
-                            "left",
-                            Self::VT_LEFT,
-                            false,
-                        )?
-                        .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, super::super::record::Part>>>(
-                            "parts",
-                            Self::VT_PARTS,
-                            false,
-                        )?
-                        .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>(
-                            "bytes",
-                            Self::VT_BYTES,
-                            false,
-                        )?
-                        .finish();
-                    Ok(())
+                    v.in_buffer::<Self>(pos)
                 }
             }
-            pub struct CellFeedArgs<'a> {
-                pub cell: u64,
-                pub snapshot: bool,
-                pub entered: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, Enter>>>,
-                pub moved: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, Motion>>>,
-                pub changed: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, Changed>>>,
-                pub left: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, Leave>>>,
-                pub parts: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, super::super::record::Part>>>,
-                pub bytes: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
-            }
-            impl<'a> Default for CellFeedArgs<'a> {
-                #[inline]
-                fn default() -> Self {
-                    CellFeedArgs {
-                        cell: 0,
-                        snapshot: false,
-                        entered: None,
-                        moved: None,
-                        changed: None,
-                        left: None,
-                        parts: None,
-                        bytes: None,
+
+            impl<'a> CellHead {
+                #[allow(clippy::too_many_arguments)]
+                pub fn new(cell: u64, entered: u32, moved: u32, changed: u32, left: u32, snapshot: bool) -> Self {
+                    let mut s = Self([0; 32]);
+                    s.set_cell(cell);
+                    s.set_entered(entered);
+                    s.set_moved(moved);
+                    s.set_changed(changed);
+                    s.set_left(left);
+                    s.set_snapshot(snapshot);
+                    s
+                }
+
+                pub fn cell(&self) -> u64 {
+                    let mut mem = ::core::mem::MaybeUninit::<<u64 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    ::flatbuffers::EndianScalar::from_little_endian(unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            self.0[0..].as_ptr(),
+                            mem.as_mut_ptr() as *mut u8,
+                            ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                        mem.assume_init()
+                    })
+                }
+
+                pub fn set_cell(&mut self, x: u64) {
+                    let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            &x_le as *const _ as *const u8,
+                            self.0[0..].as_mut_ptr(),
+                            ::core::mem::size_of::<<u64 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                    }
+                }
+
+                pub fn entered(&self) -> u32 {
+                    let mut mem = ::core::mem::MaybeUninit::<<u32 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    ::flatbuffers::EndianScalar::from_little_endian(unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            self.0[8..].as_ptr(),
+                            mem.as_mut_ptr() as *mut u8,
+                            ::core::mem::size_of::<<u32 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                        mem.assume_init()
+                    })
+                }
+
+                pub fn set_entered(&mut self, x: u32) {
+                    let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            &x_le as *const _ as *const u8,
+                            self.0[8..].as_mut_ptr(),
+                            ::core::mem::size_of::<<u32 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                    }
+                }
+
+                pub fn moved(&self) -> u32 {
+                    let mut mem = ::core::mem::MaybeUninit::<<u32 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    ::flatbuffers::EndianScalar::from_little_endian(unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            self.0[12..].as_ptr(),
+                            mem.as_mut_ptr() as *mut u8,
+                            ::core::mem::size_of::<<u32 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                        mem.assume_init()
+                    })
+                }
+
+                pub fn set_moved(&mut self, x: u32) {
+                    let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            &x_le as *const _ as *const u8,
+                            self.0[12..].as_mut_ptr(),
+                            ::core::mem::size_of::<<u32 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                    }
+                }
+
+                pub fn changed(&self) -> u32 {
+                    let mut mem = ::core::mem::MaybeUninit::<<u32 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    ::flatbuffers::EndianScalar::from_little_endian(unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            self.0[16..].as_ptr(),
+                            mem.as_mut_ptr() as *mut u8,
+                            ::core::mem::size_of::<<u32 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                        mem.assume_init()
+                    })
+                }
+
+                pub fn set_changed(&mut self, x: u32) {
+                    let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            &x_le as *const _ as *const u8,
+                            self.0[16..].as_mut_ptr(),
+                            ::core::mem::size_of::<<u32 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                    }
+                }
+
+                pub fn left(&self) -> u32 {
+                    let mut mem = ::core::mem::MaybeUninit::<<u32 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    ::flatbuffers::EndianScalar::from_little_endian(unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            self.0[20..].as_ptr(),
+                            mem.as_mut_ptr() as *mut u8,
+                            ::core::mem::size_of::<<u32 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                        mem.assume_init()
+                    })
+                }
+
+                pub fn set_left(&mut self, x: u32) {
+                    let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            &x_le as *const _ as *const u8,
+                            self.0[20..].as_mut_ptr(),
+                            ::core::mem::size_of::<<u32 as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                    }
+                }
+
+                pub fn snapshot(&self) -> bool {
+                    let mut mem = ::core::mem::MaybeUninit::<<bool as ::flatbuffers::EndianScalar>::Scalar>::uninit();
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    ::flatbuffers::EndianScalar::from_little_endian(unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            self.0[24..].as_ptr(),
+                            mem.as_mut_ptr() as *mut u8,
+                            ::core::mem::size_of::<<bool as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
+                        mem.assume_init()
+                    })
+                }
+
+                pub fn set_snapshot(&mut self, x: bool) {
+                    let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
+                    // Safety:
+                    // Created from a valid Table for this object
+                    // Which contains a valid value in this slot
+                    unsafe {
+                        ::core::ptr::copy_nonoverlapping(
+                            &x_le as *const _ as *const u8,
+                            self.0[24..].as_mut_ptr(),
+                            ::core::mem::size_of::<<bool as ::flatbuffers::EndianScalar>::Scalar>(),
+                        );
                     }
                 }
             }
 
-            pub struct CellFeedBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
-                fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
-                start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
-            }
-            impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> CellFeedBuilder<'a, 'b, A> {
-                #[inline]
-                pub fn add_cell(&mut self, cell: u64) {
-                    self.fbb_.push_slot::<u64>(CellFeed::VT_CELL, cell, 0);
-                }
-                #[inline]
-                pub fn add_snapshot(&mut self, snapshot: bool) {
-                    self.fbb_.push_slot::<bool>(CellFeed::VT_SNAPSHOT, snapshot, false);
-                }
-                #[inline]
-                pub fn add_entered(&mut self, entered: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, Enter>>) {
-                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(CellFeed::VT_ENTERED, entered);
-                }
-                #[inline]
-                pub fn add_moved(&mut self, moved: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, Motion>>) {
-                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(CellFeed::VT_MOVED, moved);
-                }
-                #[inline]
-                pub fn add_changed(&mut self, changed: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, Changed>>) {
-                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(CellFeed::VT_CHANGED, changed);
-                }
-                #[inline]
-                pub fn add_left(&mut self, left: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, Leave>>) {
-                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(CellFeed::VT_LEFT, left);
-                }
-                #[inline]
-                pub fn add_parts(
-                    &mut self,
-                    parts: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, super::super::record::Part>>,
-                ) {
-                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(CellFeed::VT_PARTS, parts);
-                }
-                #[inline]
-                pub fn add_bytes(&mut self, bytes: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, u8>>) {
-                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(CellFeed::VT_BYTES, bytes);
-                }
-                #[inline]
-                pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> CellFeedBuilder<'a, 'b, A> {
-                    let start = _fbb.start_table();
-                    CellFeedBuilder { fbb_: _fbb, start_: start }
-                }
-                #[inline]
-                pub fn finish(self) -> ::flatbuffers::WIPOffset<CellFeed<'a>> {
-                    let o = self.fbb_.end_table(self.start_);
-                    ::flatbuffers::WIPOffset::new(o.value())
-                }
-            }
-
-            impl ::core::fmt::Debug for CellFeed<'_> {
-                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-                    let mut ds = f.debug_struct("CellFeed");
-                    ds.field("cell", &self.cell());
-                    ds.field("snapshot", &self.snapshot());
-                    ds.field("entered", &self.entered());
-                    ds.field("moved", &self.moved());
-                    ds.field("changed", &self.changed());
-                    ds.field("left", &self.left());
-                    ds.field("parts", &self.parts());
-                    ds.field("bytes", &self.bytes());
-                    ds.finish()
-                }
-            }
             pub enum FollowOffset {}
             #[derive(Copy, Clone, PartialEq)]
 
@@ -33140,7 +33121,13 @@ pub mod pangaea {
                 pub const VT_SEQ: ::flatbuffers::VOffsetT = 10;
                 pub const VT_FOLLOWER: ::flatbuffers::VOffsetT = 12;
                 pub const VT_CELLS: ::flatbuffers::VOffsetT = 14;
-                pub const VT_AGENTS: ::flatbuffers::VOffsetT = 16;
+                pub const VT_ENTERED: ::flatbuffers::VOffsetT = 16;
+                pub const VT_MOVED: ::flatbuffers::VOffsetT = 18;
+                pub const VT_CHANGED: ::flatbuffers::VOffsetT = 20;
+                pub const VT_LEFT: ::flatbuffers::VOffsetT = 22;
+                pub const VT_PARTS: ::flatbuffers::VOffsetT = 24;
+                pub const VT_BYTES: ::flatbuffers::VOffsetT = 26;
+                pub const VT_AGENTS: ::flatbuffers::VOffsetT = 28;
 
                 #[inline]
                 pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -33158,6 +33145,24 @@ pub mod pangaea {
                     builder.add_shard(args.shard);
                     if let Some(x) = args.agents {
                         builder.add_agents(x);
+                    }
+                    if let Some(x) = args.bytes {
+                        builder.add_bytes(x);
+                    }
+                    if let Some(x) = args.parts {
+                        builder.add_parts(x);
+                    }
+                    if let Some(x) = args.left {
+                        builder.add_left(x);
+                    }
+                    if let Some(x) = args.changed {
+                        builder.add_changed(x);
+                    }
+                    if let Some(x) = args.moved {
+                        builder.add_moved(x);
+                    }
+                    if let Some(x) = args.entered {
+                        builder.add_entered(x);
                     }
                     if let Some(x) = args.cells {
                         builder.add_cells(x);
@@ -33202,14 +33207,76 @@ pub mod pangaea {
                     unsafe { self._tab.get::<u64>(FeedFrame::VT_FOLLOWER, Some(18446744073709551615)).unwrap() }
                 }
                 #[inline]
-                pub fn cells(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<CellFeed<'a>>>> {
+                pub fn cells(&self) -> Option<::flatbuffers::Vector<'a, CellHead>> {
                     // Safety:
                     // Created from valid Table for this object
                     // which contains a valid value in this slot
                     unsafe {
-                        self._tab.get::<::flatbuffers::ForwardsUOffset<
-                            ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<CellFeed>>,
-                        >>(FeedFrame::VT_CELLS, None)
+                        self._tab
+                            .get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, CellHead>>>(FeedFrame::VT_CELLS, None)
+                    }
+                }
+                #[inline]
+                pub fn entered(&self) -> Option<::flatbuffers::Vector<'a, Enter>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab
+                            .get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, Enter>>>(FeedFrame::VT_ENTERED, None)
+                    }
+                }
+                #[inline]
+                pub fn moved(&self) -> Option<::flatbuffers::Vector<'a, Motion>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab
+                            .get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, Motion>>>(FeedFrame::VT_MOVED, None)
+                    }
+                }
+                #[inline]
+                pub fn changed(&self) -> Option<::flatbuffers::Vector<'a, Changed>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, Changed>>>(
+                            FeedFrame::VT_CHANGED,
+                            None,
+                        )
+                    }
+                }
+                #[inline]
+                pub fn left(&self) -> Option<::flatbuffers::Vector<'a, Leave>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab
+                            .get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, Leave>>>(FeedFrame::VT_LEFT, None)
+                    }
+                }
+                #[inline]
+                pub fn parts(&self) -> Option<::flatbuffers::Vector<'a, super::super::record::Part>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, super::super::record::Part>>>(
+                            FeedFrame::VT_PARTS,
+                            None,
+                        )
+                    }
+                }
+                #[inline]
+                pub fn bytes(&self) -> Option<::flatbuffers::Vector<'a, u8>> {
+                    // Safety:
+                    // Created from valid Table for this object
+                    // which contains a valid value in this slot
+                    unsafe {
+                        self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(FeedFrame::VT_BYTES, None)
                     }
                 }
                 #[inline]
@@ -33230,14 +33297,52 @@ pub mod pangaea {
                 #[inline]
                 fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
                     v.visit_table(pos)?
-     .visit_field::<u64>("shard", Self::VT_SHARD, false)?
-     .visit_field::<u64>("epoch", Self::VT_EPOCH, false)?
-     .visit_field::<u64>("tick", Self::VT_TICK, false)?
-     .visit_field::<u32>("seq", Self::VT_SEQ, false)?
-     .visit_field::<u64>("follower", Self::VT_FOLLOWER, false)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<CellFeed>>>>("cells", Self::VT_CELLS, false)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, AgentFeed>>>("agents", Self::VT_AGENTS, false)?
-     .finish();
+                        .visit_field::<u64>("shard", Self::VT_SHARD, false)?
+                        .visit_field::<u64>("epoch", Self::VT_EPOCH, false)?
+                        .visit_field::<u64>("tick", Self::VT_TICK, false)?
+                        .visit_field::<u32>("seq", Self::VT_SEQ, false)?
+                        .visit_field::<u64>("follower", Self::VT_FOLLOWER, false)?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, CellHead>>>(
+                            "cells",
+                            Self::VT_CELLS,
+                            false,
+                        )?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, Enter>>>(
+                            "entered",
+                            Self::VT_ENTERED,
+                            false,
+                        )?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, Motion>>>(
+                            "moved",
+                            Self::VT_MOVED,
+                            false,
+                        )?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, Changed>>>(
+                            "changed",
+                            Self::VT_CHANGED,
+                            false,
+                        )?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, Leave>>>(
+                            "left",
+                            Self::VT_LEFT,
+                            false,
+                        )?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, super::super::record::Part>>>(
+                            "parts",
+                            Self::VT_PARTS,
+                            false,
+                        )?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>(
+                            "bytes",
+                            Self::VT_BYTES,
+                            false,
+                        )?
+                        .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, AgentFeed>>>(
+                            "agents",
+                            Self::VT_AGENTS,
+                            false,
+                        )?
+                        .finish();
                     Ok(())
                 }
             }
@@ -33247,8 +33352,13 @@ pub mod pangaea {
                 pub tick: u64,
                 pub seq: u32,
                 pub follower: u64,
-                pub cells:
-                    Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<CellFeed<'a>>>>>,
+                pub cells: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, CellHead>>>,
+                pub entered: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, Enter>>>,
+                pub moved: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, Motion>>>,
+                pub changed: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, Changed>>>,
+                pub left: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, Leave>>>,
+                pub parts: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, super::super::record::Part>>>,
+                pub bytes: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
                 pub agents: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, AgentFeed>>>,
             }
             impl<'a> Default for FeedFrameArgs<'a> {
@@ -33261,6 +33371,12 @@ pub mod pangaea {
                         seq: 0,
                         follower: 18446744073709551615,
                         cells: None,
+                        entered: None,
+                        moved: None,
+                        changed: None,
+                        left: None,
+                        parts: None,
+                        bytes: None,
                         agents: None,
                     }
                 }
@@ -33292,11 +33408,35 @@ pub mod pangaea {
                     self.fbb_.push_slot::<u64>(FeedFrame::VT_FOLLOWER, follower, 18446744073709551615);
                 }
                 #[inline]
-                pub fn add_cells(
-                    &mut self,
-                    cells: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, ::flatbuffers::ForwardsUOffset<CellFeed<'b>>>>,
-                ) {
+                pub fn add_cells(&mut self, cells: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, CellHead>>) {
                     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(FeedFrame::VT_CELLS, cells);
+                }
+                #[inline]
+                pub fn add_entered(&mut self, entered: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, Enter>>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(FeedFrame::VT_ENTERED, entered);
+                }
+                #[inline]
+                pub fn add_moved(&mut self, moved: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, Motion>>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(FeedFrame::VT_MOVED, moved);
+                }
+                #[inline]
+                pub fn add_changed(&mut self, changed: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, Changed>>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(FeedFrame::VT_CHANGED, changed);
+                }
+                #[inline]
+                pub fn add_left(&mut self, left: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, Leave>>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(FeedFrame::VT_LEFT, left);
+                }
+                #[inline]
+                pub fn add_parts(
+                    &mut self,
+                    parts: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, super::super::record::Part>>,
+                ) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(FeedFrame::VT_PARTS, parts);
+                }
+                #[inline]
+                pub fn add_bytes(&mut self, bytes: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, u8>>) {
+                    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(FeedFrame::VT_BYTES, bytes);
                 }
                 #[inline]
                 pub fn add_agents(&mut self, agents: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, AgentFeed>>) {
@@ -33323,6 +33463,12 @@ pub mod pangaea {
                     ds.field("seq", &self.seq());
                     ds.field("follower", &self.follower());
                     ds.field("cells", &self.cells());
+                    ds.field("entered", &self.entered());
+                    ds.field("moved", &self.moved());
+                    ds.field("changed", &self.changed());
+                    ds.field("left", &self.left());
+                    ds.field("parts", &self.parts());
+                    ds.field("bytes", &self.bytes());
                     ds.field("agents", &self.agents());
                     ds.finish()
                 }

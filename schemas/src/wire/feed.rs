@@ -1,9 +1,11 @@
 //! The change feed: what a shard tells those who follow its cells.
 
+use std::sync::Arc;
+
 use flatbuffers::{FlatBufferBuilder, WIPOffset};
 
 use super::WireError;
-use super::codec::{At, Pack, Unpack, wire_code, wire_enum, wire_required, wire_struct, wire_table};
+use super::codec::{At, Pack, Unpack, wire_code, wire_enum, wire_required, wire_struct};
 use super::parts::{Parts, Reading};
 use crate::EntityId;
 use crate::generated::node::feed;
@@ -49,51 +51,117 @@ impl<'a> Unpack<&'a feed::AgentFeed> for AgentFeed {
 wire_struct! { Leave = feed::Leave { entity, to } }
 wire_code! { FeedFilter = feed::FeedFilter { Replicated, Ghosted } }
 
-impl<'b> Pack<'b> for CellFeed {
-    type Wire = WIPOffset<feed::CellFeed<'b>>;
+impl<'b> Pack<'b> for FeedFrame {
+    type Wire = WIPOffset<feed::FeedFrame<'b>>;
     fn pack(&self, b: &mut FlatBufferBuilder<'b>) -> Self::Wire {
-        let Self { cell, snapshot, entered, moved, changed, left } = self;
+        let Self { shard, epoch, tick, seq, follower, cells, agents } = self;
         let mut parts = Parts::default();
-        let enter = |enter: &Enter| {
-            parts.extend(&enter.components);
-            feed::Enter::new(enter.entity.0, enter.components.len() as u32)
-        };
-        let entered: Vec<_> = entered.iter().map(enter).collect();
-        let change = |changed: &Changed| feed::Changed::new(changed.entity.0, &parts.beside(&changed.component));
-        let changed: Vec<_> = changed.iter().map(change).collect();
+        let (mut entered, mut moved, mut changed, mut left) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for cell in cells {
+            entered.extend(cell.entered.iter().map(|enter| {
+                parts.extend(&enter.components);
+                feed::Enter::new(enter.entity.0, enter.components.len() as u32)
+            }));
+            changed.extend(cell.changed.iter().map(|changed| {
+                let part = parts.beside(&changed.component);
+                feed::Changed::new(changed.entity.0, &part)
+            }));
+            moved.extend(cell.moved.iter().map(|motion| motion.pack(b)));
+            left.extend(cell.left.iter().map(|leave| leave.pack(b)));
+        }
+        let heads: Vec<_> = cells.iter().map(|cell| head(cell)).collect();
         let (parts, bytes) = parts.pack(b);
-        let args = feed::CellFeedArgs {
-            cell: cell.pack(b),
-            snapshot: *snapshot,
-            entered: (!entered.is_empty()).then(|| b.create_vector(&entered)),
-            moved: (!moved.is_empty()).then(|| moved.pack(b)),
-            changed: (!changed.is_empty()).then(|| b.create_vector(&changed)),
-            left: (!left.is_empty()).then(|| left.pack(b)),
+        let args = feed::FeedFrameArgs {
+            shard: shard.pack(b),
+            epoch: epoch.pack(b),
+            tick: tick.pack(b),
+            seq: *seq,
+            follower: follower.pack(b),
+            cells: Some(b.create_vector(&heads)),
+            entered: Some(b.create_vector(&entered)),
+            moved: Some(b.create_vector(&moved)),
+            changed: Some(b.create_vector(&changed)),
+            left: Some(b.create_vector(&left)),
             parts,
             bytes,
+            agents: Some(agents.pack(b)),
         };
-        feed::CellFeed::create(b, &args)
+        feed::FeedFrame::create(b, &args)
     }
 }
 
-impl<'a> Unpack<feed::CellFeed<'a>> for CellFeed {
-    fn unpack(wire: feed::CellFeed<'a>, at: At<'_>) -> Result<Self, WireError> {
+fn head(cell: &CellFeed) -> feed::CellHead {
+    let CellFeed { cell, snapshot, entered, moved, changed, left } = cell;
+    let [entered, moved, changed, left] = [entered.len(), moved.len(), changed.len(), left.len()].map(|count| count as u32);
+    feed::CellHead::new(cell.to_bits(), entered, moved, changed, left, *snapshot)
+}
+
+impl<'a> Unpack<feed::FeedFrame<'a>> for FeedFrame {
+    fn unpack(wire: feed::FeedFrame<'a>, at: At<'_>) -> Result<Self, WireError> {
         let mut parts = Reading::new(wire.parts(), wire.bytes(), at);
-        let enter =
-            |enter: &feed::Enter| Ok(Enter { entity: EntityId(enter.entity()), components: parts.take(enter.parts() as usize)? });
-        let entered = wire.entered().into_iter().flatten().map(enter).collect::<Result<_, WireError>>()?;
-        let change = |changed: &feed::Changed| {
-            Ok(Changed { entity: EntityId(changed.entity()), component: parts.beside(changed.part())? })
+        let mut entered = List { left: wire.entered().unwrap_or_default().iter(), at: at.field("entered") };
+        let mut moved = List { left: wire.moved().unwrap_or_default().iter(), at: at.field("moved") };
+        let mut changed = List { left: wire.changed().unwrap_or_default().iter(), at: at.field("changed") };
+        let mut left = List { left: wire.left().unwrap_or_default().iter(), at: at.field("left") };
+        let mut cell = |head: &feed::CellHead| {
+            Ok(Arc::new(CellFeed {
+                cell: Unpack::unpack(head.cell(), at.field("cell"))?,
+                snapshot: head.snapshot(),
+                entered: entered.take(head.entered(), |wire| {
+                    Ok(Enter { entity: EntityId(wire.entity()), components: parts.take(wire.parts() as usize)? })
+                })?,
+                moved: moved.take(head.moved(), |wire| Motion::unpack(wire, at))?,
+                changed: changed.take(head.changed(), |wire| {
+                    Ok(Changed { entity: EntityId(wire.entity()), component: parts.beside(wire.part())? })
+                })?,
+                left: left.take(head.left(), |wire| Leave::unpack(wire, at))?,
+            }))
         };
-        let changed = wire.changed().into_iter().flatten().map(change).collect::<Result<_, WireError>>()?;
+        let cells = wire.cells().unwrap_or_default().iter().map(&mut cell).collect::<Result<_, WireError>>()?;
+        entered.end()?;
+        moved.end()?;
+        changed.end()?;
+        left.end()?;
         parts.end()?;
-        let (cell, snapshot) = (Unpack::unpack(wire.cell(), at.field("cell"))?, wire.snapshot());
-        let (moved, left) = (Unpack::unpack(wire.moved(), at.field("moved"))?, Unpack::unpack(wire.left(), at.field("left"))?);
-        Ok(Self { cell, snapshot, entered, moved, changed, left })
+        Ok(Self {
+            shard: Unpack::unpack(wire.shard(), at.field("shard"))?,
+            epoch: Unpack::unpack(wire.epoch(), at)?,
+            tick: Unpack::unpack(wire.tick(), at)?,
+            seq: wire.seq(),
+            follower: Unpack::unpack(wire.follower(), at.field("follower"))?,
+            cells,
+            agents: Unpack::unpack(wire.agents(), at.field("agents"))?,
+        })
     }
 }
-wire_required! { CellFeed = feed::CellFeed<'a> }
-wire_table! { FeedFrame = feed::{FeedFrame, FeedFrameArgs} { shard, epoch, tick, seq, follower, cells, agents } }
+wire_required! { FeedFrame = feed::FeedFrame<'a> }
+
+/// What happened in all cells, from the next one on.
+struct List<'f, I> {
+    left: I,
+    at: At<'f>,
+}
+
+impl<I: ExactSizeIterator> List<'_, I> {
+    /// What happened in the next cell.
+    fn take<T>(&mut self, count: u32, read: impl FnMut(I::Item) -> Result<T, WireError>) -> Result<Vec<T>, WireError> {
+        let count = count as usize;
+        if count > self.left.len() {
+            return Err(self.at.impossible(count as u64));
+        }
+        let mut taken = Vec::with_capacity(count);
+        for item in self.left.by_ref().take(count).map(read) {
+            taken.push(item?);
+        }
+        Ok(taken)
+    }
+
+    /// Nothing may be left.
+    fn end(self) -> Result<(), WireError> {
+        if self.left.len() == 0 { Ok(()) } else { Err(self.at.impossible(self.left.len() as u64)) }
+    }
+}
+
 wire_enum! {
     Feed = feed::{Feed, FeedArgs, FeedBody}
     variants {
@@ -101,4 +169,35 @@ wire_enum! {
         NotHere(NotHereArgs, body_as_not_here) { shard, follower },
     }
     carriers { Frame(body_as_frame) }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::geometry::{CellId, SpaceId};
+
+    /// A frame whose one cell says that so many moved, beside a list of so many.
+    fn read(said: u32, listed: usize) -> Result<usize, WireError> {
+        let cell = CellId { space: SpaceId(0), x: 1, z: 1 }.to_bits();
+        let mut b = FlatBufferBuilder::new();
+        let cells = Some(b.create_vector(&[feed::CellHead::new(cell, 0, said, 0, 0, false)]));
+        let moved = Some(b.create_vector(&vec![feed::Motion::new(1, 0, 0, 0, 0); listed]));
+        let shard = crate::geometry::ShardId { space: SpaceId(0), level: 3, x: 0, z: 0 }.to_bits();
+        let frame = feed::FeedFrame::create(&mut b, &feed::FeedFrameArgs { shard, cells, moved, ..Default::default() });
+        b.finish_minimal(frame);
+        let frame = Bytes::copy_from_slice(b.finished_data());
+        let root = flatbuffers::root::<feed::FeedFrame<'_>>(&frame)?;
+        FeedFrame::unpack(root, At::new(&frame)).map(|frame| frame.cells[0].moved.len())
+    }
+
+    #[test]
+    fn lists_that_do_not_add_up_are_refused() {
+        assert_eq!(read(3, 3), Ok(3));
+        let refused = |found| matches!(found, Err(WireError::Impossible { field: "moved", .. }));
+        assert!(refused(read(4, 3)), "more than there are");
+        assert!(refused(read(2, 3)), "one of no cell");
+        assert!(refused(read(u32::MAX, 0)), "and no memory is taken for what is only said");
+    }
 }
