@@ -4,23 +4,22 @@
 //! entity, exact positions, effects for the next tick, the seed, ids not used yet. Not copied: ghosts, which the new owner's
 //! neighbours show it anew; mailboxes, answers and drafts, which are empty between two ticks.
 
-use std::collections::BTreeMap;
-
 use pangaea_schemas::EntityId;
 use pangaea_schemas::message::{Effect, ShardRest};
 use pangaea_schemas::record::{Presence, Record};
 
+use super::encoded::{Encoded, Extent};
 use super::ingest::Arrival;
 use super::motion::Position;
 use super::population::{Identity, Population};
-use super::records::{Extent, hash_of};
+use super::records::{hash_of, hash_parts};
 use super::senses::{IdPool, Now};
 use super::shard_world::ShardWorld;
 use super::versions::Carried;
 
-/// What of a world was sent already: entities by the hash of what was sent.
+/// What of a world was sent already: entities in order, with the hash of what was sent.
 #[derive(Clone, Debug, Default)]
-pub struct Copied(BTreeMap<EntityId, u64>);
+pub struct Copied(Vec<(EntityId, u64)>);
 
 /// What differs from what was sent.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -47,18 +46,23 @@ pub struct WorldRest {
 impl ShardWorld {
     /// Whatever changed since the last call with the same `copied`, everything in the first. One pass over all entities.
     pub fn delta(&self, copied: &mut Copied) -> WorldDelta {
-        let mut delta = WorldDelta::default();
-        let mut here = BTreeMap::new();
-        for id in self.real_ids() {
-            let Some(record) = self.record_of(id, Presence::Awake, Extent::Whole) else { continue };
-            let hash = Self::hash_record(&record);
-            if copied.0.get(&id) != Some(&hash) {
-                delta.records.push(record);
+        let (mut delta, mut encoded) = (WorldDelta::default(), Encoded::default());
+        let ids = self.real_ids();
+        // In the first round everybody is sent, in later ones whoever walks: mostly all or hardly anybody.
+        delta.records.reserve(ids.len());
+        let mut before = std::mem::replace(&mut copied.0, Vec::with_capacity(ids.len())).into_iter().peekable();
+        for id in ids {
+            let Some(position) = self.encode(id, Extent::Whole, &mut encoded) else { continue };
+            let hash = hash_parts(id, position, encoded.parts());
+            while let Some((gone, _)) = before.next_if(|(sent, _)| *sent < id) {
+                delta.gone.push(gone);
             }
-            here.insert(id, hash);
+            if before.next_if(|(sent, _)| *sent == id).is_none_or(|(_, sent)| sent != hash) {
+                delta.records.push(self.record_with(id, Presence::Awake, (position, &encoded)));
+            }
+            copied.0.push((id, hash));
         }
-        delta.gone = copied.0.keys().filter(|id| !here.contains_key(id)).copied().collect();
-        copied.0 = here;
+        delta.gone.extend(before.map(|(gone, _)| gone));
         delta
     }
 
@@ -69,13 +73,14 @@ impl ShardWorld {
             seed: self.world.resource::<Now>().seed,
             pending: self.pending.clone(),
             ids: blocks.into_iter().map(|block| (block.start, block.end)).collect(),
-            hash: self.hash_with(copied.0.values().copied()),
+            hash: self.hash_with(copied.0.iter().map(|(_, hash)| *hash)),
         }
     }
 
     /// Takes over what changed in the world that this one becomes a copy of. Followers hear nothing of it.
     pub fn overwrite(&mut self, delta: &WorldDelta) {
-        let anew: Vec<&Record> = delta.records.iter().filter(|record| !self.rewrite(record)).collect();
+        let mut encoded = Encoded::default();
+        let anew: Vec<&Record> = delta.records.iter().filter(|record| !self.rewrite(record, &mut encoded)).collect();
         for id in delta.gone.iter().copied().chain(anew.iter().map(|record| record.entity)) {
             self.translated.remove(&id);
             if let Some(entity) = self.real(id) {
@@ -86,7 +91,7 @@ impl ShardWorld {
         for record in anew {
             if self.arrive(record) == Arrival::Translated {
                 let came = Self::hash_record(record);
-                if self.hash_entity(record.entity) != came {
+                if self.hash_entity(record.entity, &mut encoded) != came {
                     self.translated.insert(record.entity, came);
                 }
             }
@@ -98,22 +103,22 @@ impl ShardWorld {
 
     /// Gives an entity that was copied before what it has now, where it is: who walks differs in place and speed alone. `false`:
     /// it is new, or has other components than before, or some that this build writes otherwise; then it has to come anew.
-    fn rewrite(&mut self, record: &Record) -> bool {
+    fn rewrite(&mut self, record: &Record, encoded: &mut Encoded) -> bool {
         if self.translated.contains_key(&record.entity) {
             return false;
         }
         let Some(entity) = self.real(record.entity).and_then(|entity| self.world.get_entity(entity).ok()) else { return false };
-        let mut before = self.components(&entity, |_| true);
-        before.sort_unstable_by_key(|part| part.id);
-        let (id, pairs) = (entity.id(), before.iter().zip(&record.components));
-        let is_alike = before.len() == record.components.len() && pairs.clone().all(|(before, now)| before.id == now.id);
+        encoded.take_all(self, &entity, Extent::Whole);
+        let pairs = encoded.parts().zip(&record.components);
+        let is_alike = encoded.parts().len() == record.components.len() && pairs.clone().all(|((id, _), now)| id == now.id);
         if !is_alike || entity.contains::<Carried>() {
             return false;
         }
+        let id = entity.id();
         let Self { world, kinds, .. } = self;
         let mut entity = world.entity_mut(id);
         entity.insert(Position::from(record.position));
-        let mut differing = pairs.filter(|(before, now)| before.bytes != now.bytes).map(|(_, now)| now);
+        let mut differing = pairs.filter(|((_, before), now)| *before != now.bytes).map(|(_, now)| now);
         differing.all(|part| {
             let kind = kinds.component(part.id).filter(|kind| kind.formers.is_empty());
             kind.is_some_and(|kind| (kind.insert)(&mut entity, &part.bytes).is_ok())
@@ -131,7 +136,8 @@ impl ShardWorld {
         self.world.insert_resource(pool);
         // Who came in another build's layouts is told otherwise here: that nobody else's differs is what can be said.
         let translated = std::mem::take(&mut self.translated);
-        let hash = |id: EntityId| translated.get(&id).copied().unwrap_or_else(|| self.hash_entity(id));
+        let mut encoded = Encoded::default();
+        let hash = |id: EntityId| translated.get(&id).copied().unwrap_or_else(|| self.hash_entity(id, &mut encoded));
         self.hash_with(self.real_ids().into_iter().map(hash)) == rest.hash
     }
 

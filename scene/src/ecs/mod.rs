@@ -3,6 +3,7 @@
 //! Designers read [`plain`], [`motion`], [`senses`], [`mail`], [`ledger`], [`tunables`]; the tick is [`shard_world`], its parts
 //! are [`ingest`], [`settle`], [`publish`], [`ghosts`], [`records`], [`versions`] and [`image`].
 
+pub(crate) mod encoded;
 pub(crate) mod feed;
 pub(crate) mod ghosts;
 pub(crate) mod grid;
@@ -40,8 +41,8 @@ pub use timer::Timer;
 pub use tunables::{Tunable, Tunables, TuneField};
 pub use versions::{Former, Succeeds};
 
+pub(crate) use encoded::Extent;
 pub(crate) use motion::quantise as ghost_motion;
-pub(crate) use records::Extent;
 pub(crate) use senses::mix;
 pub(crate) use shard_world::install;
 

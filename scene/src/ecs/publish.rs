@@ -7,6 +7,7 @@ use pangaea_schemas::geometry::CellId;
 use pangaea_schemas::message::{CellFeed, Changed, Enter, FeedFilter};
 use pangaea_schemas::record::ComponentBytes;
 
+use super::encoded::Encoded;
 use super::feed::{CellDraft, Seen};
 use super::grid::Grid;
 use super::kinds::ComponentKind;
@@ -116,7 +117,9 @@ impl ShardWorld {
     fn enter(&self, id: EntityId, filter: FeedFilter) -> Option<Enter> {
         let seen = |kind: &ComponentKind| Seen { replicated: kind.replicated, ghosted: kind.ghosted }.by(filter);
         let entity = self.world.get_entity(self.real(id)?).ok()?;
-        Some(Enter { entity: id, components: self.components(&entity, seen) })
+        let mut encoded = Encoded::default();
+        encoded.take(self, &entity, seen);
+        Some(Enter { entity: id, components: encoded.to_components() })
     }
 
     fn cell(&self, index: u32) -> CellId {

@@ -2,93 +2,39 @@
 
 use bevy_ecs::bundle::Bundle;
 use bevy_ecs::component::Component;
-use bevy_ecs::world::EntityRef;
-use bytes::Bytes;
 use pangaea_schemas::geometry::CellId;
 use pangaea_schemas::message::Effect;
-use pangaea_schemas::record::{ComponentBytes, Presence, Record, SessionState};
+use pangaea_schemas::record::{Presence, Record, SessionState};
 use pangaea_schemas::{AgentEpoch, EntityId, TypeId};
 
+use super::encoded::{Encoded, Extent};
 use super::fnv;
-use super::kinds::ComponentKind;
 use super::motion::{Position, Velocity};
 use super::population::{Filed, Identity};
 use super::senses::{IdPool, Now, mix};
 use super::shard_world::ShardWorld;
-use super::versions::{Carried, CarriedPart};
-
-/// What the components of most entities take together, in bytes: they are written without growing.
-const COMPONENTS_BYTES: usize = 64;
-
-/// How much of an entity is in its record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Extent {
-    /// Every component: for another shard or another scene.
-    Whole,
-    /// What lasts: for the journal.
-    Lasting,
-}
 
 impl ShardWorld {
     /// The entity with its components, those included that only other builds know. `None`: it is not here.
     pub(crate) fn record_of(&self, id: EntityId, presence: Presence, extent: Extent) -> Option<Record> {
+        let mut encoded = Encoded::default();
+        let position = self.encode(id, extent, &mut encoded)?;
+        Some(self.record_with(id, presence, (position, &encoded)))
+    }
+
+    /// What is in a record of the entity, but for its head. `None`: it is not here.
+    pub(crate) fn encode(&self, id: EntityId, extent: Extent, encoded: &mut Encoded) -> Option<Position> {
         let entity = self.world.get_entity(self.real(id)?).ok()?;
-        let position: Position = *entity.get()?;
+        encoded.take_all(self, &entity, extent);
+        entity.get().copied()
+    }
+
+    pub(crate) fn record_with(&self, id: EntityId, presence: Presence, (position, encoded): (Position, &Encoded)) -> Record {
         let shard = self.bounds.shard;
         let cell = shard.nearest_cell(CellId::at(shard.space, position.into()));
-        let mut components = self.components(&entity, |kind| extent == Extent::Whole || kind.persistent);
-        let is_fleeting = |part: &ComponentBytes| {
-            extent == Extent::Whole && self.kinds.with_layout(part.id).is_some_and(|(kind, _)| !kind.persistent)
-        };
-        let mut fleeting: Vec<TypeId> = components.iter().filter(|part| is_fleeting(part)).map(|part| part.id).collect();
-        for part in self.carried(&entity) {
-            match (part.lasts, extent) {
-                (false, Extent::Lasting) => continue,
-                (false, Extent::Whole) => fleeting.push(part.component.id),
-                (true, Extent::Whole | Extent::Lasting) => {}
-            }
-            components.push(part.component.clone());
-        }
-        components.sort_unstable_by_key(|component| component.id);
+        let (components, fleeting) = (encoded.to_components(), encoded.fleeting());
         let (epoch, session) = (AgentEpoch::ZERO, SessionState::default());
-        Some(Record { entity: id, epoch, presence, cell, position: position.into(), session, components, fleeting })
-    }
-
-    /// What the entity has that this build does not know. Another layout of a component that it does know is told only beside
-    /// that component, if it is a later one: who takes the component away takes all of it away. An earlier one is told until the
-    /// component is there.
-    fn carried<'w>(&'w self, entity: &'w EntityRef<'w>) -> impl Iterator<Item = &'w CarriedPart> {
-        let parts = entity.get::<Carried>().map_or(&[][..], |carried| &carried.0);
-        let has = move |kind: &ComponentKind| (kind.encode)(entity, &mut Vec::new());
-        parts.iter().filter(move |part| self.kinds.kin(part.component.id).is_none_or(|(kind, is_later)| has(kind) == is_later))
-    }
-
-    /// The entity's components that are wanted, in all their layouts, in order of registration. They share one allocation.
-    pub(crate) fn components(&self, entity: &EntityRef, wanted: impl Fn(&ComponentKind) -> bool) -> Vec<ComponentBytes> {
-        let mut bytes = Vec::with_capacity(COMPONENTS_BYTES);
-        let mut ends = Vec::with_capacity(self.kinds.components.len());
-        for kind in self.kinds.components.iter().filter(|kind| wanted(kind)) {
-            let start = bytes.len();
-            if !(kind.encode)(entity, &mut bytes) {
-                continue;
-            }
-            ends.push((kind.id, bytes.len()));
-            if !kind.formers.is_empty() {
-                let own = bytes[start..].to_vec();
-                kind.in_formers(&own, &mut |id, former| {
-                    bytes.extend_from_slice(former);
-                    ends.push((id, bytes.len()));
-                });
-            }
-        }
-        let bytes = Bytes::from(bytes);
-        let mut start = 0;
-        let component = |(id, end)| {
-            let part = bytes.slice(start..end);
-            start = end;
-            ComponentBytes { id, bytes: part }
-        };
-        ends.into_iter().map(component).collect()
+        Record { entity: id, epoch, presence, cell, position: position.into(), session, components, fleeting }
     }
 
     /// Make a real entity, outside of any system.
@@ -142,8 +88,8 @@ impl ShardWorld {
 
     /// See [`ShardWorld::state_hash`].
     pub(crate) fn hash_state(&self) -> u64 {
-        let ids = self.real_ids().into_iter();
-        self.hash_with(ids.map(|id| self.hash_entity(id)))
+        let mut encoded = Encoded::default();
+        self.hash_with(self.real_ids().into_iter().map(|id| self.hash_entity(id, &mut encoded)))
     }
 
     /// The same, with the entities' hashes at hand. They are summed, so their order does not matter.
@@ -152,16 +98,23 @@ impl ShardWorld {
         hash_of((self.world.resource::<Now>().seed, &self.pending, &blocks), entities)
     }
 
-    pub(crate) fn hash_entity(&self, id: EntityId) -> u64 {
-        self.record_of(id, Presence::Awake, Extent::Whole).map_or(0, |record| Self::hash_record(&record))
+    pub(crate) fn hash_entity(&self, id: EntityId, encoded: &mut Encoded) -> u64 {
+        let position = self.encode(id, Extent::Whole, encoded);
+        position.map_or(0, |position| hash_parts(id, position, encoded.parts()))
     }
 
     /// Of an entity with all its components, whoever owns it.
     pub(crate) fn hash_record(record: &Record) -> u64 {
-        let position = u64::from(record.position.x.to_bits()) << 32 | u64::from(record.position.z.to_bits());
-        let start = mix(record.entity.0 ^ mix(position));
-        record.components.iter().fold(start, |hash, part| mix(hash ^ u64::from(part.id.0) ^ fnv(&part.bytes).rotate_left(7)))
+        let parts = record.components.iter().map(|part| (part.id, &part.bytes[..]));
+        hash_parts(record.entity, record.position.into(), parts)
     }
+}
+
+/// Of an entity with these components.
+pub(crate) fn hash_parts<'p>(id: EntityId, position: Position, parts: impl Iterator<Item = (TypeId, &'p [u8])>) -> u64 {
+    let position = u64::from(position.x.to_bits()) << 32 | u64::from(position.z.to_bits());
+    let start = mix(id.0 ^ mix(position));
+    parts.fold(start, |hash, (id, bytes)| mix(hash ^ u64::from(id.0) ^ fnv(bytes).rotate_left(7)))
 }
 
 /// Of a world with this seed, these effects for the next tick, these blocks of ids, and entities of these hashes.

@@ -16,6 +16,7 @@ use pangaea_schemas::record::{Presence, Record};
 use pangaea_schemas::rules::Rules;
 use pangaea_schemas::{EntityId, Tick, TickRate, TypeId};
 
+use super::encoded::Extent;
 use super::feed::Feed;
 use super::ghosts::Ghosts;
 use super::grid::Grid;
@@ -26,7 +27,6 @@ use super::mail::{Newspaper, Outbox, Told};
 use super::motion;
 use super::population::Population;
 use super::publish::border;
-use super::records::Extent;
 use super::senses::{IdPool, Now};
 use super::settle::{Bounds, MovedQuery};
 use crate::game::{BuiltGame, Parts};

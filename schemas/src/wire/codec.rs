@@ -246,7 +246,12 @@ where
         let Some(elements) = wire else { return Ok(Self::new()) };
         at.check(elements.len())?;
         let at = at.at_most(usize::MAX);
-        elements.iter().map(|element| T::unpack(element, at)).collect()
+        // Whoever collects results does not know how many there will be.
+        let mut unpacked = Self::with_capacity(elements.len());
+        for element in elements {
+            unpacked.push(T::unpack(element, at)?);
+        }
+        Ok(unpacked)
     }
 }
 

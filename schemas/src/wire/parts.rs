@@ -74,11 +74,12 @@ impl<'a, 'f> Reading<'a, 'f> {
         if count > self.left() {
             return Err(at.impossible(count as u64));
         }
-        let parts = self.parts.into_iter().flatten().skip(self.next).take(count);
+        let all = self.parts.unwrap_or_default();
+        let parts = (self.next..self.next + count).map(|at| all.get(at));
         self.next += count;
         let mut length = 0;
         for part in parts.clone() {
-            at.check_length(part.length() as usize, COMPONENT_BYTES_MAX)?;
+            at.check(part.length() as usize)?;
             length += part.length() as usize;
         }
         let mut bytes = at.keep(self.bytes.cut(length)?);

@@ -1,7 +1,7 @@
 //! The inner loops, one round at a time: for Criterion (`cargo bench -p pangaea-bench`), and for those who count instructions
 //! (`cargo xtask instructions`), since their number does not drift with the machine.
 
-use crate::suite::{replication, tick};
+use crate::suite::{moving, replication, tick};
 use crate::wires;
 
 /// One round of a loop.
@@ -34,7 +34,7 @@ const fn inner(name: &'static str, (elements, of): (u64, &'static str), make: fn
 }
 
 /// All of them: whole ticks of a gateway and of shards first, then what they are made of.
-pub const LOOPS: [Inner; 11] = [
+pub const LOOPS: [Inner; 12] = [
     inner(
         "gateway-round",
         (replication::ROUND_CLIENTS, "clients who each see about 30, frames in, updates out"),
@@ -42,6 +42,11 @@ pub const LOOPS: [Inner; 11] = [
     ),
     inner("shard-tick", (tick::ROUND_WALKERS, "walkers of a shard, its frames encoded"), tick::round),
     inner("movement-tick", (tick::CROWD, "walkers of a shard, its frames encoded"), tick::crowd_round),
+    inner(
+        "copy-round",
+        (moving::ROUND_WALKERS, "walkers of a shard that goes to another scene: compared, sent, written over the copy"),
+        moving::round,
+    ),
     inner("frame-encode", (wires::MOVERS, "movers in a frame of a shard's feed"), wires::frame_encode),
     inner("frame-decode", (wires::MOVERS, "movers in a frame of a shard's feed"), wires::frame_decode),
     inner("update-write", (wires::UPDATES * wires::SEEN, "visible movers, quantised and packed"), wires::update_write),

@@ -3,7 +3,7 @@
 mod arena;
 mod cluster;
 mod crossing;
-mod moving;
+pub(crate) mod moving;
 pub(crate) mod replication;
 mod scaling;
 mod script;

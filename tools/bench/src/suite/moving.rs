@@ -1,16 +1,25 @@
 //! S7: a shard in which 10,000 walk and people play goes from scene to scene and back, on real processes. Beside it stands how
 //! late the ticks of the same shard are while nobody moves it.
 
+use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
 use pangaea_node::admin::MoveView;
+use pangaea_scene::ecs::{Copied, ShardWorld, WorldDelta};
+use pangaea_scene::game::Game;
 use pangaea_schemas::geometry::{Position, ShardId};
+use pangaea_schemas::message::{Message, Migration};
+use pangaea_schemas::record::Record;
+use pangaea_schemas::wire::{decode, encode};
+use pangaea_schemas::{MigrationId, TickRate};
 
 use super::arena::{join, on_client_core};
 use super::cluster::{Cluster, Shape, with_game};
-use crate::game::{DROVE, DROVE_SHARD};
+use crate::bed::{records, space};
+use crate::game::{self, DROVE, DROVE_SHARD};
+use crate::inner::Round;
 use crate::load::{Crowd, Server};
 use crate::measure::{Log, Pairs, quantile, samples};
 use crate::row::{Bound, Row};
@@ -27,6 +36,39 @@ const GROUPS: (usize, usize) = (5, 3);
 const PAUSE: Duration = Duration::from_millis(250);
 /// How long players play between two looks whether they may stop.
 const BREATH: Duration = Duration::from_secs(1);
+
+/// Who walks where instructions are counted.
+pub(crate) const ROUND_WALKERS: u64 = 2_500;
+
+/// One round of a copy in which everybody has moved, from the source's world to the target's, without a wire between them; for
+/// those who count instructions, see [`crate::inner`].
+pub(crate) fn round() -> anyhow::Result<Round> {
+    let (game, space) = (Game::build(game::walkers)?, space(5, 5));
+    let shard = space.root();
+    let world = |step: u64| {
+        let mut world = ShardWorld::new(&game, shard, &space, TickRate::DEFAULT, 1);
+        let moved = |record: Record| {
+            let home = record.position;
+            Record { position: Position { x: home.x * 0.99 + step as f32 * 0.3, z: home.z }, ..record }
+        };
+        let records = records(shard, 1, ROUND_WALKERS, true).map(moved).collect();
+        world.overwrite(&WorldDelta { records, gone: Vec::new() });
+        world
+    };
+    let (sources, mut target, mut turn) = ([world(0), world(1)], world(0), 0);
+    let mut copied = Copied::default();
+    sources[0].delta(&mut copied);
+    Ok(Box::new(move || {
+        turn = 1 - turn;
+        let WorldDelta { records, gone } = sources[turn].delta(&mut copied);
+        let (id, round, last) = (MigrationId(1), 1, true);
+        let frame = encode(&Message::Migration(Migration::Copied { id, shard, round, records, gone, last }));
+        let heard = decode(black_box(&frame));
+        if let Ok(Message::Migration(Migration::Copied { records, gone, .. })) = heard {
+            target.overwrite(&WorldDelta { records, gone });
+        }
+    }))
+}
 
 /// What a run showed.
 #[derive(Default)]
