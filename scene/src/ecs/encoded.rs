@@ -1,5 +1,5 @@
-//! An entity's components as bytes, one behind the other: what records, feeds and hashes are made of. Whoever looks at many entities
-//! keeps one of these for all of them.
+//! An entity's components as bytes, one behind the other: what records, feeds and hashes are made of. Whoever looks at many
+//! entities keeps one of these for all of them.
 
 use std::ops::Range;
 
