@@ -31,7 +31,7 @@ const PLAYERS: usize = 100;
 /// Moves in a row, in full and in a hurry, between two looks at how late ticks are without them.
 const MOVES: (usize, usize) = (20, 8);
 /// Such rows.
-const GROUPS: (usize, usize) = (5, 3);
+const GROUPS: (usize, usize) = (10, 3);
 /// Between two moves: players settle, and the shard is journaled by its new owner.
 const PAUSE: Duration = Duration::from_millis(250);
 /// How long players play between two looks whether they may stop.
