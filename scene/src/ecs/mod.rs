@@ -41,7 +41,7 @@ pub use timer::Timer;
 pub use tunables::{Tunable, Tunables, TuneField};
 pub use versions::{Former, Succeeds};
 
-pub(crate) use encoded::Extent;
+pub(crate) use encoded::{Encoded, Extent};
 pub(crate) use motion::quantise as ghost_motion;
 pub(crate) use senses::mix;
 pub(crate) use shard_world::install;

@@ -16,7 +16,7 @@ use pangaea_schemas::record::{Presence, Record};
 use pangaea_schemas::rules::Rules;
 use pangaea_schemas::{EntityId, Tick, TickRate, TypeId};
 
-use super::encoded::Extent;
+use super::encoded::{Encoded, Extent};
 use super::feed::Feed;
 use super::ghosts::Ghosts;
 use super::grid::Grid;
@@ -287,7 +287,13 @@ impl ShardWorld {
     /// The entity's persistent components as they are now. The epoch and the session are default. `None` also for an entity
     /// without any: it is a view of something that lasts elsewhere, such as an item of the ledger.
     pub fn record(&self, entity: EntityId) -> Option<Record> {
-        self.record_of(entity, Presence::Awake, Extent::Lasting).filter(|record| !record.components.is_empty())
+        self.record_in(entity, &mut Encoded::default())
+    }
+
+    /// The same for whoever asks for many.
+    pub(crate) fn record_in(&self, entity: EntityId, encoded: &mut Encoded) -> Option<Record> {
+        let position = self.encode(entity, Extent::Lasting, encoded)?;
+        (encoded.parts().len() > 0).then(|| self.record_with(entity, Presence::Awake, (position, encoded)))
     }
 
     /// Where a real entity stands.

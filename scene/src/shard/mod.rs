@@ -67,7 +67,7 @@ use pangaea_schemas::record::Record;
 use pangaea_schemas::rules::Rules;
 use pangaea_schemas::{AgentEpoch, EffectSeq, EntityId, NodeId, Nonce, RequestId, ShardEpoch, Tick, TickRate, Timestamp};
 
-use crate::ecs::{ShardWorld, TickInput};
+use crate::ecs::{Encoded, ShardWorld, TickInput};
 use crate::game::BuiltGame;
 use crate::handover::source::Leaves;
 use crate::incarnation::{Happening, Incarnation};
@@ -520,8 +520,13 @@ impl Shard {
 
     /// An entity's persistent record as it is now, with its epoch and session.
     fn record(&self, entity: EntityId) -> Option<Record> {
+        self.record_in(entity, &mut Encoded::default())
+    }
+
+    /// The same for whoever asks for many.
+    fn record_in(&self, entity: EntityId, encoded: &mut Encoded) -> Option<Record> {
         let resident = self.life.residents.get(&entity)?;
-        let mut record = self.world.record(entity)?;
+        let mut record = self.world.record_in(entity, encoded)?;
         record.epoch = resident.epoch;
         record.session = self.life.sessions.state(entity).unwrap_or_default();
         Some(record)

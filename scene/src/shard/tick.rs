@@ -8,7 +8,7 @@ use pangaea_schemas::{AgentEpoch, EntityId, Tick, Timestamp};
 
 use super::residents::ValueGate;
 use super::{Resident, SHARD_IDS, Shard, Then};
-use crate::ecs::{Simulated, TickInput};
+use crate::ecs::{Encoded, Simulated, TickInput};
 
 /// A phase of a shard's tick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -198,8 +198,9 @@ impl Shard {
 
     /// Records of these, which effects are in them, and which effects others have.
     fn journal(&mut self, changed: impl IntoIterator<Item = EntityId>) {
+        let mut encoded = Encoded::default();
         for entity in changed {
-            if let Some(record) = self.record(entity) {
+            if let Some(record) = self.record_in(entity, &mut encoded) {
                 self.life.dirty.remove(entity);
                 self.writer.push(ShardOp::Put(record));
             }
