@@ -2,8 +2,8 @@
 //!
 //! Records lie on disk in order of id, and a commit writes whole pages: who lie on one page take the same turn.
 //!
-//! In a crowd everybody is named in every tick and taken once in a second, so naming is what must be cheap: the set is hashed,
-//! and put in order only when some are taken.
+//! In a crowd everybody is named in every tick and taken once in a second, so naming is what must be cheap: who takes the same turn
+//! is in one hashed set, and put in order only when taken. One set for all would be ten times as large, and each taking a removal.
 
 use pangaea_schemas::{EntityId, Tick};
 use rustc_hash::FxHashSet;
@@ -14,10 +14,8 @@ const RUN_IDS: u64 = 64;
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Unsaved {
-    /// Who waits. Never iterated unsorted.
-    waiting: FxHashSet<EntityId>,
-    /// In which tick of the period each is taken; whoever waits no longer may still be named.
-    turns: Vec<Vec<EntityId>>,
+    /// Who waits, by the tick of the period in which it is taken. Never left unsorted.
+    turns: Vec<FxHashSet<EntityId>>,
 }
 
 impl Default for Unsaved {
@@ -29,43 +27,42 @@ impl Default for Unsaved {
 impl Unsaved {
     /// Everybody is taken within so many ticks.
     pub(super) fn within(ticks: u64) -> Self {
-        Self { waiting: FxHashSet::default(), turns: vec![Vec::new(); ticks.max(1) as usize] }
+        Self { turns: vec![FxHashSet::default(); ticks.max(1) as usize] }
     }
 
     pub(super) fn insert(&mut self, entity: EntityId) {
-        if self.waiting.insert(entity) {
-            let turns = self.turns.len() as u64;
-            self.turns[(entity.0 / RUN_IDS % turns) as usize].push(entity);
-        }
+        self.turn(entity.0 / RUN_IDS).insert(entity);
     }
 
     pub(super) fn remove(&mut self, entity: EntityId) {
-        self.waiting.remove(&entity);
+        self.turn(entity.0 / RUN_IDS).remove(&entity);
     }
 
     /// Those whose turn it is, in order.
     pub(super) fn take_due(&mut self, tick: Tick) -> Vec<EntityId> {
-        let turn = (tick.0 % self.turns.len() as u64) as usize;
-        let mut due = std::mem::take(&mut self.turns[turn]);
-        due.retain(|entity| self.waiting.remove(entity));
-        due.sort_unstable();
-        due
+        sorted(self.turn(tick.0).drain())
     }
 
     /// Everybody, in order.
     pub(super) fn take_all(&mut self) -> Vec<EntityId> {
-        let all = self.all();
-        self.waiting.clear();
-        self.turns.iter_mut().for_each(Vec::clear);
-        all
+        sorted(self.turns.iter_mut().flat_map(FxHashSet::drain))
     }
 
     /// Everybody, in order; they go on waiting.
     pub(super) fn all(&self) -> Vec<EntityId> {
-        let mut all: Vec<EntityId> = self.waiting.iter().copied().collect();
-        all.sort_unstable();
-        all
+        sorted(self.turns.iter().flatten().copied())
     }
+
+    fn turn(&mut self, number: u64) -> &mut FxHashSet<EntityId> {
+        let turns = self.turns.len() as u64;
+        &mut self.turns[(number % turns) as usize]
+    }
+}
+
+fn sorted(entities: impl Iterator<Item = EntityId>) -> Vec<EntityId> {
+    let mut entities: Vec<EntityId> = entities.collect();
+    entities.sort_unstable();
+    entities
 }
 
 #[cfg(test)]

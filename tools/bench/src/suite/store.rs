@@ -63,7 +63,12 @@ pub(crate) fn snapshot(setup: &Setup, log: &mut Log) -> anyhow::Result<Vec<Row>>
         bed.is_deaf = false;
         (0..20).for_each(|_| _ = bed.tick());
         tails.push(log, quantile(&alone, 0.99), quantile(&journaled, 0.99));
-        log.note(&format!("  {} journal entries wait", bed.undurable()));
+        log.note(&format!(
+            "  medians {} and {} ms, {} journal entries wait",
+            show(median(&alone)),
+            show(median(&journaled)),
+            bed.undurable()
+        ));
     }
     let what = "100,000 changed entities through the journal into their records, durable";
     let note = format!("raw LMDB, entries beside records, in as many commits: {} rows/s", show(median(&floor)));
