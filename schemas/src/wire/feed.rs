@@ -56,7 +56,8 @@ impl<'b> Pack<'b> for FeedFrame {
     fn pack(&self, b: &mut FlatBufferBuilder<'b>) -> Self::Wire {
         let Self { shard, epoch, tick, seq, follower, cells, agents } = self;
         let mut parts = Parts::default();
-        let (mut entered, mut moved, mut changed, mut left) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut entered, mut changed, mut left) = (Vec::new(), Vec::new(), Vec::new());
+        let mut moved = Vec::with_capacity(cells.iter().map(|cell| cell.moved.len()).sum());
         for cell in cells {
             entered.extend(cell.entered.iter().map(|enter| {
                 parts.extend(&enter.components);
