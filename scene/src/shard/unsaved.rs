@@ -2,8 +2,9 @@
 //!
 //! Records lie on disk in order of id, and a commit writes whole pages: who lie on one page take the same turn.
 //!
-//! In a crowd everybody is named in every tick and taken once in a second, so naming is what must be cheap: who takes the same turn
-//! is in one hashed set, and put in order only when taken. One set for all would be ten times as large, and each taking a removal.
+//! In a crowd everybody is named in every tick and taken once in a second, so naming is what must be cheap: who takes the same
+//! turn is in one hashed set, and put in order only when taken. One set for all would be ten times as large, and each taking a
+//! removal.
 
 use pangaea_schemas::{EntityId, Tick};
 use rustc_hash::FxHashSet;
