@@ -147,10 +147,10 @@ fn any_entity_is_looked_at_and_its_past_outlives_its_hand_overs() {
     let heard = cluster.command(&heard).output().expect("starts");
     let lines = String::from_utf8_lossy(&heard.stdout).into_owned();
     let mut entities = lines.lines().filter_map(|line| Some(format!("e{}", line.parse::<Value>().ok()?["entity"].as_u64()?)));
-    let creature = entities.find(|entity| *entity != name).expect("wolves and sheep wander");
+    let creature = entities.find(|entity| *entity != name).expect("wolves, sheep and horses wander");
     let seen = await_entity(&cluster, &creature, |seen| seen["history"][0].is_object());
     assert_eq!((&seen["state"], &seen["player"]), (&"awake".into(), &false.into()), "{seen:#}");
-    assert!(seen["components"]["health"].is_object(), "{seen:#}");
+    assert!(seen["components"]["look"].is_object(), "{seen:#}");
     let words = ["agent", "show", &creature, "--follow", "--count", "3", "--every-ms", "100", "--json"];
     let followed = cluster.command(&words).output().expect("starts");
     let looks: Vec<Value> = String::from_utf8_lossy(&followed.stdout).lines().map(|line| line.parse().expect("JSON")).collect();
