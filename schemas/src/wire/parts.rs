@@ -18,18 +18,14 @@ pub(super) struct Parts {
     bytes: Vec<u8>,
 }
 
-/// Both vectors, or neither.
+/// Both vectors.
 pub(super) type Written<'b> = (Option<WIPOffset<Vector<'b, Part>>>, Option<WIPOffset<Vector<'b, u8>>>);
 
 impl Parts {
-    /// Room for so many components with so many bytes.
-    pub(super) fn with_room(components: usize, bytes: usize) -> Self {
-        Self { parts: Vec::with_capacity(components), bytes: Vec::with_capacity(bytes) }
-    }
-
     /// The components of one entity.
     pub(super) fn of(components: &[ComponentBytes]) -> Self {
-        let mut parts = Self::with_room(components.len(), components.iter().map(|component| component.bytes.len()).sum());
+        let bytes = components.iter().map(|component| component.bytes.len()).sum();
+        let mut parts = Self { parts: Vec::with_capacity(components.len()), bytes: Vec::with_capacity(bytes) };
         parts.extend(components);
         parts
     }

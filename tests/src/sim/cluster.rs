@@ -146,8 +146,8 @@ pub struct Cluster {
     pub(super) owners: Owners,
     /// No process loses its sense of time in this simulation, so leases are over when they are over.
     pub(super) clocks_are_true: bool,
-    /// Owners that the journal had replaced at the last look, and that did not doubt it; for how many looks by now.
-    pub(super) undoubting: BTreeMap<(NodeId, ShardId), u32>,
+    /// Owners that the journal had replaced at the last look, and that did not doubt it.
+    pub(super) undoubting: BTreeSet<(NodeId, ShardId)>,
     /// What the data node has promised.
     pub(super) promises: Promises,
     sequences: Sequences,
@@ -219,7 +219,7 @@ impl Cluster {
             conns: 0,
             owners: Owners::new(),
             clocks_are_true: !planned.iter().any(|(_, fault)| fault.confuses_a_clock()),
-            undoubting: BTreeMap::new(),
+            undoubting: BTreeSet::new(),
             promises: Promises::default(),
             sequences: Sequences::default(),
             journals: Journals::default(),

@@ -20,9 +20,6 @@ use super::schedule::BEGINNING;
 const RECOVERY_MAX: Duration = Duration::from_secs(5);
 /// Then nobody waits longer than this for an input to be applied.
 const IDLE_MAX: Duration = Duration::from_secs(1);
-/// For so many looks in a row somebody may run a shard that was given away and not doubt it: who slept over its lease and is back
-/// while its successor sleeps over the order to claim has nothing to doubt until the answer to its next append.
-const NEWS_LOOKS_MAX: u32 = 2;
 /// The ledger is audited once in so many looks.
 const AUDIT_EVERY: u64 = 20;
 /// Whoever is that near to a player for [`VIEW_SETTLES`] is in its sight, in metres.
@@ -69,12 +66,11 @@ impl Cluster {
             return;
         }
         let awake = checks::undoubting(&self.processes, &self.owners).filter(|(node, _)| !self.asleep.contains_key(node));
-        let looked = |who| (who, self.undoubting.get(&who).map_or(1, |looks| looks + 1));
-        self.undoubting = awake.map(looked).collect();
-        let too_long = self.undoubting.iter().filter(|(_, looks)| **looks > NEWS_LOOKS_MAX);
-        let too_long = too_long
-            .map(|((node, shard), _)| format!("{node} runs {shard} on a lease that is over: the journal has another owner"));
-        self.faults.extend(too_long);
+        let before = std::mem::replace(&mut self.undoubting, awake.collect());
+        let both = self.undoubting.intersection(&before);
+        let both =
+            both.map(|(node, shard)| format!("{node} runs {shard} on a lease that is over: the journal has another owner"));
+        self.faults.extend(both);
     }
 
     fn look_at_data(&mut self) {
