@@ -143,6 +143,12 @@ impl Scene {
         self.lease_until = self.lease_until.max(until);
     }
 
+    /// Whether it claims what it is told to. After standing still, an order that waited may be about a shard whose former owner
+    /// is back; the world gives it anew. Who has just started has no lease yet, and what it hears is new.
+    fn obeys(&self, now: Timestamp) -> bool {
+        self.lease_until == Timestamp(0) || now + self.spec.lease / 2 < self.lease_until
+    }
+
     /// A tick started late by more than half an interval.
     pub fn note_late_tick(&mut self) {
         self.late_ticks += 1;
@@ -297,10 +303,8 @@ impl Scene {
 
     fn deliver(&mut self, now: Timestamp, from: NodeId, id: ShardId, message: Message) {
         match message {
-            // An order from before it stood still may be about a shard that somebody runs again. The world gives it anew. Who has
-            // just started has no lease while its former start's runs out: what it hears is new.
-            Message::Control(Control::Assign { .. }) if self.lease_until != Timestamp(0) && self.lease_until <= now => {
-                return tracing::debug!(shard = %id, "nothing is claimed on a lease that is over");
+            Message::Control(Control::Assign { .. }) if !self.obeys(now) => {
+                return tracing::debug!(shard = %id, "nothing is claimed on a lease that is half over");
             }
             Message::Control(Control::Assign { .. }) | Message::Migration(Migration::Prepare { .. }) => self.open_shard(id),
             Message::Migration(Migration::Moved { route }) => return self.moved(&route),

@@ -16,6 +16,9 @@ fn quiet(cluster: &Cluster) -> Option<Incarnation> {
     cluster.scenes[&scene_id(2)].shard(shard(x, z)).map(|shard| shard.incarnation())
 }
 
+/// Steps after which half of a lease is over, but not the whole.
+const HALF_A_LEASE: u64 = 250;
+
 /// Scene 2 hears and says nothing for so long that its lease is over.
 fn with_a_lapsed_lease(seed: u64) -> (Cluster, ShardId) {
     let mut cluster = Cluster::running(seed);
@@ -48,9 +51,12 @@ fn who_was_not_replaced_goes_on_once_the_journal_has_said_so() {
     assert_eq!(cluster.owners(shard), [(scene_id(2), ShardEpoch(1))]);
 }
 
-#[test]
-fn an_order_that_comes_when_the_lease_is_over_is_not_obeyed() {
-    let (mut cluster, shard) = with_a_lapsed_lease(4);
+/// Cut off for so many steps, scene 2 finds an order waiting.
+fn with_an_old_order(seed: u64, steps: u64) {
+    let mut cluster = Cluster::running(seed);
+    cluster.steps(300);
+    cluster.cut_off.push(scene_id(2));
+    cluster.steps(steps);
     let other = self::shard(0, 0);
     let now = cluster.now();
     let above = cluster.journals.epoch(other);
@@ -60,7 +66,17 @@ fn an_order_that_comes_when_the_lease_is_over_is_not_obeyed() {
     cluster.cut_off.clear();
     cluster.steps(200);
     assert_eq!(cluster.owners(other), [(scene_id(1), ShardEpoch(1))]);
-    assert_eq!(cluster.owners(shard), [(scene_id(2), ShardEpoch(1))]);
+    assert_eq!(cluster.owners(shard(QUIET.0, QUIET.1)), [(scene_id(2), ShardEpoch(1))]);
+}
+
+#[test]
+fn an_order_that_comes_when_the_lease_is_over_is_not_obeyed() {
+    with_an_old_order(4, 800);
+}
+
+#[test]
+fn an_order_that_comes_when_half_the_lease_is_over_is_not_obeyed() {
+    with_an_old_order(8, HALF_A_LEASE);
 }
 
 #[test]
