@@ -28,7 +28,7 @@ use super::{Event, FromClient};
 use crate::mesh::Inbox;
 
 /// So long the thread lets more come together before it looks again.
-const TURN_TIME: Duration = Duration::from_millis(2);
+const TURN_TIME: Duration = Duration::from_millis(5);
 /// Sockets of which the kernel tells at a time.
 const READY_MAX: usize = 1_024;
 /// Most bytes that are read of a client in a turn.

@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -26,6 +26,8 @@ const DOOR: u64 = u64::MAX;
 pub(crate) struct Bare {
     pub(crate) address: SocketAddr,
     ends: Arc<AtomicBool>,
+    /// Processor time of its thread, in nanoseconds.
+    spent: Arc<AtomicU64>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -35,15 +37,21 @@ impl Bare {
         let door = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("the bare loop cannot listen")?;
         door.set_nonblocking(true)?;
         let (address, ends) = (door.local_addr()?, Arc::new(AtomicBool::new(false)));
-        let ended = Arc::clone(&ends);
+        let spent = Arc::new(AtomicU64::new(0));
+        let (ended, spends) = (Arc::clone(&ends), Arc::clone(&spent));
         let thread = std::thread::Builder::new().name("bare-loop".to_owned()).spawn(move || {
             // Where that is not permitted, the clusters beside it are not pinned either.
             let _ = cores::pin(None, cores::SERVER);
-            if let Err(error) = Loop::new(door, clients).and_then(|mut bare| bare.run(&ended)) {
+            if let Err(error) = Loop::new(door, clients).and_then(|mut bare| bare.run(&ended, &spends)) {
                 tracing::error!("the bare loop ended: {error:#}");
             }
         })?;
-        Ok(Self { address, ends, thread: Some(thread) })
+        Ok(Self { address, ends, spent, thread: Some(thread) })
+    }
+
+    /// Processor time that it has taken, in seconds.
+    pub(crate) fn cpu_seconds(&self) -> f64 {
+        self.spent.load(Ordering::Relaxed) as f64 / 1e9
     }
 }
 
@@ -79,7 +87,7 @@ impl Loop {
         Ok(Self { door, epoll, clients: Vec::new(), crowd, out: Vec::new() })
     }
 
-    fn run(&mut self, ends: &AtomicBool) -> anyhow::Result<()> {
+    fn run(&mut self, ends: &AtomicBool, spent: &AtomicU64) -> anyhow::Result<()> {
         let (began, mut tick) = (Instant::now(), 0u32);
         let mut events = Vec::with_capacity(1_024);
         while !ends.load(Ordering::Relaxed) {
@@ -96,6 +104,8 @@ impl Loop {
             if began.elapsed() >= INTERVAL * (tick + 1) {
                 tick += 1;
                 self.tick(tick);
+                let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+                spent.store(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64, Ordering::Relaxed);
             }
         }
         Ok(())

@@ -198,11 +198,15 @@ pub(super) fn with_game<T>(game: &str, work: impl FnOnce() -> anyhow::Result<T>)
     done
 }
 
+/// Processor time of all threads that a process has, in seconds. What `stat` tells instead is sampled by the kernel's clock: who
+/// is woken by that clock and is done before its next tick is not seen in it.
 fn cpu_seconds(pid: u32) -> f64 {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let fields = stat.rsplit(") ").next().unwrap_or_default().split(' ').skip(11).take(2);
-    let ticks: u64 = fields.filter_map(|field| field.parse::<u64>().ok()).sum();
-    ticks as f64 / rustix::param::clock_ticks_per_second() as f64
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let nanoseconds = threads.filter_map(|thread| {
+        let schedstat = fs::read_to_string(thread.path().join("schedstat")).ok()?;
+        schedstat.split(' ').next()?.parse::<u64>().ok()
+    });
+    nanoseconds.sum::<u64>() as f64 / 1e9
 }
 
 fn resident_bytes(pid: u32) -> u64 {
