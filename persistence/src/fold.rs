@@ -24,7 +24,8 @@
 use bytes::Bytes;
 use pangaea_schemas::geometry::{CellId, ShardId};
 use pangaea_schemas::journal::{Departure, Entry, Fence, ShardOp};
-use pangaea_schemas::record::{COMPONENT_BYTES_MAX, OUTBOX_MAX, RECORD_COMPONENTS_MAX, Record};
+use pangaea_schemas::record::Record;
+use pangaea_schemas::wire::flat::{RecordHead, RecordView, Records};
 use pangaea_schemas::wire::stored::Stored;
 use pangaea_schemas::{AgentEpoch, EntityId};
 
@@ -88,10 +89,12 @@ fn fold_op(batch: &mut Batch<'_>, names: Names<'_>, op: &ShardOp) -> Result<(), 
     match op {
         // Stand alone in their entries, and are no matter of rows.
         ShardOp::Owner { .. } | ShardOp::Split { .. } | ShardOp::Merge { .. } | ShardOp::InName { .. } => {}
-        ShardOp::Put(record) => {
-            // An entity that left and is live again without an IN was refused at its target.
-            for left in put(batch, names, record)? {
-                take_back(batch, left, record.entity, record.epoch)?;
+        ShardOp::Put(records) => {
+            for record in records.iter() {
+                // An entity that left and is live again without an IN was refused at its target.
+                for left in put(batch, names, &record)? {
+                    take_back(batch, left, record.head.entity, record.head.epoch)?;
+                }
             }
         }
         ShardOp::Remove { entity } => {
@@ -118,7 +121,8 @@ fn fold_op(batch: &mut Batch<'_>, names: Names<'_>, op: &ShardOp) -> Result<(), 
         }
         ShardOp::In { xid, members } => {
             for member in members {
-                put(batch, names, member)?;
+                let records = Records::from(member);
+                records.iter().try_for_each(|record| put(batch, names, &record).map(drop))?;
             }
             lanes::decided(batch, name, *xid, &[]);
         }
@@ -152,32 +156,30 @@ fn fold_op(batch: &mut Batch<'_>, names: Names<'_>, op: &ShardOp) -> Result<(), 
 
 /// Files a record, wherever it was filed before: it needs no other fence now than that it was born. Tells the names in which
 /// it had left.
-fn put(batch: &mut Batch<'_>, names: Names<'_>, record: &Record) -> Result<Vec<ShardId>, FoldError> {
-    let (entity, shard) = (record.entity, names.shard);
-    if !shard.contains(record.cell) {
-        return Err(FoldError::Outside { entity, cell: record.cell, shard });
+fn put(batch: &mut Batch<'_>, names: Names<'_>, record: &RecordView<'_>) -> Result<Vec<ShardId>, FoldError> {
+    let RecordHead { entity, epoch, cell, .. } = record.head;
+    let shard = names.shard;
+    if !shard.contains(cell) {
+        return Err(FoldError::Outside { entity, cell, shard });
     }
-    let large = record.components.iter().any(|c| c.bytes.len() > COMPONENT_BYTES_MAX);
-    if large || record.components.len() > RECORD_COMPONENTS_MAX || record.session.outbox.len() > OUTBOX_MAX {
+    if record.is_too_large() {
         return Err(FoldError::TooLarge { entity });
     }
-    let filed = Filed::load(batch, entity)?;
-    if let Some(filed) = &filed {
+    let before = filed(batch, entity)?;
+    if let Some(filed) = &before {
         // Only a hand-over, which raises the epoch, brings an entity from another shard.
-        let stale = if shard.contains(filed.cell) { record.epoch < filed.epoch } else { record.epoch <= filed.epoch };
+        let stale = if shard.contains(filed.cell) { epoch < filed.epoch } else { epoch <= filed.epoch };
         if stale {
-            return Err(FoldError::Epoch { entity, given: record.epoch, filed: filed.epoch, cell: filed.cell });
+            return Err(FoldError::Epoch { entity, given: epoch, filed: filed.epoch, cell: filed.cell });
         }
     }
-    if filed.as_ref().map(|filed| filed.cell) != Some(record.cell) {
-        if let Some(filed) = filed {
+    if before.is_none_or(|filed| filed.cell != cell) {
+        if let Some(filed) = before {
             batch.delete(RowTable::Places, &place_key(filed.cell, entity));
         }
-        batch.put(RowTable::Places, &place_key(record.cell, entity), Bytes::new());
+        batch.put(RowTable::Places, &place_key(cell, entity), Bytes::new());
     }
-    let mut row = Writer(Vec::with_capacity(160));
-    row.u64(record.cell.to_bits()).u64(record.epoch.0).0.extend_from_slice(&record.to_stored());
-    batch.put(RowTable::Records, &key::number(entity.0), row.0);
+    batch.put(RowTable::Records, &key::number(entity.0), record.to_stored());
     let mut left = Vec::new();
     for name in names.all() {
         change_fence(batch, name, entity, |fence| {
@@ -190,7 +192,7 @@ fn put(batch: &mut Batch<'_>, names: Names<'_>, record: &Record) -> Result<Vec<S
 
 /// The epoch under which it was filed.
 fn remove(batch: &mut Batch<'_>, shard: ShardId, entity: EntityId) -> Result<Option<AgentEpoch>, FoldError> {
-    let Some(filed) = Filed::load(batch, entity)? else {
+    let Some(filed) = filed(batch, entity)? else {
         return Ok(None);
     };
     if !shard.contains(filed.cell) {
@@ -207,42 +209,31 @@ pub(crate) fn place_key(cell: CellId, entity: EntityId) -> [u8; 16] {
 }
 
 /// Where and with which epoch an entity is filed: the start of its row, so that it need not be decoded.
-pub(crate) struct Filed {
-    pub(crate) cell: CellId,
-    pub(crate) epoch: AgentEpoch,
-    pub(crate) record: Bytes,
-}
-
-impl Filed {
-    fn load(batch: &mut Batch<'_>, entity: EntityId) -> Result<Option<Self>, StoreError> {
-        let key = key::number(entity.0);
-        let Some(row) = batch.get(RowTable::Records, &key)? else {
-            return Ok(None);
-        };
-        Self::decode(row).map(Some).map_err(|e| StoreError::damaged(RowTable::Records, &key, e.0))
-    }
-
-    pub(crate) fn decode(row: Bytes) -> Result<Self, Malformed> {
-        let mut reader = Reader::new(row);
-        let cell = CellId::from_bits(reader.u64()?).ok_or(Malformed("there is no such cell"))?;
-        let epoch = AgentEpoch(reader.u64()?);
-        Ok(Self { cell, epoch, record: reader.rest() })
-    }
+fn filed(batch: &mut Batch<'_>, entity: EntityId) -> Result<Option<RecordHead>, StoreError> {
+    let key = key::number(entity.0);
+    let Some(row) = batch.get(RowTable::Records, &key)? else {
+        return Ok(None);
+    };
+    let record = RecordView::of_stored(&row).map_err(|error| {
+        tracing::warn!(%error, "a row with a right checksum is no record");
+        StoreError::damaged(RowTable::Records, &key, "it is no record")
+    })?;
+    Ok(Some(record.head))
 }
 
 /// The cell in which an entity is filed.
 pub(crate) fn cell_of(batch: &mut Batch<'_>, entity: EntityId) -> Result<Option<CellId>, StoreError> {
-    Ok(Filed::load(batch, entity)?.map(|filed| filed.cell))
+    Ok(filed(batch, entity)?.map(|filed| filed.cell))
 }
 
 /// An entity's record and the size of its row in bytes.
 pub(crate) fn record(batch: &mut Batch<'_>, entity: EntityId) -> Result<Option<(Record, usize)>, StoreError> {
-    let Some(filed) = Filed::load(batch, entity)? else {
+    let key = key::number(entity.0);
+    let Some(row) = batch.get(RowTable::Records, &key)? else {
         return Ok(None);
     };
-    let size = filed.record.len();
-    let record = decode(&filed.record);
-    record.map(|r| Some((r, size))).map_err(|e| StoreError::damaged(RowTable::Records, &key::number(entity.0), e.0))
+    let record = decode(&row).map_err(|e| StoreError::damaged(RowTable::Records, &key, e.0))?;
+    Ok(Some((record, row.len())))
 }
 
 fn change_fence(

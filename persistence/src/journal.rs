@@ -210,8 +210,9 @@ pub(crate) fn write(
 /// # Errors
 /// No journal takes it, whoever asks.
 pub fn encode_entry(entry: &Entry) -> Result<Bytes, FormFault> {
-    if entry.ops.len() > ENTRY_OPS_MAX {
-        return Err(FormFault::Operations(entry.ops.len()));
+    let count = entry.ops.iter().map(ShardOp::count).sum();
+    if count > ENTRY_OPS_MAX {
+        return Err(FormFault::Operations(count));
     }
     let alone = |op: &ShardOp| matches!(op, ShardOp::Owner { .. } | ShardOp::Split { .. } | ShardOp::Merge { .. });
     if entry.ops.len() > 1 && entry.ops.iter().any(alone) {

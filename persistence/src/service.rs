@@ -51,7 +51,10 @@ impl Hot {
     pub(crate) fn follow(&mut self, changes: &Changes) {
         for table in RowTable::ALL {
             for (key, value) in changes.of(table) {
-                self.old.tables[table as usize].remove(key);
+                // A row is in one generation only, mostly in the young one.
+                if !self.young.tables[table as usize].contains_key(key) {
+                    self.old.tables[table as usize].remove(key);
+                }
                 if Self::is_kept(table, value.as_ref()) {
                     self.insert(table, key.clone(), value.clone());
                 } else {

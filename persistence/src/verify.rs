@@ -11,7 +11,7 @@ use pangaea_schemas::record::Record;
 
 use crate::batch::Batch;
 use crate::codec::{Malformed, decode};
-use crate::fold::{self, Filed};
+use crate::fold;
 use crate::journal::{self, Head, OwnerInForce};
 use crate::key;
 use crate::ledger::{self, Audit};
@@ -140,12 +140,10 @@ fn records(batch: &mut Batch<'_>, verification: &mut Verification) -> Result<(),
     })?;
     batch.scan(RowTable::Records, &[], &mut |key, row| {
         let entity = EntityId(key::number_at(key, 0).unwrap_or_default());
-        let filed = Filed::decode(Bytes::copy_from_slice(row));
-        let whole = filed.and_then(|filed| decode::<Record>(&filed.record).map(|record| (filed.cell, filed.epoch, record)));
-        match whole {
-            Ok((cell, epoch, record)) => {
-                if (cell, epoch, entity) != (record.cell, record.epoch, record.entity) {
-                    verification.found(format!("the row of {entity} and the record in it do not agree"));
+        match decode::<Record>(&Bytes::copy_from_slice(row)) {
+            Ok(Record { entity: whose, cell, .. }) => {
+                if entity != whose {
+                    verification.found(format!("the row of {entity} has the record of {whose}"));
                 }
                 if !places.remove(fold::place_key(cell, entity).as_slice()) {
                     verification.found(format!("{entity} is in cell {cell}, but the cell does not list it"));

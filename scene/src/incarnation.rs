@@ -5,6 +5,7 @@
 //! | Off, Fenced | Assigned | Claiming | append OWNER at the guessed tail |
 //! | Claiming | Conflict, epoch ≤ `above` | Claiming | append OWNER at the tail that was told |
 //! | Claiming | Conflict, epoch > `above` | Off | – somebody newer than the world knew owns it |
+//! | Claiming | OrderIsOld | Off | retire: whoever was to be replaced may be back |
 //! | Claiming | OwnerAppended | Recovering | load the state |
 //! | Recovering | Replayed, own epoch | Fencing | raise the fences |
 //! | Recovering | Replayed, lower epoch or index | Recovering | load the state again |
@@ -73,7 +74,11 @@ pub enum Happening {
     Assigned {
         /// Not if the journal is beyond this epoch.
         above: ShardEpoch,
+        /// Where the journal ended when this node last heard of it; zero for never.
+        tail: JournalIndex,
     },
+    /// The world wanted it long ago, and the claim is to be made anew.
+    OrderIsOld,
     /// The own OWNER entry is durable.
     OwnerAppended {
         /// Where.
@@ -180,7 +185,12 @@ impl Incarnation {
     /// Takes one step of the table.
     pub fn step(&mut self, happening: Happening) -> Option<Order> {
         match happening {
-            Happening::Assigned { above } => self.assigned(above),
+            Happening::Assigned { above, tail } => self.assigned(above, tail),
+            Happening::OrderIsOld => {
+                let Self::Claiming { .. } = *self else { return None };
+                *self = Self::Off;
+                Some(Order::Retire)
+            }
             Happening::OwnerAppended { index } => {
                 let Self::Claiming { epoch, .. } = *self else { return None };
                 *self = Self::Recovering { epoch, owner: index };
@@ -236,12 +246,12 @@ impl Incarnation {
         }
     }
 
-    fn assigned(&mut self, above: ShardEpoch) -> Option<Order> {
+    fn assigned(&mut self, above: ShardEpoch, tail: JournalIndex) -> Option<Order> {
         match self {
             Self::Off | Self::Fenced { .. } => {
                 let epoch = above.next();
                 *self = Self::Claiming { above, epoch };
-                Some(Order::Claim { epoch, expected: JournalIndex::ZERO })
+                Some(Order::Claim { epoch, expected: tail })
             }
             Self::Claiming { .. }
             | Self::Recovering { .. }
@@ -299,6 +309,19 @@ mod tests {
     const E: fn(u64) -> ShardEpoch = ShardEpoch;
     const J: fn(u64) -> JournalIndex = JournalIndex;
 
+    #[test]
+    fn an_old_order_ends_a_claim_and_nothing_else() {
+        let mut life = Incarnation::Off;
+        assert_eq!(life.step(Happening::OrderIsOld), None);
+        life.step(Happening::Assigned { above: E(3), tail: J(0) });
+        assert_eq!(life.step(Happening::OrderIsOld), Some(Order::Retire));
+        assert_eq!(life, Incarnation::Off);
+        let again = life.step(Happening::Assigned { above: E(3), tail: J(9) });
+        assert_eq!(again, Some(Order::Claim { epoch: E(4), expected: J(9) }));
+        life.step(Happening::OwnerAppended { index: J(10) });
+        assert_eq!(life.step(Happening::OrderIsOld), None);
+    }
+
     fn running() -> Incarnation {
         Incarnation::Running { epoch: E(4) }
     }
@@ -306,7 +329,7 @@ mod tests {
     #[test]
     fn only_the_own_owner_entry_leads_to_running() {
         let mut life = Incarnation::Off;
-        let claim = life.step(Happening::Assigned { above: E(3) });
+        let claim = life.step(Happening::Assigned { above: E(3), tail: J(0) });
         assert_eq!(claim, Some(Order::Claim { epoch: E(4), expected: J(0) }));
         assert_eq!(
             life.step(Happening::Replayed { index: J(9), epoch: E(4) }),
@@ -332,7 +355,7 @@ mod tests {
     #[test]
     fn a_claim_is_given_up_when_somebody_newer_owns_the_shard() {
         let mut life = Incarnation::Off;
-        life.step(Happening::Assigned { above: E(3) });
+        life.step(Happening::Assigned { above: E(3), tail: J(0) });
         assert_eq!(life.step(Happening::Conflict { tail: J(9), epoch: E(4) }), Some(Order::Stop));
         assert_eq!(life, Incarnation::Off);
     }
@@ -374,7 +397,7 @@ mod tests {
     #[test]
     fn assigning_twice_claims_once() {
         let mut life = running();
-        assert_eq!(life.step(Happening::Assigned { above: E(9) }), None);
+        assert_eq!(life.step(Happening::Assigned { above: E(9), tail: J(0) }), None);
         assert_eq!(life, running());
     }
 }

@@ -13,8 +13,9 @@ use pangaea_schemas::geometry::ShardId;
 use pangaea_schemas::journal::{ENTRY_BYTES_MAX, ENTRY_OPS_MAX, Entry, ShardOp};
 use pangaea_schemas::message::{AppendId, JournalRequest};
 use pangaea_schemas::mutant::Mutant;
-use pangaea_schemas::record::Record;
-use pangaea_schemas::{JournalIndex, Nonce, ShardEpoch, Tick, Timestamp};
+use pangaea_schemas::record::{Record, SessionState};
+use pangaea_schemas::wire::flat::{RecordHead, Records};
+use pangaea_schemas::{JournalIndex, Nonce, ShardEpoch, Tick, Timestamp, TypeId};
 
 /// Most appends of one shard on their way.
 pub const APPENDS_IN_FLIGHT_MAX: usize = 4;
@@ -26,6 +27,8 @@ pub const APPEND_RETRY: Duration = Duration::from_millis(100);
 const BATCH_BYTES_MAX: usize = ENTRY_BYTES_MAX / 2;
 /// What an operation is estimated to need beside its components.
 const OP_BYTES: usize = 96;
+/// What a component is estimated to need beside its bytes.
+const PART_BYTES: usize = 16;
 /// What a change of value that is asked for is estimated to need: a trade with all items of both sides.
 const OPEN_BYTES: usize = 512;
 
@@ -45,13 +48,30 @@ pub struct JournalWriter<T> {
 #[derive(Clone, Debug, Hash)]
 struct Batch<T> {
     ops: Vec<ShardOp>,
+    /// For how many operations they count.
+    count: usize,
     bytes: usize,
     after: Vec<T>,
 }
 
 impl<T> Default for Batch<T> {
     fn default() -> Self {
-        Self { ops: Vec::new(), bytes: 0, after: Vec::new() }
+        Self { ops: Vec::new(), count: 0, bytes: 0, after: Vec::new() }
+    }
+}
+
+impl<T> Batch<T> {
+    /// Adds records to those with which the batch ends.
+    fn put(&mut self, put: impl FnOnce(&mut Records)) {
+        let mut records = match self.ops.pop() {
+            Some(ShardOp::Put(records)) => records,
+            other => {
+                self.ops.extend(other);
+                Records::default()
+            }
+        };
+        put(&mut records);
+        self.ops.push(ShardOp::Put(records));
     }
 }
 
@@ -138,7 +158,7 @@ impl<T> JournalWriter<T> {
 
     /// What a tick writes is to stay in one entry: a batch that is half full already is left as it is, and a new one begun.
     pub fn begin_tick(&mut self) {
-        let half = |batch: &Batch<T>| batch.ops.len() > ENTRY_OPS_MAX / 2 || batch.bytes > BATCH_BYTES_MAX / 2;
+        let half = |batch: &Batch<T>| batch.count > ENTRY_OPS_MAX / 2 || batch.bytes > BATCH_BYTES_MAX / 2;
         if self.waiting.back().is_some_and(half) {
             self.waiting.push_back(Batch::default());
         }
@@ -146,15 +166,31 @@ impl<T> JournalWriter<T> {
 
     /// Adds an operation to the batch being collected.
     pub fn push(&mut self, op: ShardOp) {
-        let bytes = op_bytes(&op);
-        let full = |batch: &Batch<T>| batch.ops.len() >= ENTRY_OPS_MAX || batch.bytes + bytes > BATCH_BYTES_MAX;
+        let batch = self.room_for(op.count(), op_bytes(&op));
+        match op {
+            ShardOp::Put(records) => batch.put(|all| all.append(&records)),
+            op => batch.ops.push(op),
+        }
+    }
+
+    /// Adds that an entity is live here with this state: its components in order of id, all of which last.
+    pub fn put<'p>(&mut self, head: RecordHead, session: &SessionState, parts: impl Iterator<Item = (TypeId, &'p [u8])> + Clone) {
+        let components: usize = parts.clone().map(|(_, bytes)| bytes.len() + PART_BYTES).sum();
+        let batch = self.room_for(1, OP_BYTES + components + session_bytes(session));
+        batch.put(|all| all.write(head, session, &[], parts));
+    }
+
+    /// The batch to which so much is added.
+    fn room_for(&mut self, count: usize, bytes: usize) -> &mut Batch<T> {
+        let full = |batch: &Batch<T>| batch.count + count > ENTRY_OPS_MAX || batch.bytes + bytes > BATCH_BYTES_MAX;
         if self.waiting.back().is_none_or(full) {
             self.waiting.push_back(Batch::default());
         }
-        if let Some(batch) = self.waiting.back_mut() {
-            batch.bytes += bytes;
-            batch.ops.push(op);
-        }
+        let last = self.waiting.len() - 1;
+        let batch = &mut self.waiting[last];
+        batch.count += count;
+        batch.bytes += bytes;
+        batch
     }
 
     /// Makes sure that something is still to be sent, an entry without operations if there is nothing else: its answer tells who
@@ -260,14 +296,18 @@ impl<T> JournalWriter<T> {
 
 /// An estimate of a record's encoded size in bytes.
 pub fn record_bytes(record: &Record) -> usize {
-    let components: usize = record.components.iter().map(|c| c.bytes.len() + 16).sum();
-    let outbox: usize = record.session.outbox.iter().map(|e| e.bytes.len() + 24).sum();
-    OP_BYTES + components + outbox + record.session.open.len() * OPEN_BYTES
+    let components: usize = record.components.iter().map(|component| component.bytes.len() + PART_BYTES).sum();
+    OP_BYTES + components + session_bytes(&record.session)
+}
+
+fn session_bytes(session: &SessionState) -> usize {
+    let outbox: usize = session.outbox.iter().map(|event| event.bytes.len() + 24).sum();
+    outbox + session.open.len() * OPEN_BYTES
 }
 
 fn op_bytes(op: &ShardOp) -> usize {
     match op {
-        ShardOp::Put(record) => record_bytes(record),
+        ShardOp::Put(records) => OP_BYTES + records.bytes(),
         ShardOp::Out { members, .. } | ShardOp::In { members, .. } => OP_BYTES + members.iter().map(record_bytes).sum::<usize>(),
         ShardOp::Refused { members, .. } | ShardOp::Forgotten { members } => OP_BYTES + 8 * members.len(),
         ShardOp::Sent { effects, .. } => OP_BYTES + effects.iter().map(|effect| OP_BYTES + effect.bytes.len()).sum::<usize>(),

@@ -3,6 +3,7 @@
 use crate::geometry::ShardId;
 use crate::message::Effect;
 use crate::record::Record;
+use crate::wire::flat::Records;
 use crate::{AgentEpoch, EffectSeq, EntityId, JournalIndex, NodeId, Nonce, ShardEpoch, Tick};
 
 /// Most operations in one entry.
@@ -52,8 +53,8 @@ pub enum ShardOp {
         /// Which incarnation.
         nonce: Nonce,
     },
-    /// The entity is live here with this state.
-    Put(Record),
+    /// These entities are live here with this state.
+    Put(Records),
     /// The entity ceased to exist.
     Remove {
         /// Who.
@@ -155,8 +156,23 @@ pub struct Entry {
     pub epoch: ShardEpoch,
     /// The tick after which it was written.
     pub tick: Tick,
-    /// In order; at most [`ENTRY_OPS_MAX`].
+    /// In order; at most [`ENTRY_OPS_MAX`], each record of a [`ShardOp::Put`] counted.
     pub ops: Vec<ShardOp>,
+}
+
+impl ShardOp {
+    /// This entity is live here with this state.
+    pub fn put(record: &Record) -> Self {
+        Self::Put(record.into())
+    }
+
+    /// For how many it counts in an entry.
+    pub fn count(&self) -> usize {
+        match self {
+            Self::Put(records) => records.len(),
+            _ => 1,
+        }
+    }
 }
 
 /// What a shard knows of an entity for ever: fences that outlive the entity's stay.

@@ -57,6 +57,25 @@ fn commits_are_visible_whole_and_sorted(mut store: impl Store) {
     assert_eq!(listed(&store, RowTable::Tables, "a", 1), "b=2", "the deleted row is gone");
 }
 
+fn rows_take_any_size_in_place_of_any_other(mut store: impl Store) {
+    let mut dice = fastrand::Rng::with_seed(7);
+    let mut expected = std::collections::BTreeMap::new();
+    for round in 0..60 {
+        let mut all = Changes::default();
+        for _ in 0..dice.usize(1..40) {
+            let key = format!("k{:02}", dice.u8(0..60));
+            // Of a small row, a page's worth of them, pages of its own.
+            let size = [20, 21, 500, 1_900, 2_100, 9_000][dice.usize(0..6)];
+            let value = (dice.u8(0..5) > 0).then(|| round.to_string().repeat(size));
+            expected.insert(key.clone(), value.clone());
+            all.set(RowTable::Records, key.as_bytes(), value.map(Into::into));
+        }
+        store.commit(&all).expect("commits");
+        let there = expected.iter().filter_map(|(key, value)| Some(format!("{key}={}", value.as_ref()?)));
+        assert_eq!(listed(&store, RowTable::Records, "", usize::MAX), there.collect::<Vec<_>>().join(" "), "round {round}");
+    }
+}
+
 fn table_sums_follow_every_change(mut store: impl Store) {
     for round in 0..50u32 {
         let key = format!("k{}", round % 7);
@@ -103,6 +122,7 @@ macro_rules! contract {
 }
 contract! {
     commits_are_visible_whole_and_sorted
+    rows_take_any_size_in_place_of_any_other
     table_sums_follow_every_change
     an_error_inside_a_read_comes_out
     large_values_come_back

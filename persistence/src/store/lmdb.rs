@@ -319,30 +319,39 @@ impl<T: Transaction> RawRows for Snapshot<'_, T> {
 impl RawRowsMut for Snapshot<'_, RwTransaction<'_>> {
     fn edit(&mut self, table: RowTable, work: &mut Editing<'_>) -> Result<(), StoreError> {
         let cursor = self.txn.open_rw_cursor(self.tables[table as usize]).map_err(fault("to edit a table"))?;
-        work(&mut Edited { cursor })
+        work(&mut Edited { cursor, on: Vec::new() })
     }
 }
 
 /// A table in a write transaction. Its cursor looks on the page where it stands before it goes down from the root.
 struct Edited<'t> {
     cursor: RwCursor<'t>,
+    /// The key of the row on which it stands: whoever looked at a row and sets it then does not search for it again.
+    on: Vec<u8>,
 }
 
 impl TableRows for Edited<'_> {
     fn get(&mut self, key: &[u8]) -> Result<Option<&[u8]>, StoreError> {
+        self.on.clear();
         match self.cursor.get(Some(key), None, lmdb_sys::MDB_SET) {
-            Ok((_, value)) => Ok(Some(value)),
+            Ok((_, value)) => {
+                self.on.extend_from_slice(key);
+                Ok(Some(value))
+            }
             Err(lmdb::Error::NotFound) => Ok(None),
             Err(error) => Err(fault("to read a row")(error)),
         }
     }
 
     fn put(&mut self, key: &[u8], sealed: &[u8]) -> Result<(), StoreError> {
-        self.cursor.put(&key, &sealed, WriteFlags::empty()).map_err(fault("to write a row"))
+        let flags = if self.on == key { WriteFlags::CURRENT } else { WriteFlags::empty() };
+        self.on.clear();
+        self.cursor.put(&key, &sealed, flags).map_err(fault("to write a row"))
     }
 
     fn delete(&mut self, key: &[u8]) -> Result<(), StoreError> {
         if self.get(key)?.is_some() {
+            self.on.clear();
             self.cursor.del(WriteFlags::empty()).map_err(fault("to delete a row"))?;
         }
         Ok(())

@@ -26,7 +26,7 @@ pub use row_key::RowKey;
 pub(crate) use sealed::{TableSum, apply, open, stored_sum};
 
 /// The layout of all rows together. A folder of another number is refused.
-pub const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 4;
 /// Longest key in bytes, LMDB's limit.
 pub const KEY_BYTES_MAX: usize = 511;
 

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use crate::fixture::*;
 
 fn put(entity: u64) -> Vec<ShardOp> {
-    vec![ShardOp::Put(record(WEST, entity, 1, entity as usize))]
+    vec![ShardOp::put(&record(WEST, entity, 1, entity as usize))]
 }
 
 const GOLD: Transaction = Transaction::Mint { to: EntityId(1), currency: Currency::GOLD, amount: 1 };

@@ -94,7 +94,7 @@ impl Life {
                 let entity = first + self.random.u64(1..300);
                 match self.random.u32(0..8) {
                     0 => ShardOp::Remove { entity: EntityId(entity) },
-                    _ => ShardOp::Put(record(shard, entity, 1, self.random.usize(0..64))),
+                    _ => ShardOp::put(&record(shard, entity, 1, self.random.usize(0..64))),
                 }
             })
             .collect()

@@ -38,9 +38,12 @@ impl Naive {
     fn apply(&mut self, op: &ShardOp) {
         match op {
             ShardOp::Owner { .. } | ShardOp::Split { .. } | ShardOp::Merge { .. } | ShardOp::InName { .. } => {}
-            ShardOp::Put(record) => {
-                if self.live(record) {
-                    self.departures.retain(|_, away| away.members.iter().all(|member| member.entity != record.entity));
+            ShardOp::Put(records) => {
+                for record in records.iter() {
+                    let record = record.to_record().expect("it was written so");
+                    if self.live(&record) {
+                        self.departures.retain(|_, away| away.members.iter().all(|member| member.entity != record.entity));
+                    }
                 }
             }
             ShardOp::Remove { entity } => {
@@ -156,7 +159,7 @@ fn history(steps: &[(u64, Step)]) -> Vec<ShardOp> {
             Step::Put { cell } if !away.contains_key(&agent) => {
                 let record = record(WEST, agent, *epoch, cell);
                 live.insert(agent, record.clone());
-                ops.push(ShardOp::Put(record));
+                ops.push(ShardOp::put(&record));
             }
             Step::Leave => {
                 if let Some(record) = live.remove(&agent) {
@@ -172,7 +175,7 @@ fn history(steps: &[(u64, Step)]) -> Vec<ShardOp> {
                     *epoch += 1;
                     let record = record(WEST, agent, *epoch, cell);
                     live.insert(agent, record.clone());
-                    ops.push(ShardOp::Put(record));
+                    ops.push(ShardOp::put(&record));
                 }
             }
             Step::Arrive { cell } if !live.contains_key(&agent) => {
@@ -272,9 +275,9 @@ fn an_agent_that_crosses_is_in_one_shard_only() {
     let mut data = node();
     let mut west = Writer::owning(&mut data, WEST, 1);
     let mut east = Writer::owning(&mut data, EAST, 1);
-    west.append(&mut data, vec![ShardOp::Put(record(WEST, 5, 1, 3))]);
+    west.append(&mut data, vec![ShardOp::put(&record(WEST, 5, 1, 3))]);
     let hand_over = xid(5, 2, WEST);
-    let early = east.append(&mut data, vec![ShardOp::Put(record(EAST, 5, 1, 0))]);
+    let early = east.append(&mut data, vec![ShardOp::put(&record(EAST, 5, 1, 0))]);
     assert!(matches!(early, JournalReply::Unavailable { .. }), "who is live elsewhere cannot just appear: {early:?}");
     west.append(&mut data, vec![ShardOp::Out { xid: hand_over, target: EAST, members: vec![record(WEST, 5, 2, 3)] }]);
     let between = load(&mut data, WEST);
@@ -296,7 +299,7 @@ fn who_lived_and_died_here_leaves_nothing_but_the_answer_that_its_source_may_ask
     let mut data = node();
     let mut west = Writer::owning(&mut data, WEST, 1);
     let traveller = ShardOp::In { xid: xid(6, 2, EAST), members: vec![record(WEST, 6, 2, 0)] };
-    west.append(&mut data, vec![ShardOp::Put(record(WEST, 5, 1, 3)), traveller]);
+    west.append(&mut data, vec![ShardOp::put(&record(WEST, 5, 1, 3)), traveller]);
     west.append(&mut data, [5, 6].map(|n| ShardOp::Remove { entity: EntityId(n) }).to_vec());
     let image = load(&mut data, WEST);
     assert!(image.records.is_empty());
@@ -312,8 +315,8 @@ fn who_lived_and_died_here_leaves_nothing_but_the_answer_that_its_source_may_ask
 fn a_record_never_goes_back_to_a_lower_epoch() {
     let mut data = node();
     let mut west = Writer::owning(&mut data, WEST, 1);
-    west.append(&mut data, vec![ShardOp::Put(record(WEST, 5, 4, 3))]);
-    let reply = west.append(&mut data, vec![ShardOp::Put(record(WEST, 5, 3, 3))]);
+    west.append(&mut data, vec![ShardOp::put(&record(WEST, 5, 4, 3))]);
+    let reply = west.append(&mut data, vec![ShardOp::put(&record(WEST, 5, 3, 3))]);
     assert!(matches!(reply, JournalReply::Unavailable { .. }), "{reply:?}");
 }
 
@@ -321,7 +324,7 @@ fn a_record_never_goes_back_to_a_lower_epoch() {
 fn children_and_parent_share_the_records_of_their_cells() {
     let mut data = node();
     let mut west = Writer::owning(&mut data, WEST, 1);
-    let ops = (0..64).map(|n| ShardOp::Put(record(WEST, n as u64 + 1, 1, n))).collect();
+    let ops = (0..64).map(|n| ShardOp::put(&record(WEST, n as u64 + 1, 1, n))).collect();
     west.append(&mut data, ops);
     let children = WEST.children().expect("it has some");
     let mut entities: Vec<_> = children.iter().flat_map(|child| load(&mut data, *child).records).map(|r| r.entity.0).collect();
@@ -337,7 +340,7 @@ fn a_large_image_comes_in_bounded_parts() {
     let large = |n: u64| {
         let mut record = record(WEST, n + 1, 1, n as usize);
         record.components = vec![ComponentBytes { id: TypeId(1), bytes: vec![n as u8; 10_000].into() }];
-        ShardOp::Put(record)
+        ShardOp::put(&record)
     };
     west.append(&mut data, (0..350).map(large).collect());
     let load = Message::JournalRequest(JournalRequest::Load { request: RequestId(1), shard: WEST });

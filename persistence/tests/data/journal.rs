@@ -10,7 +10,7 @@ use crate::fixture::*;
 const ASK: RequestId = RequestId(9);
 
 fn put(entity: u64) -> Vec<ShardOp> {
-    vec![ShardOp::Put(record(WEST, entity, 1, entity as usize))]
+    vec![ShardOp::put(&record(WEST, entity, 1, entity as usize))]
 }
 
 fn conflict(reply: &JournalReply) -> Option<(u64, u64)> {
@@ -131,9 +131,9 @@ fn a_malformed_entry_is_refused_in_words_and_the_rest_of_the_batch_is_done() {
     let mut data = node();
     let mut west = Writer::owning(&mut data, WEST, 1);
     let mut east = Writer::owning(&mut data, EAST, 1);
-    let outside = vec![ShardOp::Put(record(WEST, 4, 1, 0)), ShardOp::Put(record(EAST, 5, 1, 0))];
+    let outside = vec![ShardOp::put(&record(WEST, 4, 1, 0)), ShardOp::put(&record(EAST, 5, 1, 0))];
     let bad = Message::JournalRequest(west.request(outside));
-    let good = Message::JournalRequest(east.request(vec![ShardOp::Put(record(EAST, 6, 1, 0))]));
+    let good = Message::JournalRequest(east.request(vec![ShardOp::put(&record(EAST, 6, 1, 0))]));
     let replies = ask_all(&mut data, [bad, good]);
     let Message::JournalReply(JournalReply::Unavailable { reason, .. }) = &replies[0] else { panic!("{replies:?}") };
     assert!(reason.contains("outside of shard 0/3/0,0"), "{reason}");
@@ -191,7 +191,7 @@ fn owners_and_places_are_known() {
     let mut data = node();
     let mut east = Writer::owning(&mut data, EAST, 3);
     Writer::owning(&mut data, WEST, 4);
-    east.append(&mut data, vec![ShardOp::Put(record(EAST, 70, 1, 5))]);
+    east.append(&mut data, vec![ShardOp::put(&record(EAST, 70, 1, 5))]);
     let JournalReply::OwnerList { owners, .. } = journal(&mut data, JournalRequest::Owners { request: ASK }) else {
         panic!("no owners")
     };

@@ -58,7 +58,7 @@ fn parts(data: &mut Data<MemoryStore>, shard: ShardId) -> Vec<ShardImage> {
 fn busy_west() -> (Data<MemoryStore>, Writer) {
     let mut data = node();
     let mut west = Writer::owning(&mut data, WEST, 1);
-    let puts = (0..4).map(|n| ShardOp::Put(record(WEST, n + 1, 1, 16 * n as usize)));
+    let puts = (0..4).map(|n| ShardOp::put(&record(WEST, n + 1, 1, 16 * n as usize)));
     west.append(&mut data, puts.chain([ShardOp::Born { entity: EntityId(1) }]).collect());
     let out = ShardOp::Out { xid: xid(9, 2, WEST), target: EAST, members: vec![record(WEST, 9, 2, 0)] };
     let applied = ShardOp::Applied { source: EAST, upto: EffectSeq(7) };
@@ -78,7 +78,7 @@ fn a_split_ends_one_journal_and_begins_four_under_a_higher_epoch() {
         assert_eq!(load(&mut data, child).records, [record(WEST, n as u64 + 1, 1, 16 * n)]);
     }
     let mut child = writer_of(children()[2], 1, 2, 1);
-    assert!(matches!(child.append(&mut data, vec![ShardOp::Put(record(WEST, 3, 1, 33))]), JournalReply::Appended { .. }));
+    assert!(matches!(child.append(&mut data, vec![ShardOp::put(&record(WEST, 3, 1, 33))]), JournalReply::Appended { .. }));
     assert_eq!(data.verify().expect("reads").findings, Vec::<String>::new());
 }
 
@@ -87,7 +87,7 @@ fn a_closed_shard_takes_no_entry_and_no_claim() {
     let (mut data, mut west) = busy_west();
     let request = split(&mut west, [0; 4]);
     west.send(&mut data, request);
-    assert!(is_conflict(&west.append(&mut data, vec![ShardOp::Put(record(WEST, 1, 1, 0))])));
+    assert!(is_conflict(&west.append(&mut data, vec![ShardOp::put(&record(WEST, 1, 1, 0))])));
     let mut claimant = writer_of(WEST, 2, 3, 4);
     let claim = claimant.append(&mut data, vec![ShardOp::Owner { node: SCENE, nonce: Nonce(2) }]);
     let JournalReply::Conflict { epoch, .. } = claim else { panic!("taken: {claim:?}") };
@@ -164,7 +164,7 @@ fn a_merge_gives_the_parent_back_with_all_that_was_agreed_in_any_name() {
     let applied = |name| parts.iter().find(|part| part.name == name).map(|part| part.applied.clone()).unwrap_or_default();
     assert_eq!(applied(None), [(EAST, EffectSeq(7))]);
     assert_eq!(applied(Some(children()[2])), [(EAST, EffectSeq(3))]);
-    assert!(is_conflict(&third.append(&mut data, vec![ShardOp::Put(record(WEST, 3, 1, 33))])), "closed");
+    assert!(is_conflict(&third.append(&mut data, vec![ShardOp::put(&record(WEST, 3, 1, 33))])), "closed");
     let mut west = writer_of(WEST, 1, 3, 5);
     let again = split(&mut west, [1, 1, 2, 1]);
     assert!(matches!(west.send(&mut data, again), JournalReply::Appended { .. }), "and back once more");
@@ -192,7 +192,7 @@ fn who_is_back_in_any_name_is_away_in_none() {
     let request = split(&mut west, [0; 4]);
     west.send(&mut data, request);
     let mut heir = writer_of(children()[0], 1, 2, 1);
-    heir.append(&mut data, vec![ShardOp::Settled { xid: xid(9, 2, WEST) }, ShardOp::Put(record(WEST, 9, 3, 0))]);
+    heir.append(&mut data, vec![ShardOp::Settled { xid: xid(9, 2, WEST) }, ShardOp::put(&record(WEST, 9, 3, 0))]);
     let fences: Vec<_> = parts(&mut data, children()[0]).into_iter().flat_map(|part| part.fences).collect();
     assert!(fences.iter().all(|(entity, fence)| *entity != EntityId(9) && fence.accepted < AgentEpoch(9)), "{fences:?}");
 }

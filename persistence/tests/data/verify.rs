@@ -16,7 +16,7 @@ use crate::fixture::*;
 fn furnish<S: Store>(data: &mut Data<S>) {
     let mut west = Writer::owning(data, WEST, 1);
     for n in 1..6 {
-        west.append(data, vec![ShardOp::Put(record(WEST, n, 1, n as usize)), ShardOp::Born { entity: EntityId(n) }]);
+        west.append(data, vec![ShardOp::put(&record(WEST, n, 1, n as usize)), ShardOp::Born { entity: EntityId(n) }]);
     }
     let ann = EntityId(1);
     ledger(data, operation(1, &[(1, 1)], Transaction::Mint { to: ann, currency: Currency::GOLD, amount: 9 }));
@@ -102,8 +102,8 @@ fn a_damaged_row_stops_only_those_who_need_it() {
     let JournalReply::Failed { reason, .. } = journal(&mut data, image) else { panic!("it cannot be loaded") };
     assert!(reason.contains("of table records is damaged"), "{reason}");
     (west.epoch, west.tail, west.seq) = (pangaea_schemas::ShardEpoch(1), pangaea_schemas::JournalIndex(6), 6);
-    let blocked = Message::JournalRequest(west.request(vec![ShardOp::Put(record(WEST, 3, 1, 0))]));
-    let free = Message::JournalRequest(west.request(vec![ShardOp::Put(record(WEST, 4, 1, 0))]));
+    let blocked = Message::JournalRequest(west.request(vec![ShardOp::put(&record(WEST, 3, 1, 0))]));
+    let free = Message::JournalRequest(west.request(vec![ShardOp::put(&record(WEST, 4, 1, 0))]));
     let replies = ask_all(&mut data, [blocked, free]);
     assert!(matches!(replies[0], Message::JournalReply(JournalReply::Unavailable { .. })), "{replies:?}");
     assert!(matches!(replies[1], Message::JournalReply(JournalReply::Appended { .. })), "{replies:?}");

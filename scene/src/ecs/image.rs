@@ -12,7 +12,7 @@ use super::encoded::{Encoded, Extent};
 use super::ingest::Arrival;
 use super::motion::Position;
 use super::population::{Identity, Population};
-use super::records::{hash_of, hash_parts};
+use super::records::{hash_of, hash_parts, record_with};
 use super::senses::{IdPool, Now};
 use super::shard_world::ShardWorld;
 use super::versions::Carried;
@@ -58,7 +58,7 @@ impl ShardWorld {
                 delta.gone.push(gone);
             }
             if before.next_if(|(sent, _)| *sent == id).is_none_or(|(_, sent)| sent != hash) {
-                delta.records.push(self.record_with(id, Presence::Awake, (position, &encoded)));
+                delta.records.push(record_with(self.head(id, Presence::Awake, position), &encoded));
             }
             copied.0.push((id, hash));
         }

@@ -5,6 +5,7 @@ use bevy_ecs::component::Component;
 use pangaea_schemas::geometry::CellId;
 use pangaea_schemas::message::Effect;
 use pangaea_schemas::record::{Presence, Record, SessionState};
+use pangaea_schemas::wire::flat::RecordHead;
 use pangaea_schemas::{AgentEpoch, EntityId, TypeId};
 
 use super::encoded::{Encoded, Extent};
@@ -19,7 +20,7 @@ impl ShardWorld {
     pub(crate) fn record_of(&self, id: EntityId, presence: Presence, extent: Extent) -> Option<Record> {
         let mut encoded = Encoded::default();
         let position = self.encode(id, extent, &mut encoded)?;
-        Some(self.record_with(id, presence, (position, &encoded)))
+        Some(record_with(self.head(id, presence, position), &encoded))
     }
 
     /// What is in a record of the entity, but for its head. `None`: it is not here.
@@ -29,12 +30,11 @@ impl ShardWorld {
         entity.get().copied()
     }
 
-    pub(crate) fn record_with(&self, id: EntityId, presence: Presence, (position, encoded): (Position, &Encoded)) -> Record {
+    /// The head of a record, whose epoch the shard knows.
+    pub(crate) fn head(&self, entity: EntityId, presence: Presence, position: Position) -> RecordHead {
         let shard = self.bounds.shard;
         let cell = shard.nearest_cell(CellId::at(shard.space, position.into()));
-        let (components, fleeting) = (encoded.to_components(), encoded.fleeting());
-        let (epoch, session) = (AgentEpoch::ZERO, SessionState::default());
-        Record { entity: id, epoch, presence, cell, position: position.into(), session, components, fleeting }
+        RecordHead { entity, epoch: AgentEpoch::ZERO, presence, cell, position: position.into() }
     }
 
     /// Make a real entity, outside of any system.
@@ -108,6 +108,13 @@ impl ShardWorld {
         let parts = record.components.iter().map(|part| (part.id, &part.bytes[..]));
         hash_parts(record.entity, record.position.into(), parts)
     }
+}
+
+/// A record from its pieces; the session is default.
+pub(crate) fn record_with(head: RecordHead, encoded: &Encoded) -> Record {
+    let RecordHead { entity, epoch, presence, cell, position } = head;
+    let (session, components, fleeting) = (SessionState::default(), encoded.to_components(), encoded.fleeting());
+    Record { entity, epoch, presence, cell, position, session, components, fleeting }
 }
 
 /// Of an entity with these components.

@@ -14,6 +14,7 @@ use pangaea_schemas::geometry::{CellId, Position, ShardId, SpaceSpec};
 use pangaea_schemas::message::{Birth, BusEvent, CellFeed, ClientInput, Effect, FeedFilter, FeedFrame, ScriptFault};
 use pangaea_schemas::record::{Presence, Record};
 use pangaea_schemas::rules::Rules;
+use pangaea_schemas::wire::flat::RecordHead;
 use pangaea_schemas::{EntityId, Tick, TickRate, TypeId};
 
 use super::encoded::{Encoded, Extent};
@@ -27,6 +28,7 @@ use super::mail::{Newspaper, Outbox, Told};
 use super::motion;
 use super::population::Population;
 use super::publish::border;
+use super::records::record_with;
 use super::senses::{IdPool, Now};
 use super::settle::{Bounds, MovedQuery};
 use crate::game::{BuiltGame, Parts};
@@ -287,13 +289,15 @@ impl ShardWorld {
     /// The entity's persistent components as they are now. The epoch and the session are default. `None` also for an entity
     /// without any: it is a view of something that lasts elsewhere, such as an item of the ledger.
     pub fn record(&self, entity: EntityId) -> Option<Record> {
-        self.record_in(entity, &mut Encoded::default())
+        let mut encoded = Encoded::default();
+        let head = self.lasting(entity, &mut encoded)?;
+        Some(record_with(head, &encoded))
     }
 
-    /// The same for whoever asks for many.
-    pub(crate) fn record_in(&self, entity: EntityId, encoded: &mut Encoded) -> Option<Record> {
+    /// The same in its pieces, for whoever writes down many.
+    pub(crate) fn lasting(&self, entity: EntityId, encoded: &mut Encoded) -> Option<RecordHead> {
         let position = self.encode(entity, Extent::Lasting, encoded)?;
-        (encoded.parts().len() > 0).then(|| self.record_with(entity, Presence::Awake, (position, encoded)))
+        (encoded.parts().len() > 0).then(|| self.head(entity, Presence::Awake, position))
     }
 
     /// Where a real entity stands.

@@ -139,7 +139,7 @@ impl Shard {
     /// Journals a woken agent; its gateway is answered when that is durable.
     fn join(&mut self, record: Record) {
         let (agent, epoch) = (record.entity, record.epoch);
-        self.writer.push(ShardOp::Put(record));
+        self.writer.push(ShardOp::put(&record));
         self.when_durable(Then::Joined(agent));
         self.when_durable(Then::Look(agent, epoch));
     }
@@ -245,7 +245,7 @@ impl Shard {
             self.life.trials.forget(agent);
             self.life.desk.forget(agent);
             self.clean(agent);
-            self.writer.push(ShardOp::Put(record.clone()));
+            self.writer.push(ShardOp::put(&record));
             self.life.asleep.insert(agent, record);
         }
     }

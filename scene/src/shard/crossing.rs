@@ -176,7 +176,7 @@ impl Shard {
         for mut record in records {
             record.epoch = xid.epoch.next().next();
             record.cell = self.id.nearest_cell(CellId::at(self.id.space, record.position));
-            self.writer.push(ShardOp::Put(record.clone()));
+            self.writer.push(ShardOp::put(&record));
             self.settle_in(record);
         }
         for input in inputs {

@@ -65,6 +65,7 @@ use pangaea_schemas::message::{
 use pangaea_schemas::mutant::Mutant;
 use pangaea_schemas::record::Record;
 use pangaea_schemas::rules::Rules;
+use pangaea_schemas::wire::flat::RecordHead;
 use pangaea_schemas::{AgentEpoch, EffectSeq, EntityId, NodeId, Nonce, RequestId, ShardEpoch, Tick, TickRate, Timestamp};
 
 use crate::ecs::{Encoded, ShardWorld, TickInput};
@@ -91,7 +92,7 @@ use giving::Gift;
 use ledger_desk::LedgerDesk;
 use meter::Meter;
 use neighbours::Neighbours;
-use ownership::Recovery;
+use ownership::{ClaimOrder, Recovery};
 use pause::Pause;
 use residents::{Resident, Residents};
 use taking::{Arrived, Draft};
@@ -111,6 +112,8 @@ pub const EFFECTS_WAITING_MAX: usize = 65_536;
 pub const SHARD_IDS: u64 = 4_096;
 /// A shard is unconfirmed this long before its lease ends.
 pub const LEASE_MARGIN: Duration = Duration::from_millis(300);
+/// So long after the world's order a claim that was refused is made again.
+const CLAIM_WITHIN: Duration = Duration::from_millis(500);
 /// A shard is unconfirmed when its journal has not answered for this long.
 pub const JOURNAL_SILENCE: Duration = Duration::from_millis(1_500);
 /// Nobody is let go while the journal has not answered for this long: they would be nowhere until it does.
@@ -232,6 +235,7 @@ pub struct Shard {
     config: Arc<ShardConfig>,
     space: SpaceSpec,
     incarnation: Incarnation,
+    order: ClaimOrder,
     writer: JournalWriter<Then>,
     recovery: Option<Recovery>,
     world: ShardWorld,
@@ -272,6 +276,7 @@ impl Shard {
             config,
             space,
             incarnation: Incarnation::Off,
+            order: ClaimOrder::default(),
             writer,
             recovery: None,
             world,
@@ -339,7 +344,8 @@ impl Shard {
         match message {
             Message::Control(Control::Assign { above, .. }) => {
                 self.drop_draft();
-                self.happens(Happening::Assigned { above });
+                self.order.given = self.now;
+                self.happens(Happening::Assigned { above, tail: self.order.tail });
             }
             Message::Control(Control::Migrate { id, to, .. }) => self.migrate(id, to),
             Message::Control(Control::CancelMigration { id, .. }) => self.cancel_migration(id),
@@ -520,16 +526,18 @@ impl Shard {
 
     /// An entity's persistent record as it is now, with its epoch and session.
     fn record(&self, entity: EntityId) -> Option<Record> {
-        self.record_in(entity, &mut Encoded::default())
+        let epoch = self.life.residents.get(&entity)?.epoch;
+        let session = self.life.sessions.state(entity).unwrap_or_default();
+        Some(Record { epoch, session, ..self.world.record(entity)? })
     }
 
-    /// The same for whoever asks for many.
-    fn record_in(&self, entity: EntityId, encoded: &mut Encoded) -> Option<Record> {
-        let resident = self.life.residents.get(&entity)?;
-        let mut record = self.world.record_in(entity, encoded)?;
-        record.epoch = resident.epoch;
-        record.session = self.life.sessions.state(entity).unwrap_or_default();
-        Some(record)
+    /// The same into the journal. Whether it has one.
+    fn save(&mut self, entity: EntityId, encoded: &mut Encoded) -> bool {
+        let Some(resident) = self.life.residents.get(&entity) else { return false };
+        let Some(head) = self.world.lasting(entity, encoded) else { return false };
+        let session = self.life.sessions.state(entity).unwrap_or_default();
+        self.writer.put(RecordHead { epoch: resident.epoch, ..head }, &session, encoded.parts());
+        true
     }
 
     fn flush(&mut self) {

@@ -5,16 +5,25 @@ use std::time::Duration;
 use pangaea_schemas::journal::ShardOp;
 use pangaea_schemas::message::{Address, Handover, JournalReply, JournalRequest, Lane, Message, ShardImage};
 use pangaea_schemas::record::{Presence, Record, SessionState};
-use pangaea_schemas::{RequestId, ShardEpoch, Timestamp};
+use pangaea_schemas::{JournalIndex, RequestId, ShardEpoch, Timestamp};
 
 use super::dealings::Dealings;
 use super::residents::ValueGate;
-use super::{DOUBT_MAX, JOURNAL_SILENCE, LEASE_MARGIN, Life, Proof, Resident, Shard, Then, new_world, unsaved};
-use crate::incarnation::{Happening, Order};
+use super::{CLAIM_WITHIN, DOUBT_MAX, JOURNAL_SILENCE, LEASE_MARGIN, Life, Proof, Resident, Shard, Then, new_world, unsaved};
+use crate::incarnation::{Happening, Incarnation, Order};
 use crate::journal_writer::{APPEND_RESEND, ConflictVerdict};
 use crate::lanes::Hearing;
 use crate::recut::YOUNG_FOR;
 use crate::sessions::{LINGER, Link, Sessions};
+
+/// The world's last order to claim the shard.
+#[derive(Debug, Default)]
+pub(super) struct ClaimOrder {
+    /// When it came.
+    pub(super) given: Timestamp,
+    /// Where the journal ended when it refused an append.
+    pub(super) tail: JournalIndex,
+}
 
 /// A shard's state on its way from the journal.
 #[derive(Debug)]
@@ -62,7 +71,7 @@ impl Shard {
             JournalReply::Conflict { id, tail, epoch, .. } => match self.writer.conflict(id, tail, epoch, self.now) {
                 ConflictVerdict::Old | ConflictVerdict::Gap => {}
                 ConflictVerdict::Durable(thens) => thens.into_iter().for_each(|then| self.is_durable(then)),
-                ConflictVerdict::Lost { tail, epoch } => self.happens(Happening::Conflict { tail, epoch }),
+                ConflictVerdict::Lost { tail, epoch } => self.conflict(tail, epoch),
             },
             JournalReply::Unavailable { id, reason, .. } => {
                 tracing::debug!(shard = %self.id, reason, "the journal cannot append now");
@@ -75,6 +84,19 @@ impl Shard {
             | JournalReply::Found { .. }
             | JournalReply::IdBlock { .. }
             | JournalReply::Failed { .. } => {}
+        }
+    }
+
+    /// The journal is not where it was thought to be. A claim is made again only as long as its order is young: the owner that it
+    /// was to replace may have come back meanwhile. The world gives the order anew, and it is known by then where the journal ends.
+    fn conflict(&mut self, tail: JournalIndex, epoch: ShardEpoch) {
+        self.order.tail = tail;
+        match self.incarnation {
+            Incarnation::Claiming { .. } if self.now.since(self.order.given) >= CLAIM_WITHIN => {
+                tracing::info!(shard = %self.id, "claims no more: the order is too old");
+                self.happens(Happening::OrderIsOld);
+            }
+            _ => self.happens(Happening::Conflict { tail, epoch }),
         }
     }
 
@@ -187,7 +209,7 @@ impl Shard {
             self.life.inbox.connected.push((agent, false));
             self.adopt_operations(&record);
         }
-        self.writer.push(ShardOp::Put(record.clone()));
+        self.writer.push(ShardOp::put(&record));
         if is_player {
             self.when_durable(Then::Look(agent, record.epoch));
         }

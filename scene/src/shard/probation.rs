@@ -25,7 +25,7 @@ impl Shard {
             self.life.sessions.set_trial(agent, true);
             match self.record(agent) {
                 Some(record) => {
-                    self.writer.push(ShardOp::Put(record));
+                    self.writer.push(ShardOp::put(&record));
                     self.when_durable(Then::OnTrial(agent));
                 }
                 // It comes into the world in this tick.
@@ -62,7 +62,7 @@ impl Shard {
                 tracing::error!(shard = %self.id, %agent, crashes, "parked: the shard was lost again and again by this agent's inputs");
                 record.presence = Presence::Parked;
                 record.session.gateway = None;
-                self.writer.push(ShardOp::Put(record.clone()));
+                self.writer.push(ShardOp::put(record));
             }
         }
     }
@@ -82,7 +82,7 @@ impl Shard {
         (record.presence, record.session.crashes) = (Presence::Asleep, 0);
         let record = record.clone();
         tracing::info!(shard = %self.id, %agent, "released");
-        self.writer.push(ShardOp::Put(record));
+        self.writer.push(ShardOp::put(&record));
         self.flush();
     }
 }

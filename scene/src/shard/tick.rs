@@ -200,9 +200,8 @@ impl Shard {
     fn journal(&mut self, changed: impl IntoIterator<Item = EntityId>) {
         let mut encoded = Encoded::default();
         for entity in changed {
-            if let Some(record) = self.record_in(entity, &mut encoded) {
+            if self.save(entity, &mut encoded) {
                 self.life.dirty.remove(entity);
-                self.writer.push(ShardOp::Put(record));
             }
         }
         for name in self.names() {

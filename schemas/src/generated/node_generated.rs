@@ -2266,6 +2266,100 @@ pub mod pangaea {
                 ds.finish()
             }
         }
+        pub enum PutOffset {}
+        #[derive(Copy, Clone, PartialEq)]
+
+        pub struct Put<'a> {
+            pub _tab: ::flatbuffers::Table<'a>,
+        }
+
+        impl<'a> ::flatbuffers::Follow<'a> for Put<'a> {
+            type Inner = Put<'a>;
+            #[inline]
+            unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+                Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+            }
+        }
+
+        impl<'a> Put<'a> {
+            pub const VT_RECORDS: ::flatbuffers::VOffsetT = 4;
+
+            #[inline]
+            pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+                Put { _tab: table }
+            }
+            #[allow(unused_mut)]
+            pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+                _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+                args: &'args PutArgs<'args>,
+            ) -> ::flatbuffers::WIPOffset<Put<'bldr>> {
+                let mut builder = PutBuilder::new(_fbb);
+                if let Some(x) = args.records {
+                    builder.add_records(x);
+                }
+                builder.finish()
+            }
+
+            #[inline]
+            pub fn records(&self) -> Option<::flatbuffers::Vector<'a, u8>> {
+                // Safety:
+                // Created from valid Table for this object
+                // which contains a valid value in this slot
+                unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u8>>>(Put::VT_RECORDS, None) }
+            }
+        }
+
+        impl ::flatbuffers::Verifiable for Put<'_> {
+            #[inline]
+            fn run_verifier(v: &mut ::flatbuffers::Verifier, pos: usize) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+                v.visit_table(pos)?
+                    .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u8>>>(
+                        "records",
+                        Self::VT_RECORDS,
+                        false,
+                    )?
+                    .finish();
+                Ok(())
+            }
+        }
+        pub struct PutArgs<'a> {
+            pub records: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u8>>>,
+        }
+        impl<'a> Default for PutArgs<'a> {
+            #[inline]
+            fn default() -> Self {
+                PutArgs { records: None }
+            }
+        }
+
+        pub struct PutBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+            fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+            start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+        }
+        impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> PutBuilder<'a, 'b, A> {
+            #[inline]
+            pub fn add_records(&mut self, records: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b, u8>>) {
+                self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Put::VT_RECORDS, records);
+            }
+            #[inline]
+            pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> PutBuilder<'a, 'b, A> {
+                let start = _fbb.start_table();
+                PutBuilder { fbb_: _fbb, start_: start }
+            }
+            #[inline]
+            pub fn finish(self) -> ::flatbuffers::WIPOffset<Put<'a>> {
+                let o = self.fbb_.end_table(self.start_);
+                ::flatbuffers::WIPOffset::new(o.value())
+            }
+        }
+
+        impl ::core::fmt::Debug for Put<'_> {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                let mut ds = f.debug_struct("Put");
+                ds.field("records", &self.records());
+                ds.finish()
+            }
+        }
         pub enum RemoveOffset {}
         #[derive(Copy, Clone, PartialEq)]
 
@@ -3797,13 +3891,13 @@ pub mod pangaea {
 
             #[inline]
             #[allow(non_snake_case)]
-            pub fn body_as_put(&self) -> Option<Record<'a>> {
+            pub fn body_as_put(&self) -> Option<Put<'a>> {
                 if self.body_type() == ShardOpBody::Put {
                     let u = self.body();
                     // Safety:
                     // Created from a valid Table for this object
                     // Which contains a valid union in this slot
-                    Some(unsafe { Record::init_from_table(u) })
+                    Some(unsafe { Put::init_from_table(u) })
                 } else {
                     None
                 }
@@ -4021,7 +4115,7 @@ pub mod pangaea {
                                 v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Owner>>("ShardOpBody::Owner", pos)
                             }
                             ShardOpBody::Put => {
-                                v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Record>>("ShardOpBody::Put", pos)
+                                v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Put>>("ShardOpBody::Put", pos)
                             }
                             ShardOpBody::Remove => {
                                 v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Remove>>("ShardOpBody::Remove", pos)

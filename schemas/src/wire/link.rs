@@ -13,7 +13,7 @@ use crate::registry::{DIALECT_MAX, Dialect};
 use crate::{NodeId, Nonce};
 
 /// Version of the protocol between nodes. Raised when old and new nodes must not talk.
-pub const LINK_PROTOCOL: u32 = 5;
+pub const LINK_PROTOCOL: u32 = 6;
 
 /// What a link begins with.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -24,6 +24,7 @@ mod registry;
 mod rules;
 
 pub mod client;
+pub mod flat;
 pub mod link;
 pub mod stored;
 pub mod update;

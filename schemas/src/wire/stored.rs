@@ -1,4 +1,5 @@
-//! What lies in journals, database rows and beacon values: four bytes of kind and version, then one FlatBuffer.
+//! What lies in journals, database rows and beacon values: four bytes of kind and version, then one FlatBuffer; or a record as in
+//! [`super::flat`].
 
 use bytes::Bytes;
 use flatbuffers::{Follow, Verifiable, WIPOffset};
@@ -9,7 +10,6 @@ use crate::generated::node::{beacon, journal, ledger, recording, rules, trade};
 use crate::generated::record as fb;
 use crate::journal::{Decision, Departure, Entry};
 use crate::message::{Effect, LedgerResult, NodeInfo, ShardImage, ShardRoute, Trade, Transaction};
-use crate::record::Record;
 use crate::recording::{RecordedTick, RecordingEnd, RecordingHead, RecordingPart};
 use crate::rules::Book;
 
@@ -42,8 +42,7 @@ macro_rules! stored {
     )* };
 }
 stored! {
-    Entry = fb::Entry<'_>, b"ENT", 3;
-    Record = fb::Record<'_>, b"REC", 2;
+    Entry = fb::Entry<'_>, b"ENT", 4;
     Departure = fb::Departure<'_>, b"DEP", 3;
     Decision = fb::Decision<'_>, b"DEC", 1;
     Effect = fb::Effect<'_>, b"EFF", 1;
@@ -72,8 +71,13 @@ where
     R: Follow<'a> + Verifiable + 'a,
     T: Unpack<R::Inner>,
 {
+    decode_part::<T, R>(behind_form(bytes, form)?, bytes, &NODE_LIMITS)
+}
+
+/// What follows the kind and version, which must be these.
+pub(super) fn behind_form(bytes: &[u8], form: [u8; 4]) -> Result<&[u8], WireError> {
     match bytes.split_first_chunk() {
-        Some((found, buffer)) if *found == form => decode_part::<T, R>(buffer, bytes, &NODE_LIMITS),
+        Some((found, buffer)) if *found == form => Ok(buffer),
         _ => {
             let mut found = [0; 4];
             found.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);

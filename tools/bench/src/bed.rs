@@ -261,7 +261,7 @@ fn say_yes(image: &mut [(ShardId, Vec<Record>)], owner: ShardEpoch, message: Mes
 pub(crate) fn fill(data: &mut Data<LmdbStore>, shard: ShardId, records: impl Iterator<Item = Record>) -> anyhow::Result<()> {
     let nonce = Nonce(99);
     let owner = vec![ShardOp::Owner { node: SCENE, nonce }];
-    let mut records = records.map(ShardOp::Put).peekable();
+    let mut records = records.map(|record| ShardOp::put(&record)).peekable();
     let mut entries = vec![owner];
     while records.peek().is_some() {
         entries.push(records.by_ref().take(IMAGE_RECORDS).collect());

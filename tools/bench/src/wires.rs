@@ -121,7 +121,7 @@ pub(crate) fn update_read() -> anyhow::Result<Round> {
 }
 
 fn entry() -> Entry {
-    let ops = records(shard(), 1, RECORDS, true).map(ShardOp::Put).collect();
+    let ops = records(shard(), 1, RECORDS, true).map(|record| ShardOp::put(&record)).collect();
     Entry { epoch: ShardEpoch(1), tick: Tick(38_000_000_000), ops }
 }
 

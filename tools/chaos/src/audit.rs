@@ -187,7 +187,7 @@ mod tests {
             components: Vec::new(),
             fleeting: Vec::new(),
         };
-        write(&mut files, first[0], [ShardOp::Put(ada), ShardOp::Split { tails: vec![JournalIndex(0); 4] }]);
+        write(&mut files, first[0], [ShardOp::put(&ada), ShardOp::Split { tails: vec![JournalIndex(0); 4] }]);
         first[2..].iter().for_each(|shard| write(&mut files, *shard, []));
         let shards = files.shards().expect("readable");
         let children = first[0].children().expect("it has some");

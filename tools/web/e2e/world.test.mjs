@@ -214,9 +214,9 @@ test("an operator moves a shard by clicking, while somebody walks in it", { skip
 test("an operator splits a shard and merges it again by clicking, while somebody walks in it", { skip: !token && "PANGAEA_TOKEN is not set" }, async () => {
   const [admin, walker] = await Promise.all([openPage(browser, url, DESKTOP), openPage(browser, url, PHONE)]);
   await join(walker, "Carver");
-  // A newborn may stand beyond the border of the shard that it was born in, and goes over at once.
-  await walker.waitForTimeout(2_500);
-  await walker.evaluate(() => setInterval(() => window.pangaea.walk([Math.cos(Date.now() / 500) / 3, Math.sin(Date.now() / 500) / 3]), 50));
+  // In a circle of a metre: who stands beside a border goes over it at once, as may a newborn, and not later.
+  await walker.evaluate(() => setInterval(() => window.pangaea.walk([Math.cos(Date.now() / 500) / 10, Math.sin(Date.now() / 500) / 10]), 50));
+  await walker.waitForTimeout(4_000);
   const { shard } = await probe(walker);
   const panel = await chooseAsOperator(admin, shard);
 

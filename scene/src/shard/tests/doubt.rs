@@ -43,6 +43,24 @@ fn a_new_lease_makes_nobody_sure_whom_the_journal_has_replaced() {
 }
 
 #[test]
+fn a_claim_is_not_made_again_when_its_order_is_old() {
+    let (mut cluster, shard) = with_a_lapsed_lease(9);
+    cluster.journals.is_away = true;
+    cluster.assign(1, shard);
+    cluster.steps(150);
+    cluster.cut_off.clear();
+    cluster.journals.is_away = false;
+    // The claim guesses the journal's end, and is told. Made again, it would replace an owner that is back.
+    cluster.steps(200);
+    assert!(quiet(&cluster).is_some_and(|owner| owner.is_confirmed()), "{:?}", quiet(&cluster));
+    assert_eq!(cluster.owners(shard), [(scene_id(2), ShardEpoch(1))]);
+    // The next order finds the end at once.
+    cluster.assign(1, shard);
+    cluster.steps(100);
+    assert_eq!(cluster.owners(shard), [(scene_id(1), ShardEpoch(2))]);
+}
+
+#[test]
 fn who_was_not_replaced_goes_on_once_the_journal_has_said_so() {
     let (mut cluster, shard) = with_a_lapsed_lease(2);
     cluster.cut_off.clear();

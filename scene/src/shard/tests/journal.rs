@@ -249,7 +249,9 @@ impl Fold {
         match op {
             ShardOp::Owner { .. } | ShardOp::Split { .. } | ShardOp::Merge { .. } => {}
             ShardOp::InName { .. } => panic!("a name within a name"),
-            ShardOp::Put(record) => self.put(record),
+            ShardOp::Put(records) => {
+                records.iter().for_each(|record| self.put(&record.to_record().expect("it was written so")));
+            }
             ShardOp::Remove { entity } => drop(self.records.remove(entity)),
             ShardOp::Born { entity } => self.fences.entry(*entity).or_default().born = true,
             ShardOp::Out { xid, target, members } => {

@@ -22,10 +22,10 @@ use crate::{
 };
 
 /// A small generator (splitmix64, Steele, Lea and Flood 2014).
-pub(super) struct Dice(u64);
+pub(in crate::wire) struct Dice(u64);
 
 impl Dice {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(in crate::wire) fn new(seed: u64) -> Self {
         Self(seed)
     }
 
@@ -89,7 +89,7 @@ impl Dice {
         RequestId(self.n())
     }
 
-    pub(super) fn shard(&mut self) -> ShardId {
+    pub(in crate::wire) fn shard(&mut self) -> ShardId {
         let level = self.below(u64::from(SHARD_LEVEL_MAX) + 1) as u8;
         let blocks = 1u64 << (SHARD_LEVEL_MAX - level);
         ShardId { space: SpaceId(self.n() as u16), level, x: self.below(blocks) as u16, z: self.below(blocks) as u16 }
@@ -123,7 +123,7 @@ impl Dice {
         ComponentBytes { id: TypeId(self.small()), bytes: self.bytes() }
     }
 
-    fn event(&mut self) -> ReliableEvent {
+    pub(in crate::wire) fn event(&mut self) -> ReliableEvent {
         ReliableEvent { seq: OutSeq(self.small()), id: TypeId(self.small()), bytes: self.bytes() }
     }
 
@@ -133,7 +133,7 @@ impl Dice {
         OpenOperation { op: OpId(self.nonce().0), transaction: asked[at].clone() }
     }
 
-    pub(super) fn record(&mut self) -> Record {
+    pub(in crate::wire) fn record(&mut self) -> Record {
         Record {
             entity: self.entity(),
             epoch: self.ae(),
@@ -163,10 +163,10 @@ impl Dice {
         Mark { epoch: self.epoch(), number: self.n() }
     }
 
-    pub(super) fn shard_ops(&mut self) -> Vec<ShardOp> {
+    pub(in crate::wire) fn shard_ops(&mut self) -> Vec<ShardOp> {
         vec![
             ShardOp::Owner { node: self.node(), nonce: self.nonce() },
-            ShardOp::Put(self.record()),
+            ShardOp::put(&self.record()),
             ShardOp::Remove { entity: self.entity() },
             ShardOp::Born { entity: self.entity() },
             ShardOp::Out { xid: self.xid(), target: self.shard(), members: self.some(Self::record) },
@@ -184,7 +184,7 @@ impl Dice {
         ]
     }
 
-    pub(super) fn entry(&mut self) -> Entry {
+    pub(in crate::wire) fn entry(&mut self) -> Entry {
         Entry { epoch: self.epoch(), tick: Tick(self.n()), ops: self.shard_ops() }
     }
 
@@ -202,7 +202,7 @@ impl Dice {
         }
     }
 
-    pub(super) fn route(&mut self) -> ShardRoute {
+    pub(in crate::wire) fn route(&mut self) -> ShardRoute {
         ShardRoute { shard: self.shard(), owner: self.node(), nonce: self.nonce(), epoch: self.epoch() }
     }
 
@@ -210,7 +210,7 @@ impl Dice {
         BeaconEntry { key: self.text(), revision: Revision(self.n()), value: self.maybe(Self::bytes) }
     }
 
-    pub(super) fn beacon_requests(&mut self) -> Vec<BeaconRequest> {
+    pub(in crate::wire) fn beacon_requests(&mut self) -> Vec<BeaconRequest> {
         let request = self.request();
         let (key, expected) = (self.text(), Revision(self.n()));
         vec![
@@ -224,7 +224,7 @@ impl Dice {
         ]
     }
 
-    pub(super) fn beacon_replies(&mut self) -> Vec<BeaconReply> {
+    pub(in crate::wire) fn beacon_replies(&mut self) -> Vec<BeaconReply> {
         let request = self.request();
         vec![
             BeaconReply::Registered { request, ttl_ms: self.small() },
@@ -239,7 +239,7 @@ impl Dice {
         ]
     }
 
-    pub(super) fn bus_requests(&mut self) -> Vec<BusRequest> {
+    pub(in crate::wire) fn bus_requests(&mut self) -> Vec<BusRequest> {
         vec![BusRequest::Publish { subject: self.text(), bytes: self.bytes() }, BusRequest::Subscribe { prefix: self.text() }]
     }
 
@@ -247,7 +247,7 @@ impl Dice {
         AppendId { nonce: self.nonce(), seq: self.n() }
     }
 
-    pub(super) fn journal_requests(&mut self) -> Vec<JournalRequest> {
+    pub(in crate::wire) fn journal_requests(&mut self) -> Vec<JournalRequest> {
         let (request, shard) = (self.request(), self.shard());
         vec![
             JournalRequest::Append { shard, id: self.append_id(), expected: self.index(), entry: self.entry().into() },
@@ -265,7 +265,7 @@ impl Dice {
         (self.entity(), fence)
     }
 
-    pub(super) fn image(&mut self) -> ShardImage {
+    pub(in crate::wire) fn image(&mut self) -> ShardImage {
         ShardImage {
             index: self.index(),
             epoch: self.epoch(),
@@ -282,7 +282,7 @@ impl Dice {
         }
     }
 
-    pub(super) fn journal_replies(&mut self) -> Vec<JournalReply> {
+    pub(in crate::wire) fn journal_replies(&mut self) -> Vec<JournalReply> {
         let (request, shard, id) = (self.request(), self.shard(), self.append_id());
         vec![
             JournalReply::Appended { shard, id, index: self.index() },
@@ -298,7 +298,7 @@ impl Dice {
         ]
     }
 
-    pub(super) fn blob_requests(&mut self) -> Vec<BlobRequest> {
+    pub(in crate::wire) fn blob_requests(&mut self) -> Vec<BlobRequest> {
         let (request, name) = (self.request(), self.text());
         vec![
             BlobRequest::Put { request, name: name.clone(), bytes: self.bytes() },
@@ -308,7 +308,7 @@ impl Dice {
         ]
     }
 
-    pub(super) fn blob_replies(&mut self) -> Vec<BlobReply> {
+    pub(in crate::wire) fn blob_replies(&mut self) -> Vec<BlobReply> {
         let request = self.request();
         vec![
             BlobReply::Done { request },
@@ -332,7 +332,7 @@ impl Dice {
         TradeSide { agent: self.entity(), gold: self.n(), items: self.some(Self::entity) }
     }
 
-    pub(super) fn trade_steps(&mut self) -> Vec<TradeStep> {
+    pub(in crate::wire) fn trade_steps(&mut self) -> Vec<TradeStep> {
         let version = self.small();
         vec![
             TradeStep::Propose { a: self.trade_side(), b: self.trade_side(), patience_ms: version },
@@ -342,7 +342,7 @@ impl Dice {
         ]
     }
 
-    pub(super) fn trade_states(&mut self) -> Vec<TradeState> {
+    pub(in crate::wire) fn trade_states(&mut self) -> Vec<TradeState> {
         let reason = self.pick(&[LedgerRefusal::CalledOff, LedgerRefusal::TimedOut]);
         vec![TradeState::Open { a: self.ae(), b: self.ae() }, TradeState::Done, TradeState::Cancelled { reason }]
     }
@@ -364,7 +364,7 @@ impl Dice {
         Holdings { agent: self.entity(), version: self.n(), balances: self.some(balance), items: self.some(Self::item) }
     }
 
-    pub(super) fn transactions(&mut self) -> Vec<Transaction> {
+    pub(in crate::wire) fn transactions(&mut self) -> Vec<Transaction> {
         let (currency, amount) = (Currency(self.n() as u16), self.n());
         vec![
             Transaction::Look { agent: self.entity() },
@@ -385,7 +385,7 @@ impl Dice {
         steps[at].clone()
     }
 
-    pub(super) fn ledger_results(&mut self) -> Vec<LedgerResult> {
+    pub(in crate::wire) fn ledger_results(&mut self) -> Vec<LedgerResult> {
         vec![
             LedgerResult::Done(self.some(Self::holdings)),
             LedgerResult::Ground(self.some(Self::item)),
@@ -395,7 +395,7 @@ impl Dice {
         ]
     }
 
-    pub(super) fn table_ops(&mut self) -> Vec<TableOp> {
+    pub(in crate::wire) fn table_ops(&mut self) -> Vec<TableOp> {
         let expected = Revision(self.n());
         vec![
             TableOp::Get,
@@ -405,7 +405,7 @@ impl Dice {
         ]
     }
 
-    pub(super) fn table_replies(&mut self) -> Vec<TableReply> {
+    pub(in crate::wire) fn table_replies(&mut self) -> Vec<TableReply> {
         let (request, revision) = (self.request(), Revision(self.n()));
         vec![
             TableReply::Row { request, revision, value: self.maybe(Self::bytes) },
@@ -416,12 +416,12 @@ impl Dice {
         ]
     }
 
-    pub(super) fn credentials(&mut self) -> Vec<Credentials> {
+    pub(in crate::wire) fn credentials(&mut self) -> Vec<Credentials> {
         let (name, password) = (self.text(), self.text());
         vec![Credentials::Password { name: name.clone(), password, register: self.flag() }, Credentials::Guest { name }]
     }
 
-    pub(super) fn auth_replies(&mut self) -> Vec<AuthReply> {
+    pub(in crate::wire) fn auth_replies(&mut self) -> Vec<AuthReply> {
         let (request, reason) = (self.request(), self.pick(&[LoginRefusal::Form, LoginRefusal::Unavailable]));
         vec![
             AuthReply::Ticket { request, ticket: self.text(), agent: self.entity(), name: self.text() },
@@ -450,7 +450,7 @@ impl Dice {
         }
     }
 
-    pub(super) fn controls(&mut self) -> Vec<Control> {
+    pub(in crate::wire) fn controls(&mut self) -> Vec<Control> {
         let mut controls = self.migration_controls();
         controls.extend([
             Control::Assign { shard: self.shard(), above: self.epoch() },
@@ -477,7 +477,7 @@ impl Dice {
         controls
     }
 
-    pub(super) fn directories(&mut self) -> Vec<Directory> {
+    pub(in crate::wire) fn directories(&mut self) -> Vec<Directory> {
         let (request, agent) = (self.request(), self.entity());
         let location = |d: &mut Self| Location { shard: d.shard(), owner: d.node(), shard_epoch: d.epoch() };
         vec![
@@ -520,7 +520,7 @@ impl Dice {
         }
     }
 
-    pub(super) fn feeds(&mut self) -> Vec<Feed> {
+    pub(in crate::wire) fn feeds(&mut self) -> Vec<Feed> {
         let (shard, follower) = (self.shard(), self.maybe(Self::shard));
         vec![
             Feed::Follow {
@@ -554,7 +554,7 @@ impl Dice {
         }
     }
 
-    pub(super) fn attach_refusals(&mut self) -> Vec<AttachRefusal> {
+    pub(in crate::wire) fn attach_refusals(&mut self) -> Vec<AttachRefusal> {
         vec![
             AttachRefusal::NotHere { forward: self.maybe(Self::shard) },
             AttachRefusal::Replaced { current: self.se() },
@@ -564,7 +564,7 @@ impl Dice {
         ]
     }
 
-    pub(super) fn sessions(&mut self) -> Vec<Session> {
+    pub(in crate::wire) fn sessions(&mut self) -> Vec<Session> {
         let (shard, agent, session, shard_epoch, epoch) = (self.shard(), self.entity(), self.se(), self.epoch(), self.ae());
         let (in_seq, out_seq) = (InSeq(self.small()), OutSeq(self.small()));
         let birth = |d: &mut Self| Birth { account: AccountId(d.n()), name: d.text() };
@@ -592,7 +592,7 @@ impl Dice {
         Lane { from: self.shard(), from_epoch: self.epoch(), to: self.shard(), to_epoch: self.epoch() }
     }
 
-    pub(super) fn handovers(&mut self) -> Vec<Handover> {
+    pub(in crate::wire) fn handovers(&mut self) -> Vec<Handover> {
         let (xid, reason) = (self.xid(), self.pick(&[Refusal::Full, Refusal::Expired, Refusal::NotRunning]));
         vec![
             Handover::Offer { xid, members: self.small(), bytes: self.small() },
@@ -618,7 +618,7 @@ impl Dice {
         }
     }
 
-    pub(super) fn effects(&mut self) -> Vec<EffectMessage> {
+    pub(in crate::wire) fn effects(&mut self) -> Vec<EffectMessage> {
         vec![
             EffectMessage::Batch { lane: self.lane(), first: EffectSeq(self.n()), effects: self.some(Self::effect) },
             EffectMessage::Ack { lane: self.lane(), upto: EffectSeq(self.n()) },
@@ -626,7 +626,7 @@ impl Dice {
     }
 
     /// At least one message of every variant of every conversation.
-    pub(super) fn every_message(&mut self) -> Vec<Message> {
+    pub(in crate::wire) fn every_message(&mut self) -> Vec<Message> {
         let mut all = Vec::new();
         all.extend(self.beacon_requests().into_iter().map(Message::BeaconRequest));
         all.extend(self.beacon_replies().into_iter().map(Message::BeaconReply));
@@ -670,7 +670,7 @@ impl Dice {
     }
 
     /// One of each.
-    pub(super) fn every_client_message(&mut self) -> Vec<ClientMessage> {
+    pub(in crate::wire) fn every_client_message(&mut self) -> Vec<ClientMessage> {
         let mut all: Vec<_> = self.credentials().into_iter().map(ClientMessage::Login).collect();
         all.extend([
             ClientMessage::Hello { protocol: self.small(), registry: RegistryHash(self.n()), client: self.text() },
@@ -699,7 +699,7 @@ impl Dice {
     }
 
     /// One of each but for updates.
-    pub(super) fn every_server_message(&mut self) -> Vec<ServerMessage> {
+    pub(in crate::wire) fn every_server_message(&mut self) -> Vec<ServerMessage> {
         let code = self.pick(&[RefusalCode::Protocol, RefusalCode::Draining, RefusalCode::NotAllowed]);
         vec![
             ServerMessage::Welcome {
@@ -743,7 +743,7 @@ impl Dice {
         Entered { slot: self.slot(), entity: self.entity(), course: self.course(), components: self.some(Self::component) }
     }
 
-    pub(super) fn update(&mut self) -> Update {
+    pub(in crate::wire) fn update(&mut self) -> Update {
         let head = UpdateHead {
             tick: Tick(self.n() & 0xff_ffff_ffff),
             agent_epoch: self.ae(),

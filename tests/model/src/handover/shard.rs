@@ -13,7 +13,7 @@ use pangaea_schemas::geometry::{Position, ShardId};
 use pangaea_schemas::journal::{Mark, ShardOp, Xid};
 use pangaea_schemas::message::{Handover, HandoverMessage, JournalReply, JournalRequest, Lane, Refusal, ShardImage};
 use pangaea_schemas::record::{Presence, Record, SessionState};
-use pangaea_schemas::{AgentEpoch, EntityId, InSeq, NodeId, Nonce, Role, ShardEpoch, Tick, Timestamp};
+use pangaea_schemas::{AgentEpoch, EntityId, InSeq, JournalIndex, NodeId, Nonce, Role, ShardEpoch, Tick, Timestamp};
 
 use super::{AGENT, State, Walk, Who, shard_id};
 use crate::net::Net;
@@ -185,7 +185,7 @@ impl Owner {
             record.epoch = record.epoch.max(self.arrivals.fence(record.entity).seen).next();
             self.accept_epoch(record.epoch);
             self.resident = Some(Resident { epoch: record.epoch, inputs: record.session.in_seq.0 });
-            self.writer.push(ShardOp::Put(record));
+            self.writer.push(ShardOp::put(&record));
         }
     }
 }
@@ -214,7 +214,7 @@ impl Stage<'_> {
         self.state.owners[shard].push(Owner::new(at, self.state.starts[shard], lanes));
         let who = (at, self.state.owners[shard].len() - 1);
         let above = epochs[shard];
-        self.happens(who, Happening::Assigned { above });
+        self.happens(who, Happening::Assigned { above, tail: JournalIndex::ZERO });
         self.flush(who);
         while self.owner(who).has_appends() {
             self.land(who);
@@ -238,7 +238,7 @@ impl Stage<'_> {
         let record = owner.record(Resident { epoch: AgentEpoch(1), inputs: 0 });
         owner.settle_in(&record);
         owner.writer.push(ShardOp::Born { entity: AGENT });
-        owner.writer.push(ShardOp::Put(record));
+        owner.writer.push(ShardOp::put(&record));
         self.flush(who);
         self.land(who);
     }
@@ -341,7 +341,7 @@ impl Stage<'_> {
         resident.inputs += 1;
         let resident = *resident;
         let record = owner.record(resident);
-        owner.writer.push(ShardOp::Put(record));
+        owner.writer.push(ShardOp::put(&record));
         self.when_durable(who, Then::Told(resident.inputs));
         self.flush(who);
     }
@@ -428,7 +428,7 @@ impl Stage<'_> {
             record.epoch = xid.epoch.next().next();
             record.cell = shard_id(who.0).first_cell();
             let owner = self.owner(who);
-            owner.writer.push(ShardOp::Put(record.clone()));
+            owner.writer.push(ShardOp::put(&record));
             owner.settle_in(&record);
         }
     }

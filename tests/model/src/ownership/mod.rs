@@ -40,6 +40,7 @@ use pangaea_scene::migration::target::Heard as TargetHeard;
 use pangaea_schemas::geometry::{ShardId, SpaceId};
 use pangaea_schemas::journal::ShardOp;
 use pangaea_schemas::message::{JournalReply, JournalRequest};
+use pangaea_schemas::wire::flat::Records;
 use pangaea_schemas::{JournalIndex, NodeId, Nonce, RequestId, Role, ShardEpoch};
 use rustc_hash::FxHashMap;
 
@@ -187,8 +188,8 @@ impl Ownership {
                 facts.is_in_order &= entry.epoch == facts.epoch.next();
                 (facts.owner, facts.epoch) = ((*node, *nonce), entry.epoch);
             }
-            let authors =
-                entry.ops.iter().filter_map(|op| if let ShardOp::Put(record) = op { owner::author(record) } else { None });
+            let put = entry.ops.iter().filter_map(|op| if let ShardOp::Put(records) = op { Some(records) } else { None });
+            let authors = put.flat_map(Records::iter).filter_map(|record| owner::author(&record));
             facts.is_in_order &= entry.epoch == facts.epoch && authors.into_iter().all(|author| author == facts.owner.1);
         }
         facts.is_in_order &= entries.len() as u64 == tail.0;

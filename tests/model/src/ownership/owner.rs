@@ -10,7 +10,10 @@ use pangaea_schemas::geometry::Position;
 use pangaea_schemas::journal::ShardOp;
 use pangaea_schemas::message::{JournalReply, JournalRequest, ShardImage};
 use pangaea_schemas::record::{ComponentBytes, Presence, Record, SessionState};
-use pangaea_schemas::{AgentEpoch, EntityId, InSeq, NodeId, Nonce, RequestId, SessionEpoch, ShardEpoch, Tick, Timestamp, TypeId};
+use pangaea_schemas::wire::flat::RecordView;
+use pangaea_schemas::{
+    AgentEpoch, EntityId, InSeq, JournalIndex, NodeId, Nonce, RequestId, SessionEpoch, ShardEpoch, Tick, Timestamp, TypeId,
+};
 
 use super::moving::{Arrived, Draft, Gift};
 use super::{Ownership, SHARD, Said, State, node};
@@ -130,8 +133,8 @@ fn nonce(at: u8, start: u8) -> Nonce {
 }
 
 /// Who wrote a record.
-pub(super) fn author(record: &Record) -> Option<Nonce> {
-    let bytes = record.components.first()?.bytes.as_ref().try_into().ok()?;
+pub(super) fn author(record: &RecordView<'_>) -> Option<Nonce> {
+    let bytes = record.components().next()?.1.try_into().ok()?;
     Some(Nonce(u128::from_le_bytes(bytes)))
 }
 
@@ -159,12 +162,12 @@ impl Stage<'_> {
 
     /// The shard's first owner, running, with the entity in the journal.
     pub(super) fn first_owner(&mut self, at: u8) {
-        self.happens(at, Happening::Assigned { above: ShardEpoch::ZERO });
+        self.happens(at, Happening::Assigned { above: ShardEpoch::ZERO, tail: JournalIndex::ZERO });
         self.hear_everything();
         let process = self.process(at);
         process.agent = AgentEpoch(1);
         let record = process.record();
-        process.writer.push(ShardOp::Put(record));
+        process.writer.push(ShardOp::put(&record));
         self.hear_everything();
         assert!(self.process(at).life.is_confirmed() && self.process(at).writer.is_idle(), "the first owner runs");
         self.model.forget_old_words(&mut self.state);
@@ -282,7 +285,7 @@ impl Stage<'_> {
         if let Some(record) = image.and_then(|image| image.records.first()) {
             (process.tick, process.durable, process.agent) = (tick_of(record), tick_of(record), record.epoch.next());
             let record = process.record();
-            process.writer.push(ShardOp::Put(record));
+            process.writer.push(ShardOp::put(&record));
         }
         self.when_durable(at, Then::FencesRaised);
     }
@@ -321,7 +324,7 @@ impl Stage<'_> {
         process.tick += 1;
         let tick = process.tick;
         let record = process.record();
-        process.writer.push(ShardOp::Put(record));
+        process.writer.push(ShardOp::put(&record));
         let counts = is_calm && process.life.epoch() >= Some(in_force);
         self.state.is_shown_wrong |= counts && !is_next;
         self.state.shown = shown.max(tick);
@@ -334,7 +337,7 @@ impl Stage<'_> {
         let (_, above) = self.state.orders.remove(order);
         if self.process(at).up {
             self.drop_draft(at);
-            self.happens(at, Happening::Assigned { above });
+            self.happens(at, Happening::Assigned { above, tail: JournalIndex::ZERO });
         }
     }
 
