@@ -345,18 +345,19 @@ impl CellStore {
         if self.shown(name).is_none_or(|shown| shown.cell != cell) {
             return;
         }
-        let doubted = known.doubted.filter(|doubted| Some(*doubted) != to);
+        let to = to.filter(|to| known.doubted != Some(*to) && self.contains(*to));
+        self.wanted.extend(to);
         self.forget(name);
-        let wanted = to.into_iter().chain(doubted).filter(|cell| self.contains(*cell)).collect::<Vec<_>>();
-        self.wanted.extend(wanted);
     }
 
-    /// Out of its cell and out of sight.
+    /// Out of its cell and out of sight. If it was told to be elsewhere, in news that looked older, that cell is asked for again.
     fn forget(&mut self, name: Key) {
         self.take_out(name);
         if let Some(entity) = self.entities.remove(name) {
             self.names.remove(&entity.id);
             self.shown[name.index()].name = None;
+            let doubted = entity.doubted.filter(|doubted| self.contains(*doubted));
+            self.wanted.extend(doubted);
         }
     }
 

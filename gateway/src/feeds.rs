@@ -5,10 +5,12 @@
 //!
 //! | expected | frame's seq | verdict |
 //! |---|---|---|
-//! | any | 1 | apply: the owner started over |
 //! | 1 (after a reset) | other | ignore: from before the reset |
 //! | n | n | apply |
 //! | n | other | gap: reset |
+//!
+//! A sequence that begins anew without being asked to is a gap, too: whoever thought this gateway gone has forgotten its cells,
+//! and takes its next wish for all of them.
 //!
 //! Follow requests may be lost: a cell whose snapshot does not come is asked for again, a silent shard is followed afresh.
 
@@ -172,7 +174,7 @@ impl Feeds {
         if frame.seq != 1 && subscription.expected == 1 {
             return Verdict::Ignore;
         }
-        if frame.seq != 1 && frame.seq != subscription.expected {
+        if frame.seq != subscription.expected {
             subscription.reset = true;
             return Verdict::Gap;
         }

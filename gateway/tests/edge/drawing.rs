@@ -182,30 +182,71 @@ fn old_news_of_a_former_owner_do_not_pull_an_entity_back() {
     assert_eq!(of_fox(&stage.updates(conn)), [format!("goes on from {}", 32 * 256)]);
 }
 
+/// The neighbour, whose clock is behind, tells that the fox comes there: it looks older than what is known.
+fn fox_comes_earlier(stage: &mut Stage, seq: u32, at: CellId) {
+    let arrives = std::sync::Arc::new(CellFeed { snapshot: false, ..full(at, &[FOX]) });
+    let frame = pangaea_schemas::message::FeedFrame {
+        shard: shard(2, 1),
+        epoch: pangaea_schemas::ShardEpoch(1),
+        tick: pangaea_schemas::Tick(stage.tick_number().0 - 50),
+        seq,
+        follower: None,
+        cells: vec![arrives],
+        agents: Vec::new(),
+    };
+    stage.node_says(scene(2), pangaea_schemas::message::Message::Feed(Feed::Frame(frame)));
+}
+
+/// Whether the neighbour was asked for this cell.
+fn is_asked_for(follows: &[(pangaea_schemas::NodeId, Feed)], of: CellId) -> bool {
+    follows.iter().any(|(to, feed)| *to == scene(2) && matches!(feed, Feed::Follow { add, .. } if add.contains(&of)))
+}
+
 #[test]
 fn whose_new_owner_is_behind_in_time_is_found_wherever_it_went_on_to() {
     let (mut stage, _) = with_fox();
     stage.tick();
     stage.frame(shard(1, 1), 1, vec![left(cell(15, 15), Some(cell(16, 15)))], Vec::new());
-    // The neighbour's clock is behind: what it says of the fox looks older than what is known.
     for (seq, at) in [(2, cell(16, 15)), (3, cell(16, 16))] {
-        let arrives = std::sync::Arc::new(CellFeed { snapshot: false, ..full(at, &[FOX]) });
-        let frame = pangaea_schemas::message::FeedFrame {
-            shard: shard(2, 1),
-            epoch: pangaea_schemas::ShardEpoch(1),
-            tick: pangaea_schemas::Tick(stage.tick_number().0 - 50),
-            seq,
-            follower: None,
-            cells: vec![arrives],
-            agents: Vec::new(),
-        };
-        stage.node_says(scene(2), pangaea_schemas::message::Message::Feed(Feed::Frame(frame)));
+        fox_comes_earlier(&mut stage, seq, at);
     }
     stage.follows();
     stage.ticks(42);
-    let asked: Vec<_> = stage.follows().into_iter().filter(|(node, _)| *node == scene(2)).collect();
-    let asks = |of| asked.iter().any(|(_, feed)| matches!(feed, Feed::Follow { add, .. } if add.contains(&of)));
-    assert!(asks(cell(16, 15)) && asks(cell(16, 16)), "{asked:?}");
+    let asked = stage.follows();
+    assert!(is_asked_for(&asked, cell(16, 15)) && is_asked_for(&asked, cell(16, 16)), "{asked:?}");
+}
+
+#[test]
+fn who_is_no_more_where_it_was_is_looked_for_where_older_news_told_of_it() {
+    let (mut stage, _) = with_fox();
+    stage.tick();
+    fox_comes_earlier(&mut stage, 2, cell(16, 16));
+    stage.follows();
+    stage.frame(shard(1, 1), 1, vec![left(cell(15, 15), None)], Vec::new());
+    stage.tick();
+    let asked = stage.follows();
+    assert!(is_asked_for(&asked, cell(16, 16)), "{asked:?}");
+}
+
+#[test]
+fn an_owner_that_starts_over_unasked_has_forgotten_what_is_followed() {
+    let (mut stage, conn) = with_fox();
+    stage.ticks(4);
+    stage.updates(conn);
+    stage.follows();
+    // It thought the gateway gone; a wish to follow one cell less makes it known again, without any.
+    stage.start_over(shard(1, 1));
+    stage.frame(shard(1, 1), 1, Vec::new(), Vec::new());
+    stage.tick();
+    let follows = stage.follows();
+    let [(node, Feed::Follow { shard: at, reset: true, add, .. })] = &follows[..] else { panic!("{follows:?}") };
+    assert_eq!((*node, *at), (scene(1), shard(1, 1)));
+    assert!(add.contains(&cell(15, 15)));
+    stage.start_over(shard(1, 1));
+    stage.frame(shard(1, 1), 1, vec![full(cell(15, 15), &[FOX])], Vec::new());
+    stage.ticks(4);
+    assert_eq!(of_fox(&stage.updates(conn)), [""; 0], "nothing blinked");
+    assert!(stage.follows().is_empty());
 }
 
 #[test]

@@ -87,8 +87,9 @@ impl Shard {
         }
     }
 
-    /// The journal is not where it was thought to be. A claim is made again only as long as its order is young: the owner that it
-    /// was to replace may have come back meanwhile. The world gives the order anew, and it is known by then where the journal ends.
+    /// The journal is not where it was thought to be. A claim is made again only as long as its order is young: the owner that
+    /// it was to replace may have come back meanwhile. The world gives the order anew, and it is known by then where the journal
+    /// ends.
     fn conflict(&mut self, tail: JournalIndex, epoch: ShardEpoch) {
         self.order.tail = tail;
         match self.incarnation {

@@ -10,6 +10,7 @@ use pangaea_schemas::journal::{Entry, ShardOp, Xid};
 use pangaea_schemas::message::{CellFeed, Feed, FeedFrame, Handover, HandoverMessage, Lane, Message, Motion};
 use pangaea_schemas::record::Record;
 use pangaea_schemas::wire::client::{FromServer, decode_server};
+use pangaea_schemas::wire::flat::Records;
 use pangaea_schemas::wire::stored::Stored;
 use pangaea_schemas::wire::update::{Course, Slot, UpdateHead, UpdateWriter};
 use pangaea_schemas::wire::{decode, encode};
@@ -120,20 +121,31 @@ pub(crate) fn update_read() -> anyhow::Result<Round> {
     }))
 }
 
-fn entry() -> Entry {
-    let ops = records(shard(), 1, RECORDS, true).map(|record| ShardOp::put(&record)).collect();
-    Entry { epoch: ShardEpoch(1), tick: Tick(38_000_000_000), ops }
+/// What a tick writes down.
+fn entry(written: &[Record]) -> Entry {
+    let mut all = Records::default();
+    written.iter().for_each(|record| all.push(record));
+    Entry { epoch: ShardEpoch(1), tick: Tick(38_000_000_000), ops: vec![ShardOp::Put(all)] }
 }
 
 pub(crate) fn journal_encode() -> anyhow::Result<Round> {
-    let entry = entry();
-    Ok(Box::new(move || _ = black_box(black_box(&entry).to_stored())))
+    let written: Vec<Record> = records(shard(), 1, RECORDS, true).collect();
+    Ok(Box::new(move || _ = black_box(entry(black_box(&written)).to_stored())))
 }
 
+/// As a data node reads it: each record's head.
 pub(crate) fn journal_decode() -> anyhow::Result<Round> {
-    let (entry, bytes) = (entry(), entry().to_stored());
+    let written: Vec<Record> = records(shard(), 1, RECORDS, true).collect();
+    let entry = entry(&written);
+    let bytes = entry.to_stored();
     ensure!(Entry::from_stored(&bytes)? == entry, "an entry does not come back as it was");
-    Ok(Box::new(move || _ = black_box(Entry::from_stored(black_box(&bytes)))))
+    Ok(Box::new(move || {
+        let Ok(Entry { ops, .. }) = Entry::from_stored(black_box(&bytes)) else { return };
+        for op in &ops {
+            let ShardOp::Put(records) = op else { continue };
+            records.iter().for_each(|record| _ = black_box(record.head));
+        }
+    }))
 }
 
 fn handovers() -> anyhow::Result<Vec<Message>> {
