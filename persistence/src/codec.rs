@@ -1,6 +1,6 @@
 //! Bytes of this crate's own small rows: little-endian numbers one after another.
 //!
-//! Records, entries and departures are FlatBuffers instead (`pangaea_schemas::wire::stored`); they appear here only to name
+//! Records, entries and departures have forms of their own (`pangaea_schemas::wire::stored`); they appear here only to name
 //! their errors.
 
 use bytes::Bytes;

@@ -144,7 +144,7 @@ pub enum Order {
     Run,
     /// Drop everything volatile.
     Stop,
-    /// The same, in good order: a successor has it.
+    /// The same, in good order: a successor has it, or may have it still.
     Retire,
 }
 
