@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 use pangaea_schemas::geometry::ShardId;
+use pangaea_schemas::wire::WireError;
 use pangaea_schemas::wire::stored::Stored;
 
 /// Bytes that are not what they should be.
@@ -100,8 +101,11 @@ impl Reader {
 
 /// A record, an entry or a departure from its stored form.
 pub(crate) fn decode<T: Stored>(bytes: &Bytes) -> Result<T, Malformed> {
-    T::from_stored(bytes).map_err(|error| {
-        tracing::warn!(%error, "a row with a right checksum cannot be decoded");
-        Malformed("it cannot be decoded")
-    })
+    T::from_stored(bytes).map_err(undecodable)
+}
+
+/// What is wrong with a stored form goes to the log, whole.
+pub(crate) fn undecodable(error: WireError) -> Malformed {
+    tracing::warn!(%error, "a row with a right checksum cannot be decoded");
+    Malformed("it cannot be decoded")
 }

@@ -30,7 +30,7 @@ use pangaea_schemas::wire::stored::Stored;
 use pangaea_schemas::{AgentEpoch, EntityId};
 
 use crate::batch::Batch;
-use crate::codec::{Malformed, Reader, Writer, decode};
+use crate::codec::{Malformed, Reader, Writer, decode, undecodable};
 use crate::key;
 use crate::lanes;
 use crate::store::{RowTable, StoreError};
@@ -214,11 +214,8 @@ fn filed(batch: &mut Batch<'_>, entity: EntityId) -> Result<Option<RecordHead>, 
     let Some(row) = batch.get(RowTable::Records, &key)? else {
         return Ok(None);
     };
-    let record = RecordView::of_stored(&row).map_err(|error| {
-        tracing::warn!(%error, "a row with a right checksum is no record");
-        StoreError::damaged(RowTable::Records, &key, "it is no record")
-    })?;
-    Ok(Some(record.head))
+    let record = RecordView::of_stored(&row).map_err(undecodable);
+    Ok(Some(record.map_err(|e| StoreError::damaged(RowTable::Records, &key, e.0))?.head))
 }
 
 /// The cell in which an entity is filed.

@@ -13,7 +13,7 @@ use std::fmt;
 
 use bytes::{Buf, BufMut, Bytes, TryGetError};
 
-use super::codec::{At, Pack, Unpack};
+use super::codec::{At, Pack, Unpack, pack_bytes};
 use super::stored::{Stored, behind_form};
 use super::{NODE_LIMITS, WireError, build, decode_part};
 use crate::generated::record as fb;
@@ -139,7 +139,7 @@ impl fmt::Debug for Records {
 impl<'b> Pack<'b> for Records {
     type Wire = flatbuffers::WIPOffset<fb::Put<'b>>;
     fn pack(&self, b: &mut flatbuffers::FlatBufferBuilder<'b>) -> Self::Wire {
-        let records = Some(super::codec::pack_bytes(&self.bytes, b));
+        let records = Some(pack_bytes(&self.bytes, b));
         fb::Put::create(b, &fb::PutArgs { records })
     }
 }

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
@@ -118,13 +118,15 @@ pub(crate) fn quantile(samples: &[f64], part: f64) -> f64 {
 
 /// Seconds of processor time that `work` takes on this thread: on a shared machine, what others do is not in it.
 pub(crate) fn cpu_seconds<T>(work: impl FnOnce() -> T) -> (T, f64) {
-    let now = || {
-        let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-        time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
-    };
-    let began = now();
+    let began = thread_time();
     let done = work();
-    (done, now() - began)
+    (done, (thread_time() - began).as_secs_f64())
+}
+
+/// Processor time that this thread has taken.
+pub(crate) fn thread_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 /// Seconds that `work` takes.

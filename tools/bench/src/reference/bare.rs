@@ -16,6 +16,7 @@ use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use super::pairs::Crowd;
 use crate::cores;
 use crate::load::{INPUT_BYTES, INTERVAL};
+use crate::measure::thread_time;
 
 /// Metres within which clients see each other.
 const RADIUS_M: f32 = 50.0;
@@ -104,8 +105,7 @@ impl Loop {
             if began.elapsed() >= INTERVAL * (tick + 1) {
                 tick += 1;
                 self.tick(tick);
-                let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-                spent.store(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64, Ordering::Relaxed);
+                spent.store(thread_time().as_nanos() as u64, Ordering::Relaxed);
             }
         }
         Ok(())
